@@ -1,0 +1,35 @@
+# On a fresh machine `make demo` and `make test` do everything: environment, install, then the job.
+PYTHON ?= python3
+MINUTES ?= 4
+REFERENCE ?= ../shared/reference/golden
+BIN := .venv/bin
+INSTALLED := .venv/installed
+
+.PHONY: demo test test-reference check format bench
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $@
+
+demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text every machine has.
+	$(BIN)/albert demo --minutes $(MINUTES)
+
+test: $(INSTALLED)  ## All tests; hermetic.
+	$(BIN)/python -m pytest -m "not reference"
+
+test-reference: $(INSTALLED)  ## The whole comparison with numbers of the original in REFERENCE.
+	ALBERT_REFERENCE="$(abspath $(REFERENCE))" $(BIN)/python -m pytest -m reference
+
+check: $(INSTALLED)  ## Format, lint, types, layers.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(INSTALLED)
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/.
+	$(BIN)/python benchmarks/run.py

@@ -1,0 +1,39 @@
+"""ALBERT from raw text to use: the public names, each imported when it is first asked for."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from albert.checkpoint.pretrained import AlbertForMaskedLM as AlbertForMaskedLM
+    from albert.checkpoint.pretrained import AlbertForPreTraining as AlbertForPreTraining
+    from albert.checkpoint.pretrained import (
+        AlbertForSequenceClassification as AlbertForSequenceClassification,
+    )
+    from albert.checkpoint.pretrained import AlbertModel as AlbertModel
+    from albert.inference.pipelines import pipeline as pipeline
+    from albert.model.config import AlbertConfig as AlbertConfig
+    from albert.text.tokenizer import AlbertTokenizer as AlbertTokenizer
+
+_MODULE_OF_NAME = {
+    "AlbertConfig": "albert.model.config",
+    "AlbertForMaskedLM": "albert.checkpoint.pretrained",
+    "AlbertForPreTraining": "albert.checkpoint.pretrained",
+    "AlbertForSequenceClassification": "albert.checkpoint.pretrained",
+    "AlbertModel": "albert.checkpoint.pretrained",
+    "AlbertTokenizer": "albert.text.tokenizer",
+    "pipeline": "albert.inference.pipelines",
+}
+
+__all__ = ["__version__", *_MODULE_OF_NAME]  # noqa: PLE0604 - keys are strings; the list stands once
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF_NAME:
+        raise AttributeError(f"module 'albert' has no attribute {name!r}")
+    return getattr(import_module(_MODULE_OF_NAME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

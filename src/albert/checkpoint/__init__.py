@@ -1,0 +1,1 @@
+"""Weights to disk and back: model folders, training checkpoints, tensor names."""

@@ -1,0 +1,142 @@
+"""Model folders: `config.json` and `model.safetensors`, as transformers reads and writes them.
+
+Writing is atomic (a temporary file, synced, renamed), so a killed process leaves the old file or the new.
+Reading never executes anything and says how many tensors matched; a partly filled encoder is refused.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from albert.checkpoint.names import from_hugging_face, to_hugging_face
+from albert.console import say
+from albert.errors import CheckpointError
+from albert.model.config import AlbertConfig
+
+CONFIG_FILE = "config.json"
+WEIGHTS_FILE = "model.safetensors"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Gives a temporary path beside `path`; after the block it is synced and takes the place of `path`."""
+    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes `content` to `path` as indented JSON, atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    """Writes `tensors` to a safetensors file, atomically."""
+    with replacing(path) as temporary:
+        # transformers refuses a file that does not say which framework's layout it holds.
+        save_file(tensors, temporary, metadata={"format": "pt"})
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads a safetensors file.
+
+    Raises:
+        CheckpointError: It is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError as error:
+        raise CheckpointError(f"{path}: no such file; expected weights in safetensors format") from error
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or not a safetensors file: {error}") from error
+
+
+def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
+    """Writes configuration and weights of a model to `folder`.
+
+    Args:
+        folder: Made if missing.
+        config: Its shape.
+        state: Its parameters.
+        architecture: Name of the public class, which tells transformers what the folder holds.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    same = config.embedding_size == config.hidden_size
+    tensors = to_hugging_face(state, identity_map_size=config.hidden_size if same else None)
+    write_tensors(folder / WEIGHTS_FILE, {name: tensor.cpu() for name, tensor in tensors.items()})
+    write_json(folder / CONFIG_FILE, {"architectures": [architecture], **config.to_dict()})
+
+
+def read_config(folder: Path, **changes: Any) -> AlbertConfig:
+    """Reads the configuration of a model folder, with `changes` to its fields.
+
+    Raises:
+        CheckpointError: `folder` is no model folder.
+        ConfigError: The configuration cannot be used.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder; expected a model folder with {CONFIG_FILE}")
+    return AlbertConfig.from_json(folder / CONFIG_FILE, **changes)
+
+
+def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
+    """Fills `model` from the weights in `folder` and says how many tensors matched.
+
+    Tensors outside the encoder may be missing: those heads keep their random start, and that is said.
+
+    Args:
+        model: Its parameters carry the prefix `albert.` or are the encoder's own.
+        folder: A model folder.
+        has_map: Whether the model maps E to H.
+
+    Raises:
+        CheckpointError: A tensor of the encoder is missing, or a shape differs.
+    """
+    stored = from_hugging_face(read_tensors(folder / WEIGHTS_FILE), has_map=has_map)
+    expected = model.state_dict()
+    if not any(name.startswith("albert.") for name in expected):
+        stored = {name.removeprefix("albert."): t for name, t in stored.items() if name.startswith("albert.")}
+    missing = [name for name in expected if name not in stored]
+    encoder = [name for name in missing if _is_encoder(name)]
+    if encoder:
+        raise CheckpointError(
+            f"{folder}: {len(encoder)} of the encoder's tensors are missing, the first is {encoder[0]!r}; "
+            "a partly random encoder is never what one wants"
+        )
+    for name, tensor in expected.items():
+        if name in stored and stored[name].shape != tensor.shape:
+            raise CheckpointError(
+                f"{folder}: {name} has shape {tuple(stored[name].shape)}, the model needs "
+                f"{tuple(tensor.shape)}; {CONFIG_FILE} and {WEIGHTS_FILE} do not belong together"
+            )
+    unused = sorted(set(stored) - set(expected))
+    model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
+    say(_report(folder, len(expected) - len(missing), len(expected), missing, unused))
+
+
+def _is_encoder(name: str) -> bool:
+    """Tells whether a tensor belongs to embeddings or layers; the pooler is a head: masked LM has none."""
+    return name.removeprefix("albert.").startswith(("embeddings.", "encoder."))
+
+
+def _report(folder: Path, matched: int, total: int, missing: list[str], unused: list[str]) -> str:
+    """Returns the line that tells what was loaded."""
+    line = f"{folder}: {matched} of {total} tensors"
+    if missing:
+        line += f"; new, with random weights: {', '.join(missing)}"
+    if unused:
+        line += f"; not used: {', '.join(unused)}"
+    return line

@@ -1,0 +1,320 @@
+"""The public models: the encoder with a head, from a folder and back.
+
+Call shapes and output names are those of transformers. Each model has two doors. `forward` takes the
+padded batches everybody makes (`input_ids`, `attention_mask`, `token_type_ids`, each (B, T)); positions
+without a token come out as 0. `packed_logits` takes the same sequences end to end (N,) with their
+lengths (B,) and is what training uses; both compute on real tokens only.
+Letters: B sequences, T padded length, N tokens, M masked tokens, H hidden size, V vocabulary, K classes.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from albert.checkpoint.folder import load_weights, read_config, write_model
+from albert.model.config import AlbertConfig
+from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, initialize
+from albert.model.heads import MaskedLMHead, SentenceOrderHead
+from albert.model.losses import cross_entropy_sum, squared_error_sum
+from albert.model.packing import Packing, pack, unpack
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelOutput:
+    """What `AlbertModel` returns."""
+
+    last_hidden_state: Tensor
+    """(B, T, H)"""
+    pooler_output: Tensor | None
+    """tanh of a dense layer on [CLS], (B, H)."""
+    hidden_states: tuple[Tensor, ...] | None = None
+    """Input of the first block and output of every block, (B, T, H) each."""
+    attentions: tuple[Tensor, ...] | None = None
+    """Attention probabilities of every block, (B, A, T, T) each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreTrainingOutput:
+    """What `AlbertForPreTraining` returns."""
+
+    loss: Tensor | None = None
+    """Masked LM plus sentence order, of those whose labels were given."""
+    prediction_logits: Tensor
+    """(B, T, V)"""
+    sop_logits: Tensor
+    """(B, 2): 0 in order, 1 swapped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogitsOutput:
+    """What a model with one head returns."""
+
+    loss: Tensor | None = None
+    """Mean over the labels, if labels were given."""
+    logits: Tensor
+    """(B, T, V) for masked LM, (B, K) for classification."""
+
+
+class Pretrained(nn.Module):
+    """A model that comes from a folder and goes back to one."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **changes: Any) -> Self:
+        """Reads a model folder, ready for inference (dropout off).
+
+        Args:
+            folder: Holds `config.json` and `model.safetensors`.
+            changes: Fields of the configuration to change, such as `hidden_dropout_prob` or `id2label`;
+                `num_labels` names the classes of a new head LABEL_0, LABEL_1, ...
+
+        Raises:
+            CheckpointError: The folder holds no ALBERT weights, or only a part of the encoder.
+            ConfigError: The configuration cannot be used.
+        """
+        if "num_labels" in changes:
+            num_labels = changes.pop("num_labels")
+            changes["id2label"] = {index: f"LABEL_{index}" for index in range(num_labels)}
+        config = read_config(Path(folder), **changes)
+        model = cls(config)
+        has_map = config.embedding_size != config.hidden_size
+        load_weights(model, Path(folder), has_map=has_map)
+        return model.eval()
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes `config.json` and `model.safetensors`, which transformers loads unchanged."""
+        write_model(Path(folder), self.config, self.state_dict(), architecture=type(self).__name__)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.parameters()).device
+
+
+class AlbertModel(Pretrained):
+    """The encoder with its pooler: text representations without a task.
+
+    Args:
+        config: The shape.
+        add_pooling_layer: Whether [CLS] is pooled; masked LM does without.
+    """
+
+    def __init__(self, config: AlbertConfig, *, add_pooling_layer: bool = True) -> None:
+        super().__init__(config)
+        self.embeddings = AlbertEmbeddings(config)
+        self.encoder = AlbertEncoder(config)
+        self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if add_pooling_layer else None
+        initialize(self, std=config.initializer_range)
+
+    def encode(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        """Returns the last layer's output (N, H) for packed inputs (N,)."""
+        check_length(packing.max_length, self.config)
+        return self.encoder(self.embeddings(input_ids, token_type_ids, packing.position_ids), packing)
+
+    def pool(self, x: Tensor, packing: Packing) -> Tensor:
+        """Returns the pooled [CLS] (B, H) of the packed states `x` (N, H)."""
+        assert self.pooler is not None
+        return torch.tanh(self.pooler(x[packing.starts]))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        *,
+        output_hidden_states: bool = False,
+        output_attentions: bool = False,
+    ) -> ModelOutput:
+        """Encodes a padded batch.
+
+        Args:
+            input_ids: (B, T).
+            attention_mask: (B, T), 0 marks padding; all real where missing.
+            token_type_ids: (B, T), 0 first and 1 second segment; all 0 where missing.
+            output_hidden_states: Also return every block's output.
+            output_attentions: Also return every block's attention probabilities.
+
+        Raises:
+            DataError: A sequence is longer than the model's positions, or has no token.
+        """
+        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        check_length(input_ids.shape[1], self.config)
+        hidden_states: list[Tensor] | None = [] if output_hidden_states else None
+        attentions: list[Tensor] | None = [] if output_attentions else None
+        x = self.encoder(
+            self.embeddings(door.input_ids, door.token_type_ids, door.packing.position_ids),
+            door.packing,
+            hidden_states=hidden_states,
+            attentions=attentions,
+        )
+        return ModelOutput(
+            last_hidden_state=door.unpack(x),
+            pooler_output=None if self.pooler is None else self.pool(x, door.packing),
+            hidden_states=None if hidden_states is None else tuple(map(door.unpack, hidden_states)),
+            attentions=None if attentions is None else tuple(attentions),
+        )
+
+
+class AlbertForPreTraining(Pretrained):
+    """The encoder with both heads of pretraining: masked LM and sentence order."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config)
+        self.albert = AlbertModel(config)
+        self.predictions = MaskedLMHead(config)
+        self.sop_classifier = SentenceOrderHead(config)
+        initialize(self.predictions, std=config.initializer_range)
+        initialize(self.sop_classifier, std=config.initializer_range)
+
+    def packed_logits(
+        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns masked LM logits (M, V) and sentence-order logits (B, 2).
+
+        Args:
+            input_ids: (N,).
+            token_type_ids: (N,).
+            lengths: (B,), summing to N.
+            masked_positions: Indices into N of the tokens to predict, (M,).
+        """
+        packing = Packing.of_lengths(lengths)
+        x = self.albert.encode(input_ids, token_type_ids, packing)
+        table = self.albert.embeddings.word_embeddings.weight
+        predictions = self.predictions(x[masked_positions], table)
+        return predictions, self.sop_classifier(self.albert.pool(x, packing))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+        sentence_order_label: Tensor | None = None,
+    ) -> PreTrainingOutput:
+        """Predicts every token and the sentence order of a padded batch.
+
+        Args:
+            input_ids: (B, T).
+            attention_mask: (B, T), 0 marks padding.
+            token_type_ids: (B, T).
+            labels: (B, T), -100 where nothing is to be predicted.
+            sentence_order_label: (B,), 0 in order, 1 swapped.
+        """
+        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
+        predictions, order = self.packed_logits(
+            door.input_ids, door.token_type_ids, door.packing.lengths, everywhere
+        )
+        losses = []
+        if labels is not None:
+            losses.append(_mean_loss(predictions, labels.flatten()[door.cells]))
+        if sentence_order_label is not None:
+            losses.append(_mean_loss(order, sentence_order_label))
+        return PreTrainingOutput(
+            loss=torch.stack(losses).sum() if losses else None,
+            prediction_logits=door.unpack(predictions),
+            sop_logits=order,
+        )
+
+
+class AlbertForMaskedLM(Pretrained):
+    """The encoder with the masked LM head."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config)
+        self.albert = AlbertModel(config, add_pooling_layer=False)
+        self.predictions = MaskedLMHead(config)
+        initialize(self.predictions, std=config.initializer_range)
+
+    def packed_logits(
+        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
+    ) -> Tensor:
+        """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
+        x = self.albert.encode(input_ids, token_type_ids, Packing.of_lengths(lengths))
+        return self.predictions(x[masked_positions], self.albert.embeddings.word_embeddings.weight)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> LogitsOutput:
+        """Predicts every token of a padded batch (B, T); `labels` (B, T) are -100 where nothing is asked."""
+        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
+        logits = self.packed_logits(door.input_ids, door.token_type_ids, door.packing.lengths, everywhere)
+        loss = None if labels is None else _mean_loss(logits, labels.flatten()[door.cells])
+        return LogitsOutput(loss=loss, logits=door.unpack(logits))
+
+
+class AlbertForSequenceClassification(Pretrained):
+    """The encoder with a linear layer on the pooled [CLS]: classes, or one real number.
+
+    The head starts from a normal of standard deviation 0.02 whatever the encoder's, as in the original.
+    """
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config)
+        self.albert = AlbertModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        initialize(self.classifier, std=0.02)
+
+    def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
+        packing = Packing.of_lengths(lengths)
+        x = self.albert.encode(input_ids, token_type_ids, packing)
+        return self.classifier(self.dropout(self.albert.pool(x, packing)))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> LogitsOutput:
+        """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
+        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        logits = self.packed_logits(door.input_ids, door.token_type_ids, door.packing.lengths)
+        if labels is None:
+            return LogitsOutput(logits=logits)
+        if self.config.problem_type == "regression" or self.config.num_labels == 1:
+            loss = squared_error_sum(logits.squeeze(-1), labels).total / len(labels)
+        else:
+            loss = _mean_loss(logits, labels)
+        return LogitsOutput(loss=loss, logits=logits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Door:
+    """A padded batch, packed, with the way back."""
+
+    input_ids: Tensor
+    token_type_ids: Tensor
+    packing: Packing
+    cells: Tensor
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> "_Door":
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        packing, cells = pack(mask)
+        shape = (input_ids.shape[0], input_ids.shape[1])
+        return cls(input_ids.flatten()[cells], segments.flatten()[cells], packing, cells, shape)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """Returns packed `x` (N, ...) as (B, T, ...)."""
+        return unpack(x, self.cells, self.shape)
+
+
+def _mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Returns the mean cross-entropy over the labels that are not -100; 0 where there are none."""
+    return cross_entropy_sum(logits, labels).total / (labels >= 0).sum().clamp(min=1)

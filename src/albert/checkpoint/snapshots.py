@@ -1,0 +1,127 @@
+"""Training checkpoints: weights and optimiser state in `step-N/`, safe against a kill at any moment.
+
+A snapshot is written to a temporary folder, synced and renamed, so a folder named `step-N` is whole
+unless the disk damaged it later; that shows in the checksums of `state.json`, and the one before is taken.
+Nothing random is stored: randomness of a step derives from seed and step number.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from albert.checkpoint.folder import WEIGHTS_FILE, read_tensors, write_json, write_tensors
+from albert.console import warn
+from albert.errors import CheckpointError
+
+OPTIMIZER_FILE = "optimizer.safetensors"
+STATE_FILE = "state.json"
+
+
+def save_snapshot(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> None:
+    """Writes the snapshot of optimiser step `step` into `folder`.
+
+    Args:
+        folder: Of all snapshots of the run; made if missing.
+        step: Steps done.
+        model: Its parameters are saved.
+        optimizer: Its moments are saved under the parameters' names.
+    """
+    target = folder / f"step-{step}"
+    temporary = folder / f".step-{step}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    write_tensors(temporary / WEIGHTS_FILE, {name: p.detach().cpu() for name, p in model.named_parameters()})
+    write_tensors(temporary / OPTIMIZER_FILE, _moments(model, optimizer))
+    checksums = {name: _checksum(temporary / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+    write_json(temporary / STATE_FILE, {"step": step, "sha256": checksums})
+    _sync(temporary)
+    if target.exists():
+        shutil.rmtree(target)
+    temporary.rename(target)
+    _sync(folder)
+
+
+def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> int:
+    """Fills `model` and `optimizer` from the newest whole snapshot in `folder`.
+
+    A damaged one is named in a warning and the one before is taken.
+
+    Returns:
+        Its step; 0 where there is no snapshot.
+
+    Raises:
+        CheckpointError: There are snapshots, but every one is damaged.
+    """
+    steps = snapshot_steps(folder)
+    for step in reversed(steps):
+        try:
+            _load(folder / f"step-{step}", model, optimizer)
+        except CheckpointError as error:
+            warn(f"{error}; trying the checkpoint before")
+        else:
+            return step
+    if steps:
+        raise CheckpointError(f"{folder}: every checkpoint is damaged; remove the folder to start anew")
+    return 0
+
+
+def drop_old_snapshots(folder: Path, *, keep: int) -> None:
+    """Removes all but the `keep` newest snapshots, and what a killed run left half-written."""
+    for step in snapshot_steps(folder)[:-keep]:
+        shutil.rmtree(folder / f"step-{step}")
+    for leftover in folder.glob(".step-*.tmp"):
+        shutil.rmtree(leftover)
+
+
+def snapshot_steps(folder: Path) -> list[int]:
+    """Returns the steps of the snapshots in `folder`, ascending."""
+    names = (path.name.removeprefix("step-") for path in folder.glob("step-*"))
+    return sorted(int(name) for name in names if name.isdigit())
+
+
+def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> None:
+    """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
+    try:
+        checksums = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))["sha256"]
+        expected = {name: checksums[name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{snapshot / STATE_FILE}: missing or damaged") from error
+    for name, checksum in expected.items():
+        if not (snapshot / name).is_file() or _checksum(snapshot / name) != checksum:
+            raise CheckpointError(f"{snapshot / name}: missing or damaged (its checksum differs)")
+    model.load_state_dict(read_tensors(snapshot / WEIGHTS_FILE))
+    moments = read_tensors(snapshot / OPTIMIZER_FILE)
+    for name, parameter in model.named_parameters():
+        stored = {
+            key: moments[f"{key}/{name}"] for key in ("exp_avg", "exp_avg_sq") if f"{key}/{name}" in moments
+        }
+        if stored:
+            optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in stored.items()}
+
+
+def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
+    """Returns the optimiser's tensors as `moment/parameter name`."""
+    return {
+        f"{key}/{name}": tensor.cpu()
+        for name, parameter in model.named_parameters()
+        for key, tensor in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sync(folder: Path) -> None:
+    """Makes the names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""Text files to token shards, token shards to masked examples; never loads torch."""

@@ -1,0 +1,1 @@
+"""Uses what was trained: pipelines."""

@@ -1,0 +1,1 @@
+"""Configuration, encoder, attention, heads, losses."""

@@ -1,0 +1,247 @@
+"""The shape of an ALBERT model: its fields, the published sizes, and the two JSON dialects it is stored in.
+
+Stands at the bottom of the model layer. Fields carry the names of both worlds' JSON. The worlds differ in
+one meaning: "gelu" is the tanh form in the original's `albert_config.json` and the erf form in a Hugging
+Face `config.json`, where the tanh form is "gelu_new". Inside this package the Hugging Face meaning holds.
+Source: `AlbertConfig` of the original (modeling.py); Lan et al. (2020), table 1.
+"""
+
+import json
+from dataclasses import MISSING, asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+from albert.errors import CheckpointError, ConfigError, did_you_mean
+
+Activation = Literal["gelu", "gelu_new", "relu", "tanh", "linear"]
+
+# Keys of the original's JSON that its model never reads, and what may stand in any Hugging Face config.
+_UNUSED_ORIGINAL_KEYS = {
+    "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks",
+    "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
+    "pooler_size_per_head", "pooler_type",
+}  # fmt: skip
+_UNUSED_HUGGING_FACE_KEYS = _UNUSED_ORIGINAL_KEYS | {
+    "_name_or_path", "add_cross_attention", "architectures", "attn_implementation", "bos_token_id",
+    "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing",
+    "is_decoder", "is_encoder_decoder", "model_type", "output_attentions", "output_hidden_states",
+    "output_past", "position_embedding_type", "return_dict", "sep_token_id", "task_specific_params",
+    "tie_word_embeddings", "tokenizer_class",
+    "torch_dtype", "transformers_version", "transformers.js_config", "use_cache",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlbertConfig:
+    """The shape of an ALBERT model.
+
+    No field that decides the shape has a default: the original filled what was missing with the values
+    of xxlarge, silently.
+
+    Raises:
+        ConfigError: A value cannot be used; the message names it.
+    """
+
+    vocab_size: int
+    """Pieces of the vocabulary (V)."""
+    embedding_size: int
+    """Width of the word, position and type embeddings (E)."""
+    hidden_size: int
+    """Width of the encoder (H)."""
+    num_hidden_layers: int
+    """How often the input is sent through a layer; the layers of a group share their weights (L)."""
+    num_attention_heads: int
+    """Attention heads; must divide `hidden_size` (N)."""
+    intermediate_size: int
+    """Width of the feed-forward part (F)."""
+    num_hidden_groups: int = 1
+    """Groups of layers with weights of their own; layer l uses group l * G // L (G)."""
+    inner_group_num: int = 1
+    """Blocks with weights of their own inside each layer of a group."""
+    hidden_act: Activation = "gelu_new"
+    """Activation; gelu_new is the tanh form, which the original calls gelu."""
+    hidden_dropout_prob: float = 0.0
+    """Dropout after the embeddings, the attention and the feed-forward part."""
+    attention_probs_dropout_prob: float = 0.0
+    """Dropout on attention probabilities."""
+    max_position_embeddings: int = 512
+    """Longest sequence, in pieces."""
+    type_vocab_size: int = 2
+    """Segments."""
+    initializer_range: float = 0.02
+    """Standard deviation of the truncated normal that kernels and embeddings start from."""
+    layer_norm_eps: float = 1e-12
+    """Added to the variance in layer normalisation."""
+    classifier_dropout_prob: float = 0.1
+    """Dropout before a classification head."""
+    pad_token_id: int = 0
+    """Id of the padding piece."""
+    problem_type: Literal["regression", "single_label_classification"] | None = None
+    """What a classification head was trained for."""
+    id2label: dict[int, str] | None = None
+    """Names of the classes of a classification head."""
+
+    def __post_init__(self) -> None:
+        if self.hidden_act not in get_args(Activation):
+            known = list(get_args(Activation))
+            raise ConfigError(
+                f"hidden_act is {self.hidden_act!r}; known are {', '.join(known)}"
+                f"{did_you_mean(str(self.hidden_act), known)}"
+            )
+        for name in (
+            "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
+            "intermediate_size", "num_hidden_groups", "inner_group_num", "max_position_embeddings",
+            "type_vocab_size",
+        ):  # fmt: skip
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise ConfigError(f"{name} is {value!r}; expected a whole number of at least 1")
+        if self.hidden_size % self.num_attention_heads:
+            raise ConfigError(
+                f"num_attention_heads is {self.num_attention_heads}, which does not divide "
+                f"hidden_size {self.hidden_size}"
+            )
+        for name in (
+            "hidden_dropout_prob",
+            "attention_probs_dropout_prob",
+            "classifier_dropout_prob",
+        ):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected 0 <= p < 1")
+
+    @property
+    def num_labels(self) -> int:
+        """Outputs of a classification head."""
+        return len(self.id2label) if self.id2label else 2
+
+    @property
+    def label2id(self) -> dict[str, int]:
+        """Class numbers by name."""
+        return {label: index for index, label in (self.id2label or {}).items()}
+
+    def group_of_layer(self, layer: int) -> int:
+        """Returns the group whose weights layer `layer` uses."""
+        return layer * self.num_hidden_groups // self.num_hidden_layers
+
+    @classmethod
+    def of_size(cls, name: str, *, vocab_size: int) -> Self:
+        """Returns the published configuration `name` with a vocabulary of `vocab_size` pieces.
+
+        Names are `base`, `large`, `xlarge`, `xxlarge` (alone or with -v2: no dropout; with -v1: the
+        dropout of the first release) and albert_zh's `tiny` and `small`.
+
+        Raises:
+            ConfigError: There is no such size.
+        """
+        size, _, version = name.partition("-")
+        if size not in _SIZES or version not in {"", "v1", "v2"} or (version and size in _ZH_SIZES):
+            known = size_names()
+            raise ConfigError(f"no size {name!r}; known are {', '.join(known)}{did_you_mean(name, known)}")
+        layers, hidden_size, heads = _SIZES[size]
+        dropout = 0.1 if version == "v1" and size != "xxlarge" else 0.0
+        return cls(
+            vocab_size=vocab_size,
+            embedding_size=128,
+            hidden_size=hidden_size,
+            num_hidden_layers=layers,
+            num_attention_heads=heads,
+            intermediate_size=4 * hidden_size,
+            hidden_dropout_prob=dropout,
+            attention_probs_dropout_prob=dropout,
+        )
+
+    @classmethod
+    def from_json(cls, path: Path, **changes: Any) -> Self:
+        """Reads a Hugging Face `config.json` or the original's `albert_config.json`.
+
+        They are told apart by the key `model_type`, which only the former has.
+
+        Args:
+            path: The file.
+            changes: Fields that replace those of the file.
+
+        Raises:
+            ConfigError: The file is no such JSON, lacks a key that decides the shape, or has an unknown one.
+        """
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise CheckpointError(f"{path}: no such file; expected a model configuration") from error
+        except (ValueError, OSError) as error:
+            raise ConfigError(f"{path}: not a JSON file: {error}") from error
+        if not isinstance(content, dict):
+            raise ConfigError(f"{path}: expected a JSON object, found {type(content).__name__}")
+        try:
+            config = cls.from_dict(content)
+        except ConfigError as error:
+            raise ConfigError(f"{path}: {error}") from error
+        return replace(config, **changes) if changes else config
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Makes a configuration of the keys and values of either JSON dialect.
+
+        Raises:
+            ConfigError: A key that decides the shape is missing, or a key is unknown.
+        """
+        original = "model_type" not in content
+        if content.get("model_type", "albert") != "albert":
+            raise ConfigError(f"model_type is {content['model_type']!r}; expected 'albert'")
+        unused = _UNUSED_ORIGINAL_KEYS if original else _UNUSED_HUGGING_FACE_KEYS
+        names = [field.name for field in fields(cls)]
+        values: dict[str, Any] = {}
+        for key, value in content.items():
+            if key in names:
+                values[key] = value
+            elif key not in unused | {"label2id", "num_labels"}:
+                raise ConfigError(f"unknown key {key!r}{did_you_mean(key, names)}")
+        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
+        if missing:
+            raise ConfigError(f"missing {', '.join(missing)}; these decide the shape and have no default")
+        if original and values.get("hidden_act") == "gelu":
+            values["hidden_act"] = "gelu_new"
+        if original and values.get("hidden_act", "linear") in {None, ""}:
+            values["hidden_act"] = "linear"
+        values["id2label"] = _labels(content)
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns the keys and values of a Hugging Face `config.json`."""
+        content: dict[str, Any] = {"model_type": "albert", **asdict(self)}
+        for name in ("problem_type", "id2label"):
+            if content[name] is None:
+                del content[name]
+        if self.id2label:
+            content["id2label"] = {str(index): label for index, label in self.id2label.items()}
+            content["label2id"] = self.label2id
+        return content
+
+
+_SIZES = {  # layers, hidden size, attention heads
+    "tiny": (4, 312, 12),
+    "small": (6, 384, 12),
+    "base": (12, 768, 12),
+    "large": (24, 1024, 16),
+    "xlarge": (
+        24,
+        2048,
+        16,
+    ),  # The released weights have 16 heads, though the paper's rule H/64 gives 32.
+    "xxlarge": (12, 4096, 64),
+}
+_ZH_SIZES = ("tiny", "small")
+
+
+def size_names() -> list[str]:
+    """Returns the names that `AlbertConfig.of_size` knows."""
+    versions = [f"{size}-{v}" for size in _SIZES if size not in _ZH_SIZES for v in ("v1", "v2")]
+    return [*_SIZES, *versions]
+
+
+def _labels(content: dict[str, Any]) -> dict[int, str] | None:
+    """Returns the class names of a Hugging Face config, which may give only their number."""
+    if content.get("id2label"):
+        return {int(index): str(label) for index, label in content["id2label"].items()}
+    if "num_labels" in content:
+        return {index: f"LABEL_{index}" for index in range(int(content["num_labels"]))}
+    return None

@@ -1,0 +1,226 @@
+"""Embeddings and the encoder: a stack of layers that share their weights, over packed tokens.
+
+Parameters carry the names and shapes of the Hugging Face layout, so a state dict needs no translation.
+Query, key and value stay three tensors (LAMB gives each its own trust ratio) and are joined to one matrix
+once a forward pass, where parameters are also cast for autocast: once a step, not once a layer.
+Letters: N tokens of the packed batch, E embedding size, H hidden size, F intermediate size, A heads.
+Source: modeling.py of the original; Lan et al. (2020), section 3.1. Post-layer-norm; dropout stands after
+the embeddings, the attention and the feed-forward part, and nowhere else.
+"""
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from albert.errors import DataError
+from albert.model.attention import attend, attention_probabilities
+from albert.model.config import Activation, AlbertConfig
+from albert.model.packing import Packing
+
+
+def activate(x: Tensor, activation: Activation) -> Tensor:
+    """Applies the activation of this name, elementwise."""
+    match activation:
+        case "gelu_new":
+            return F.gelu(x, approximate="tanh")
+        case "gelu":
+            return F.gelu(x)
+        case "relu":
+            return F.relu(x)
+        case "tanh":
+            return torch.tanh(x)
+        case "linear":
+            return x
+
+
+def initialize(module: nn.Module, *, std: float) -> None:
+    """Draws kernels and embeddings below `module` from a normal cut at 2 `std`; biases 0, norms 1 and 0."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+        if isinstance(part, nn.LayerNorm):
+            part.reset_parameters()
+
+
+class AlbertEmbeddings(nn.Module):
+    """Word, position and type embeddings of width E: summed, normalised, dropped out."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.word_embeddings = nn.Embedding(config.vocab_size, config.embedding_size)
+        self.position_embeddings = nn.Embedding(config.max_position_embeddings, config.embedding_size)
+        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, config.embedding_size)
+        self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.dropout = nn.Dropout(config.hidden_dropout_prob)
+
+    def forward(self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """Returns the embeddings (N, E) of three packed (N,) inputs."""
+        x = self.word_embeddings(input_ids) + self.token_type_embeddings(token_type_ids)
+        return self.dropout(self.LayerNorm(x + self.position_embeddings(position_ids)))
+
+
+class LayerWeights(NamedTuple):
+    """The parameters of one layer, joined and cast for use; made once, used by every layer of the group."""
+
+    qkv: Tensor
+    """Query, key and value kernels below each other, (3H, H)."""
+    qkv_bias: Tensor
+    """(3H,)"""
+    dense: Tensor
+    """(H, H)"""
+    dense_bias: Tensor
+    """(H,)"""
+    ffn: Tensor
+    """(F, H)"""
+    ffn_bias: Tensor
+    """(F,)"""
+    ffn_output: Tensor
+    """(H, F)"""
+    ffn_output_bias: Tensor
+    """(H,)"""
+
+
+class AlbertAttention(nn.Module):
+    """The parameters of self-attention and of the normalisation behind it."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.query = nn.Linear(config.hidden_size, config.hidden_size)
+        self.key = nn.Linear(config.hidden_size, config.hidden_size)
+        self.value = nn.Linear(config.hidden_size, config.hidden_size)
+        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+
+
+class AlbertLayer(nn.Module):
+    """One transformer block: attention, then feed-forward, each added to its input and normalised."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.full_layer_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.attention = AlbertAttention(config)
+        self.ffn = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.ffn_output = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.hidden_dropout = nn.Dropout(config.hidden_dropout_prob)
+        self.num_attention_heads = config.num_attention_heads
+        self.attention_probs_dropout_prob = config.attention_probs_dropout_prob
+        self.hidden_act = config.hidden_act
+
+    def weights(self, dtype: torch.dtype) -> LayerWeights:
+        """Returns this layer's parameters, query, key and value joined, all cast to `dtype`."""
+        attention = self.attention
+        projections = (attention.query, attention.key, attention.value)
+        joined = (
+            torch.cat([linear.weight for linear in projections]),
+            torch.cat([linear.bias for linear in projections]),
+        )
+        linears = (attention.dense, self.ffn, self.ffn_output)
+        rest = (tensor for linear in linears for tensor in (linear.weight, linear.bias))
+        return LayerWeights(*(tensor.to(dtype) for tensor in (*joined, *rest)))
+
+    def project(self, x: Tensor, weights: LayerWeights) -> Tensor:
+        """Returns queries, keys and values (N, 3, A, H / A) of `x` (N, H)."""
+        heads = self.num_attention_heads
+        return F.linear(x, weights.qkv, weights.qkv_bias).view(x.shape[0], 3, heads, x.shape[1] // heads)
+
+    def forward(self, x: Tensor, weights: LayerWeights, packing: Packing) -> Tensor:
+        """Returns the block's output (N, H) for `x` (N, H)."""
+        context = attend(
+            self.project(x, weights),
+            packing,
+            dropout_prob=self.attention_probs_dropout_prob if self.training else 0.0,
+        )
+        attended = F.linear(context, weights.dense, weights.dense_bias)
+        x = self.attention.LayerNorm(x + self.hidden_dropout(attended))
+        hidden = activate(F.linear(x, weights.ffn, weights.ffn_bias), self.hidden_act)
+        output = F.linear(hidden, weights.ffn_output, weights.ffn_output_bias)
+        return self.full_layer_layer_norm(x + self.hidden_dropout(output))
+
+
+class AlbertLayerGroup(nn.Module):
+    """The blocks with weights of their own that one layer of the group runs through."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.albert_layers = nn.ModuleList(AlbertLayer(config) for _ in range(config.inner_group_num))
+
+
+class AlbertEncoder(nn.Module):
+    """The map from E to H, then `num_hidden_layers` layers; the layers of a group share their weights.
+
+    Where E equals H there is no map, as in the original.
+    """
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding_hidden_mapping_in = (
+            nn.Identity()
+            if config.embedding_size == config.hidden_size
+            else nn.Linear(config.embedding_size, config.hidden_size)
+        )
+        self.albert_layer_groups = nn.ModuleList(
+            AlbertLayerGroup(config) for _ in range(config.num_hidden_groups)
+        )
+
+    def forward(
+        self,
+        x: Tensor,
+        packing: Packing,
+        *,
+        hidden_states: list[Tensor] | None = None,
+        attentions: list[Tensor] | None = None,
+    ) -> Tensor:
+        """Returns the last layer's output (N, H) for the embeddings `x` (N, E).
+
+        Args:
+            x: Packed embeddings.
+            packing: Where the sequences lie.
+            hidden_states: Receives the input of the first block and the output of every block, (N, H) each.
+            attentions: Receives the attention probabilities of every block, (B, A, T, T) each.
+        """
+        x = self.embedding_hidden_mapping_in(x)
+        if hidden_states is not None:
+            hidden_states.append(x)
+        prepared: dict[AlbertLayer, LayerWeights] = {}
+        for layer in self.layers():
+            if layer not in prepared:
+                prepared[layer] = layer.weights(_compute_dtype(x))
+            if attentions is not None:
+                attentions.append(attention_probabilities(layer.project(x, prepared[layer]), packing))
+            x = layer(x, prepared[layer], packing)
+            if hidden_states is not None:
+                hidden_states.append(x)
+        return x
+
+    def layers(self) -> list[AlbertLayer]:
+        """Returns the blocks in the order in which they run; a shared block occurs once for each run."""
+        order = []
+        for layer in range(self.config.num_hidden_layers):
+            group = self.albert_layer_groups[self.config.group_of_layer(layer)]
+            assert isinstance(group, AlbertLayerGroup)
+            order += [block for block in group.albert_layers if isinstance(block, AlbertLayer)]
+        return order
+
+
+def check_length(length: int, config: AlbertConfig) -> None:
+    """Checks that the model has positions for a sequence of `length` tokens.
+
+    Raises:
+        DataError: It has not.
+    """
+    if length > config.max_position_embeddings:
+        raise DataError(
+            f"a sequence has {length} tokens, the model has {config.max_position_embeddings} positions; "
+            "truncate it (truncation=True, or --max-seq-length)"
+        )
+
+
+def _compute_dtype(x: Tensor) -> torch.dtype:
+    """Returns the type matrix products run in: autocast's inside autocast, else that of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

@@ -1,0 +1,41 @@
+"""The heads that stand on the encoder: masked LM, sentence order, classification.
+
+Letters: M masked tokens, B sequences, V vocabulary, E embedding size, H hidden size, K classes.
+Source: `get_masked_lm_output`, `get_sentence_order_output` (run_pretraining.py) and `create_model`
+(run_classifier.py) of the original.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from albert.model.config import AlbertConfig
+from albert.model.encoder import activate
+
+
+class MaskedLMHead(nn.Module):
+    """Predicts masked pieces: H to E, activation, normalisation, then the word embeddings themselves."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, config.embedding_size)
+        self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
+        self.bias = nn.Parameter(torch.zeros(config.vocab_size))
+        self.hidden_act = config.hidden_act
+
+    def forward(self, x: Tensor, word_embeddings: Tensor) -> Tensor:
+        """Returns logits (M, V) for the hidden states `x` (M, H) and the tied table (V, E)."""
+        x = self.LayerNorm(activate(self.dense(x), self.hidden_act))
+        return F.linear(x, word_embeddings, self.bias)
+
+
+class SentenceOrderHead(nn.Module):
+    """Tells from the pooled [CLS] whether two segments were swapped; no dropout, as in the original."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.classifier = nn.Linear(config.hidden_size, 2)
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        """Returns logits (B, 2) for `pooled` (B, H): 0 in order, 1 swapped."""
+        return self.classifier(pooled)

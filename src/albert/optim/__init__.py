@@ -1,0 +1,1 @@
+"""LAMB, the original's AdamW, learning-rate schedules."""

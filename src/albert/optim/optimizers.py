@@ -1,0 +1,119 @@
+"""LAMB and the original's AdamW: Adam moments without bias correction, decoupled weight decay.
+
+Both are the original's to the letter: betas 0.9 and 0.999, epsilon 1e-6 outside the root, decay 0.01 for
+everything but biases and layer normalisations. LAMB scales each tensor's update by |parameter| / |update|
+(1 where either is 0), again except for biases and normalisations.
+Source: `AdamWeightDecayOptimizer` (optimization.py), `LAMBOptimizer` (lamb_optimizer.py); You et al. (2020).
+All arithmetic is on lists of tensors (`torch._foreach_*`): no Python per tensor.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
+    """Returns two parameter groups: what is decayed (and given a trust ratio), and what is not.
+
+    Biases and layer normalisations, which the original excludes by name, are exactly the parameters
+    with one dimension.
+    """
+    parameters = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {
+            "params": [p for p in parameters if p.ndim > 1],
+            "weight_decay": weight_decay,
+            "adapt": True,
+        },
+        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
+    ]
+
+
+class AdamW(Optimizer):
+    """The original's Adam with decoupled weight decay; it corrects no bias.
+
+    Args:
+        params: Parameters, or groups from `parameter_groups`.
+        lr: Learning rate.
+        betas: Decay of the first and second moment.
+        eps: Added to the root of the second moment.
+        weight_decay: Decay of groups that do not set their own.
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        *,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-6,
+        weight_decay: float = 0.01,
+    ) -> None:
+        defaults = {
+            "lr": lr,
+            "betas": betas,
+            "eps": eps,
+            "weight_decay": weight_decay,
+            "adapt": True,
+        }
+        super().__init__(params, defaults)
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure result
+        """Moves every parameter that has a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            parameters = [p for p in group["params"] if p.grad is not None]
+            if parameters:
+                updates = self._updates(parameters, group)
+                self._scale(updates, parameters, group)
+                torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+
+    def _updates(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
+        """Advances the moments and returns the update of each parameter, before learning rate and ratio."""
+        for parameter in parameters:
+            if not self.state[parameter]:
+                self.state[parameter] = {
+                    "exp_avg": torch.zeros_like(parameter),
+                    "exp_avg_sq": torch.zeros_like(parameter),
+                }
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        exp_avgs = [self.state[p]["exp_avg"] for p in parameters]
+        exp_avg_sqs = [self.state[p]["exp_avg_sq"] for p in parameters]
+        beta1, beta2 = group["betas"]
+        torch._foreach_lerp_(exp_avgs, gradients, 1 - beta1)
+        torch._foreach_mul_(exp_avg_sqs, beta2)
+        torch._foreach_addcmul_(exp_avg_sqs, gradients, gradients, 1 - beta2)
+        denominators = torch._foreach_sqrt(exp_avg_sqs)
+        torch._foreach_add_(denominators, group["eps"])
+        updates = torch._foreach_div(exp_avgs, denominators)
+        if group["weight_decay"]:
+            torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
+        return list(updates)
+
+    def _scale(self, updates: list[Tensor], parameters: list[Tensor], group: dict[str, Any]) -> None:
+        """Leaves the updates as they are; LAMB scales them."""
+
+
+class Lamb(AdamW):
+    """Layer-wise adaptive moments: `AdamW`, each tensor's update scaled by its trust ratio."""
+
+    def _scale(self, updates: list[Tensor], parameters: list[Tensor], group: dict[str, Any]) -> None:
+        if not group["adapt"]:
+            return
+        parameter_norms = torch.stack(torch._foreach_norm(parameters))
+        update_norms = torch.stack(torch._foreach_norm(updates))
+        usable = (parameter_norms > 0) & (update_norms > 0)
+        ratios = torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
+        torch._foreach_mul_(updates, list(ratios.unbind()))
+
+
+def make_optimizer(
+    name: Literal["lamb", "adamw"], model: nn.Module, *, weight_decay: float, beta2: float = 0.999
+) -> AdamW:
+    """Returns the optimiser `name` over the parameters of `model`, grouped by `parameter_groups`."""
+    groups = parameter_groups(model, weight_decay=weight_decay)
+    return {"lamb": Lamb, "adamw": AdamW}[name](groups, betas=(0.9, beta2))

@@ -1,0 +1,76 @@
+"""Learning-rate schedules: pure functions of the step, counted from 0.
+
+`original` is google-research/albert's. The others are what everybody calls by these names: the decay
+begins where the warm-up ends, and the first step already moves.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Literal
+
+from albert.errors import ConfigError
+
+ScheduleName = Literal["original", "linear", "cosine", "constant"]
+Schedule = Callable[[int], float]
+
+
+def original(
+    step: int,
+    *,
+    peak: float,
+    warmup_steps: int,
+    train_steps: int,
+    power: float = 1.0,
+    start_warmup_step: int = 0,
+) -> float:
+    """Returns the learning rate of optimiser step `step`.
+
+    Rises from 0 to `peak` over `warmup_steps`; then lies on the curve from `peak` at step 0 to 0 at
+    `train_steps`, so it drops where the two meet, and the first step has rate 0. Before
+    `start_warmup_step` it is 0, where the original's was negative.
+    Source: `create_optimizer` (optimization.py).
+    """
+    warming = step - start_warmup_step
+    if warming < warmup_steps:
+        return peak * max(0, warming) / warmup_steps
+    return peak * (1 - min(step, train_steps) / train_steps) ** power
+
+
+def linear(step: int, *, peak: float, warmup_steps: int, train_steps: int) -> float:
+    """Returns a rate that rises to `peak` over `warmup_steps`, then falls in a line to 0 at `train_steps`."""
+    return peak * min(_rise(step, warmup_steps), 1 - _progress(step, warmup_steps, train_steps))
+
+
+def cosine(step: int, *, peak: float, warmup_steps: int, train_steps: int) -> float:
+    """Returns a rate that rises to `peak` over `warmup_steps`, then falls as half a cosine to 0."""
+    fall = (1 + math.cos(math.pi * _progress(step, warmup_steps, train_steps))) / 2
+    return peak * min(_rise(step, warmup_steps), fall)
+
+
+def constant(step: int, *, peak: float, warmup_steps: int) -> float:
+    """Returns a rate that rises to `peak` over `warmup_steps` and stays there."""
+    return peak * _rise(step, warmup_steps)
+
+
+def make_schedule(name: ScheduleName, *, peak: float, warmup_steps: int, train_steps: int) -> Schedule:
+    """Returns the schedule `name` as a function of the step.
+
+    Raises:
+        ConfigError: The warm-up is longer than the training.
+    """
+    if warmup_steps > train_steps:
+        raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}")
+    if name == "constant":
+        return lambda step: constant(step, peak=peak, warmup_steps=warmup_steps)
+    curve = {"original": original, "linear": linear, "cosine": cosine}[name]
+    return lambda step: curve(step, peak=peak, warmup_steps=warmup_steps, train_steps=train_steps)
+
+
+def _rise(step: int, warmup_steps: int) -> float:
+    """Returns the share of the peak that the warm-up has reached; the first step moves."""
+    return min(1.0, (step + 1) / (warmup_steps + 1))
+
+
+def _progress(step: int, warmup_steps: int, train_steps: int) -> float:
+    """Returns the share done of what follows the warm-up."""
+    return min(1.0, max(0, step - warmup_steps) / max(1, train_steps - warmup_steps))

@@ -1,0 +1,1 @@
+"""One module is one subcommand: its settings and its function."""

@@ -1,0 +1,139 @@
+"""English prose that every Python carries: the docstrings of its standard library and its `help` topics.
+
+Modules are read with `ast` and never imported. A document is the documentation of one module with its
+functions, of one class with its methods, or one topic; it is cleaned to sentences, and a sentence that
+occurred before is left out, so that nothing held out was seen elsewhere.
+"""
+
+import ast
+import re
+import sysconfig
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import sentencex
+
+from albert import console
+from albert.errors import DataError
+
+TOPICS = "pydoc_data"
+"""Package of the `help` topics, the chapters of the language reference."""
+
+MIN_SENTENCES = 4
+"""Sentences of a class that make a document of their own."""
+
+_SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
+_WORD = re.compile(r"[A-Za-z][a-z']+")
+_ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
+_MARKUP = re.compile(r"\*\*|``|:[a-z]+:(?=`)|`")
+_Defined = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """The documentation of one module, class or topic."""
+
+    package: str
+    """Top-level module it belongs to, such as `email`."""
+    sentences: tuple[str, ...]
+    """At least one."""
+
+
+def standard_library() -> Path:
+    """Returns the folder of the running Python's standard library."""
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def find_documents(library: Path) -> list[Document]:
+    """Reads the documentation of all modules below `library`, in order of their paths.
+
+    Raises:
+        DataError: There is none.
+    """
+    files = [
+        path for path in sorted(library.rglob("*.py"))
+        if not _SKIPPED_FOLDERS.intersection(path.relative_to(library).parts)
+    ]  # fmt: skip
+    seen: set[str] = set()
+    documents = []
+    with console.progress("reading documentation", total=len(files), unit=" files") as bar:
+        for path in files:
+            relative = path.relative_to(library)
+            package = relative.parts[0].removesuffix(".py").removeprefix("_py").lstrip("_")
+            for sentences in _new_sentences(_read_texts(path), seen):
+                documents.append(Document(package=package, sentences=sentences))
+            bar.advance(1, str(relative.parts[0]))
+    if not documents:
+        raise DataError(f"{library}: no Python source with documentation; expected a standard library")
+    return documents
+
+
+def split_sentences(text: str) -> list[str]:
+    """Returns the sentences of a docstring; examples, tables, signatures and other non-prose left out."""
+    found = []
+    for paragraph in _paragraphs(text):
+        for sentence in sentencex.segment("en", _MARKUP.sub("", paragraph)):
+            stripped = sentence.strip()
+            if _is_prose(stripped):
+                found.append(stripped)
+    return found
+
+
+def _read_texts(path: Path) -> Iterator[str]:
+    """Yields the texts of the documents in one file; none of a file that is no Python of this version."""
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, OSError):
+        return
+    if path.parent.name == TOPICS:
+        yield from (
+            node.value for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 500
+        )  # fmt: skip
+        return
+    owners = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
+    for owner in owners:
+        parts = [owner, *(node for node in owner.body if isinstance(node, _Defined))]
+        yield "\n\n".join(text for part in parts if (text := ast.get_docstring(part)))
+
+
+def _new_sentences(texts: Iterable[str], seen: set[str]) -> Iterator[tuple[str, ...]]:
+    """Yields the sentences of each text that are not in `seen`, and adds them to it.
+
+    Texts of a few sentences only are joined to one at the end: alone they have no order to learn.
+    """
+    rest: list[str] = []
+    for text in texts:
+        new = []
+        for sentence in split_sentences(text):
+            key = " ".join(_WORD.findall(sentence.lower()))
+            if key not in seen:
+                seen.add(key)
+                new.append(sentence)
+        if len(new) < MIN_SENTENCES:
+            rest += new
+        else:
+            yield tuple(new)
+    if rest:
+        yield tuple(rest)
+
+
+def _paragraphs(text: str) -> Iterator[str]:
+    """Yields the paragraphs of a docstring, each as one line; list items are paragraphs of their own."""
+    for block in re.split(r"\n\s*\n", text):
+        if ">>>" in block:
+            continue
+        lines: list[str] = []
+        for line in block.split("\n"):
+            if lines and _ITEM.match(line):
+                yield " ".join(lines)
+                lines = []
+            lines.append(_ITEM.sub("", line, count=1).strip())
+        yield " ".join(lines)
+
+
+def _is_prose(sentence: str) -> bool:
+    """Tells whether a sentence consists mostly of words, at least four."""
+    words = _WORD.findall(sentence)
+    return len(words) >= 4 and sum(map(len, words)) >= 0.6 * len(sentence.replace(" ", ""))

@@ -1,0 +1,30 @@
+"""Every task by its name.
+
+Stands above the tables of records (`glue`, `own`); a new table is one more line here.
+"""
+
+from albert.errors import ConfigError, did_you_mean
+from albert.tasks.glue import GLUE_TASKS
+from albert.tasks.own import OWN_TASKS
+from albert.tasks.task import Task
+
+TASKS = {task.name: task for task in (*GLUE_TASKS, *OWN_TASKS)}
+"""The record of every task, benchmarks first."""
+
+
+def find_task(name: str) -> Task:
+    """Returns the record of the task called `name`; upper case and hyphens do not matter: "SST-2" is "sst2".
+
+    Raises:
+        ConfigError: There is no such task.
+    """
+    found = {_plain(known): task for known, task in TASKS.items()}.get(_plain(name))
+    if found is None:
+        raise ConfigError(
+            f"unknown task {name!r}{did_you_mean(_plain(name), list(TASKS))}; known: {', '.join(TASKS)}"
+        )
+    return found
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("_", "")

@@ -1,0 +1,87 @@
+"""Finds and reads the files of a tokenizer folder.
+
+Stands below `tokenizer`. The layout is Hugging Face's: `spiece.model` or `vocab.txt`, and
+`tokenizer_config.json`.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from albert.errors import TokenizerError
+from albert.text.pieces import PieceEncoder
+from albert.text.sentencepiece import SentencePieceEncoder
+from albert.text.wordpiece import WordPieceEncoder, read_vocabulary
+
+CONFIG_NAME = "tokenizer_config.json"
+
+
+def find_vocabulary(folder: Path) -> Path:
+    """Returns the path of the one vocabulary in a folder.
+
+    That is `spiece.model`, else the only `*.model`, or `vocab.txt`.
+
+    Raises:
+        TokenizerError: There is no folder, no vocabulary, or more than one.
+    """
+    if not folder.is_dir():
+        raise TokenizerError(f"{folder}: expected a folder with a tokenizer, found none")
+    models = sorted(folder.glob("*.model"))
+    if folder / "spiece.model" in models:
+        models = [folder / "spiece.model"]
+    found = [*models, *folder.glob("vocab.txt")]
+    if not found:
+        raise TokenizerError(
+            f"{folder}: expected spiece.model (SentencePiece) or vocab.txt (WordPiece), found "
+            "neither; copy it there from the model's origin, or make one with `albert vocab`"
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise TokenizerError(
+            f"{folder}: expected one vocabulary, found {names}; keep the one the model was trained with"
+        )
+    return found[0]
+
+
+def read_encoder(path: Path, *, lower_case: bool) -> PieceEncoder:
+    """Reads a vocabulary file into an encoder of its kind.
+
+    Raises:
+        TokenizerError: The file cannot be used, or lacks one of the special pieces.
+    """
+    encoder: PieceEncoder
+    try:
+        if path.name == "vocab.txt":
+            encoder = WordPieceEncoder(read_vocabulary(path), lower_case=lower_case)
+        else:
+            encoder = SentencePieceEncoder(path.read_bytes(), lower_case=lower_case)
+    except TokenizerError as error:
+        where = "" if str(error).startswith(str(path)) else f"{path}: "
+        raise TokenizerError(f"{where}{error}") from error
+    known = set(encoder.vocabulary)
+    missing = [piece for piece in encoder.special_pieces.values() if piece not in known]
+    if missing:
+        raise TokenizerError(
+            f"{path}: expected the special pieces {', '.join(encoder.special_pieces.values())}, "
+            f"found no {', '.join(missing)}; use an ALBERT vocabulary, or make one with "
+            "`albert vocab`"
+        )
+    return encoder
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Returns the content of `tokenizer_config.json`; empty where there is none.
+
+    Raises:
+        TokenizerError: The file is no JSON object.
+    """
+    path = folder / CONFIG_NAME
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError as error:
+        raise TokenizerError(f"{path}: expected JSON, found {error}; restore the file") from error
+    if not isinstance(config, dict):
+        raise TokenizerError(f"{path}: expected a JSON object; restore the file")
+    return config

@@ -1,0 +1,201 @@
+"""Cuts text into the pieces of a SentencePiece model, with the original's rule for digits and commas.
+
+Stands between `cleaning` and `tokenizer`.
+Source: `encode_pieces` in tokenization.py and `_is_start_piece_sp` in create_pretraining_data.py of
+google-research/albert.
+"""
+
+from typing import Any
+
+import sentencepiece
+
+from albert.errors import TokenizerError
+from albert.text.cleaning import preprocess_aligned, preprocess_text
+from albert.text.model_file import parse_model_file
+from albert.text.pieces import Kind, Piece
+from albert.text.ties import Scored, TieBreaker
+
+SPACE = "▁"
+"""Stands for the space before a word."""
+
+_ENGLISH = frozenset("abcdefghijklmnopqrstuvwxyz")
+_SYMBOLS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
+
+
+class SentencePieceEncoder:
+    """A SentencePiece model and the cleaning in front of it."""
+
+    kind: Kind = "sentencepiece"
+
+    def __init__(self, model: bytes, *, lower_case: bool) -> None:
+        """Loads a serialized model.
+
+        Raises:
+            TokenizerError: The bytes are no SentencePiece model.
+        """
+        self._model = model
+        self._processor: Any = sentencepiece.SentencePieceProcessor()
+        try:
+            self._processor.LoadFromSerializedProto(model)
+        except RuntimeError as error:
+            raise TokenizerError("not a SentencePiece model") from error
+        self.lower_case = lower_case
+        size = self._processor.get_piece_size()
+        self.vocabulary: list[str] = [self._processor.id_to_piece(id_) for id_ in range(size)]
+        self.special_pieces = {
+            "pad_token": "<pad>",
+            "unk_token": self.vocabulary[self._processor.unk_id()],
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
+        parts = parse_model_file(model)
+        self.character_map = parts.character_map
+        self._ties = TieBreaker(
+            self.vocabulary,
+            self.scores(),
+            normal=parts.normal,
+            user_defined=parts.user_defined,
+            unknown_id=self._processor.unk_id(),
+        )
+        # Re-splitting looks at the piece alone, so its result is a table.
+        self._resplit = {
+            id_: self._without_comma(piece)
+            for id_, piece in enumerate(self.vocabulary)
+            if _ends_in_number_and_comma(piece)
+        }
+        self._special_cases = self._ties.repeating_ids.union(self._resplit)
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Returns the ids of many raw texts, without special pieces."""
+        return self.encode_clean([preprocess_text(x, lower_case=self.lower_case) for x in texts])
+
+    def encode_clean(self, texts: list[str]) -> list[list[int]]:
+        """Returns the ids of texts that are cleaned already: `encode_ids` of the original."""
+        rows: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
+        for number, ids in enumerate(rows):
+            # One look into a set per row decides that nearly all need no work in Python.
+            if not self._special_cases.isdisjoint(ids):
+                tie = self._ties.has_tie(ids)
+                settled = [piece.id for piece in self._segment(texts[number])] if tie else ids
+                rows[number] = self._apply_comma_rule(settled)
+        return rows
+
+    def encode_aligned(self, text: str) -> list[Piece]:
+        """Returns the pieces of one raw text with their raw ranges."""
+        clean = preprocess_aligned(text, lower_case=self.lower_case)
+        if not clean.text:
+            return []
+        # (N,) normalised characters and (N + 1,) the clean character each begins at.
+        _, origins = self._processor.normalize(clean.text, with_offsets=True)
+        pieces: list[Piece] = []
+        for piece, id_, start, end in self._spans(clean.text):
+            first, last = _clean_range(piece, start, end, origins)
+            if first == last:
+                begin = clean.starts[first] if first < len(clean.starts) else len(text)
+                pieces.append(Piece(piece, id_, begin, begin))
+            else:
+                pieces.append(Piece(piece, id_, clean.starts[first], clean.ends[last - 1]))
+        return pieces
+
+    def id_of(self, piece: str) -> int:
+        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        found: int = self._processor.piece_to_id(piece)
+        return found
+
+    def join(self, pieces: list[str]) -> str:
+        """Returns the text that pieces spell."""
+        return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
+
+    def opens_word(self, piece: str) -> bool:
+        """Returns whether masking of whole words starts a new word at a piece.
+
+        It does at a space, at a single symbol, and at any piece that is not all English letters and
+        symbols, so that digits and other scripts are words by themselves.
+        Source: `_is_start_piece_sp` of the original.
+        """
+        if piece.startswith((SPACE, "<")) or piece in _SYMBOLS:
+            return True
+        return not all(x.lower() in _ENGLISH or x in _SYMBOLS for x in piece)
+
+    def file(self) -> tuple[str, bytes]:
+        """Returns the name and the content of the vocabulary's file."""
+        return "spiece.model", self._model
+
+    @property
+    def resplit_ids(self) -> list[int]:
+        """Ids of the pieces that the rule for digits and commas never lets through."""
+        return list(self._resplit)
+
+    def scores(self) -> list[float]:
+        """Returns the log-probability of every piece, (V,)."""
+        return [self._processor.get_score(id_) for id_ in range(len(self.vocabulary))]
+
+    def _segment(self, clean: str) -> list[Scored]:
+        """Returns the pieces of a clean text before the rule for digits and commas."""
+        ids = self._processor.encode(clean, out_type=int)
+        texts = self._processor.encode(clean, out_type=str)
+        pieces = [Scored(*pair) for pair in zip(texts, ids, strict=True)]
+        return self._ties.settle(pieces) if self._ties.has_tie(ids) else pieces
+
+    def _without_comma(self, piece: str) -> list[tuple[str, int]]:
+        """Returns what the original makes of a piece like `▁1990,`: the number's pieces, the comma.
+
+        The number is encoded as a text of its own, so it opens with a space even inside a word
+        (`x000,` gives `x ▁0 00 ,`). The published models were trained on that.
+        """
+        number = self._segment(piece[:-1].replace(SPACE, ""))
+        return [*number, (",", self.id_of(","))]
+
+    def _apply_comma_rule(self, ids: list[int]) -> list[int]:
+        result: list[int] = []
+        for id_ in ids:
+            parts = self._resplit.get(id_)
+            result.extend([part for _, part in parts] if parts else [id_])
+        return result
+
+    def _spans(self, clean: str) -> list[tuple[str, int, int, int]]:
+        """Returns piece, id and range in the normalised text of every piece."""
+        spans: list[tuple[str, int, int, int]] = []
+        start = 0
+        for piece, id_ in self._segment(clean):
+            end = start + len(piece)
+            if id_ in self._resplit:
+                spans.extend(_resplit_spans(piece, self._resplit[id_], start))
+            else:
+                spans.append((piece, id_, start, end))
+            start = end
+        return spans
+
+
+def _ends_in_number_and_comma(piece: str) -> bool:
+    return len(piece) > 1 and piece[-1] == "," and piece[-2].isdigit()
+
+
+def _resplit_spans(piece: str, parts: list[tuple[str, int]], start: int) -> list[tuple[str, int, int, int]]:
+    """Returns the parts of a re-split piece with their ranges in the normalised text."""
+    end = start + len(piece)
+    opening = 0 if piece.startswith(SPACE) else 1
+    if sum(len(part) for part, _ in parts) != len(piece) + opening:
+        return [(part, id_, start, end) for part, id_ in parts]
+    spans = []
+    # The added space takes no room: the first part begins one character early, and is cut there.
+    position = start - opening
+    for part, id_ in parts:
+        spans.append((part, id_, max(start, position), position + len(part)))
+        position += len(part)
+    return spans
+
+
+def _clean_range(piece: str, start: int, end: int, origins: list[int]) -> tuple[int, int]:
+    """Returns the clean characters of a piece, without the space before it."""
+    size = len(origins) - 1
+    letters = len(piece.lstrip(SPACE))
+    start = max(start, end - letters)
+    first = origins[start]
+    if start == end:
+        return first, first
+    # A character that became several is shared by the pieces that cut it.
+    while end < size and origins[end] <= origins[end - 1]:
+        end += 1
+    return first, max(origins[end], first + 1)

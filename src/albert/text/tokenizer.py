@@ -1,0 +1,329 @@
+"""Text to the ids an ALBERT model takes, and back: one class for both kinds of vocabulary.
+
+Top of the text layer. Names and call shape are those of transformers, ids those of the original, and
+segment ids are always there. Normalisation happens in here, so no caller can forget it.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from albert.errors import TokenizerError
+from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
+from albert.text.files import find_vocabulary, read_config, read_encoder
+from albert.text.pieces import Kind, Piece, PieceEncoder
+
+Truncation = Literal["longest_first", "only_first", "only_second"]
+
+DEFAULT_MAX_LENGTH = 512
+"""Positions of every published ALBERT."""
+
+# A piece's id and raw range; an added special piece is nowhere.
+_Marked = tuple[int, tuple[int, int]]
+_NOWHERE = (0, 0)
+
+# transformers writes 1e30 for "not known".
+_LARGEST_MAX_LENGTH = 1_000_000
+
+
+class AlbertTokenizer:
+    """A vocabulary with the cleaning, special pieces and limits that belong to it."""
+
+    def __init__(self, encoder: PieceEncoder, *, model_max_length: int = DEFAULT_MAX_LENGTH) -> None:
+        self._encoder = encoder
+        self.model_max_length = model_max_length
+        special = encoder.special_pieces
+        self.pad_token, self.pad_token_id = self._special(special["pad_token"])
+        self.unk_token, self.unk_token_id = self._special(special["unk_token"])
+        self.cls_token, self.cls_token_id = self._special(special["cls_token"])
+        self.sep_token, self.sep_token_id = self._special(special["sep_token"])
+        self.mask_token, self.mask_token_id = self._special(special["mask_token"])
+        # The mask swallows the space before it, as it stands for a piece that begins with one.
+        others = "|".join(re.escape(x) for x in special.values() if x != self.mask_token)
+        self._special_pattern = re.compile(rf"\s*({re.escape(self.mask_token)})|({others})")
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, *, do_lower_case: bool | None = None) -> "AlbertTokenizer":
+        """Reads the tokenizer of a model folder.
+
+        Args:
+            folder: Holds `spiece.model` (or one `*.model`) or `vocab.txt`, and maybe
+                `tokenizer_config.json`.
+            do_lower_case: Overrules the folder's setting; lower-casing is the default of both.
+
+        Raises:
+            TokenizerError: The folder has no vocabulary, several, or one that cannot be used.
+        """
+        folder = Path(folder)
+        path = find_vocabulary(folder)
+        config = read_config(folder)
+        if do_lower_case is None:
+            do_lower_case = bool(config.get("do_lower_case", True))
+        limit = config.get("model_max_length")
+        if not isinstance(limit, int) or not 0 < limit <= _LARGEST_MAX_LENGTH:
+            limit = DEFAULT_MAX_LENGTH
+        encoder = read_encoder(path, lower_case=do_lower_case)
+        return cls(encoder, model_max_length=limit)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Writes the vocabulary, `tokenizer.json` and `tokenizer_config.json` into a folder.
+
+        transformers reads the folder unchanged and gives the same ids and segment ids.
+        """
+        # Imported here: only writing needs the library behind it.
+        from albert.text.transformers_files import write_transformers_files
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        name, content = self._encoder.file()
+        (folder / name).write_bytes(content)
+        write_transformers_files(folder, self._encoder, model_max_length=self.model_max_length)
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the vocabulary."""
+        return self._encoder.kind
+
+    @property
+    def do_lower_case(self) -> bool:
+        """Whether texts are lower-cased before they are cut."""
+        return self._encoder.lower_case
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of pieces, V."""
+        return len(self._encoder.vocabulary)
+
+    def __len__(self) -> int:
+        return self.vocab_size
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """Special pieces, in the order of `all_special_ids`."""
+        return [self._encoder.vocabulary[id_] for id_ in self.all_special_ids]
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Ids of the special pieces, ascending."""
+        return sorted(map(self._encoder.id_of, self._encoder.special_pieces.values()))
+
+    @property
+    def fingerprint(self) -> str:
+        """Hex digest of everything that decides which ids a text gets."""
+        _, content = self._encoder.file()
+        digest = hashlib.sha256(f"{self.kind} {self.do_lower_case} ".encode())
+        digest.update(content)
+        return digest.hexdigest()
+
+    @property
+    def word_start_table(self) -> npt.NDArray[np.bool_]:
+        """Whether a piece opens a word when whole words are masked, (V,)."""
+        return np.array([self._encoder.opens_word(piece) for piece in self._encoder.vocabulary])
+
+    def get_vocab(self) -> dict[str, int]:
+        """Returns the id of every piece."""
+        return {piece: id_ for id_, piece in enumerate(self._encoder.vocabulary)}
+
+    def encode_sentences(self, sentences: list[str]) -> list[list[int]]:
+        """Returns the ids of many texts without special pieces, fast.
+
+        Meant for corpora: a special piece spelled in the text is text.
+        """
+        return self._encoder.encode(sentences)
+
+    def tokenize(self, text: str) -> list[str]:
+        """Returns the pieces of a text; special pieces spelled in it are found."""
+        return [piece.text for piece in self._pieces(text)]
+
+    def encode(
+        self, text: str, text_pair: str | None = None, *, add_special_tokens: bool = True
+    ) -> list[int]:
+        """Returns the ids of a text or a pair."""
+        ids: list[int] = self(text, text_pair, add_special_tokens=add_special_tokens)["input_ids"]
+        return ids
+
+    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
+        """Returns the text that ids spell; what cleaning took away stays away."""
+        special = set(self.all_special_ids) if skip_special_tokens else set()
+        kept = [int(id_) for id_ in token_ids]
+        return self._encoder.join([self._piece(id_) for id_ in kept if id_ not in special])
+
+    @overload
+    def convert_ids_to_tokens(self, ids: int) -> str: ...
+    @overload
+    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...
+    def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str]:
+        """Returns the piece of an id, or of every id of a list."""
+        if isinstance(ids, int):
+            return self._piece(ids)
+        return [self._piece(int(id_)) for id_ in ids]
+
+    @overload
+    def convert_tokens_to_ids(self, tokens: str) -> int: ...
+    @overload
+    def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]: ...
+    def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
+        """Returns the id of a piece, or of every piece of a list; the unknown one's where none."""
+        if isinstance(tokens, str):
+            return self._encoder.id_of(tokens)
+        return [self._encoder.id_of(token) for token in tokens]
+
+    def __call__(
+        self,
+        text: str | Sequence[str],
+        text_pair: str | Sequence[str] | None = None,
+        *,
+        add_special_tokens: bool = True,
+        truncation: bool | Truncation = False,
+        padding: bool | Padding = False,
+        max_length: int | None = None,
+        return_tensors: Tensors | None = None,
+        return_offsets_mapping: bool = False,
+    ) -> Encoding:
+        """Encodes one text, one pair, or a list of either.
+
+        Args:
+            text: First text, or a list of first texts.
+            text_pair: Second text, or a list of as many.
+            add_special_tokens: Gives `[CLS] text [SEP]` and `[CLS] text [SEP] pair [SEP]`.
+            truncation: Shortens to `max_length`; True is `longest_first`, which takes pieces from the
+                end of the longer text, of the second where they are equal, as the original.
+            padding: True is `longest`: up to the longest row; `max_length`: up to `max_length`.
+            max_length: Pieces in all; `model_max_length` where it is needed and not given.
+            return_tensors: `np` for int64 arrays, `pt` for torch tensors, (B, T).
+            return_offsets_mapping: Adds `offset_mapping`: the raw characters `(start, end)` of every
+                piece; `(0, 0)` for an added special piece, and `start == end` for a lone space.
+
+        Returns:
+            `input_ids`, `token_type_ids`, `attention_mask`, as lists for one text without
+            `return_tensors`, else with a row for every text.
+
+        Raises:
+            TokenizerError: The lists differ in length, or `max_length` has no room.
+        """
+        pairs, single = _pair_up(text, text_pair)
+        strategy = "longest_first" if truncation is True else truncation or None
+        length = self.model_max_length if max_length is None else max_length
+        rows = []
+        for first_text, second_text in pairs:
+            first = self._mark(first_text, offsets=return_offsets_mapping)
+            second = None
+            if second_text is not None:
+                second = self._mark(second_text, offsets=return_offsets_mapping)
+            if strategy:
+                added = (2 if second is None else 3) if add_special_tokens else 0
+                _truncate(first, second, room=length - added, strategy=strategy)
+            row = self._row(first, second, add_special_tokens=add_special_tokens)
+            if not return_offsets_mapping:
+                del row[OFFSETS]
+            rows.append(row)
+        if padding:
+            longest = max((len(row["input_ids"]) for row in rows), default=0)
+            width = length if padding == "max_length" else longest
+            pad(rows, length=width, pad_token_id=self.pad_token_id)
+        if single and return_tensors is None:
+            return rows[0]
+        return stack(rows, return_tensors)
+
+    def _special(self, piece: str) -> tuple[str, int]:
+        return piece, self._encoder.id_of(piece)
+
+    def _piece(self, id_: int) -> str:
+        if not 0 <= id_ < self.vocab_size:
+            raise TokenizerError(
+                f"expected ids from 0 to {self.vocab_size - 1}, found {id_}; "
+                "the ids come from another vocabulary"
+            )
+        return self._encoder.vocabulary[id_]
+
+    def _split(self, text: str) -> Iterator[tuple[str, int, bool]]:
+        """Yields the parts of a raw text, where they begin, and whether each is a special piece.
+
+        What stands between special pieces is a text by itself, as in transformers.
+        """
+        position = 0
+        for match in self._special_pattern.finditer(text):
+            piece = match.group(1) or match.group(2)
+            yield text[position : match.start()], position, False
+            position = match.end()
+            yield piece, position - len(piece), True
+        yield text[position:], position, False
+
+    def _pieces(self, text: str) -> list[Piece]:
+        """Returns the pieces of a raw text with their raw ranges."""
+        pieces: list[Piece] = []
+        for part, begin, special in self._split(text):
+            if special:
+                pieces.append(Piece(part, self._encoder.id_of(part), begin, begin + len(part)))
+            else:
+                found = self._encoder.encode_aligned(part)
+                pieces.extend(Piece(x.text, x.id, x.start + begin, x.end + begin) for x in found)
+        return pieces
+
+    def _mark(self, text: str, *, offsets: bool) -> list[_Marked]:
+        """Returns ids with raw ranges; without `offsets` all are (0, 0), and it is much faster."""
+        if offsets:
+            return [(piece.id, (piece.start, piece.end)) for piece in self._pieces(text)]
+        marked: list[_Marked] = []
+        for part, _, special in self._split(text):
+            ids = [self._encoder.id_of(part)] if special else self._encoder.encode([part])[0]
+            marked.extend((id_, _NOWHERE) for id_ in ids)
+        return marked
+
+    def _row(
+        self, first: list[_Marked], second: list[_Marked] | None, *, add_special_tokens: bool
+    ) -> Encoding:
+        opening = [(self.cls_token_id, _NOWHERE)] if add_special_tokens else []
+        closing = [(self.sep_token_id, _NOWHERE)] if add_special_tokens else []
+        head = opening + first + closing
+        tail = [] if second is None else second + closing
+        return Encoding(
+            input_ids=[id_ for id_, _ in head + tail],
+            token_type_ids=[0] * len(head) + [1] * len(tail),
+            attention_mask=[1] * (len(head) + len(tail)),
+            offset_mapping=[offset for _, offset in head + tail],
+        )
+
+
+def _pair_up(
+    text: str | Sequence[str], text_pair: str | Sequence[str] | None
+) -> tuple[list[tuple[str, str | None]], bool]:
+    """Returns the pairs to encode, and whether the caller gave a single one."""
+    if isinstance(text, str):
+        if text_pair is not None and not isinstance(text_pair, str):
+            raise TokenizerError("expected one second text for one first text, found a list")
+        return [(text, text_pair)], True
+    if text_pair is None:
+        return [(first, None) for first in text], False
+    if isinstance(text_pair, str) or len(text_pair) != len(text):
+        found = "one text" if isinstance(text_pair, str) else f"{len(text_pair)} texts"
+        raise TokenizerError(f"expected {len(text)} second texts for as many first, found {found}")
+    return list(zip(text, text_pair, strict=True)), False
+
+
+def _truncate(first: list[Piece], second: list[Piece] | None, *, room: int, strategy: Truncation) -> None:
+    """Takes pieces from the ends of the two lists until they fit.
+
+    Source: `_truncate_seq_pair` in google-research/albert classifier_utils.py.
+    """
+    second = [] if second is None else second
+    excess = len(first) + len(second) - room
+    if strategy != "longest_first":
+        chosen = first if strategy == "only_first" else second
+        if excess > len(chosen):
+            raise TokenizerError(
+                f"truncation={strategy!r} must take {excess} pieces from a text of {len(chosen)}; "
+                'use truncation="longest_first" or a larger max_length'
+            )
+        if excess > 0:
+            del chosen[-excess:]
+        return
+    if room < 0:
+        raise TokenizerError("max_length has no room for the special pieces; use a larger one")
+    for _ in range(excess):
+        (first if len(first) > len(second) else second).pop()

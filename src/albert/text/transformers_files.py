@@ -1,0 +1,175 @@
+"""The same tokenizer written for transformers: `tokenizer.json` and `tokenizer_config.json`.
+
+Stands between the encoders and `tokenizer`. The file spells out the whole cleaning and its class is the
+generic one: transformers 5 ignores the file's cleaning under its own `AlbertTokenizer`, which
+rewrites quotes and keeps control characters, and under `BertTokenizer`, which cuts at 100 characters.
+"""
+
+import json
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from itertools import groupby
+from pathlib import Path
+
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers.processors import TemplateProcessing
+
+from albert.text.cleaning import is_dropped, is_ideograph, is_punctuation
+from albert.text.files import CONFIG_NAME
+from albert.text.pieces import PieceEncoder
+from albert.text.sentencepiece import SPACE, SentencePieceEncoder
+from albert.text.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, WordPieceEncoder
+
+# Python's whitespace is wider than that of regular expressions, and a typed ▁ is a space.
+_SENTENCE_SPACES = r"[\s\x1c-\x1f\x85▁]+"
+
+# Python lower-cases a capital sigma at the end of a word to the final form, the library never does.
+_FINAL_SIGMA = r"(?<=[\p{Lu}\p{Ll}\p{Lt}\p{M}])Σ(?!\p{M}*[\p{Lu}\p{Ll}\p{Lt}])"
+
+# The other planes of Unicode are empty or private.
+_ASSIGNED_PLANES = (0, 1, 2, 3, 14)
+_SURROGATES = range(0xD800, 0xE000)
+
+# Below every other piece by more than any detour costs: see `_scores`.
+_NEVER_CHOSEN = 20.0
+
+
+def write_transformers_files(folder: Path, encoder: PieceEncoder, *, model_max_length: int) -> None:
+    """Writes the two files with which transformers' AutoTokenizer gives our ids and segment ids."""
+    fast_tokenizer(encoder).save(str(folder / "tokenizer.json"))
+    special = encoder.special_pieces
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "do_lower_case": encoder.lower_case,
+        "model_max_length": model_max_length,
+        "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        **special,
+        "mask_token": {
+            "__type": "AddedToken",
+            "content": special["mask_token"],
+            "lstrip": True,
+            "normalized": False,
+            "rstrip": False,
+            "single_word": False,
+            "special": True,
+        },
+        "clean_up_tokenization_spaces": False,
+    }
+    text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
+    (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
+
+
+def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
+    """Returns a tokenizer of the `tokenizers` library that gives our ids.
+
+    One thing it cannot say: that a number before a comma inside a word opens with a space. Vocabularies
+    that hold such pieces (`4,`; neither the published one nor ours do) differ there.
+    """
+    if isinstance(encoder, SentencePieceEncoder):
+        tokenizer = _unigram(encoder)
+    else:
+        assert isinstance(encoder, WordPieceEncoder)
+        tokenizer = _wordpiece(encoder)
+    special = encoder.special_pieces
+    tokenizer.add_special_tokens(
+        [
+            AddedToken(piece, normalized=False, lstrip=name == "mask_token", special=True)
+            for name, piece in special.items()
+        ]
+    )
+    opening, closing = special["cls_token"], special["sep_token"]
+    tokenizer.post_processor = TemplateProcessing(
+        single=f"{opening}:0 $A:0 {closing}:0",
+        pair=f"{opening}:0 $A:0 {closing}:0 $B:1 {closing}:1",
+        special_tokens=[(piece, encoder.id_of(piece)) for piece in (opening, closing)],
+    )
+    return tokenizer
+
+
+def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
+    scored = list(zip(encoder.vocabulary, _scores(encoder), strict=True))
+    unknown = encoder.id_of(encoder.special_pieces["unk_token"])
+    tokenizer = Tokenizer(models.Unigram(scored, unk_id=unknown, byte_fallback=False))
+    steps: list[normalizers.Normalizer] = [
+        normalizers.Replace(Regex(_SENTENCE_SPACES), " "),
+        normalizers.NFKD(),
+        normalizers.Replace(Regex(_characters(_is_combining)), ""),
+    ]
+    if encoder.lower_case:
+        steps += [normalizers.Replace(Regex(_FINAL_SIGMA), "ς"), normalizers.Lowercase()]
+    # The library's table works on small clusters only; NFC composes Hangul before it.
+    steps.append(normalizers.NFC())
+    if encoder.character_map:
+        steps.append(normalizers.Precompiled(encoder.character_map))
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always"),
+        ]
+    )
+    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    return tokenizer
+
+
+def _scores(encoder: SentencePieceEncoder) -> list[float]:
+    """Returns scores with which no piece ends in a digit and a comma: the original re-splits those."""
+    scores = encoder.scores()
+    lowest = min(scores) - _NEVER_CHOSEN
+    for id_ in encoder.resplit_ids:
+        scores[id_] = lowest
+    return scores
+
+
+def _wordpiece(encoder: WordPieceEncoder) -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordPiece(
+            {piece: id_ for id_, piece in enumerate(encoder.vocabulary)},
+            unk_token=encoder.special_pieces["unk_token"],
+            max_input_chars_per_word=MAX_WORD_CHARACTERS,
+            continuing_subword_prefix=CONTINUATION,
+        )
+    )
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_characters(is_dropped)), "")]
+    if encoder.lower_case:
+        steps += [
+            normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
+            normalizers.Lowercase(),
+            normalizers.NFD(),
+            normalizers.Replace(Regex(_characters(_is_nonspacing)), ""),
+        ]
+    tokenizer.normalizer = normalizers.Sequence(steps)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.WhitespaceSplit(),
+            pre_tokenizers.Split(Regex(_characters(is_ideograph)), behavior="isolated"),
+            pre_tokenizers.Split(Regex(_characters(is_punctuation)), behavior="isolated"),
+        ]
+    )
+    tokenizer.decoder = decoders.WordPiece(prefix=CONTINUATION, cleanup=False)
+    return tokenizer
+
+
+@cache
+def _characters(belongs: Callable[[str], bool]) -> str:
+    """Returns a regular expression for the characters of a class, by this Python's Unicode tables."""
+    codes = [
+        code
+        for plane in _ASSIGNED_PLANES
+        for code in range(plane << 16, (plane + 1) << 16)
+        if code not in _SURROGATES and belongs(chr(code))
+    ]
+    # Codes of one unbroken range keep their distance to their place in the list.
+    ranges = [
+        [code for _, code in run] for _, run in groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0])
+    ]
+    return "[" + "".join(f"\\x{{{run[0]:x}}}-\\x{{{run[-1]:x}}}" for run in ranges) + "]"
+
+
+def _is_combining(character: str) -> bool:
+    return unicodedata.combining(character) > 0
+
+
+def _is_nonspacing(character: str) -> bool:
+    return unicodedata.category(character) == "Mn"

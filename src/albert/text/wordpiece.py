@@ -1,0 +1,133 @@
+"""Cuts words into the longest pieces of a BERT vocabulary.
+
+Stands between `cleaning` and `tokenizer`.
+Source: `WordpieceTokenizer` and `load_vocab` in google-research/albert tokenization.py.
+"""
+
+from functools import lru_cache
+from itertools import chain
+from pathlib import Path
+
+from albert.errors import TokenizerError
+from albert.text.cleaning import split_words, split_words_aligned
+from albert.text.pieces import Kind, Piece
+
+CONTINUATION = "##"
+"""Opens a piece that continues a word."""
+
+MAX_WORD_CHARACTERS = 200
+"""Longer words are unknown; `max_input_chars_per_word` of the original."""
+
+_CACHED_WORDS = 1 << 18
+
+
+class WordPieceEncoder:
+    """A WordPiece vocabulary and the cleaning in front of it."""
+
+    kind: Kind = "wordpiece"
+
+    def __init__(self, vocabulary: list[str], *, lower_case: bool) -> None:
+        self.vocabulary = vocabulary
+        self.lower_case = lower_case
+        self.special_pieces = {
+            "pad_token": "[PAD]",
+            "unk_token": "[UNK]",
+            "cls_token": "[CLS]",
+            "sep_token": "[SEP]",
+            "mask_token": "[MASK]",
+        }
+        self._ids = {piece: id_ for id_, piece in enumerate(vocabulary)}
+        self._unknown_id = self._ids.get("[UNK]", 0)
+        self._longest = max((len(piece) for piece in vocabulary), default=0)
+        self._word_ids = lru_cache(maxsize=_CACHED_WORDS)(self._encode_word)
+
+    def encode(self, texts: list[str]) -> list[list[int]]:
+        """Returns the ids of many raw texts, without special pieces."""
+        return [list(chain.from_iterable(map(self._word_ids, self.words(text)))) for text in texts]
+
+    def words(self, text: str) -> list[str]:
+        """Returns the words of a raw text: the original's basic tokens."""
+        return split_words(text, lower_case=self.lower_case)
+
+    def encode_aligned(self, text: str) -> list[Piece]:
+        """Returns the pieces of one raw text with their raw ranges."""
+        pieces: list[Piece] = []
+        for word in split_words_aligned(text, lower_case=self.lower_case):
+            for piece, start, end in self.split_word(word.text):
+                pieces.append(Piece(piece, self.id_of(piece), word.starts[start], word.ends[end - 1]))
+        return pieces
+
+    def split_word(self, word: str) -> list[tuple[str, int, int]]:
+        """Returns the pieces of one word and their ranges in it, the longest first from the left.
+
+        A word that cannot be cut completely, or has more than 200 characters, is one unknown piece.
+        """
+        unknown = [(self.special_pieces["unk_token"], 0, len(word))]
+        if len(word) > MAX_WORD_CHARACTERS:
+            return unknown
+        pieces: list[tuple[str, int, int]] = []
+        start = 0
+        while start < len(word):
+            opening = CONTINUATION if start else ""
+            for end in range(min(len(word), start + self._longest), start, -1):
+                piece = opening + word[start:end]
+                if piece in self._ids:
+                    pieces.append((piece, start, end))
+                    start = end
+                    break
+            else:
+                return unknown
+        return pieces
+
+    def id_of(self, piece: str) -> int:
+        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        return self._ids.get(piece, self._unknown_id)
+
+    def join(self, pieces: list[str]) -> str:
+        """Returns the text that pieces spell, words separated by spaces."""
+        return " ".join(pieces).replace(f" {CONTINUATION}", "")
+
+    def opens_word(self, piece: str) -> bool:
+        """Returns whether masking of whole words starts a new word at a piece."""
+        return not piece.startswith(CONTINUATION)
+
+    def file(self) -> tuple[str, bytes]:
+        """Returns the name and the content of the vocabulary's file."""
+        return "vocab.txt", "".join(f"{piece}\n" for piece in self.vocabulary).encode()
+
+    def _encode_word(self, word: str) -> list[int]:
+        return [self.id_of(piece) for piece, _, _ in self.split_word(word)]
+
+
+def read_vocabulary(path: Path) -> list[str]:
+    """Reads a vocab.txt: the piece of id `i` is line `i`, counted from 0.
+
+    Lines end at a newline only: the Chinese vocabulary of BERT has a line that is U+2028.
+
+    Raises:
+        TokenizerError: A line is empty, repeated or not UTF-8.
+    """
+    lines = path.read_bytes().split(b"\n")
+    if not lines[-1].strip(b"\r"):
+        del lines[-1]
+    pieces: dict[str, int] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            piece = line.removesuffix(b"\r").decode()
+        except UnicodeDecodeError as error:
+            raise TokenizerError(
+                f"{path}:{number}: expected a piece in UTF-8, found the byte "
+                f"0x{line[error.start]:02x}; save the vocabulary as UTF-8"
+            ) from error
+        if not piece:
+            raise TokenizerError(
+                f"{path}:{number}: expected a piece, found an empty line; "
+                "ids are line numbers, so put the missing piece there"
+            )
+        if piece in pieces:
+            raise TokenizerError(
+                f"{path}:{number}: {piece!r} stands on line {pieces[piece]} already; "
+                "ids are line numbers, so each piece must be there once"
+            )
+        pieces[piece] = number
+    return list(pieces)

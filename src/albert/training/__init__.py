@@ -1,0 +1,1 @@
+"""The loop, its settings and its log."""

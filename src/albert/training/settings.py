@@ -1,0 +1,112 @@
+"""Settings that every kind of training shares; each field is a flag of its subcommands."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from albert.errors import ConfigError
+from albert.optim.schedules import ScheduleName
+
+Precision = Literal["auto", "float32", "bf16"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptimizerSettings:
+    """How the weights are moved."""
+
+    optimizer: Literal["lamb", "adamw"] = "lamb"
+    """Optimiser: lamb as the paper's pretraining, adamw as the original's fine-tuning."""
+    learning_rate: float = 1.76e-3
+    """Peak learning rate; 1.76e-3 is the paper's for batches of 4096."""
+    warmup_steps: int = 3125
+    """Steps over which the rate rises to its peak; 3125 is the original's."""
+    schedule: ScheduleName = "original"
+    """How the rate falls: original counts the decay from step 0, the others from the end of the warm-up."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; biases and layer normalisations are never decayed."""
+    adam_beta2: float = 0.999
+    """Decay of the second moment; 0.999 is the original's."""
+    max_grad_norm: float = 1.0
+    """Global norm to which gradients are clipped."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings:
+    """How long, on what device, and how often to save."""
+
+    max_steps: int = 125_000
+    """Optimiser steps; 125 000 is the paper's."""
+    batch_size: int = 256
+    """Examples per optimiser step; the paper's is 4096."""
+    micro_batch_size: int | None = None
+    """Examples that go through the model at once, gradients accumulated; a whole batch if not given."""
+    save_steps: int = 1000
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+    eval_steps: int = 1000
+    """Steps between evaluations on held-out data."""
+    log_steps: int = 10
+    """Steps between records in log.jsonl."""
+    seed: int = 0
+    """Seed of weights, data order, masks and dropout."""
+    precision: Precision = "auto"
+    """Type of matrix products: bf16 where the device computes it natively (auto), weights always float32."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        for name in ("max_steps", "batch_size", "save_steps", "keep_checkpoints", "eval_steps", "log_steps"):
+            if getattr(self, name) < 1:
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag} is {getattr(self, name)}; expected at least 1")
+        if self.batch_size % self.micro_size:
+            raise ConfigError(
+                f"--micro-batch-size {self.micro_batch_size} does not divide --batch-size {self.batch_size}"
+            )
+
+    @property
+    def micro_size(self) -> int:
+        """Examples that go through the model at once."""
+        return self.micro_batch_size or self.batch_size
+
+    @property
+    def accumulation_steps(self) -> int:
+        """Micro-batches per optimiser step."""
+        return self.batch_size // self.micro_size
+
+
+def find_device(name: str) -> torch.device:
+    """Returns the device `name`, or for `auto` a GPU where there is one, else the CPU.
+
+    Raises:
+        ConfigError: There is no such device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigError(f"--device is {name!r}; expected auto, cpu, cuda or cuda:N") from error
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"--device is {name!r}, but this machine has no GPU that torch can use")
+    return device
+
+
+def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
+    """Returns the type that autocast is to use on `device`; None for plain float32."""
+    if precision == "float32":
+        return None
+    if precision == "bf16" or _computes_bf16(device):
+        return torch.bfloat16
+    return None
+
+
+def _computes_bf16(device: torch.device) -> bool:
+    """Tells whether `device` multiplies bf16 matrices in hardware, where they are faster than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type == "cpu":
+        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return False

@@ -1,0 +1,154 @@
+"""The command line as a person meets it: exit codes, streams, messages, speed."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import get_type_hints
+
+import pytest
+
+from albert.cli.main import SUMMARIES, find_recipe, run
+
+SURFACE = Path(__file__).parent / "surface.txt"
+
+
+def flags_of(settings_type: type) -> list[str]:
+    flags: list[str] = []
+    for name, hint in get_type_hints(settings_type).items():
+        flags += flags_of(hint) if is_dataclass(hint) else [name.replace("_", "-")]  # type: ignore[arg-type]
+    return flags
+
+
+def test_the_surface_of_all_flags_is_the_frozen_one() -> None:
+    """A changed flag breaks somebody's script: change surface.txt on purpose, with a changelog entry."""
+    surface = [f"{name} {flag}" for name in SUMMARIES for flag in sorted(flags_of(find_recipe(name)[0]))]
+    assert surface == SURFACE.read_text(encoding="utf-8").splitlines()
+
+
+@pytest.mark.parametrize("name", list(SUMMARIES))
+def test_the_summary_in_the_overview_is_that_of_the_settings(name: str) -> None:
+    settings_type, _ = find_recipe(name)
+    assert settings_type.__doc__ is not None
+    assert settings_type.__doc__.splitlines()[0] == SUMMARIES[name]
+
+
+@pytest.mark.parametrize("name", list(SUMMARIES))
+def test_help_explains_every_flag(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        run([name, "--help"])
+    assert ended.value.code == 0
+    shown = capsys.readouterr().out
+    settings_type, _ = find_recipe(name)
+    for flag in flags_of(settings_type):
+        assert f"--{flag}" in shown or flag in shown.lower()
+
+
+@pytest.mark.parametrize("name", list(SUMMARIES))
+def test_every_setting_has_a_docstring(name: str) -> None:
+    import ast
+    import inspect
+
+    def undocumented(settings_type: type) -> list[str]:
+        body = ast.parse(inspect.getsource(settings_type)).body[0].body  # type: ignore[attr-defined]
+        missing = [
+            ast.unparse(field.target)
+            for field, after in zip(body, [*body[1:], None], strict=True)
+            if isinstance(field, ast.AnnAssign)
+            and not (isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant))
+        ]
+        hints = get_type_hints(settings_type)
+        nested = [hints[f.name] for f in fields(settings_type) if is_dataclass(hints[f.name])]
+        return missing + [name for inner in nested for name in undocumented(inner)]
+
+    assert undocumented(find_recipe(name)[0]) == []
+
+
+def test_overview_lists_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run([]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {name} " in shown and summary in shown for name, summary in SUMMARIES.items())
+
+
+def test_an_unknown_subcommand_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["pretain"]) == 2
+    assert "no subcommand 'pretain'; did you mean 'pretrain'?" in capsys.readouterr().err
+
+
+def test_a_wrong_flag_exits_with_2() -> None:
+    with pytest.raises(SystemExit) as ended:
+        run(["info", "--no-such-flag"])
+    assert ended.value.code == 2
+
+
+def test_the_users_error_is_one_line_on_stderr_and_exit_code_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["info", str(tmp_path / "nothing")]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_flags_may_be_spelled_with_underscores_and_results_are_json_on_stdout(
+    tiny_config: Path, tokenizer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from albert import AlbertConfig, AlbertForPreTraining, AlbertTokenizer
+
+    AlbertForPreTraining(AlbertConfig.from_json(tiny_config)).save_pretrained(tmp_path)
+    AlbertTokenizer.from_pretrained(tokenizer_folder).save_pretrained(tmp_path)
+    assert run(["fill-mask", "--model", str(tmp_path), "--top_k", "2", "--json", "A [MASK]."]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert len(rows) == 2
+    assert set(rows[0]) == {"sequence", "score", "token", "token_str"}
+    assert run(["info", str(tmp_path), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["parameters"]["total"] == sum(
+        p.numel() for p in AlbertForPreTraining(AlbertConfig.from_json(tiny_config)).parameters()
+    )
+    assert shown["size"] == "own"
+
+
+def test_from_repeats_a_run_and_flags_override_it(
+    prepared_data: Path, tiny_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = [
+        "pretrain",
+        "--data",
+        str(prepared_data),
+        "--config",
+        str(tiny_config),
+        "--max-seq-length",
+        "32",
+    ]
+    command += ["--max-steps", "3", "--batch-size", "4", "--warmup-steps", "1", "--device", "cpu", "--json"]
+    assert run([*command, "--output", str(tmp_path / "one")]) == 0
+    first = json.loads(capsys.readouterr().out)
+    repeat = [
+        "pretrain",
+        "--from",
+        str(tmp_path / "one" / "run.json"),
+        "--output",
+        str(tmp_path / "two"),
+        "--json",
+    ]
+    assert run(repeat) == 0
+    second = json.loads(capsys.readouterr().out)
+    assert first["masked_lm_loss"] == second["masked_lm_loss"]
+    assert run(["info", "--from", str(tmp_path / "one" / "run.json")]) == 1
+    assert "is of `albert pretrain`, not of `albert info`" in capsys.readouterr().err
+
+
+def test_help_is_immediate() -> None:
+    def seconds(*command: str) -> float:
+        start = time.perf_counter()
+        subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
+        return time.perf_counter() - start
+
+    bare, ours = (
+        min(seconds(*command) for _ in range(5)) for command in (("-c", "pass"), ("-m", "albert", "--help"))
+    )
+    assert ours - bare < 0.15

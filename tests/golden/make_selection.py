@@ -1,0 +1,55 @@
+"""Makes the frozen selection of model and optimiser numbers from the full collection of the original's.
+
+The collection was produced by google-research/albert at b772393 under TensorFlow 1.15.2.
+usage: make_selection.py REFERENCE_FOLDER
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+STEPS = 5
+# Tensors that together show every rule of the optimisers: decayed and not, adapted and not.
+OPTIMIZED = (
+    "bert/embeddings/token_type_embeddings",
+    "bert/embeddings/LayerNorm/beta",
+    "bert/embeddings/LayerNorm/gamma",
+    "bert/encoder/embedding_hidden_mapping_in/kernel",
+    "bert/encoder/transformer/group_0/inner_group_0/LayerNorm_1/gamma",
+    "bert/encoder/transformer/group_0/inner_group_0/attention_1/self/query/bias",
+    "cls/predictions/transform/dense/kernel",
+    "cls/seq_relationship/output_weights",
+    "cls/seq_relationship/output_bias",
+)
+
+
+def main() -> None:
+    """Writes tiny_model.npz, optimizers.npz and copies lr_schedules.npz."""
+    reference = Path(sys.argv[1])
+    tiny = reference / "ckpt_tiny"
+    outputs = dict(np.load(tiny / "outputs.npz"))
+    for name in ("attention_probs", "all_layer_outputs", "masked_lm_log_probs"):
+        del outputs[name]
+    gradients = np.load(tiny / "grads_total_loss.npz")
+    variables = {f"var/{name}": value for name, value in np.load(tiny / "variables.npz").items()}
+    np.savez_compressed(HERE / "tiny_model.npz", **outputs, **variables, **dict(gradients))
+    selection: dict[str, np.ndarray] = {}
+    for optimizer in ("lamb", "adamw"):
+        trace = np.load(reference / "optim" / f"{optimizer}_onehot.npz")
+        for name in OPTIMIZED:
+            selection[f"{optimizer}/start/{name}"] = variables[f"var/{name}"]
+            for step in range(STEPS):
+                selection[f"{optimizer}/step{step}/grad/{name}"] = trace[f"step{step}/grad/{name}"]
+                selection[f"{optimizer}/step{step}/var/{name}"] = trace[f"step{step}/var/{name}"]
+        for key in trace.files:
+            if key.endswith(("learning_rate", "global_norm_used")):
+                selection[f"{optimizer}/{key}"] = trace[key]
+    np.savez_compressed(HERE / "optimizers.npz", **selection)
+    schedules = np.load(reference / "optim" / "lr_schedules.npz")
+    np.savez_compressed(HERE / "lr_schedules.npz", **dict(schedules))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""LAMB and AdamW against the original's traces, and laws they obey."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from albert.checkpoint.names import from_original, name_of_original
+from albert.checkpoint.pretrained import AlbertForPreTraining
+from albert.model.config import AlbertConfig
+from albert.optim.clipping import clip_gradients, global_norm
+from albert.optim.optimizers import AdamW, Lamb, parameter_groups
+
+OPTIMIZERS = {"lamb": Lamb, "adamw": AdamW}
+
+
+@pytest.mark.parametrize("name", ["lamb", "adamw"])
+def test_variables_after_every_step_equal_the_original(golden: Path, name: str) -> None:
+    trace = np.load(golden / "optimizers.npz")
+    start = f"{name}/start/"
+    variables = [key.removeprefix(start) for key in trace.files if key.startswith(start)]
+    parameters = {v: nn.Parameter(torch.tensor(trace[start + v])) for v in variables}
+    optimizer = OPTIMIZERS[name](parameter_groups(nn.ParameterList(parameters.values()), weight_decay=0.01))
+    for step, rate in enumerate(trace[f"{name}/learning_rate"]):
+        norm = torch.tensor(trace[f"{name}/global_norm_used"][step])
+        for variable, parameter in parameters.items():
+            parameter.grad = torch.tensor(trace[f"{name}/step{step}/grad/{variable}"])
+        clip_gradients(list(parameters.values()), norm, max_norm=1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        optimizer.step()
+        for variable, parameter in parameters.items():
+            expected = torch.tensor(trace[f"{name}/step{step}/var/{variable}"])
+            torch.testing.assert_close(parameter.detach(), expected, atol=3e-6, rtol=0)
+
+
+@pytest.mark.reference
+@pytest.mark.parametrize("name", ["lamb_onehot", "adamw_onehot", "lamb_onehot_unclipped"])
+def test_whole_model_follows_the_trace_of_the_original(reference: Path, name: str) -> None:
+    """Own gradients, own norm: the model of the trace is trained here step by step."""
+    trace = dict(np.load(reference / "optim" / f"{name}.npz"))
+    meta = json.loads(str(trace["meta"]))
+    folder = reference / "ckpt_tiny"
+    batch = {key: torch.tensor(value) for key, value in np.load(folder / "outputs.npz").items()}
+    model = AlbertForPreTraining(AlbertConfig.from_json(folder / "albert_config.json")).eval()
+    variables = {key: torch.tensor(value) for key, value in np.load(folder / "variables.npz").items()}
+    model.load_state_dict(from_original(variables))
+    optimizer = OPTIMIZERS[meta["optimizer"]](parameter_groups(model, weight_decay=0.01))
+    parameters = list(model.parameters())
+    compared = 0
+    for step, rate in enumerate(trace["learning_rate"]):
+        optimizer.zero_grad()
+        loss = pretraining_loss(model, batch) * meta["loss_scale"]
+        loss.backward()
+        norm = global_norm(parameters)
+        clip_gradients(parameters, norm, max_norm=1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = float(rate)
+        optimizer.step()
+        state = model.state_dict()
+        for key, value in trace.items():
+            if key.startswith(f"step{step}/var/"):
+                variable = key.split("/var/")[1]
+                expected = torch.tensor(value.T if variable.endswith("/kernel") else value)
+                torch.testing.assert_close(state[name_of_original(variable)], expected, atol=3e-6, rtol=0)
+                compared += 1
+    assert compared >= len(variables)
+
+
+def pretraining_loss(model: AlbertForPreTraining, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+    labels = torch.full_like(batch["input_ids"], -100).long()
+    for row in range(len(labels)):
+        keep = batch["masked_lm_weights"][row] > 0
+        labels[row, batch["masked_lm_positions"][row][keep].long()] = batch["masked_lm_ids"][row][keep].long()
+    outputs = model(
+        batch["input_ids"].long(),
+        batch["input_mask"],
+        batch["segment_ids"].long(),
+        labels,
+        batch["next_sentence_labels"].flatten().long(),
+    )
+    assert outputs.loss is not None
+    return outputs.loss
+
+
+def test_lamb_moves_every_tensor_by_the_same_share_of_its_norm() -> None:
+    torch.manual_seed(0)
+    small, large = nn.Parameter(1e-3 * torch.randn(7, 5)), nn.Parameter(1e3 * torch.randn(5, 3))
+    before = [small.detach().clone(), large.detach().clone()]
+    for parameter in (small, large):
+        parameter.grad = torch.randn_like(parameter)
+    Lamb(parameter_groups(nn.ParameterList([small, large]), weight_decay=0.01), lr=0.01).step()
+    for parameter, start in zip((small, large), before, strict=True):
+        share = (parameter.detach() - start).norm() / start.norm()
+        torch.testing.assert_close(share, torch.tensor(0.01), atol=1e-6, rtol=0)
+
+
+def test_lamb_takes_a_plain_adam_step_for_tensors_of_norm_zero() -> None:
+    parameter = nn.Parameter(torch.zeros(2, 3))
+    twin = nn.Parameter(torch.zeros(2, 3))
+    parameter.grad = torch.ones(2, 3)
+    twin.grad = torch.ones(2, 3)
+    Lamb([parameter], lr=0.5).step()
+    AdamW([twin], lr=0.5).step()
+    torch.testing.assert_close(parameter, twin)
+
+
+def test_biases_and_norms_are_neither_decayed_nor_adapted() -> None:
+    model = AlbertForPreTraining(
+        AlbertConfig(
+            vocab_size=31, embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+            intermediate_size=12,
+        )
+    )  # fmt: skip
+    decayed, rest = parameter_groups(model, weight_decay=0.01)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    assert len(decayed["params"]) + len(rest["params"]) == len(names)
+    for parameter in rest["params"]:
+        assert "bias" in names[id(parameter)] or "orm.weight" in names[id(parameter)]
+    for parameter in decayed["params"]:
+        assert "bias" not in names[id(parameter)]
+        assert "orm" not in names[id(parameter)]
+    assert (decayed["weight_decay"], decayed["adapt"]) == (0.01, True)
+    assert (rest["weight_decay"], rest["adapt"]) == (0.0, False)
+
+
+def test_optimizer_state_survives_a_round_trip() -> None:
+    torch.manual_seed(0)
+    parameter = nn.Parameter(torch.randn(4, 3))
+    first = Lamb([parameter])
+    parameter.grad = torch.randn(4, 3)
+    first.step()
+    twin = nn.Parameter(parameter.detach().clone())
+    second = Lamb([twin])
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    parameter.grad = torch.randn(4, 3)
+    twin.grad = parameter.grad.clone()
+    first.step()
+    second.step()
+    assert torch.equal(parameter, twin)

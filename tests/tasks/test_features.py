@@ -1,0 +1,114 @@
+"""Features equal the original's, record by record; cutting and taking obey their laws."""
+
+import gzip
+import json
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from albert.errors import ConfigError
+from albert.tasks.catalogue import TASKS, find_task
+from albert.tasks.features import Features, cut_lengths, make_features, stream_features
+from albert.tasks.tables import Example, read_examples, require_table
+from albert.text.tokenizer import AlbertTokenizer
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+Key = tuple[str, str, bool, int]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[bool, AlbertTokenizer]:
+    folder = tmp_path_factory.mktemp("tokenizer")
+    model = GOLDEN / "tokenization" / "30k-clean.model"
+    (folder / "spiece.model").write_bytes(model.read_bytes())
+    return {lower: AlbertTokenizer.from_pretrained(folder, do_lower_case=lower) for lower in (True, False)}
+
+
+def golden_records() -> Iterator[tuple[Key, list[dict[str, Any]]]]:
+    with gzip.open(GOLDEN / "glue" / "features.jsonl.gz", "rt", encoding="utf-8") as file:
+        records = [record for record in map(json.loads, file) if record["task"] != "padding"]
+
+    def key(record: dict[str, Any]) -> Key:
+        return record["task"], record["split"], record["do_lower_case"], record["max_seq_length"]
+
+    for name, group in groupby(sorted(records, key=key), key=key):
+        yield name, sorted(group, key=lambda record: record["i"])
+
+
+def assert_equal(features: Features, records: list[dict[str, Any]]) -> None:
+    assert features.lengths.tolist() == [record["length"] for record in records]
+    ends = features.lengths.cumsum()
+    for record, length, end in zip(records, features.lengths, ends, strict=True):
+        assert features.input_ids[end - length : end].tolist() == record["input_ids"][:length]
+        assert features.token_type_ids[end - length : end].tolist() == record["segment_ids"][:length]
+
+
+def test_features_of_the_official_files_equal_the_originals(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    compared = 0
+    for (name, split, lower, max_seq_length), records in golden_records():
+        if name.replace("-", "") not in TASKS:
+            continue
+        task = find_task(name)
+        path = require_table(task, GOLDEN / "glue" / "data", split)
+        rows = read_examples(task, path, split=split, labelled=split != "test")
+        features = make_features(rows, tokenizers[lower], max_seq_length=max_seq_length)
+        assert_equal(features, records)
+        if split != "test":
+            assert features.labels == pytest.approx([record["label_id"] for record in records])
+        compared += len(records)
+    assert compared > 300
+
+
+def test_features_of_every_recorded_text_equal_the_originals(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    for (_, _, lower, max_seq_length), records in golden_records():
+        texts = [Example(record["text_a"], record["text_b"]) for record in records]
+        assert_equal(make_features(texts, tokenizers[lower], max_seq_length=max_seq_length), records)
+
+
+@given(st.integers(0, 40), st.integers(0, 40), st.integers(2, 30))
+def test_cutting_equals_dropping_one_piece_at_a_time(text: int, pair: int, limit: int) -> None:
+    a, b = text, pair
+    while a + b > limit:
+        if a > b:
+            a -= 1
+        else:
+            b -= 1
+    assert cut_lengths(text, pair, limit=limit) == (a, b)
+
+
+def test_taking_examples_equals_encoding_them_in_that_order(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    texts = [Example(f"text number {n} " * n, "a pair" if n % 2 else None, n) for n in range(1, 7)]
+    order = [4, 0, 0, 5, 2]
+    taken = make_features(texts, tokenizers[True], max_seq_length=24).take(np.array(order))
+    expected = make_features([texts[n] for n in order], tokenizers[True], max_seq_length=24)
+    for name in ("input_ids", "token_type_ids", "lengths", "labels"):
+        np.testing.assert_array_equal(getattr(taken, name), getattr(expected, name))
+
+
+def test_examples_without_labels_have_none(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    assert np.isnan(make_features([Example("a")], tokenizers[True], max_seq_length=8).labels).all()
+
+
+def test_no_examples_make_empty_features(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    features = make_features([], tokenizers[True], max_seq_length=8)
+    assert len(features) == len(features.take(np.zeros(0, np.int64))) == 0
+
+
+def test_a_stream_is_encoded_before_its_end_is_read(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    def endless() -> Iterator[Example]:
+        while True:
+            yield Example("again")
+
+    first = next(stream_features(endless(), tokenizers[True], max_seq_length=8))
+    assert 0 < len(first) < 10_000
+
+
+def test_a_length_without_room_for_text_is_refused(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+    with pytest.raises(ConfigError, match="needs at least 5 pieces"):
+        make_features([Example("a", "b")], tokenizers[True], max_seq_length=4)
