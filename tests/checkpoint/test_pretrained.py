@@ -74,7 +74,7 @@ def check_against_original(model: AlbertForPreTraining, stored: dict[str, np.nda
     ours = model.albert(ids, mask, segments, output_hidden_states=True, output_attentions=True)
     word = model.albert.embeddings.word_embeddings(ids)
     packing, cells = pack(mask)
-    embedded = model.albert.embeddings(ids.flatten()[cells], segments.flatten()[cells], packing.position_ids)
+    embedded = model.albert.embed(ids.flatten()[cells], segments.flatten()[cells], packing)[: len(cells)]
     found = {
         "word_embedding_output": word[real],
         "embedding_output": embedded,
@@ -298,3 +298,14 @@ def test_a_damaged_weights_file_is_an_error_that_names_it(tmp_path: Path) -> Non
 
 def config_fields(config: AlbertConfig) -> dict[str, object]:
     return {key: value for key, value in config.to_dict().items() if key != "model_type"}
+
+
+def test_each_loss_of_pretraining_can_be_asked_for_alone() -> None:
+    model = AlbertForPreTraining(GROUPED).eval()
+    batch = padded_batch(GROUPED)
+    labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)
+    order = torch.tensor([0, 1, 1])
+    both = model(**batch, labels=labels, sentence_order_label=order).loss
+    alone = model(**batch, labels=labels).loss + model(**batch, sentence_order_label=order).loss
+    torch.testing.assert_close(both, alone)
+    assert model(**batch).loss is None

@@ -1,5 +1,10 @@
 """Encoding keeps the order and the sentences of a corpus, with any number of processes."""
 
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -77,3 +82,37 @@ def test_only_a_few_batches_are_read_ahead(tokenizer_folder: str, monkeypatch: p
     next(stream)
     stream.close()
     assert len(list(documents)) >= 100 - 2 * encoding.BATCHES_UNDER_WAY - 1
+
+
+ENDLESS_JOB = """
+import itertools, multiprocessing, sys
+from albert.data.encoding import encode_documents
+stream = encode_documents(itertools.repeat(["ab cd " * 50_000]), sys.argv[1], workers=2)
+next(stream)
+print(*(child.pid for child in multiprocessing.active_children()), flush=True)
+for _ in stream:
+    pass
+"""
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
+def test_processes_end_when_the_job_is_killed(tokenizer_folder: str) -> None:
+    job = subprocess.Popen([sys.executable, "-c", ENDLESS_JOB, tokenizer_folder], stdout=subprocess.PIPE)
+    with job:
+        assert job.stdout is not None
+        workers = [int(pid) for pid in job.stdout.readline().split()]
+        job.kill()
+        job.wait()
+        deadline = time.monotonic() + 20
+        while any(map(is_running, workers)) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert len(workers) == 2
+    assert not any(map(is_running, workers))

@@ -255,6 +255,17 @@ def test_random_weights_are_refused_unless_asked_for(encoder: Path, toy: Path, t
         (folder / name).write_bytes((encoder / name).read_bytes())
     with pytest.raises(CheckpointError, match="--from-scratch"):
         finetune(settings(folder, toy, tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    assert finetune(settings(folder, toy, tmp_path / "run", from_scratch=True))["steps"] == 6
+
+
+@pytest.mark.parametrize("changes", [{"hidden_dropout_prob": 1.5}, {"warmup_steps": 7}, {"device": "tpu9"}])
+def test_settings_that_cannot_work_leave_no_run_behind(
+    encoder: Path, toy: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigError):
+        finetune(settings(encoder, toy, tmp_path / "run", **changes))
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, toy: Path, tmp_path: Path) -> None:

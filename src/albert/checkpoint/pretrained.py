@@ -115,7 +115,11 @@ class AlbertModel(Pretrained):
     def encode(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         """Returns the last layer's output (N, H) for packed inputs (N,)."""
         check_length(packing.max_length, self.config)
-        return self.encoder(self.embeddings(input_ids, token_type_ids, packing.position_ids), packing)
+        return self.encoder(self.embed(input_ids, token_type_ids, packing), packing)[: packing.num_tokens]
+
+    def embed(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        """Returns the embeddings (R, E) of packed inputs (N,), filling included."""
+        return self.embeddings(packing.fill(input_ids), packing.fill(token_type_ids), packing.position_ids)
 
     def pool(self, x: Tensor, packing: Packing) -> Tensor:
         """Returns the pooled [CLS] (B, H) of the packed states `x` (N, H)."""
@@ -148,7 +152,7 @@ class AlbertModel(Pretrained):
         hidden_states: list[Tensor] | None = [] if output_hidden_states else None
         attentions: list[Tensor] | None = [] if output_attentions else None
         x = self.encoder(
-            self.embeddings(door.input_ids, door.token_type_ids, door.packing.position_ids),
+            self.embed(door.input_ids, door.token_type_ids, door.packing),
             door.packing,
             hidden_states=hidden_states,
             attentions=attentions,
@@ -186,7 +190,7 @@ class AlbertForPreTraining(Pretrained):
         packing = Packing.of_lengths(lengths)
         x = self.albert.encode(input_ids, token_type_ids, packing)
         table = self.albert.embeddings.word_embeddings.weight
-        predictions = self.predictions(x[masked_positions], table)
+        predictions = self.predictions(x, masked_positions, table)
         return predictions, self.sop_classifier(self.albert.pool(x, packing))
 
     def forward(
@@ -237,7 +241,7 @@ class AlbertForMaskedLM(Pretrained):
     ) -> Tensor:
         """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
         x = self.albert.encode(input_ids, token_type_ids, Packing.of_lengths(lengths))
-        return self.predictions(x[masked_positions], self.albert.embeddings.word_embeddings.weight)
+        return self.predictions(x, masked_positions, self.albert.embeddings.word_embeddings.weight)
 
     def forward(
         self,
@@ -311,8 +315,8 @@ class _Door:
         return cls(input_ids.flatten()[cells], segments.flatten()[cells], packing, cells, shape)
 
     def unpack(self, x: Tensor) -> Tensor:
-        """Returns packed `x` (N, ...) as (B, T, ...)."""
-        return unpack(x, self.cells, self.shape)
+        """Returns packed `x` (N, ...), filling left out, as (B, T, ...)."""
+        return unpack(x[: self.packing.num_tokens], self.cells, self.shape)
 
 
 def _mean_loss(logits: Tensor, labels: Tensor) -> Tensor:

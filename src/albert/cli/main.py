@@ -16,16 +16,16 @@ from albert.console import say
 from albert.errors import AlbertError, did_you_mean
 
 SUMMARIES = {
-    "vocab": "Trains a vocabulary on text.",
-    "prepare": "Turns text into token shards for pretraining.",
+    "vocab": "Makes a vocabulary from raw text.",
+    "prepare": "Turns raw text into token shards for pretraining.",
     "pretrain": "Pretrains a model on prepared data.",
     "finetune": "Fine-tunes a model on a task.",
-    "evaluate": "Scores a fine-tuned model on a task's data.",
-    "predict": "Predicts the labels of the texts in a file.",
+    "evaluate": "Scores a fine-tuned model on a task.",
+    "predict": "Labels the texts of a file with a fine-tuned model.",
     "fill-mask": "Predicts the masked pieces of a text.",
     "info": "Shows what a model folder holds.",
     "tasks": "Lists the known tasks with their data, scores and default settings.",
-    "demo": "Does the whole of it, small, on text that every machine has.",
+    "demo": "Does the whole of it, small, on the documentation inside the running Python.",
 }
 
 

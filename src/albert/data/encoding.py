@@ -5,14 +5,16 @@ the result does not depend on the number of processes, and only a few batches ar
 """
 
 import hashlib
+import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +139,16 @@ def _start_worker(tokenizer_folder: str) -> None:
     """Loads the tokenizer once a process; an interrupt is the parent's to handle."""
     global _worker_tokenizer  # noqa: PLW0603 -- a pool's initializer has no other place for its state
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _worker_tokenizer = AlbertTokenizer.from_pretrained(tokenizer_folder)
+
+
+def _end_with_parent() -> None:
+    """Ends this process when its parent is gone: a killed parent cannot, and the pool would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _encode_in_worker(documents: list[list[str]]) -> list[EncodedDocument]:

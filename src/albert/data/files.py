@@ -89,7 +89,7 @@ def read_lines(
             at = offset + len(line) - len(text) + error.start
             raise DataError(
                 f"{path}:{number}: not UTF-8: byte 0x{text[error.start]:02X} at offset {at}; convert the "
-                "file (iconv -t utf-8) or read on with --errors replace"
+                "file (iconv -t utf-8); vocab and prepare can also read on with --errors replace"
             ) from error
         offset += len(line) + 1
 

@@ -1,6 +1,7 @@
 """The heads that stand on the encoder: masked LM, sentence order, classification.
 
-Letters: M masked tokens, B sequences, V vocabulary, E embedding size, H hidden size, K classes.
+Letters: N tokens of the packed batch, M masked tokens, B sequences, V vocabulary, E embedding size,
+H hidden size, K classes.
 Source: `get_masked_lm_output`, `get_sentence_order_output` (run_pretraining.py) and `create_model`
 (run_classifier.py) of the original.
 """
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 
 from albert.model.config import AlbertConfig
 from albert.model.encoder import activate
+from albert.model.packing import few_sizes
 
 
 class MaskedLMHead(nn.Module):
@@ -23,10 +25,15 @@ class MaskedLMHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.hidden_act = config.hidden_act
 
-    def forward(self, x: Tensor, word_embeddings: Tensor) -> Tensor:
-        """Returns logits (M, V) for the hidden states `x` (M, H) and the tied table (V, E)."""
-        x = self.LayerNorm(activate(self.dense(x), self.hidden_act))
-        return F.linear(x, word_embeddings, self.bias)
+    def forward(self, x: Tensor, positions: Tensor, word_embeddings: Tensor) -> Tensor:
+        """Returns logits (M, V) for the rows `positions` (M,) of `x` (N, H) and the tied table (V, E).
+
+        The rows are filled up to one of few sizes; see `albert.model.packing`.
+        """
+        count = len(positions)
+        rows = x[F.pad(positions, (0, few_sizes(count) - count))]
+        rows = self.LayerNorm(activate(self.dense(rows), self.hidden_act))
+        return F.linear(rows, word_embeddings, self.bias)[:count]
 
 
 class SentenceOrderHead(nn.Module):

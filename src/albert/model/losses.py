@@ -6,7 +6,6 @@ ranks mask different numbers of tokens. So a loss is a `LossSum`, and whoever kn
 
 from dataclasses import dataclass
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -19,8 +18,8 @@ class LossSum:
 
     total: Tensor
     """Sum over the items, scalar, float32, with gradient."""
-    correct: Tensor
-    """How many items were predicted right, scalar, without gradient."""
+    correct: Tensor | None
+    """How many items were predicted right, scalar, without gradient; None where none can be."""
 
 
 def cross_entropy_sum(logits: Tensor, labels: Tensor) -> LossSum:
@@ -30,6 +29,5 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor) -> LossSum:
 
 
 def squared_error_sum(scores: Tensor, labels: Tensor) -> LossSum:
-    """Returns the summed squared error of `scores` (B,) against real `labels` (B,); none is correct."""
-    total = F.mse_loss(scores.float(), labels.float(), reduction="sum")
-    return LossSum(total, torch.zeros((), dtype=torch.int64, device=scores.device))
+    """Returns the summed squared error of `scores` (B,) against real `labels` (B,)."""
+    return LossSum(F.mse_loss(scores.float(), labels.float(), reduction="sum"), None)

@@ -3,11 +3,16 @@
 A padded batch (B, T) spends work on padding; packed, the same batch is one row of its N real tokens, and
 `Packing` remembers where each sequence begins. Only attention looks at the boundaries. The padded form
 exists at the public door alone, where `pack` and `unpack` translate.
+
+Matrix kernels are compiled and kept for every shape they meet (oneDNN's for bf16 on a CPU, for instance),
+and N differs from batch to batch. So rows are counted up to one of few sizes, at most a sixteenth more:
+`Packing` holds R >= N rows, the last R - N of which are filling that no real token sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from albert.errors import DataError
@@ -22,11 +27,14 @@ class Packing:
     starts: Tensor
     """Index of the first token, [CLS], of each sequence, (B,), int64."""
     position_ids: Tensor
-    """Position of each token in its sequence, (N,), int64."""
+    """Position of each row's token in its sequence, (R,), int64; 0 for filling."""
+    num_tokens: int
+    """Real tokens, N."""
     max_length: int
     """Longest sequence."""
     cells: Tensor | None
-    """Index of each token in the flat (B * max_length) grid, (N,); None where all have one length."""
+    """Index of each row in the flat (B * max_length) grid, (R,); that behind the grid for filling. None
+    where all sequences have one length and nothing is filled."""
 
     @classmethod
     def of_lengths(cls, lengths: Tensor) -> "Packing":
@@ -39,21 +47,29 @@ class Packing:
             torch.arange(lengths.shape[0], device=lengths.device), lengths, output_size=total
         )
         position_ids = torch.arange(total, device=lengths.device) - starts[sequence]
-        cells = None if shortest == longest else sequence * longest + position_ids
-        return cls(lengths, starts, position_ids, longest, cells)
+        filling = few_sizes(total) - total
+        cells = None
+        if filling or shortest != longest:
+            cells = F.pad(sequence * longest + position_ids, (0, filling), value=lengths.shape[0] * longest)
+        return cls(lengths, starts, F.pad(position_ids, (0, filling)), total, longest, cells)
+
+    def fill(self, x: Tensor) -> Tensor:
+        """Returns `x` (N,) with filling of 0, (R,)."""
+        return F.pad(x, (0, len(self.position_ids) - self.num_tokens))
 
     def pad(self, x: Tensor) -> Tensor:
-        """Returns packed `x` (N, ...) on the grid (B, T, ...); cells without a token are 0."""
+        """Returns the rows `x` (R, ...) on the grid (B, T, ...); cells without a token are 0."""
         batch_size = self.lengths.shape[0]
         if self.cells is None:
             return x.view(batch_size, self.max_length, *x.shape[1:])
-        grid = x.new_zeros(batch_size * self.max_length, *x.shape[1:])
-        return grid.index_copy(0, self.cells, x).view(batch_size, self.max_length, *x.shape[1:])
+        size = batch_size * self.max_length
+        grid = x.new_zeros(size + 1, *x.shape[1:]).index_copy(0, self.cells, x)
+        return grid[:size].view(batch_size, self.max_length, *x.shape[1:])
 
     def unpad(self, grid: Tensor) -> Tensor:
-        """Returns the tokens (N, ...) of `grid` (B, T, ...)."""
+        """Returns the rows (R, ...) of `grid` (B, T, ...); filling repeats the last cell."""
         flat = grid.reshape(-1, *grid.shape[2:])
-        return flat if self.cells is None else flat[self.cells]
+        return flat if self.cells is None else flat[self.cells.clamp(max=len(flat) - 1)]
 
     def mask(self) -> Tensor | None:
         """Returns which cells of the grid hold a token, (B, T), bool; None where all do."""
@@ -61,6 +77,12 @@ class Packing:
             return None
         columns = torch.arange(self.max_length, device=self.lengths.device)
         return columns < self.lengths[:, None]
+
+
+def few_sizes(count: int) -> int:
+    """Returns the least of few sizes that is at least `count`: 16 an octave, and multiples of 8."""
+    step = max(8, 1 << (count.bit_length() - 5)) if count >= 32 else 8
+    return -(-count // step) * step
 
 
 def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
@@ -81,8 +103,7 @@ def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
         raise DataError(f"row {row} of attention_mask has no token; every sequence needs one")
     cells = real.flatten().nonzero().squeeze(1)
     packing = Packing.of_lengths(lengths)
-    columns = cells % attention_mask.shape[1]
-    return Packing(packing.lengths, packing.starts, columns, packing.max_length, packing.cells), cells
+    return replace(packing, position_ids=packing.fill(cells % attention_mask.shape[1])), cells
 
 
 def unpack(x: Tensor, cells: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -61,8 +61,8 @@ def find_documents(library: Path) -> list[Document]:
         for path in files:
             relative = path.relative_to(library)
             package = relative.parts[0].removesuffix(".py").removeprefix("_py").lstrip("_")
-            for sentences in _new_sentences(_read_texts(path), seen):
-                documents.append(Document(package=package, sentences=sentences))
+            texts = _new_sentences(_read_texts(path), seen)
+            documents += [Document(package=package, sentences=sentences) for sentences in texts]
             bar.advance(1, str(relative.parts[0]))
     if not documents:
         raise DataError(f"{library}: no Python source with documentation; expected a standard library")
@@ -74,7 +74,7 @@ def split_sentences(text: str) -> list[str]:
     found = []
     for paragraph in _paragraphs(text):
         for sentence in sentencex.segment("en", _MARKUP.sub("", paragraph)):
-            stripped = sentence.strip()
+            stripped = " ".join(sentence.split())
             if _is_prose(stripped):
                 found.append(stripped)
     return found

@@ -15,7 +15,7 @@ from albert.training.settings import find_device
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """Scores a fine-tuned model."""
+    """Scores a fine-tuned model on a task."""
 
     task: str
     """Task, as listed by `albert tasks`; `classification` or `regression` for own data."""

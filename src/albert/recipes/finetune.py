@@ -14,7 +14,7 @@ from albert.checkpoint.release import check_tokenizer, model_card, write_model_f
 from albert.console import progress, say, warn
 from albert.errors import DataError
 from albert.optim.optimizers import make_optimizer
-from albert.optim.schedules import ScheduleName, make_schedule
+from albert.optim.schedules import Schedule, ScheduleName, make_schedule
 from albert.tasks.catalogue import find_task
 from albert.tasks.classification import ClassificationObjective, new_classifier, scores_of, sequence_length
 from albert.tasks.features import Features, make_features, shuffled_batches
@@ -103,6 +103,7 @@ class _Plan:
     dev: Features | None
     loop: LoopSettings
     optimizer: OptimizerSettings
+    schedule: Schedule
     hidden_dropout_prob: float
 
 
@@ -114,6 +115,14 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
             folder holds another run.
     """
     plan = _plan(settings)
+    # Before the folder is begun: a model that cannot be made must leave nothing behind.
+    torch.manual_seed(settings.seed)
+    model = new_classifier(
+        plan.task,
+        settings.model,
+        hidden_dropout_prob=plan.hidden_dropout_prob,
+        from_scratch=settings.from_scratch,
+    ).to(find_device(settings.device))
     run = Run.open(
         settings.output,
         command="finetune",
@@ -123,13 +132,6 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
     if run.result is not None:
         say(f"{settings.output}: already finished")
         return run.result
-    torch.manual_seed(settings.seed)
-    model = new_classifier(
-        plan.task,
-        settings.model,
-        hidden_dropout_prob=plan.hidden_dropout_prob,
-        from_scratch=settings.from_scratch,
-    ).to(find_device(settings.device))
     _announce(plan)
     _train(plan, run, model)
     evaluations = list(_evaluations(run))
@@ -172,6 +174,12 @@ def _plan(settings: FinetuneSettings) -> _Plan:
         dev=dev_features,
         loop=loop,
         optimizer=optimizer,
+        schedule=make_schedule(
+            optimizer.schedule,
+            peak=optimizer.learning_rate,
+            warmup_steps=optimizer.warmup_steps,
+            train_steps=loop.max_steps,
+        ),
         hidden_dropout_prob=_given(settings.hidden_dropout_prob, task.recipe.hidden_dropout_prob),
     )
 
@@ -254,12 +262,6 @@ def _train(plan: _Plan, run: Run, model: AlbertForSequenceClassification) -> Non
     batches = shuffled_batches(
         plan.train, loop.micro_size, seed=loop.seed, start=steps_done * loop.batch_size
     )
-    schedule = make_schedule(
-        moves.schedule,
-        peak=moves.learning_rate,
-        warmup_steps=moves.warmup_steps,
-        train_steps=loop.max_steps,
-    )
     if steps_done and _is_due(loop, steps_done) and steps_done not in {e["step"] for e in _evaluations(run)}:
         _evaluate(plan, run, model, step=steps_done)  # It was stopped before it could.
     with (
@@ -272,7 +274,7 @@ def _train(plan: _Plan, run: Run, model: AlbertForSequenceClassification) -> Non
             batches,
             ClassificationObjective(plan.task.kind),
             optimizer,
-            learning_rate=schedule,
+            learning_rate=plan.schedule,
             settings=loop,
             max_grad_norm=moves.max_grad_norm,
             steps_done=steps_done,

@@ -156,7 +156,7 @@ def _train(
             steps_done=steps_done,
         ):
             log.add(step)
-            if step.number % loop.eval_steps == 0 and not stop:
+            if step.number % loop.eval_steps == 0:
                 scores = score()
                 log.scores(step.number, scores)
                 if "masked_lm" in scores and scores["masked_lm"].loss < best:

@@ -1,6 +1,7 @@
 """`albert vocab`: a vocabulary made from text, in a folder that every other command takes as tokenizer."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from albert.text.tokenizer import AlbertTokenizer
 from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, train_wordpiece
 
 RECORD_NAME = "run.json"
-"""Holds the settings; written last, so that it vouches for the other files."""
+"""Holds the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,14 +68,22 @@ def vocab(settings: VocabSettings) -> dict[str, Any]:
         console.say(f"{settings.output}: finished before, nothing to do")
         return _describe(AlbertTokenizer.from_pretrained(settings.output), settings.output)
     tokenizer = AlbertTokenizer(_train(settings))
+    _write(settings.output, tokenizer, record)
+    return _describe(tokenizer, settings.output)
+
+
+def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> None:
+    """Writes the folder under another name first: whoever is stopped leaves nothing that looks finished."""
+    temporary = output.with_name(f".{output.name}.tmp")
     try:
-        tokenizer.save_pretrained(settings.output)
+        shutil.rmtree(temporary, ignore_errors=True)
+        tokenizer.save_pretrained(temporary)
+        write_whole(temporary / RECORD_NAME, json.dumps(record, indent=1).encode() + b"\n")
+        temporary.rename(output)  # takes the place of an empty folder, too
     except OSError as error:
         raise RunError(
-            f"{settings.output}: cannot be written ({error.strerror}); free space or choose another --output"
+            f"{output}: cannot be written ({error.strerror}); free space or choose another --output"
         ) from error
-    write_whole(settings.output / RECORD_NAME, json.dumps(record, indent=1).encode() + b"\n")
-    return _describe(tokenizer, settings.output)
 
 
 def _train(settings: VocabSettings) -> PieceEncoder:

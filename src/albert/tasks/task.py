@@ -92,8 +92,3 @@ class Task:
     def best_metric(self) -> str:
         """Returns the score that chooses the best checkpoint."""
         return self.metrics[0]
-
-    @property
-    def num_outputs(self) -> int:
-        """Returns the width of the classifier: one per label, or 1 for a number."""
-        return 1 if self.kind == "regression" else len(self.labels)

@@ -306,7 +306,7 @@ def _pair_up(
     return list(zip(text, text_pair, strict=True)), False
 
 
-def _truncate(first: list[Piece], second: list[Piece] | None, *, room: int, strategy: Truncation) -> None:
+def _truncate(first: list[_Marked], second: list[_Marked] | None, *, room: int, strategy: Truncation) -> None:
     """Takes pieces from the ends of the two lists until they fit.
 
     Source: `_truncate_seq_pair` in google-research/albert classifier_utils.py.

@@ -57,9 +57,10 @@ class StepLog:
             record["grad_norm"] = sum(step.grad_norm for step in good) / len(good)
             for name in good[0].parts:
                 losses = [step.parts[name].loss for step in good]
-                accuracies = [step.parts[name].accuracy for step in good]
+                accuracies = [a for step in good if (a := step.parts[name].accuracy) is not None]
                 record[f"{name}_loss"] = sum(losses) / len(good)
-                record[f"{name}_accuracy"] = sum(accuracies) / len(good)
+                if accuracies:
+                    record[f"{name}_accuracy"] = sum(accuracies) / len(good)
         return record
 
 
@@ -68,7 +69,8 @@ def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
     flat = {}
     for name, score in scores.items():
         flat[f"{name}_loss"] = score.loss
-        flat[f"{name}_accuracy"] = score.accuracy
+        if score.accuracy is not None:
+            flat[f"{name}_accuracy"] = score.accuracy
     return flat
 
 

@@ -55,8 +55,8 @@ class Score:
 
     loss: float
     """Mean over its items."""
-    accuracy: float
-    """Share of items predicted right."""
+    accuracy: float | None
+    """Share of items predicted right; None for a loss on numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +164,8 @@ def evaluate(
             sums = objective.sums(model, batch)
         for name, count in objective.counts(batch).items():
             counts[name] = counts.get(name, 0) + count
-            for key, value in (("loss", sums[name].total), ("accuracy", sums[name].correct)):
-                totals[f"{name}/{key}"] = totals.get(f"{name}/{key}", 0.0) + float(value)
+            for key, value in _sums_by_key(name, sums[name]):
+                totals[key] = totals.get(key, 0.0) + float(value)
     return _scores({key: total / max(1, counts[key.split("/")[0]]) for key, total in totals.items()})
 
 
@@ -178,7 +178,7 @@ def _accumulate(
     """Adds up the gradients of one global batch.
 
     Returns:
-        The loss, and each part's mean loss and accuracy as `name/loss` and `name/accuracy`; scalars.
+        The loss, and each part's mean loss and accuracy by key; scalars.
     """
     counts = [objective.counts(batch) for batch in batches]
     totals = {name: max(1, sum(count[name] for count in counts)) for name in counts[0]}
@@ -189,8 +189,8 @@ def _accumulate(
         loss = torch.stack([part.total / totals[name] for name, part in sums.items()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, part in sums.items():
-            for key, value in (("loss", part.total.detach()), ("accuracy", part.correct)):
-                parts[f"{name}/{key}"] = parts.get(f"{name}/{key}", 0) + value / totals[name]
+            for key, value in _sums_by_key(name, part):
+                parts[key] = parts.get(key, 0) + value / totals[name]
     return torch.stack([value for key, value in parts.items() if key.endswith("/loss")]).sum(), parts
 
 
@@ -199,10 +199,17 @@ def _seed_of_step(seed: int, number: int) -> int:
     return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)
 
 
+def _sums_by_key(name: str, part: LossSum) -> Iterator[tuple[str, Tensor]]:
+    """Yields the sums of one part as `name/loss` and, where there is one, `name/accuracy`."""
+    yield f"{name}/loss", part.total.detach()
+    if part.correct is not None:
+        yield f"{name}/accuracy", part.correct
+
+
 def _scores(values: dict[str, float]) -> dict[str, Score]:
     """Returns `name/loss` and `name/accuracy` pairs as one score a name."""
     names = dict.fromkeys(key.split("/")[0] for key in values)
-    return {name: Score(values[f"{name}/loss"], values[f"{name}/accuracy"]) for name in names}
+    return {name: Score(values[f"{name}/loss"], values.get(f"{name}/accuracy")) for name in names}
 
 
 def _autocast(settings: LoopSettings, device: torch.device) -> AbstractContextManager[object]:

@@ -1,0 +1,95 @@
+"""What README and docs show is true: commands and code run, named tests exist."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from albert.cli.main import SUMMARIES, run
+
+ROOT = Path(__file__).parents[2]
+# Small enough for a test; appended, so that they overrule what the page says.
+SMALL = {
+    "vocab": "--vocab-size 300",
+    "pretrain": "--batch-size 4 --max-steps 2 --warmup-steps 1 --device cpu",
+    "finetune": "--max-steps 2 --batch-size 4 --max-seq-length 32 --device cpu",
+}
+
+
+def blocks(page: str, language: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the files that the pages speak of; the corpus is these pages."""
+    (tmp_path / "corpus").mkdir()
+    for number, page in enumerate((ROOT / "docs").rglob("*.md")):
+        (tmp_path / "corpus" / f"part{number}.txt").write_bytes(page.read_bytes())
+    (tmp_path / "texts.txt").write_text("One value is a type.\nThe module takes two.\n")
+    (tmp_path / "reviews").mkdir()
+    rows = "".join(f"the value is {word}\t{word}\n" for word in ("one", "two") * 8)
+    for split in ("train", "dev"):
+        (tmp_path / "reviews" / f"{split}.tsv").write_text("text\tlabel\n" + rows)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_readme_runs_from_raw_text_to_predictions(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    commands = [line for line in blocks("README.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 6
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        expanded = [
+            str(path)
+            for argument in arguments
+            for path in (sorted(Path().glob(argument)) if "*" in argument else [argument])
+        ]
+        assert run([name, *expanded, *shlex.split(SMALL.get(name, ""))]) == 0, line
+    assert len((workplace / "labels.tsv").read_text().splitlines()) == 3
+    capsys.readouterr()
+    exec(blocks("README.md", "python")[0], {})
+    shown = capsys.readouterr().out
+    assert "torch.Size([1," in shown
+
+
+def test_make_targets_of_the_readme_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    text = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("*.md"))
+    named = set(re.findall(r"(?:`|^)make ([\w-]+)", text, flags=re.MULTILINE))
+    assert named
+    assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)
+
+
+def test_every_subcommand_and_flag_that_a_page_names_exists() -> None:
+    surface = (ROOT / "tests" / "cli" / "surface.txt").read_text()
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
+    for name in re.findall(r"`albert ([a-z][a-z-]+)", text):
+        assert name in SUMMARIES, name
+    known = {line.split()[1] for line in surface.splitlines()} | {"json", "from", "help", "constraint"}
+    for flag in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", text):
+        assert flag in known, flag
+
+
+def test_every_test_that_the_differences_name_exists() -> None:
+    named = set(re.findall(r"`(test_\w+)`", (ROOT / "docs" / "differences.md").read_text()))
+    sources = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)\(", sources, flags=re.MULTILINE))
+    assert named
+    assert named <= defined
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_golden_files_stay_within_their_budget() -> None:
+    files = [path for path in (ROOT / "tests" / "golden").rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 3_000_000
