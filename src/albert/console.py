@@ -46,13 +46,13 @@ class _PlainProgress:
             return
         self._next_line = now + PLAIN_LINE_SECONDS
         speed = self._done / (now - self._start)
-        line = f"{self._description}: {human_count(self._done)}{self._unit}"
+        line = f"{self._description}: {human_count(self._done)}"
         if self._total:
             remaining = max(0.0, self._total - self._done) / speed if speed else 0.0
-            line += (
-                f" of {human_count(self._total)}{self._unit} ({self._done / self._total:.0%})"
-                f", ETA {human_seconds(remaining)}"
-            )
+            line += f" of {human_count(self._total)}{self._unit} ({self._done / self._total:.0%})"
+            line += f", ETA {human_seconds(remaining)}"
+        else:
+            line += self._unit
         line += f", {human_count(speed)}{self._unit}/s"
         say(f"{line}  {note}" if note else line)
 

@@ -8,18 +8,20 @@ import torch
 import transformers
 from torch import Tensor
 
+import albert
 from albert.checkpoint.names import from_original, name_of_original
 from albert.checkpoint.pretrained import (
     AlbertForMaskedLM,
     AlbertForPreTraining,
-    AlbertForSequenceClassification,
     AlbertModel,
 )
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import CheckpointError, DataError
 from albert.model.config import AlbertConfig
 from albert.model.losses import cross_entropy_sum
 from albert.model.packing import pack
 
+FIRST_OUTPUTS = ("last_hidden_state", "prediction_logits", "logits")
 TINY = AlbertConfig(
     vocab_size=1000,
     embedding_size=32,
@@ -219,19 +221,20 @@ def test_padding_changes_nothing_and_comes_out_as_zero() -> None:
         assert not outputs.last_hidden_state[row, length:].any()
 
 
-def test_masked_columns_before_a_sequence_equal_transformers() -> None:
-    model = AlbertModel(GROUPED).eval()
-    oracle = transformers.AlbertModel(transformers.AlbertConfig(**model.config.to_dict())).eval()
-    oracle.load_state_dict(model.state_dict())
+@pytest.mark.parametrize("name", ["AlbertModel", "AlbertForPreTraining", "AlbertForMaskedLM"])
+def test_masked_columns_before_a_sequence_equal_transformers(name: str, tmp_path: Path) -> None:
+    model = getattr(albert, name)(GROUPED).eval()
+    shake(model)
+    model.save_pretrained(tmp_path)
+    oracle = getattr(transformers, name).from_pretrained(tmp_path).eval()
     batch = padded_batch(GROUPED)
     batch["attention_mask"] = batch["attention_mask"].flip(1)
     real = batch["attention_mask"].bool()
-    torch.testing.assert_close(
-        model(**batch).last_hidden_state[real],
-        oracle(**batch).last_hidden_state[real],
-        atol=1e-5,
-        rtol=0,
+    found, expected = (
+        next(getattr(outputs, field) for field in FIRST_OUTPUTS if hasattr(outputs, field))
+        for outputs in (model(**batch), oracle(**batch))
     )
+    torch.testing.assert_close(found[real], expected[real], atol=1e-5, rtol=0)
 
 
 def test_dropout_stands_after_the_feed_forward_part_too() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from albert.checkpoint.pretrained import AlbertForSequenceClassification
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import CheckpointError, ConfigError, DataError
 from albert.model.config import AlbertConfig
 from albert.recipes.evaluate import EvaluateSettings, evaluate

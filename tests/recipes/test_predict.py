@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from albert.checkpoint.pretrained import AlbertForSequenceClassification
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import ConfigError, DataError
 from albert.model.config import AlbertConfig
 from albert.recipes.predict import PredictSettings, predict

@@ -12,7 +12,7 @@ from albert.data.encoding import EncodedDocument
 from albert.data.examples import Examples, ExampleSettings
 from albert.data.masking import vocabulary_of
 from albert.data.shards import open_prepared
-from albert.errors import ConfigError, DataError, RunError, TokenizerError
+from albert.errors import CheckpointError, ConfigError, DataError, RunError
 from albert.recipes import prepare as recipe
 from albert.recipes.prepare import PrepareSettings, prepare, split_documents
 from albert.text.tokenizer import AlbertTokenizer
@@ -209,7 +209,7 @@ def test_bad_corpus_leaves_no_finished_folder(settings: PrepareSettings, content
 def test_missing_tokenizer_is_refused_before_anything_is_written(
     settings: PrepareSettings, tmp_path: Path
 ) -> None:
-    with pytest.raises(TokenizerError):
+    with pytest.raises(CheckpointError, match="absent: no such file or folder"):
         prepare(replace(settings, tokenizer=tmp_path / "absent"))
     assert not settings.output.exists()
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from albert.checkpoint.names import from_original, name_of_original
-from albert.checkpoint.pretrained import AlbertForSequenceClassification
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.model.config import AlbertConfig
 from albert.tasks import classification
 from albert.tasks.classification import ClassificationObjective, classify, scores_of

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from albert.errors import TokenizerError
+from albert.errors import CheckpointError, TokenizerError
 from albert.text.sentencepiece import SentencePieceEncoder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.wordpiece import WordPieceEncoder
@@ -237,7 +237,7 @@ def test_a_folder_that_cannot_be_used_is_refused(
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(TokenizerError, match="expected a folder with a tokenizer"):
+    with pytest.raises(CheckpointError, match="nowhere: no such file or folder"):
         AlbertTokenizer.from_pretrained(tmp_path / "nowhere")
 
 

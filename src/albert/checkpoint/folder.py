@@ -6,11 +6,13 @@ Reading never executes anything and says how many tensors matched; a partly fill
 
 import json
 import os
+import pickle
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
@@ -18,10 +20,13 @@ from torch import Tensor, nn
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
 from albert.console import say
 from albert.errors import CheckpointError
+from albert.hub import WEIGHT_FILES
 from albert.model.config import AlbertConfig
 
 CONFIG_FILE = "config.json"
-WEIGHTS_FILE = "model.safetensors"
+WEIGHTS_FILE = WEIGHT_FILES[0]
+
+_LFS_POINTER = b"version https://git-lfs.github.com/spec"
 
 
 @contextmanager
@@ -62,6 +67,41 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{path}: no such file; expected weights in safetensors format") from error
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or not a safetensors file: {error}") from error
+
+
+def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
+    """Reads the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
+
+    The latter is a pickle; only tensors are taken from it, code in it is never run.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, holds more than tensors, or is a Git LFS pointer.
+    """
+    refuse_lfs_pointer(path)
+    if path.suffix == ".safetensors":
+        return read_tensors(path)
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
+        raise CheckpointError(
+            f"{path}: damaged, or holds more than tensors: {str(error).splitlines()[0]}"
+        ) from error
+    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
+        raise CheckpointError(f"{path}: expected tensors by name, found {type(stored).__name__}")
+    return dict(stored)
+
+
+def refuse_lfs_pointer(path: Path) -> None:
+    """Refuses what Git leaves in place of a large file that was not fetched.
+
+    Raises:
+        CheckpointError: The file is such a pointer.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+            raise CheckpointError(f"{path}: this is a Git LFS pointer, fetch the real file (git lfs pull)")
 
 
 def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
@@ -105,7 +145,10 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
     Raises:
         CheckpointError: A tensor of the encoder is missing, or a shape differs.
     """
-    stored = from_hugging_face(read_tensors(folder / WEIGHTS_FILE), has_map=has_map)
+    weights = next(
+        (folder / name for name in WEIGHT_FILES if (folder / name).is_file()), folder / WEIGHTS_FILE
+    )
+    stored = from_hugging_face(read_hugging_face_tensors(weights), has_map=has_map)
     expected = model.state_dict()
     if not any(name.startswith("albert.") for name in expected):
         stored = {name.removeprefix("albert."): t for name, t in stored.items() if name.startswith("albert.")}

@@ -1,73 +1,151 @@
 """Tensor names: the original's variables and ours, which are Hugging Face's.
 
-One ordered table of patterns. The original stores kernels as (in, out) and torch as (out, in), so a
-`kernel` is transposed on the way; `output_weights` lie as (out, in) in both worlds.
-Source: variable scopes of modeling.py, run_pretraining.py and run_classifier.py of the original.
+One table, read in both directions. The original stores kernels as (in, out) and torch as (out, in), so a
+`kernel` is transposed on the way; `output_weights` lie as (out, in) in both worlds. Variables of a TF-Hub
+module have the prefix `module/`. The names of albert_zh's own family stand in `albert_zh`.
+Source: variable scopes of modeling.py, run_pretraining.py, classifier_utils.py, race_utils.py and
+squad_utils.py of the original.
 """
 
 import re
+from collections.abc import Iterable
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from albert.errors import CheckpointError
 
-# Scope of the original -> our prefix. In a block `LayerNorm` stands behind the attention and `LayerNorm_1`
-# behind the feed-forward part.
-_SCOPES = (
-    (r"bert/embeddings/", "albert.embeddings."),
-    (r"bert/encoder/embedding_hidden_mapping_in/", "albert.encoder.embedding_hidden_mapping_in."),
-    (
-        r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/",
-        r"albert.encoder.albert_layer_groups.\1.albert_layers.\2.",
-    ),
-    (r"bert/pooler/dense/", "albert.pooler."),
-    (r"cls/predictions/transform/", "predictions."),
-    (r"cls/predictions/output_bias", "predictions.bias"),
-    (r"cls/seq_relationship/output_", "sop_classifier.classifier."),
-    (r"output_(?=weights|bias)", "classifier."),
-)
-_PARTS = (
-    (r"attention_1/self/(query|key|value)/", r"attention.\1."),
-    (r"attention_1/output/dense/", "attention.dense."),
-    (r"ffn_1/intermediate/dense/", "ffn."),
-    (r"ffn_1/intermediate/output/dense/", "ffn_output."),
-    (r"(?<=\d\.)LayerNorm_1/", "full_layer_layer_norm."),
-    (r"(?<=\d\.)LayerNorm/", "attention.LayerNorm."),
-    (r"(dense|LayerNorm)/", r"\1."),
-    (r"(kernel|gamma|weights)$", "weight"),
-    (r"beta$", "bias"),
-    (r"(word|position|token_type)_embeddings$", r"\1_embeddings.weight"),
-)
+Family = Literal["google", "tf-hub", "albert_zh"]
+"""Who wrote a checkpoint: the original, the same as a TF-Hub module, or albert_zh with a model of its own."""
+
+HUB_PREFIX = "module/"
+_BLOCK = "bert/encoder/transformer/group_{}/inner_group_{}/"
+_OUR_BLOCK = "albert.encoder.albert_layer_groups.{}.albert_layers.{}."
+_BLOCK_PATTERN = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(\d+)/")
+_OUR_BLOCK_PATTERN = re.compile(r"albert\.encoder\.albert_layer_groups\.(\d+)\.albert_layers\.(\d+)\.")
+_NO_WEIGHT = re.compile(r"(.*/)?((adam|lamb)_[mv]|global_step)")
+
+_TABLES = {
+    "bert/embeddings/word_embeddings": "albert.embeddings.word_embeddings.weight",
+    "bert/embeddings/position_embeddings": "albert.embeddings.position_embeddings.weight",
+    "bert/embeddings/token_type_embeddings": "albert.embeddings.token_type_embeddings.weight",
+    "cls/predictions/output_bias": "predictions.bias",
+}
+# In a block `LayerNorm` stands behind the attention and `LayerNorm_1` behind the feed-forward part.
+_NORMS = {
+    "bert/embeddings/LayerNorm": "albert.embeddings.LayerNorm",
+    f"{_BLOCK}LayerNorm": f"{_OUR_BLOCK}attention.LayerNorm",
+    f"{_BLOCK}LayerNorm_1": f"{_OUR_BLOCK}full_layer_layer_norm",
+    "cls/predictions/transform/LayerNorm": "predictions.LayerNorm",
+    "end_logits/LayerNorm": "end_logits.LayerNorm",
+}
+_LINEARS = {
+    "bert/encoder/embedding_hidden_mapping_in": "albert.encoder.embedding_hidden_mapping_in",
+    f"{_BLOCK}attention_1/self/query": f"{_OUR_BLOCK}attention.query",
+    f"{_BLOCK}attention_1/self/key": f"{_OUR_BLOCK}attention.key",
+    f"{_BLOCK}attention_1/self/value": f"{_OUR_BLOCK}attention.value",
+    f"{_BLOCK}attention_1/output/dense": f"{_OUR_BLOCK}attention.dense",
+    f"{_BLOCK}ffn_1/intermediate/dense": f"{_OUR_BLOCK}ffn",
+    f"{_BLOCK}ffn_1/intermediate/output/dense": f"{_OUR_BLOCK}ffn_output",
+    "bert/pooler/dense": "albert.pooler",
+    "cls/predictions/transform/dense": "predictions.dense",
+    "start_logits/dense": "start_logits.dense",
+    "end_logits/dense_0": "end_logits.dense_0",
+    "end_logits/dense_1": "end_logits.dense_1",
+    "answer_class/dense_0": "answer_class.dense_0",
+    "answer_class/dense_1": "answer_class.dense_1",
+}
+# The classifier of texts (K rows) and that of RACE's choices (one row) are both at the root.
+_OUTPUTS = {
+    "cls/seq_relationship/": "sop_classifier.classifier",
+    "cls/squad/": "qa_outputs",
+    "": "classifier",
+}
+_OURS = {
+    **_TABLES,
+    **{f"{norm}/gamma": f"{ours}.weight" for norm, ours in _NORMS.items()},
+    **{f"{norm}/beta": f"{ours}.bias" for norm, ours in _NORMS.items()},
+    **{f"{linear}/kernel": f"{ours}.weight" for linear, ours in _LINEARS.items()},
+    **{f"{linear}/bias": f"{ours}.bias" for linear, ours in _LINEARS.items()},
+    **{f"{scope}output_weights": f"{ours}.weight" for scope, ours in _OUTPUTS.items()},
+    **{f"{scope}output_bias": f"{ours}.bias" for scope, ours in _OUTPUTS.items()},
+}
+_ORIGINALS = {ours: original for original, ours in _OURS.items()}
+
+
+def family_of(variables: Iterable[str]) -> Family:
+    """Returns whose checkpoint holds `variables`.
+
+    Raises:
+        CheckpointError: They belong to no ALBERT.
+    """
+    names = sorted(variables)
+    if "bert/embeddings/word_embeddings_2" in names:
+        return "albert_zh"
+    prefixes: dict[str, Family] = {"": "google", HUB_PREFIX: "tf-hub"}
+    for prefix, family in prefixes.items():
+        stripped = {name.removeprefix(prefix) for name in names if name.startswith(prefix)}
+        if "bert/embeddings/word_embeddings" in stripped and any(map(_BLOCK_PATTERN.match, stripped)):
+            return family
+    found = ", ".join(repr(name) for name in names[:3]) or "none"
+    raise CheckpointError(
+        f"expected the variables of an ALBERT (bert/encoder/transformer/group_0/..., or albert_zh's "
+        f"bert/encoder/layer_shared/...), found {found}{' and others' if len(names) > 3 else ''}"
+    )
+
+
+def is_weight(variable: str) -> bool:
+    """Tells whether a variable is a weight, and not the optimiser's or the step count."""
+    return not _NO_WEIGHT.fullmatch(variable)
 
 
 def name_of_original(variable: str) -> str:
-    """Returns our name of the original's variable `variable`.
+    """Returns our name of the original's variable `variable`, with or without TF-Hub's prefix.
 
     Raises:
         CheckpointError: The original's model has no such variable.
     """
-    for scope, prefix in _SCOPES:
-        name, found = re.subn(f"^{scope}", prefix, variable, count=1)
-        if found:
-            break
-    else:
+    name = variable.removeprefix(HUB_PREFIX)
+    block = _BLOCK_PATTERN.match(name)
+    ours = _OURS.get(_BLOCK_PATTERN.sub(_BLOCK, name))
+    if ours is None:
         raise CheckpointError(f"{variable!r} is no variable of the original's model")
-    for part, ours in _PARTS:
-        name = re.sub(part, ours, name)
-    return name
+    return ours.format(*block.groups()) if block else ours
+
+
+def original_name(name: str) -> str:
+    """Returns the original's variable of our `name`.
+
+    Raises:
+        CheckpointError: The original has no such variable.
+    """
+    block = _OUR_BLOCK_PATTERN.match(name)
+    original = _ORIGINALS.get(_OUR_BLOCK_PATTERN.sub(_OUR_BLOCK, name))
+    if original is None:
+        raise CheckpointError(f"the original has no variable for {name!r}")
+    return original.format(*block.groups()) if block else original
 
 
 def from_original(variables: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the original's variables under our names, kernels transposed.
+    """Returns the original's weights under our names, kernels transposed; what is no weight is left out.
 
     Raises:
-        CheckpointError: A variable is unknown.
+        CheckpointError: A variable is unknown, or a kernel is no matrix.
     """
     return {
-        name_of_original(name): value.T.contiguous() if name.endswith("/kernel") else value
-        for name, value in variables.items()
+        name_of_original(name): _turned(name, value) for name, value in variables.items() if is_weight(name)
     }
+
+
+def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Returns our tensors under the original's names, kernels transposed.
+
+    Raises:
+        CheckpointError: The original has no such variable.
+    """
+    variables = {original_name(name): value for name, value in state.items()}
+    return {name: _turned(name, value) for name, value in variables.items()}
 
 
 def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) -> dict[str, Tensor]:
@@ -98,6 +176,7 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
     Raises:
         CheckpointError: The file holds a trained map though E equals H, a shape only transformers has.
     """
+    state = {_today(name): tensor for name, tensor in state.items()}
     if any(name.startswith("embeddings.") for name in state):
         state = {f"albert.{name}": tensor for name, tensor in state.items()}
     state = {
@@ -115,3 +194,21 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
                 "which neither the original nor this package has"
             )
     return state
+
+
+def _today(name: str) -> str:
+    """Returns a tensor's present name; the first ports kept the original's `bert`, `gamma` and `beta`."""
+    name = re.sub(r"^bert\.", "albert.", name)
+    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
+
+
+def _turned(variable: str, value: Tensor) -> Tensor:
+    """Returns a kernel transposed, anything else as it is."""
+    if not variable.endswith("/kernel"):
+        return value
+    if value.dim() != 2:
+        raise CheckpointError(
+            f"{variable} has shape {tuple(value.shape)}, expected a matrix; albert_zh's 'fast' variant, "
+            "whose feed-forward kernels are cut into groups, cannot be converted"
+        )
+    return value.T.contiguous()

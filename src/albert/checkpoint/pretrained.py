@@ -1,13 +1,15 @@
-"""The public models: the encoder with a head, from a folder and back.
+"""The public models: the encoder, alone and with the heads of pretraining, from a folder and back.
 
-Call shapes and output names are those of transformers. Each model has two doors. `forward` takes the
-padded batches everybody makes (`input_ids`, `attention_mask`, `token_type_ids`, each (B, T)); positions
-without a token come out as 0. `packed_logits` takes the same sequences end to end (N,) with their
-lengths (B,) and is what training uses; both compute on real tokens only.
-Letters: B sequences, T padded length, N tokens, M masked tokens, H hidden size, V vocabulary, K classes.
+The models of tasks stand in `task_models` and `answer_models`. Call shapes and output names are those of
+transformers. Each model has two doors. `forward` takes the padded batches everybody makes (`input_ids`,
+`attention_mask`, `token_type_ids`, each (B, T)); positions without a token come out as 0. `packed_logits`
+takes the same sequences end to end (N,) with their lengths (B,) and is what training uses; both compute on
+real tokens only.
+Letters: B sequences, T padded length, N tokens, M masked tokens, H hidden size, V vocabulary, K classes,
+C choices.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +17,11 @@ import torch
 from torch import Tensor, nn
 
 from albert.checkpoint.folder import load_weights, read_config, write_model
+from albert.hub import local_path
 from albert.model.config import AlbertConfig
 from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, initialize
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
-from albert.model.losses import cross_entropy_sum, squared_error_sum
+from albert.model.losses import cross_entropy_sum
 from albert.model.packing import Packing, pack, unpack
 
 
@@ -55,7 +58,7 @@ class LogitsOutput:
     loss: Tensor | None = None
     """Mean over the labels, if labels were given."""
     logits: Tensor
-    """(B, T, V) for masked LM, (B, K) for classification."""
+    """(B, T, V) for masked LM, (B, K) for texts, (B, T, K) for tokens, (B, C) for choices."""
 
 
 class Pretrained(nn.Module):
@@ -70,7 +73,8 @@ class Pretrained(nn.Module):
         """Reads a model folder, ready for inference (dropout off).
 
         Args:
-            folder: Holds `config.json` and `model.safetensors`.
+            folder: Holds `config.json` and `model.safetensors` or `pytorch_model.bin`; or the id of a
+                model on the Hub.
             changes: Fields of the configuration to change, such as `hidden_dropout_prob` or `id2label`;
                 `num_labels` names the classes of a new head LABEL_0, LABEL_1, ...
 
@@ -81,10 +85,11 @@ class Pretrained(nn.Module):
         if "num_labels" in changes:
             num_labels = changes.pop("num_labels")
             changes["id2label"] = {index: f"LABEL_{index}" for index in range(num_labels)}
-        config = read_config(Path(folder), **changes)
+        folder = local_path(folder)
+        config = read_config(folder, **changes)
         model = cls(config)
         has_map = config.embedding_size != config.hidden_size
-        load_weights(model, Path(folder), has_map=has_map)
+        load_weights(model, folder, has_map=has_map)
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -147,7 +152,7 @@ class AlbertModel(Pretrained):
         Raises:
             DataError: A sequence is longer than the model's positions, or has no token.
         """
-        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        door = Door.of(input_ids, attention_mask, token_type_ids)
         check_length(input_ids.shape[1], self.config)
         hidden_states: list[Tensor] | None = [] if output_hidden_states else None
         attentions: list[Tensor] | None = [] if output_attentions else None
@@ -187,7 +192,11 @@ class AlbertForPreTraining(Pretrained):
             lengths: (B,), summing to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
         """
-        packing = Packing.of_lengths(lengths)
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths), masked_positions)
+
+    def _logits(
+        self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, masked_positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
         x = self.albert.encode(input_ids, token_type_ids, packing)
         table = self.albert.embeddings.word_embeddings.weight
         predictions = self.predictions(x, masked_positions, table)
@@ -210,16 +219,14 @@ class AlbertForPreTraining(Pretrained):
             labels: (B, T), -100 where nothing is to be predicted.
             sentence_order_label: (B,), 0 in order, 1 swapped.
         """
-        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        door = Door.of(input_ids, attention_mask, token_type_ids)
         everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
-        predictions, order = self.packed_logits(
-            door.input_ids, door.token_type_ids, door.packing.lengths, everywhere
-        )
+        predictions, order = self._logits(door.input_ids, door.token_type_ids, door.packing, everywhere)
         losses = []
         if labels is not None:
-            losses.append(_mean_loss(predictions, labels.flatten()[door.cells]))
+            losses.append(mean_cross_entropy(predictions, labels.flatten()[door.cells]))
         if sentence_order_label is not None:
-            losses.append(_mean_loss(order, sentence_order_label))
+            losses.append(mean_cross_entropy(order, sentence_order_label))
         return PreTrainingOutput(
             loss=torch.stack(losses).sum() if losses else None,
             prediction_logits=door.unpack(predictions),
@@ -240,7 +247,12 @@ class AlbertForMaskedLM(Pretrained):
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
     ) -> Tensor:
         """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
-        x = self.albert.encode(input_ids, token_type_ids, Packing.of_lengths(lengths))
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths), masked_positions)
+
+    def _logits(
+        self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, masked_positions: Tensor
+    ) -> Tensor:
+        x = self.albert.encode(input_ids, token_type_ids, packing)
         return self.predictions(x, masked_positions, self.albert.embeddings.word_embeddings.weight)
 
     def forward(
@@ -251,63 +263,31 @@ class AlbertForMaskedLM(Pretrained):
         labels: Tensor | None = None,
     ) -> LogitsOutput:
         """Predicts every token of a padded batch (B, T); `labels` (B, T) are -100 where nothing is asked."""
-        door = _Door.of(input_ids, attention_mask, token_type_ids)
+        door = Door.of(input_ids, attention_mask, token_type_ids)
         everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
-        logits = self.packed_logits(door.input_ids, door.token_type_ids, door.packing.lengths, everywhere)
-        loss = None if labels is None else _mean_loss(logits, labels.flatten()[door.cells])
+        logits = self._logits(door.input_ids, door.token_type_ids, door.packing, everywhere)
+        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
         return LogitsOutput(loss=loss, logits=door.unpack(logits))
 
 
-class AlbertForSequenceClassification(Pretrained):
-    """The encoder with a linear layer on the pooled [CLS]: classes, or one real number.
-
-    The head starts from a normal of standard deviation 0.02 whatever the encoder's, as in the original.
-    """
-
-    def __init__(self, config: AlbertConfig) -> None:
-        super().__init__(config)
-        self.albert = AlbertModel(config)
-        self.dropout = nn.Dropout(config.classifier_dropout_prob)
-        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
-        initialize(self.classifier, std=0.02)
-
-    def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
-        packing = Packing.of_lengths(lengths)
-        x = self.albert.encode(input_ids, token_type_ids, packing)
-        return self.classifier(self.dropout(self.albert.pool(x, packing)))
-
-    def forward(
-        self,
-        input_ids: Tensor,
-        attention_mask: Tensor | None = None,
-        token_type_ids: Tensor | None = None,
-        labels: Tensor | None = None,
-    ) -> LogitsOutput:
-        """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
-        door = _Door.of(input_ids, attention_mask, token_type_ids)
-        logits = self.packed_logits(door.input_ids, door.token_type_ids, door.packing.lengths)
-        if labels is None:
-            return LogitsOutput(logits=logits)
-        if self.config.problem_type == "regression" or self.config.num_labels == 1:
-            loss = squared_error_sum(logits.squeeze(-1), labels).total / len(labels)
-        else:
-            loss = _mean_loss(logits, labels)
-        return LogitsOutput(loss=loss, logits=logits)
-
-
 @dataclass(frozen=True, slots=True)
-class _Door:
+class Door:
     """A padded batch, packed, with the way back."""
 
     input_ids: Tensor
+    """(N,)"""
     token_type_ids: Tensor
+    """(N,)"""
     packing: Packing
+    """Where the sequences lie; position ids are the tokens' columns."""
     cells: Tensor
+    """Flat index of each token in the padded batch, (N,)."""
     shape: tuple[int, int]
+    """Of the padded batch, (B, T)."""
 
     @classmethod
-    def of(cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> "_Door":
+    def of(cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> "Door":
+        """Packs a padded batch, each (B, T); no mask means that every cell holds a token."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
         packing, cells = pack(mask)
@@ -319,6 +299,11 @@ class _Door:
         return unpack(x[: self.packing.num_tokens], self.cells, self.shape)
 
 
-def _mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
+def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
     """Returns the mean cross-entropy over the labels that are not -100; 0 where there are none."""
     return cross_entropy_sum(logits, labels).total / (labels >= 0).sum().clamp(min=1)
+
+
+def without_classes(config: AlbertConfig) -> AlbertConfig:
+    """Returns `config` without what only a classifier of texts or tokens has."""
+    return replace(config, problem_type=None, id2label=None)

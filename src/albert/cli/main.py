@@ -22,8 +22,9 @@ SUMMARIES = {
     "finetune": "Fine-tunes a model on a task.",
     "evaluate": "Scores a fine-tuned model on a task.",
     "predict": "Labels the texts of a file with a fine-tuned model.",
+    "convert": "Turns ALBERT weights of any form into a model folder.",
     "fill-mask": "Predicts the masked pieces of a text.",
-    "info": "Shows what a model folder holds.",
+    "info": "Shows what a model holds, in whatever form it is.",
     "tasks": "Lists the known tasks with their data, scores and default settings.",
     "demo": "Does the whole of it, small, on the documentation inside the running Python.",
 }

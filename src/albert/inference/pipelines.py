@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertForSequenceClassification, AlbertModel
+from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertModel
 from albert.checkpoint.release import check_tokenizer
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import ConfigError, DataError, did_you_mean
 from albert.model.packing import Packing
 from albert.text.tokenizer import AlbertTokenizer

@@ -79,7 +79,7 @@ def _draw_accuracy(axes: Any, legs: Sequence[Leg], *, name: str, guess: float, o
     """Draws one held-out accuracy in percent, with its baseline as a dashed line."""
     steps, values = held_out_points(legs, f"{name}_accuracy")
     percent = [100 * value for value in values]
-    axes.plot(steps, percent, color=_OURS, marker="o", markersize=3.5, linewidth=1.8)
+    axes.plot(steps, percent, color=_OURS, marker="o", markersize=3.5, linewidth=1.8, clip_on=False)
     axes.axhline(100 * guess, color=_GUESS, linestyle="--", linewidth=1.2)
     axes.annotate(
         f"{of}: {guess:.1%}",
@@ -111,7 +111,9 @@ def _draw_losses(axes: Any, legs: Sequence[Leg]) -> None:
     steps, values = _points(legs, lambda record: record.get("masked_lm_loss"))
     axes.plot(steps, values, color=_TRAINING, linewidth=0.9, label="training")
     steps, values = held_out_points(legs, "masked_lm_loss")
-    axes.plot(steps, values, color=_OURS, marker="o", markersize=3.5, linewidth=1.8, label="held out")
+    axes.plot(
+        steps, values, color=_OURS, marker="o", markersize=3.5, linewidth=1.8, clip_on=False, label="held out"
+    )
     axes.legend(frameon=False)
 
 

@@ -23,7 +23,7 @@ from albert.model.config import AlbertConfig
 from albert.recipes.curves import Baselines, draw_curves, held_out_points
 from albert.recipes.documentation import Document, find_documents, standard_library
 from albert.recipes.finetune import FinetuneSettings, finetune
-from albert.recipes.prepare import PrepareSettings, prepare
+from albert.recipes.prepare import JOB_NAME, PrepareSettings, prepare
 from albert.recipes.pretrain import PretrainSettings, pretrain
 from albert.recipes.stages import (
     Stage,
@@ -90,11 +90,15 @@ class DemoScale:
     """Width of the encoder; the feed-forward part is four times as wide."""
     heads: int = 3
     """Attention heads."""
-    layers: tuple[int, ...] = (2, 3, 4)
+    layers: tuple[int, ...] = (1, 2, 3)
     """Depth of the first stage, the second, ...; the last holds for all that follow."""
+    initializer_range: float = 0.05
+    """Standard deviation of the first weights; the published 0.02 is too little for so narrow a model."""
     max_seq_length: int = 64
     """Pieces of the longest sequence."""
-    batch_size: int = 16
+    masked_lm_prob: float = 0.25
+    """Share of the pieces of a sequence to hide; more than the published 0.15, as each step teaches more."""
+    batch_size: int = 32
     """Sequences of a step."""
     learning_rate: float = 1e-3
     """Peak of the first stage; later ones take half of it."""
@@ -109,11 +113,7 @@ class DemoScale:
 
 
 def demo(settings: DemoSettings) -> dict[str, Any]:
-    """Runs or continues the demo and returns what it found.
-
-    Raises:
-        RunError: The output folder holds something else.
-    """
+    """Runs or continues the demo and returns what it found; RunError if the folder holds something else."""
     return run_demo(settings, DemoScale())
 
 
@@ -126,41 +126,25 @@ def run_demo(settings: DemoSettings, scale: DemoScale) -> dict[str, Any]:
     _make_data(folder, scale)
     state = _with_a_stage_to_do(settings, scale, state)
     stage = state.stages[-1]
-    say(f"stage {stage.number} of pretraining: {stage.layers} layers, {stage.steps:,} steps")
-    scores = pretrain(_pretrain_settings(folder, scale, stage))
-    guesses = Baselines(
-        masked_lm=masked_lm_baseline(_pretrain_settings(folder, scale, stage)), sentence_order=COIN
-    )
-    curves = folder / "curves.png"
-    legs = read_legs(folder, state.stages)
-    draw_curves(curves, legs, guesses)
-    first = {
-        name: held_out_points(legs, name)[1][0] for name in ("masked_lm_accuracy", "sentence_order_accuracy")
-    }
+    say(f"pretraining, stage {stage.number}: depth {stage.layers}, {stage.steps:,} steps")
+    begin_anew_without(stage_folder(folder, stage.number), RUN_FILE)
+    write_json(_config_file(folder, stage), _config(scale, stage.layers).to_dict())
+    pretraining = _stage_settings(folder, scale, stage)
+    scores = pretrain(pretraining)
+    curves = _show_curves(folder, state, scores, masked_lm_baseline(pretraining))
     model = Path(scores["model"])
-    fillings = _fill_masks(model)
-    classifiers = _classify(folder, scale, stage, model=model)
-    replace(state, shown=stage.number).write(folder)
-    say(f"the demo took {human_seconds(time.monotonic() - start)}; run it again to pretrain further")
-    return {
+    result = {
         "stages": len(state.stages),
         "steps": sum(done.steps for done in state.stages),
-        "masked_lm_accuracy": {
-            "at_first": first["masked_lm_accuracy"],
-            "now": scores["masked_lm_accuracy"],
-            "most_frequent_piece": guesses.masked_lm,
-        },
-        "sentence_order_accuracy": {
-            "at_first": first["sentence_order_accuracy"],
-            "now": scores["sentence_order_accuracy"],
-            "coin": COIN,
-        },
-        "fill_mask": fillings,
-        "package_of_a_sentence": classifiers,
-        "curves": str(curves),
+        **curves,
+        "fill_mask": _fill_masks(model),
+        "package_of_a_sentence": _classify(folder, scale, stage, model=model),
         "model": str(model),
         "with_your_own_text": {str(number): command for number, command in enumerate(OWN_TEXT, 1)},
     }
+    replace(state, shown=stage.number).write(folder)
+    say(f"the demo took {human_seconds(time.monotonic() - start)}; run it again to pretrain further")
+    return result
 
 
 def _make_data(folder: Path, scale: DemoScale) -> None:
@@ -173,6 +157,7 @@ def _make_data(folder: Path, scale: DemoScale) -> None:
         say(f"{text}: {len(documents):,} documents, {text.stat().st_size / 1e6:.2f} MB")
     tokenizer, data, tables = folder / "vocab", folder / "data", folder / "packages"
     begin_anew_without(tokenizer, RECORD_NAME)
+    begin_anew_without(data, JOB_NAME)
     vocab(VocabSettings(input=(str(text),), output=tokenizer, vocab_size=scale.vocab_size, splitting="lines"))
     prepare(
         PrepareSettings(
@@ -203,26 +188,22 @@ def _with_a_stage_to_do(settings: DemoSettings, scale: DemoScale, state: State) 
     stage = Stage(number=number, layers=scale.layers[min(number, len(scale.layers)) - 1], steps=1)
     steps = scale.steps
     if steps is None:
-        draft = _pretrain_settings(settings.output, scale, stage)
+        draft = _stage_settings(settings.output, scale, stage)
         steps = steps_within(60 * settings.minutes, draft, _config(scale, stage.layers))
     state = replace(state, stages=(*state.stages, replace(stage, steps=steps)))
     state.write(settings.output)
     return state
 
 
-def _pretrain_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSettings:
+def _stage_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSettings:
     """Returns the settings of a stage: a function of the stage alone, so that it can be resumed."""
-    config = folder / f"config-{stage.layers}-layers.json"
-    write_json(config, _config(scale, stage.layers).to_dict())
-    output = stage_folder(folder, stage.number)
-    begin_anew_without(output, RUN_FILE)
     continues = stage.number > 1
     return PretrainSettings(
         data=folder / "data",
-        output=output,
-        config=config,
-        init_from=stage_folder(folder, stage.number - 1) / "model" if continues else None,
-        examples=ExampleSettings(max_seq_length=scale.max_seq_length),
+        output=stage_folder(folder, stage.number),
+        config=_config_file(folder, stage),
+        init_from=str(stage_folder(folder, stage.number - 1) / "model") if continues else None,
+        examples=ExampleSettings(max_seq_length=scale.max_seq_length, masked_lm_prob=scale.masked_lm_prob),
         optimizer=OptimizerSettings(
             optimizer="adamw",
             learning_rate=scale.learning_rate / (2 if continues else 1),
@@ -241,6 +222,10 @@ def _pretrain_settings(folder: Path, scale: DemoScale, stage: Stage) -> Pretrain
     )
 
 
+def _config_file(folder: Path, stage: Stage) -> Path:
+    return folder / f"config-{stage.layers}-layers.json"
+
+
 def _config(scale: DemoScale, layers: int) -> AlbertConfig:
     return AlbertConfig(
         vocab_size=scale.vocab_size,
@@ -250,7 +235,29 @@ def _config(scale: DemoScale, layers: int) -> AlbertConfig:
         num_attention_heads=scale.heads,
         intermediate_size=4 * scale.hidden_size,
         max_position_embeddings=2 * scale.max_seq_length,
+        initializer_range=scale.initializer_range,
     )
+
+
+def _show_curves(
+    folder: Path, state: State, scores: dict[str, Any], masked_lm_guess: float
+) -> dict[str, Any]:
+    """Draws the curves of all stages and returns both accuracies, first and last, beside their baselines."""
+    legs = read_legs(folder, state.stages)
+    path = folder / "curves.png"
+    draw_curves(path, legs, Baselines(masked_lm=masked_lm_guess, sentence_order=COIN))
+
+    def first_and_last(name: str) -> dict[str, float]:
+        return {"at_first": held_out_points(legs, name)[1][0], "now": scores[name]}
+
+    return {
+        "masked_lm_accuracy": {
+            **first_and_last("masked_lm_accuracy"),
+            "most_frequent_piece": masked_lm_guess,
+        },
+        "sentence_order_accuracy": {**first_and_last("sentence_order_accuracy"), "coin": COIN},
+        "curves": str(path),
+    }
 
 
 def _fill_masks(model: Path) -> dict[str, str]:
@@ -274,7 +281,7 @@ def _classify(folder: Path, scale: DemoScale, stage: Stage, *, model: Path) -> d
         result = finetune(
             FinetuneSettings(
                 task="classification",
-                model=model,
+                model=str(model),
                 data=folder / "packages",
                 output=output,
                 from_scratch=start == "random",
@@ -282,7 +289,7 @@ def _classify(folder: Path, scale: DemoScale, stage: Stage, *, model: Path) -> d
                 batch_size=32,
                 max_seq_length=scale.max_seq_length,
                 learning_rate=scale.finetune_learning_rate,
-                eval_steps=100,
+                eval_steps=200,
             )
         )
         if "last" not in result:

@@ -1,14 +1,14 @@
 """English prose that every Python carries: the docstrings of its standard library and its `help` topics.
 
-Modules are read with `ast` and never imported. A document is the documentation of one module with its
-functions, of one class with its methods, or one topic; it is cleaned to sentences, and a sentence that
-occurred before is left out, so that nothing held out was seen elsewhere.
+Modules are read with `ast` and never imported. A document is one docstring, of a module, a class or a
+function, or one topic: between different docstrings there is no order to learn. It is cleaned to sentences,
+and a sentence that occurred before is left out, so that nothing held out was seen elsewhere.
 """
 
 import ast
 import re
 import sysconfig
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,19 +20,16 @@ from albert.errors import DataError
 TOPICS = "pydoc_data"
 """Package of the `help` topics, the chapters of the language reference."""
 
-MIN_SENTENCES = 4
-"""Sentences of a class that make a document of their own."""
-
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 _WORD = re.compile(r"[A-Za-z][a-z']+")
 _ITEM = re.compile(r"^\s*(?:[-*+•]|\d+[.)])\s+")
 _MARKUP = re.compile(r"\*\*|``|:[a-z]+:(?=`)|`")
-_Defined = ast.FunctionDef | ast.AsyncFunctionDef
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
-    """The documentation of one module, class or topic."""
+    """One docstring or topic."""
 
     package: str
     """Top-level module it belongs to, such as `email`."""
@@ -61,8 +58,8 @@ def find_documents(library: Path) -> list[Document]:
         for path in files:
             relative = path.relative_to(library)
             package = relative.parts[0].removesuffix(".py").removeprefix("_py").lstrip("_")
-            texts = _new_sentences(_read_texts(path), seen)
-            documents += [Document(package=package, sentences=sentences) for sentences in texts]
+            cleaned = (_new_sentences(text, seen) for text in _read_texts(path))
+            documents += [Document(package=package, sentences=found) for found in cleaned if found]
             bar.advance(1, str(relative.parts[0]))
     if not documents:
         raise DataError(f"{library}: no Python source with documentation; expected a standard library")
@@ -81,7 +78,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _read_texts(path: Path) -> Iterator[str]:
-    """Yields the texts of the documents in one file; none of a file that is no Python of this version."""
+    """Yields the docstrings or topics of one file; none of a file that is no Python of this version."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
@@ -92,31 +89,20 @@ def _read_texts(path: Path) -> Iterator[str]:
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and len(node.value) > 500
         )  # fmt: skip
         return
-    owners = [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))]
-    for owner in owners:
-        parts = [owner, *(node for node in owner.body if isinstance(node, _Defined))]
-        yield "\n\n".join(text for part in parts if (text := ast.get_docstring(part)))
+    for node in ast.walk(tree):
+        if isinstance(node, _Documented) and (text := ast.get_docstring(node)):
+            yield text
 
 
-def _new_sentences(texts: Iterable[str], seen: set[str]) -> Iterator[tuple[str, ...]]:
-    """Yields the sentences of each text that are not in `seen`, and adds them to it.
-
-    Texts of a few sentences only are joined to one at the end: alone they have no order to learn.
-    """
-    rest: list[str] = []
-    for text in texts:
-        new = []
-        for sentence in split_sentences(text):
-            key = " ".join(_WORD.findall(sentence.lower()))
-            if key not in seen:
-                seen.add(key)
-                new.append(sentence)
-        if len(new) < MIN_SENTENCES:
-            rest += new
-        else:
-            yield tuple(new)
-    if rest:
-        yield tuple(rest)
+def _new_sentences(text: str, seen: set[str]) -> tuple[str, ...]:
+    """Returns the sentences of `text` that are not in `seen`, and adds them to it."""
+    new = []
+    for sentence in split_sentences(text):
+        key = " ".join(_WORD.findall(sentence.lower()))
+        if key not in seen:
+            seen.add(key)
+            new.append(sentence)
+    return tuple(new)
 
 
 def _paragraphs(text: str) -> Iterator[str]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from albert.checkpoint.conversion import model_folder
 from albert.errors import DataError
 from albert.tasks.catalogue import find_task
 from albert.tasks.classification import read_classifier, scores_of, sequence_length, with_labels_of_model
@@ -19,8 +20,8 @@ class EvaluateSettings:
 
     task: str
     """Task, as listed by `albert tasks`; `classification` or `regression` for own data."""
-    model: Path
-    """Model folder that `albert finetune` wrote, such as RUN/best."""
+    model: str
+    """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     data: Path
     """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl)."""
     split: Literal["train", "dev", "test"] = "dev"
@@ -50,7 +51,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         label=settings.label_column,
     )
     path = require_table(task, settings.data, settings.split)
-    model, tokenizer = read_classifier(settings.model)
+    model, tokenizer = read_classifier(model_folder(settings.model))
     task = with_labels_of_model(task, model.config)
     examples = read_examples(task, path, split=settings.split)
     length = sequence_length(settings.max_seq_length, model.config, default=tokenizer.model_max_length)

@@ -8,11 +8,13 @@ from typing import Any, Literal, TypeVar
 
 import torch
 
+from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
-from albert.checkpoint.pretrained import AlbertForSequenceClassification
 from albert.checkpoint.release import check_tokenizer, model_card, write_model_folder
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.console import progress, say, warn
-from albert.errors import DataError
+from albert.errors import CheckpointError, DataError
+from albert.hub import local_path
 from albert.optim.optimizers import make_optimizer
 from albert.optim.schedules import Schedule, ScheduleName, make_schedule
 from albert.tasks.catalogue import find_task
@@ -41,8 +43,8 @@ class FinetuneSettings:
 
     task: str
     """Task, as listed by `albert tasks`; `classification` or `regression` for own data."""
-    model: Path
-    """Model folder to start from."""
+    model: str
+    """Model to start from: a folder, a Hub id, or anything that `albert convert` takes."""
     data: Path
     """Folder that holds the task's files: RTE/train.tsv or train.tsv (.csv, .jsonl), and dev beside it."""
     output: Path
@@ -98,6 +100,7 @@ class _Plan:
     """What a run does, with the recipe's numbers filled in."""
 
     task: Task
+    model: Path
     tokenizer: AlbertTokenizer
     train: Features
     dev: Features | None
@@ -119,7 +122,7 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
     torch.manual_seed(settings.seed)
     model = new_classifier(
         plan.task,
-        settings.model,
+        plan.model,
         hidden_dropout_prob=plan.hidden_dropout_prob,
         from_scratch=settings.from_scratch,
     ).to(find_device(settings.device))
@@ -153,9 +156,10 @@ def _plan(settings: FinetuneSettings) -> _Plan:
         label=settings.label_column,
     )
     task = with_labels_of(task, require_table(task, settings.data, "train"))
-    config = read_config(settings.model)
-    tokenizer = AlbertTokenizer.from_pretrained(settings.model)
-    check_tokenizer(tokenizer, config.vocab_size, source=str(settings.model))
+    model = _find_model(settings)
+    config = read_config(model)
+    tokenizer = AlbertTokenizer.from_pretrained(model)
+    check_tokenizer(tokenizer, config.vocab_size, source=settings.model)
     # The length travels with the tokenizer, so that the model is used as it was trained.
     tokenizer.model_max_length = sequence_length(
         settings.max_seq_length, config, default=task.recipe.max_seq_length
@@ -169,6 +173,7 @@ def _plan(settings: FinetuneSettings) -> _Plan:
     loop, optimizer = _filled_in(settings, task, num_examples=len(train_features))
     return _Plan(
         task=task,
+        model=model,
         tokenizer=tokenizer,
         train=train_features,
         dev=dev_features,
@@ -182,6 +187,16 @@ def _plan(settings: FinetuneSettings) -> _Plan:
         ),
         hidden_dropout_prob=_given(settings.hidden_dropout_prob, task.recipe.hidden_dropout_prob),
     )
+
+
+def _find_model(settings: FinetuneSettings) -> Path:
+    """Returns the folder to start from; from scratch, configuration and tokenizer are enough."""
+    if settings.from_scratch:
+        return local_path(settings.model)
+    try:
+        return model_folder(settings.model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (only --from-scratch starts without weights)") from error
 
 
 def _read_features(task: Task, data: Path, tokenizer: AlbertTokenizer, *, split: str) -> Features | None:
@@ -226,7 +241,7 @@ def _filled_in(
 
 def _inputs(settings: FinetuneSettings, plan: _Plan) -> dict[str, Any]:
     """Returns what a resumed run must find unchanged beside its settings."""
-    weights = None if settings.from_scratch else settings.model / WEIGHTS_FILE
+    weights = None if settings.from_scratch else plan.model / WEIGHTS_FILE
     return {
         "train_file": _digest(find_table(plan.task, settings.data, "train")),
         "dev_file": _digest(find_table(plan.task, settings.data, "dev")),

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
+from albert.checkpoint.conversion import model_folder
 from albert.console import progress
 from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import find_task
@@ -31,8 +32,8 @@ Writer = Callable[[NDArray[np.float32]], str]
 class PredictSettings:
     """Labels the texts of a file with a fine-tuned model."""
 
-    model: Path
-    """Model folder that `albert finetune` wrote, such as RUN/best."""
+    model: str
+    """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     input: Path
     """Texts: .txt with one a line, or .tsv, .csv, .jsonl with columns."""
     output: Path
@@ -63,7 +64,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
     if settings.output.resolve() == settings.input.resolve():
         raise ConfigError(f"--output {settings.output} is the input; name another file")
     examples = _read(settings)
-    model, tokenizer = read_classifier(settings.model)
+    model, tokenizer = read_classifier(model_folder(settings.model))
     model.to(find_device(settings.device))
     length = sequence_length(settings.max_seq_length, model.config, default=tokenizer.model_max_length)
     labels = label_names(model.config) if model_kind(model.config) == "classification" else ()

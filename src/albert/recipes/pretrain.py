@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import load_weights, read_config
 from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.checkpoint.release import check_tokenizer, model_card, write_model_folder
@@ -45,8 +46,8 @@ class PretrainSettings:
     """Published size: base, large, xlarge, xxlarge (-v1 with dropout), tiny, small; else base."""
     config: Path | None = None
     """Configuration file instead of a size: config.json or the original's albert_config.json."""
-    init_from: Path | None = None
-    """Model folder whose weights to start from; with --size or --config it may have another depth."""
+    init_from: str | None = None
+    """Model whose weights to start from, in any form; with --size or --config it may have another depth."""
     eval_examples: int = 1000
     """Held-out examples an evaluation looks at."""
     examples: ExampleSettings = ExampleSettings()
@@ -100,7 +101,9 @@ def pretrain(settings: PretrainSettings) -> dict[str, Any]:
     torch.manual_seed(loop.seed)
     model = AlbertForPreTraining(config).to(find_device(loop.device))
     if settings.init_from is not None:
-        load_weights(model, settings.init_from, has_map=config.embedding_size != config.hidden_size)
+        load_weights(
+            model, model_folder(settings.init_from), has_map=config.embedding_size != config.hidden_size
+        )
     optimizer = make_optimizer(
         settings.optimizer.optimizer,
         model,
@@ -175,7 +178,7 @@ def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> Albe
     if settings.config is not None:
         config = AlbertConfig.from_json(settings.config)
     elif settings.size is None and settings.init_from is not None:
-        config = read_config(settings.init_from)
+        config = read_config(model_folder(settings.init_from))
     else:
         config = AlbertConfig.of_size(settings.size or "base", vocab_size=tokenizer.vocab_size)
     source = settings.config or settings.init_from or "--size"

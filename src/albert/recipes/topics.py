@@ -1,7 +1,7 @@
 """A classification task out of documentation: which package does this sentence document.
 
 Writes the tables that `albert finetune --task classification` reads. A document lies in one table
-with all of its sentences, so no sentence's neighbours tell its label.
+with all of its sentences.
 """
 
 from collections import Counter
@@ -52,11 +52,7 @@ def write_tables(folder: Path, documents: Iterable[Document], held_out: Iterable
 
 
 def majority_share(folder: Path) -> float:
-    """Returns the share of the dev table that the training table's most frequent label gets right."""
-    (majority, _), = Counter(_labels(folder / TRAIN_FILE)).most_common(1)  # fmt: skip
-    labels = _labels(folder / DEV_FILE)
-    return labels.count(majority) / len(labels)
-
-
-def _labels(path: Path) -> list[str]:
-    return [row.split("\t")[1] for row in path.read_text(encoding="utf-8").splitlines()[1:]]
+    """Returns the share of the dev table's most frequent label: what naming it every time gets right."""
+    rows = (folder / DEV_FILE).read_text(encoding="utf-8").splitlines()[1:]
+    counts = Counter(row.split("\t")[1] for row in rows)
+    return max(counts.values()) / counts.total()

@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
-from albert.checkpoint.pretrained import AlbertForSequenceClassification
 from albert.checkpoint.release import check_tokenizer
+from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import CheckpointError, ConfigError
 from albert.metrics.scores import score
 from albert.model.config import AlbertConfig

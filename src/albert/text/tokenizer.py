@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert.errors import TokenizerError
+from albert.hub import local_path
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
 from albert.text.files import find_vocabulary, read_config, read_encoder
 from albert.text.pieces import Kind, Piece, PieceEncoder
@@ -53,13 +54,14 @@ class AlbertTokenizer:
 
         Args:
             folder: Holds `spiece.model` (or one `*.model`) or `vocab.txt`, and maybe
-                `tokenizer_config.json`.
+                `tokenizer_config.json`; or the id of a model on the Hub.
             do_lower_case: Overrules the folder's setting; lower-casing is the default of both.
 
         Raises:
             TokenizerError: The folder has no vocabulary, several, or one that cannot be used.
+            CheckpointError: There is no such folder, here or on the Hub.
         """
-        folder = Path(folder)
+        folder = local_path(folder)
         path = find_vocabulary(folder)
         config = read_config(folder)
         if do_lower_case is None:

@@ -1,6 +1,5 @@
 """What a training tells while it runs: means over the last steps, for log.jsonl and for the progress bar."""
 
-import time
 from typing import Any
 
 from albert.console import Progress, human_count, warn
@@ -21,7 +20,6 @@ class StepLog:
         self._run, self._bar, self._log_steps = run, bar, log_steps
         self._steps: list[Step] = []
         self._note = ""
-        self._start = time.perf_counter()
 
     def add(self, step: Step) -> None:
         """Takes in one step."""
@@ -33,13 +31,11 @@ class StepLog:
             self._run.log(record)
             self._note = note_of(record)
             self._steps.clear()
-            self._start = time.perf_counter()
         self._bar.advance(1, self._note)
 
     def scores(self, step: int, scores: dict[str, Score]) -> None:
         """Writes one evaluation on held-out data."""
         self._run.log({"step": step, "held_out": flat_scores(scores)})
-        self._start = time.perf_counter()  # Time spent on evaluating is no training time.
 
     def _record(self) -> dict[str, Any]:
         """Returns the means over the gathered steps; steps with non-finite numbers only count."""
@@ -49,7 +45,7 @@ class StepLog:
         record: dict[str, Any] = {
             "step": last.number,
             "learning_rate": last.learning_rate,
-            "tokens_per_second": tokens / (time.perf_counter() - self._start),
+            "tokens_per_second": tokens / sum(step.seconds for step in self._steps),
             "skipped": len(self._steps) - len(good),
         }
         if good:

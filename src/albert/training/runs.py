@@ -13,6 +13,7 @@ import platform
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-import albert
 from albert.checkpoint.folder import write_json
 from albert.checkpoint.snapshots import drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
@@ -147,7 +147,7 @@ def settings_as_json(settings: Any) -> dict[str, Any]:
 def versions() -> dict[str, str]:
     """Returns what the numbers of a run depend on beside its settings."""
     return {
-        "albert": albert.__version__,
+        "albert": version("albert"),
         "commit": _commit(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),

@@ -1,0 +1,104 @@
+"""albert_zh's own family of checkpoints, brought to the shape of the original exactly.
+
+Its model maps words to the width H first, without a bias, and adds positions and types of that width:
+LayerNorm(W[ids] U + P + T), where the original has LayerNorm(W[ids] + P + T) U + b. With E = H, the product
+W U as the table and no map, both are the same, and so is the masked LM head, which is tied to W through U.
+The factorisation is lost: see decision 7.
+Letters: V vocabulary, E embedding size, H hidden size.
+Source: modeling.py, run_pretraining.py and run_classifier.py of albert_zh.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from albert.checkpoint.names import from_original, is_weight
+from albert.errors import CheckpointError
+from albert.model.config import AlbertConfig
+
+_WORDS = "bert/embeddings/word_embeddings"
+_MAP = "bert/embeddings/word_embeddings_2"
+_SHARED = "bert/encoder/layer_shared/"
+_BLOCK = "bert/encoder/transformer/group_0/inner_group_0/"
+# Scope of albert_zh -> the original's, inside the one shared layer.
+_SCOPES = {
+    "attention/self/": "attention_1/self/",
+    "attention/output/dense/": "attention_1/output/dense/",
+    "attention/output/LayerNorm/": "LayerNorm/",
+    "intermediate/dense/": "ffn_1/intermediate/dense/",
+    "output/dense/": "ffn_1/intermediate/output/dense/",
+    "output/LayerNorm/": "LayerNorm_1/",
+}
+
+
+def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
+    """Returns the configuration of the converted model for the JSON of an albert_zh checkpoint.
+
+    Configurations without `ln_type` are older than the pre-LN variant.
+
+    Raises:
+        CheckpointError: The model normalises before each part, not behind it.
+        ConfigError: The JSON cannot be used.
+    """
+    order = content.get("ln_type", "postln")
+    if order != "postln":
+        raise CheckpointError(
+            f"ln_type is {order!r}; only 'postln' can be converted: neither this package nor transformers "
+            "has an ALBERT that normalises before attention and feed-forward, and not behind the last layer"
+        )
+    config = AlbertConfig.from_dict({key: value for key, value in content.items() if key != "ln_type"})
+    return replace(config, embedding_size=config.hidden_size)
+
+
+def original_of_albert_zh(variable: str) -> str:
+    """Returns the original's variable that takes the place of albert_zh's `variable`."""
+    for scope, original in _SCOPES.items():
+        if variable.startswith(_SHARED + scope):
+            return _BLOCK + original + variable.removeprefix(_SHARED + scope)
+    return variable
+
+
+def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Returns the weights of an albert_zh checkpoint under our names, for E = H.
+
+    The product of the two tables is computed in float64 and rounded once.
+
+    Raises:
+        CheckpointError: A variable is unknown, or the tables are missing.
+    """
+    missing = [name for name in (_WORDS, _MAP) if name not in variables]
+    if missing:
+        raise CheckpointError(f"{missing[0]!r} is missing; expected the two embedding tables of albert_zh")
+    if any(name.startswith("loss/LayerNorm/") for name in variables):
+        raise CheckpointError(
+            "'loss/LayerNorm' normalises the pooled vector, which only albert_zh's pre-LN variant does; "
+            "that one cannot be converted"
+        )
+    words, mapping = variables[_WORDS], variables[_MAP]
+    if words.dim() != 2 or mapping.dim() != 2 or words.shape[1] != mapping.shape[0]:
+        raise CheckpointError(
+            f"{_WORDS} {tuple(words.shape)} and {_MAP} {tuple(mapping.shape)} do not fit each other"
+        )
+    table = (words.double() @ mapping.double()).to(words.dtype)
+    rest = {
+        original_of_albert_zh(name): value
+        for name, value in variables.items()
+        if name not in {_WORDS, _MAP} and is_weight(name)
+    }
+    return from_original({_WORDS: table, **rest})
+
+
+def folding_cost(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """Returns a sentence on what the conversion costs a checkpoint of these variables and shapes."""
+    vocab_size, embedding_size = shapes[_WORDS]
+    hidden_size = shapes[_MAP][1]
+    before = sum(prod(shape) for name, shape in shapes.items() if is_weight(name))
+    change = vocab_size * hidden_size - (vocab_size + hidden_size) * embedding_size
+    return (
+        f"albert_zh's two tables ({vocab_size}, {embedding_size}) and ({embedding_size}, {hidden_size}) "
+        f"became their product ({vocab_size}, {hidden_size}): the same numbers come out, but {before:,} "
+        f"parameters are {before + change:,} now, and further training no longer keeps the factors"
+    )

@@ -1,0 +1,266 @@
+"""TensorFlow's checkpoints, `PREFIX.index` and `PREFIX.data-0000k-of-0000n`, without TensorFlow.
+
+Stands above `sorted_table`, the format of the index. The data files are bare numbers, one tensor behind
+the other; they are mapped into memory, so a tensor costs nothing until it is used. The index is believed
+in nothing that the sizes of the files contradict, and the CRC32C of every tensor is checked.
+Source: tensor_bundle.proto, tensor_shape.proto and types.proto of TensorFlow 1.15.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from albert.checkpoint.folder import refuse_lfs_pointer
+from albert.checkpoint.protobuf import find_integer, find_messages, read_fields
+from albert.checkpoint.sorted_table import masked_crc32c, read_table
+from albert.errors import CheckpointError, did_you_mean
+
+# The numbers of types.proto: what is read, and what is only named when it is refused.
+_TYPE_NAMES = {
+    1: "float32",
+    2: "float64",
+    3: "int32",
+    4: "uint8",
+    5: "int16",
+    6: "int8",
+    7: "string",
+    9: "int64",
+    10: "bool",
+    14: "bfloat16",
+    19: "float16",
+}
+_DTYPES = {
+    "float32": torch.float32,
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "int32": torch.int32,
+    "int64": torch.int64,
+}
+
+_MAX_DIMENSIONS = 32
+_MAX_BYTES = 2**59  # far above any disk, and in 64 bits the sizes of no type overflow
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TensorEntry:
+    """What the index says of one tensor."""
+
+    name: str
+    """The variable's."""
+    dtype: str
+    """`float32`, `float16`, `bfloat16`, `int32` or `int64`; others can be listed but not read."""
+    shape: tuple[int, ...]
+    """Sizes, outermost first."""
+    shard: int
+    """Number of the data file, from 0."""
+    offset: int
+    """First byte in that file."""
+    num_bytes: int
+    """Bytes in that file."""
+    crc32c: int
+    """Checksum of these bytes, masked as it is stored."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BundleIndex:
+    """A whole index file."""
+
+    num_shards: int
+    """Number of data files."""
+    entries: dict[str, TensorEntry]
+    """By name, sorted as the file is: by the bytes of the name."""
+
+
+def read_index(path: Path) -> BundleIndex:
+    """Reads `PREFIX.index`; no data file is needed.
+
+    Raises:
+        CheckpointError: It is missing, damaged, contradicts itself, or holds partitioned variables.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            f"{path}: no such file; expected the index of a TensorFlow checkpoint"
+        ) from error
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from error
+    refuse_lfs_pointer(path)
+    try:
+        return _parse_index(data)
+    except ValueError as error:
+        raise CheckpointError(f"{path}: not a whole TensorFlow index: {error}; fetch it again") from error
+    except _UnsupportedError as error:
+        raise CheckpointError(f"{path}: {error}") from error
+
+
+class TensorBundle:
+    """A checkpoint opened for reading; `prefix` is the path without `.index`.
+
+    Raises:
+        CheckpointError: See `read_index`; a data file is missing or shorter than the index says.
+    """
+
+    def __init__(self, prefix: str | Path) -> None:
+        self.prefix = Path(prefix)
+        self._index = read_index(Path(f"{prefix}.index"))
+        self._shards: dict[int, Tensor] = {}
+        for entry in sorted(self.entries.values(), key=_position, reverse=True):
+            # The last tensor of each file is met first and opens the file.
+            if entry.shard not in self._shards:
+                self._shards[entry.shard] = self._open_shard(entry)
+
+    @property
+    def entries(self) -> dict[str, TensorEntry]:
+        """The tensors of the checkpoint, by name."""
+        return self._index.entries
+
+    def shard_path(self, shard: int) -> Path:
+        """Returns the path of a data file."""
+        return Path(f"{self.prefix}.data-{shard:05d}-of-{self._index.num_shards:05d}")
+
+    def read(self, name: str) -> Tensor:
+        """Reads one tensor, after its checksum proved right.
+
+        It lies in the mapped file; writing to it changes only the copy in memory.
+
+        Raises:
+            CheckpointError: There is no such tensor, its type is not supported, or it is damaged.
+        """
+        if name not in self.entries:
+            raise CheckpointError(
+                f"{self.prefix}: no tensor {name!r}{did_you_mean(name, list(self.entries))}"
+            )
+        entry = self.entries[name]
+        path = self.shard_path(entry.shard)
+        if entry.dtype not in _DTYPES:
+            raise CheckpointError(f"{path}: {name!r} is of type {entry.dtype}; expected {', '.join(_DTYPES)}")
+        content = self._shards[entry.shard][entry.offset : entry.offset + entry.num_bytes]
+        if masked_crc32c(content.numpy()) != entry.crc32c:
+            raise CheckpointError(
+                f"{path}: the checksum of {name!r} ({entry.num_bytes} bytes at {entry.offset}) is wrong; "
+                "the file is damaged or of another checkpoint, fetch it again"
+            )
+        dtype = _DTYPES[entry.dtype]
+        if entry.offset % dtype.itemsize:
+            content = content.clone()
+        return content.view(dtype).view(entry.shape)
+
+    def __iter__(self) -> Iterator[tuple[str, Tensor]]:
+        """Yields names and tensors in the order of the data files; none is kept.
+
+        Raises:
+            CheckpointError: See `read`.
+        """
+        for entry in sorted(self.entries.values(), key=_position):
+            yield entry.name, self.read(entry.name)
+
+    def _open_shard(self, last: TensorEntry) -> Tensor:
+        """Returns the bytes of the data file whose last tensor is `last`, mapped into memory."""
+        path = self.shard_path(last.shard)
+        try:
+            num_bytes = path.stat().st_size
+            refuse_lfs_pointer(path)
+            end = last.offset + last.num_bytes
+            if end > num_bytes:
+                raise CheckpointError(
+                    f"{path}: cut off: {num_bytes:,} bytes, {last.name!r} ends at {end:,}; fetch it again"
+                )
+            if not num_bytes:
+                return torch.empty(0, dtype=torch.uint8)
+            # Private: it needs no right to write, and what is written to a tensor stays in memory.
+            return torch.from_file(str(path), shared=False, size=num_bytes, dtype=torch.uint8)
+        except FileNotFoundError as error:
+            raise CheckpointError(
+                f"{path}: no such file; the checkpoint needs it ({last.name!r} lies there), fetch it too"
+            ) from error
+        except (OSError, RuntimeError) as error:
+            raise CheckpointError(f"{path}: cannot be read ({error})") from error
+
+
+class _UnsupportedError(Exception):
+    """The file is whole, but of a kind that is not read."""
+
+
+def _parse_index(data: bytes) -> BundleIndex:
+    """Returns what the index file `data` says; a ValueError tells that it is damaged."""
+    rows = read_table(data)
+    num_shards = _parse_header(*next(rows, (b"nothing", b"")))
+    entries = {}
+    for key, value in rows:
+        entry = _parse_entry(key, value)
+        if entry.shard >= num_shards:
+            raise ValueError(
+                f"{entry.name!r} lies in data file {entry.shard} of {num_shards}, counted from 0"
+            )
+        entries[entry.name] = entry
+    for before, after in pairwise(sorted(entries.values(), key=_position)):
+        if before.shard == after.shard and after.offset < before.offset + before.num_bytes:
+            raise ValueError(f"{before.name!r} and {after.name!r} lie over each other")
+    return BundleIndex(num_shards=num_shards, entries=entries)
+
+
+def _parse_header(key: bytes, value: bytes) -> int:
+    """Returns the number of data files."""
+    if key:
+        raise ValueError("it has no header")
+    header = read_fields(value)
+    if find_integer(header, 2):
+        raise _UnsupportedError("its numbers are big-endian; only little-endian checkpoints are read")
+    return find_integer(header, 1)
+
+
+def _parse_entry(key: bytes, value: bytes) -> TensorEntry:
+    """Returns the record of one tensor after a check that it does not contradict itself."""
+    if key.startswith(b"\0"):  # A slice; the name of the whole follows, and ends with another 0.
+        raise _partitioned(key[1:].split(b"\0")[0].decode())
+    name = key.decode()
+    fields = read_fields(value)
+    if any(number == 7 for number, _ in fields):
+        raise _partitioned(name)
+    number = find_integer(fields, 1)
+    sizes = [size for shape in find_messages(fields, 2) for size in find_messages(shape, 2)]
+    entry = TensorEntry(
+        name=name,
+        dtype=_TYPE_NAMES.get(number, f"number {number}"),
+        shape=tuple(find_integer(size, 1) for size in sizes),
+        shard=find_integer(fields, 3),
+        offset=find_integer(fields, 4),
+        num_bytes=find_integer(fields, 5),
+        crc32c=find_integer(fields, 6),
+    )
+    _check_size(entry)
+    return entry
+
+
+def _check_size(entry: TensorEntry) -> None:
+    """Refuses a tensor whose type and shape give another number of bytes than it claims."""
+    if len(entry.shape) > _MAX_DIMENSIONS:
+        raise ValueError(f"{entry.name!r} has {len(entry.shape)} dimensions, more than {_MAX_DIMENSIONS}")
+    # Sizes beside a 0 multiply to nothing, but torch multiplies some of them for its strides.
+    if max(entry.offset + entry.num_bytes, math.prod(size or 1 for size in entry.shape)) > _MAX_BYTES:
+        raise ValueError(
+            f"{entry.name!r} claims an absurd size: {entry.num_bytes} bytes, shape {entry.shape}"
+        )
+    if entry.dtype in _DTYPES:
+        expected = math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize
+        if entry.num_bytes != expected:
+            raise ValueError(
+                f"{entry.name!r}, {entry.dtype} {entry.shape}, is {expected} bytes, not {entry.num_bytes}"
+            )
+
+
+def _partitioned(name: str) -> _UnsupportedError:
+    return _UnsupportedError(
+        f"{name!r} is a partitioned variable; only whole ones are read, so save it without a partitioner"
+    )
+
+
+def _position(entry: TensorEntry) -> tuple[int, int, int]:
+    """Returns what sorts tensors as they lie in the data files."""
+    return entry.shard, entry.offset, entry.num_bytes

@@ -1,0 +1,76 @@
+"""Models by name: a path stays what it is, a Hub id is fetched, a handle of tfhub.dev is mapped.
+
+Stands below everything that reads folders. Fetching is huggingface_hub's: HF_HOME, HF_HUB_OFFLINE,
+HF_ENDPOINT and tokens mean what they mean everywhere; what was fetched once is read from its cache.
+"""
+
+import re
+from pathlib import Path
+
+from albert.console import say
+from albert.errors import CheckpointError
+
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+
+_SMALL_FILES = ("*.json", "*.txt", "*.model", "README.md")
+_TFHUB_HANDLE = re.compile(r"https?://tfhub\.dev/google/albert_(base|large|xlarge|xxlarge)/([123])/?")
+_HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
+
+
+def local_path(source: str | Path) -> Path:
+    """Returns where `source` lies on this machine, fetched from the Hub if it is the id of a model there.
+
+    Args:
+        source: A path, a Hub id such as `albert/albert-base-v2`, or a handle of the former tfhub.dev.
+
+    Raises:
+        CheckpointError: There is no such path, and the Hub gives nothing under that name.
+    """
+    name = str(source)
+    if Path(name).exists():
+        return Path(name)
+    if handle := _TFHUB_HANDLE.fullmatch(name):
+        hub_id = f"albert/albert-{handle[1]}-v{1 if handle[2] == '1' else 2}"
+        say(f"{name}: the same weights are {hub_id} on the Hugging Face Hub; taking those")
+        name = hub_id
+    if not _HUB_ID.fullmatch(name):
+        raise CheckpointError(f"{name}: no such file or folder")
+    return _fetch(name)
+
+
+def _fetch(hub_id: str) -> Path:
+    """Fetches the files of a model, one file of weights among them."""
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, WEIGHT_FILES[0]]))
+        if not (folder / WEIGHT_FILES[0]).is_file():
+            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, WEIGHT_FILES[1]]))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{hub_id}: no such folder here, and not to be had from the Hugging Face Hub ({reason})"
+        ) from error
+    return folder
+
+
+def upload(folder: Path, hub_id: str) -> str:
+    """Uploads a model folder to the Hub, made there if missing, and returns its address.
+
+    Raises:
+        CheckpointError: The Hub refuses.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    api = HfApi()
+    try:
+        api.create_repo(hub_id, exist_ok=True)
+        api.upload_folder(repo_id=hub_id, folder_path=folder, commit_message="Upload ALBERT model")
+    except (HfHubHTTPError, HFValidationError, OSError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise CheckpointError(
+            f"{hub_id}: not uploaded ({reason}); {folder} is whole: log in with `hf auth login` and try again"
+        ) from error
+    return f"{api.endpoint}/{hub_id}"

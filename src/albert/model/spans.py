@@ -1,0 +1,152 @@
+"""Answers as spans of the text: where they start, where they end, and whether there is one at all.
+
+Stands beside `heads`. Logits are computed for real tokens only; positions of answers count in rows, one a
+sequence, so `AnswerRows` carries the logits there. What can be no position of an answer has the logit
+-1e30, as in the original, and so has a cell without a token: the probabilities of a row are those of its
+tokens, however far it is padded.
+Letters: N tokens of the packed batch, B sequences, T columns of the rows, H hidden size, K starts and J
+ends that are kept.
+Source: `create_v1_model` and `create_v2_model` (squad_utils.py) of the original, whose second model is
+XLNet's (Yang et al. 2019).
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from albert.model.config import AlbertConfig
+from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
+from albert.model.packing import Packing, unpack
+
+NEVER = -1e30
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRows:
+    """The rows in which positions of answers count, and where the packed tokens stand in them."""
+
+    cells: Tensor
+    """Flat index of each token in the rows, (N,), ascending."""
+    starts: Tensor
+    """Index of the first token, [CLS], of each sequence, (B,)."""
+    shape: tuple[int, int]
+    """(B, T)"""
+
+    @classmethod
+    def of_packing(cls, packing: Packing) -> "AnswerRows":
+        """Makes rows as long as the longest sequence; position 0 is [CLS]."""
+        cells = torch.arange(packing.num_tokens, device=packing.lengths.device)
+        if packing.cells is not None:
+            cells = packing.cells[: packing.num_tokens]
+        return cls(cells, packing.starts, (len(packing.lengths), packing.max_length))
+
+    def spread(self, logits: Tensor) -> Tensor:
+        """Returns `logits` of the tokens (N, ...) in rows (B, T, ...), float32; -1e30 without a token."""
+        rows = logits.new_full((self.shape[0] * self.shape[1], *logits.shape[1:]), NEVER, dtype=torch.float32)
+        return rows.index_copy(0, self.cells, logits.float()).view(*self.shape, *logits.shape[1:])
+
+    def sequences(self) -> Tensor:
+        """Returns the sequence of each token, (N,)."""
+        return self.cells // self.shape[1]
+
+    def tokens_at(self, positions: Tensor) -> Tensor:
+        """Returns the packed index of the tokens at `positions` (B, K); of [CLS] where there is none."""
+        tokens = self.starts.repeat_interleave(self.shape[1])
+        tokens = tokens.index_copy(0, self.cells, torch.arange(len(self.cells), device=tokens.device))
+        inside = positions < self.shape[1]
+        found = tokens.view(self.shape).gather(1, positions.where(inside, 0))
+        return found.where(inside, self.starts[:, None])
+
+
+class StartLogits(nn.Module):
+    """Tells how well an answer may start at a token."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Returns logits (N,) for `x` (N, H)."""
+        return self.dense(x).squeeze(-1)
+
+
+class EndLogits(nn.Module):
+    """Tells how well an answer may end at a token, given the token where it starts."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense_0 = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+        self.dense_1 = nn.Linear(config.hidden_size, 1)
+
+    def forward(self, x: Tensor, starts: Tensor, sequences: Tensor) -> Tensor:
+        """Returns logits (N, K) for `x` (N, H), the states of K starts (B, K, H), and the tokens' sequences.
+
+        The kernel stands on [token, start]; its halves are applied apart, so that neither is computed for
+        every pair.
+        """
+        of_token, of_start = self.dense_0.weight.chunk(2, dim=1)
+        given = F.linear(starts, of_start, self.dense_0.bias)
+        hidden = torch.tanh(F.linear(x, of_token)[:, None] + given[sequences])  # (N, K, H)
+        return self.dense_1(self.LayerNorm(hidden)).squeeze(-1)
+
+
+class AnswerClass(nn.Module):
+    """Tells whether there is no answer: above 0 where none is more probable than one."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__()
+        self.dense_0 = nn.Linear(2 * config.hidden_size, config.hidden_size)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.dense_1 = nn.Linear(config.hidden_size, 1, bias=False)
+
+    def forward(self, x: Tensor, start_logits: Tensor, rows: AnswerRows) -> Tensor:
+        """Returns logits (B,) for `x` (N, H) and the logits of starts (B, T).
+
+        Read are the states of the tokens, averaged by their probability as starts, and that of [CLS].
+        """
+        probabilities = start_logits.softmax(-1).to(x.dtype)
+        average = (probabilities[:, None] @ unpack(x, rows.cells, rows.shape)).squeeze(1)  # (B, H)
+        hidden = torch.tanh(self.dense_0(torch.cat([average, x[rows.starts]], dim=-1)))
+        return self.dense_1(self.dropout(hidden)).squeeze(-1)
+
+
+def most_probable(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """Returns the `count` highest values (..., count) of `log_probs` (..., T) and their positions.
+
+    Of equal ones the first stands first, as in TensorFlow. Where T is less than `count`, positions behind
+    the row follow, with -1e30.
+    """
+    filled = F.pad(log_probs, (0, max(0, count - log_probs.shape[-1])), value=NEVER)
+    values, positions = filled.sort(dim=-1, descending=True, stable=True)
+    return values[..., :count], positions[..., :count]
+
+
+def labels_of_positions(positions: Tensor, num_columns: int) -> Tensor:
+    """Returns `positions` (B,) as labels: those behind the row or before it, to be left out, become -100."""
+    return positions.masked_fill((positions < 0) | (positions >= num_columns), IGNORED_LABEL)
+
+
+def span_loss_sum(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor]) -> LossSum:
+    """Returns the sum over sequences of the mean of the start's and the end's cross-entropy.
+
+    Args:
+        logits: Of starts and of ends, (B, T) each.
+        positions: Where the answers start and end, (B,) each.
+    """
+    labels = [labels_of_positions(where, logits[0].shape[1]) for where in positions]
+    start, end = (cross_entropy_sum(edge, label) for edge, label in zip(logits, labels, strict=True))
+    right = [edge.detach().argmax(-1) == label for edge, label in zip(logits, labels, strict=True)]
+    return LossSum((start.total + end.total) / 2, (right[0] & right[1]).sum())
+
+
+def answerability_loss_sum(cls_logits: Tensor, is_impossible: Tensor) -> LossSum:
+    """Returns half the summed cross-entropy of `cls_logits` (B,) against `is_impossible` (B,), 1: no answer.
+
+    Half of it is what the original adds to the loss of the span.
+    """
+    labels = is_impossible.float()
+    total = F.binary_cross_entropy_with_logits(cls_logits.float(), labels, reduction="sum") / 2
+    return LossSum(total, ((cls_logits.detach() > 0) == (labels > 0)).sum())

@@ -1,0 +1,41 @@
+"""Progress and messages: on stderr, readable in a log."""
+
+import pytest
+
+from albert import console
+from albert.console import human_count, human_seconds, progress, say, warn
+
+
+def test_messages_go_to_stderr_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    say("one")
+    warn("two")
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == "one\nwarning: two\n"
+
+
+def test_progress_without_a_terminal_is_a_line_now_and_then(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter(float(second) for second in range(100))
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    with progress("pretraining", total=30, done=10, unit=" steps") as bar:
+        for _ in range(20):
+            bar.advance(1, "loss 3.1")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "pretraining: 2 of 20 steps (10%), ETA 0:18, 1 steps/s  loss 3.1",
+        "pretraining: 12 of 20 steps (60%), ETA 0:08, 1 steps/s  loss 3.1",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(7, "7"), (999, "999"), (28_340, "28.3k"), (1_292_932, "1.29M"), (4e9, "4G")]
+)
+def test_counts_have_three_digits_and_a_prefix(number: float, text: str) -> None:
+    assert human_count(number) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (75, "1:15"), (3675, "1:01:15")])
+def test_durations_are_clock_times(seconds: float, text: str) -> None:
+    assert human_seconds(seconds) == text
