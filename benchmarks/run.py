@@ -17,7 +17,7 @@ from typing import Any
 from albert.training.runs import versions
 
 HERE = Path(__file__).parent
-SCRIPTS = ("examples", "help", "memory", "pretraining_step")
+SCRIPTS = ("conversion", "examples", "help", "memory", "pretraining_step")
 
 
 def main() -> None:

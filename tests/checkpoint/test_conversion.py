@@ -15,7 +15,13 @@ import torch
 import transformers
 from torch import Tensor
 
-from albert import AlbertConfig, AlbertForPreTraining, AlbertForSequenceClassification, AlbertTokenizer
+from albert import (
+    AlbertConfig,
+    AlbertForPreTraining,
+    AlbertForSequenceClassification,
+    AlbertModel,
+    AlbertTokenizer,
+)
 from albert.checkpoint.conversion import convert, model_folder, read_model
 from albert.checkpoint.names import to_original
 from albert.checkpoint.sources import opened
@@ -144,6 +150,52 @@ def test_a_classifier_of_one_row_is_said_to_be_ambiguous(tmp_path: Path, golden:
     regression = convert(folder, tmp_path / "stsb", head="sequence-classification")
     assert regression.config.problem_type == "regression"
     assert not regression.notes
+
+
+def test_a_checkpoint_of_albert_zh_converts_with_a_word_on_the_cost(tmp_path: Path, golden: Path) -> None:
+    hidden, width = 8, 12
+    torch.manual_seed(2)
+    linears = {
+        "layer_shared/attention/self/query": (hidden, hidden),
+        "layer_shared/attention/self/key": (hidden, hidden),
+        "layer_shared/attention/self/value": (hidden, hidden),
+        "layer_shared/attention/output/dense": (hidden, hidden),
+        "layer_shared/intermediate/dense": (hidden, width),
+        "layer_shared/output/dense": (width, hidden),
+    }
+    norms = ("embeddings", "encoder/layer_shared/attention/output", "encoder/layer_shared/output")
+    variables = {
+        "bert/embeddings/word_embeddings": torch.randn(2000, 6),
+        "bert/embeddings/word_embeddings_2": torch.randn(6, hidden),
+        "bert/embeddings/position_embeddings": torch.randn(32, hidden),
+        "bert/embeddings/token_type_embeddings": torch.randn(2, hidden),
+        "bert/pooler/dense/kernel": torch.randn(hidden, hidden),
+        "bert/pooler/dense/bias": torch.randn(hidden),
+    }
+    for name, (rows, columns) in linears.items():
+        variables[f"bert/encoder/{name}/kernel"] = torch.randn(rows, columns)
+        variables[f"bert/encoder/{name}/bias"] = torch.randn(columns)
+    for name in norms:
+        variables[f"bert/{name}/LayerNorm/gamma"] = torch.randn(hidden)
+        variables[f"bert/{name}/LayerNorm/beta"] = torch.randn(hidden)
+    folder = tmp_path / "albert_tiny_zh"
+    folder.mkdir()
+    WRITER.write_bundle(folder / "albert_model.ckpt", variables)
+    (folder / "albert_config_tiny.json").write_text(json.dumps({**SHAPE, "ln_type": "postln"}))
+    shutil.copy(golden / "tokenization" / "30k-clean.model", folder)
+    model = convert(folder, tmp_path / "out")
+    assert model.form == "TensorFlow checkpoint of albert_zh"
+    assert model.config.embedding_size == hidden
+    assert "became their product (2000, 8)" in model.notes[0]
+    product = variables["bert/embeddings/word_embeddings"] @ variables["bert/embeddings/word_embeddings_2"]
+    torch.testing.assert_close(model.state["embeddings.word_embeddings.weight"], product)
+    oracle = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()
+    ids = torch.arange(5, 14)[None]
+    found = AlbertModel.from_pretrained(tmp_path / "out")(ids).last_hidden_state
+    torch.testing.assert_close(found, oracle(ids).last_hidden_state, atol=1e-5, rtol=0)
+    (folder / "albert_config_tiny.json").write_text(json.dumps({**SHAPE, "ln_type": "preln"}))
+    with pytest.raises(CheckpointError, match="only 'postln' can be converted"):
+        convert(folder, tmp_path / "out2")
 
 
 def fields_of(config: AlbertConfig) -> dict[str, object]:

@@ -19,7 +19,7 @@ from torch import Tensor
 from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_albert_zh
 from albert.checkpoint.folder import read_hugging_face_tensors, write_model
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
-from albert.checkpoint.pretrained import Pretrained
+from albert.checkpoint.pretrained import AlbertModel, Pretrained
 from albert.checkpoint.release import check_tokenizer
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.task_models import (
@@ -102,6 +102,9 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
         notes += told
     with torch.device("meta"):
         expected = architecture(config).state_dict()
+    if architecture is AlbertModel:  # Without a head the encoder's tensors stand at the root.
+        state = {name.removeprefix("albert."): tensor for name, tensor in state.items()}
+        shapes = {name.removeprefix("albert."): shape for name, shape in shapes.items()}
     _check_complete(source, expected, shapes)
     return StoredModel(
         form=found.form,

@@ -99,6 +99,7 @@ def _draw_accuracy(axes: Any, legs: Sequence[Leg], *, name: str, guess: float, o
             ha="right",
             color=_OURS,
             fontweight="bold",
+            bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
         )
     lowest, highest = min([100 * guess, *percent]), max([100 * guess, *percent])
     room = max(1.0, highest - lowest)

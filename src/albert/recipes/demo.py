@@ -40,7 +40,7 @@ from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 HELD_OUT = 0.1
-EVALUATIONS = 12
+EVALUATIONS = 20
 COIN = 0.5
 MASKED_TEXTS = (
     "Return [MASK] if the file exists.",
