@@ -1,6 +1,6 @@
 # On a fresh machine `make demo` and `make test` do everything: environment, install, then the job.
 PYTHON ?= python3
-MINUTES ?= 4
+MINUTES ?= 3.5
 REFERENCE ?= ../shared/reference/golden
 BIN := .venv/bin
 INSTALLED := .venv/installed

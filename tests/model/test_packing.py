@@ -77,14 +77,29 @@ def test_attention_in_bf16_follows_float32_within_its_precision(lengths: list[in
     torch.testing.assert_close(found, expected, atol=0.05, rtol=0.02)
 
 
-def test_filling_gets_no_gradient_and_gives_none() -> None:
+@given(LENGTHS)
+def test_rows_encoded_alone_equal_those_of_all(lengths: list[int]) -> None:
+    model = tiny_model()
+    packing = Packing.of_lengths(torch.tensor(lengths))
+    ids = torch.randint(0, 31, (sum(lengths),))
+    rows = torch.randperm(sum(lengths))[:5]
+    alone = model.encode(ids, torch.zeros_like(ids), packing, rows=rows)
+    everything = model.encode(ids, torch.zeros_like(ids), packing)
+    torch.testing.assert_close(alone, everything[rows], atol=1e-6, rtol=0)
+
+
+def tiny_model() -> AlbertModel:
     torch.manual_seed(0)
-    model = AlbertModel(
+    return AlbertModel(
         AlbertConfig(
             vocab_size=31, embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
             intermediate_size=12,
         )
     )  # fmt: skip
+
+
+def test_filling_gets_no_gradient_and_gives_none() -> None:
+    model = tiny_model()
     packing = Packing.of_lengths(torch.tensor([3, 6]))
     assert len(packing.position_ids) > 9
     ids = torch.arange(5, 14)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.checkpoint.folder import load_weights, read_config, write_model
@@ -22,7 +23,7 @@ from albert.model.config import AlbertConfig
 from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, initialize
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
 from albert.model.losses import cross_entropy_sum
-from albert.model.packing import Packing, pack, unpack
+from albert.model.packing import Packing, few_sizes, pack, unpack
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,19 +118,29 @@ class AlbertModel(Pretrained):
         self.pooler = nn.Linear(config.hidden_size, config.hidden_size) if add_pooling_layer else None
         initialize(self, std=config.initializer_range)
 
-    def encode(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        """Returns the last layer's output (N, H) for packed inputs (N,)."""
+    def encode(
+        self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, *, rows: Tensor | None = None
+    ) -> Tensor:
+        """Returns the last layer's output (N, H) for packed inputs (N,); only at `rows` (K,) if given."""
         check_length(packing.max_length, self.config)
-        return self.encoder(self.embed(input_ids, token_type_ids, packing), packing)[: packing.num_tokens]
+        x = self.embed(input_ids, token_type_ids, packing)
+        if rows is None:
+            return self.encoder(x, packing)[: packing.num_tokens]
+        filled = F.pad(rows, (0, few_sizes(len(rows)) - len(rows)))
+        return self.encoder(x, packing, rows=filled)[: len(rows)]
+
+    def encode_first(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        """Returns the pooled [CLS] (B, H) of packed inputs (N,), all that a head on whole sequences needs."""
+        return self.pool(self.encode(input_ids, token_type_ids, packing, rows=packing.starts))
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         """Returns the embeddings (R, E) of packed inputs (N,), filling included."""
         return self.embeddings(packing.fill(input_ids), packing.fill(token_type_ids), packing.position_ids)
 
-    def pool(self, x: Tensor, packing: Packing) -> Tensor:
-        """Returns the pooled [CLS] (B, H) of the packed states `x` (N, H)."""
+    def pool(self, first: Tensor) -> Tensor:
+        """Returns the pooled states (B, H) of [CLS] `first` (B, H)."""
         assert self.pooler is not None
-        return torch.tanh(self.pooler(x[packing.starts]))
+        return torch.tanh(self.pooler(first))
 
     def forward(
         self,
@@ -164,7 +175,7 @@ class AlbertModel(Pretrained):
         )
         return ModelOutput(
             last_hidden_state=door.unpack(x),
-            pooler_output=None if self.pooler is None else self.pool(x, door.packing),
+            pooler_output=None if self.pooler is None else self.pool(x[door.packing.starts]),
             hidden_states=None if hidden_states is None else tuple(map(door.unpack, hidden_states)),
             attentions=None if attentions is None else tuple(attentions),
         )
@@ -192,15 +203,15 @@ class AlbertForPreTraining(Pretrained):
             lengths: (B,), summing to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
         """
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths), masked_positions)
+        packing = Packing.of_lengths(lengths)
+        rows = torch.cat([packing.starts, masked_positions])
+        x = self.albert.encode(input_ids, token_type_ids, packing, rows=rows)
+        return self._heads(x[: len(lengths)], x[len(lengths) :])
 
-    def _logits(
-        self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, masked_positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        x = self.albert.encode(input_ids, token_type_ids, packing)
+    def _heads(self, first: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Returns the logits of both heads for the states of [CLS] (B, H) and of some tokens (M, H)."""
         table = self.albert.embeddings.word_embeddings.weight
-        predictions = self.predictions(x, masked_positions, table)
-        return predictions, self.sop_classifier(self.albert.pool(x, packing))
+        return self.predictions(x, table), self.sop_classifier(self.albert.pool(first))
 
     def forward(
         self,
@@ -220,8 +231,8 @@ class AlbertForPreTraining(Pretrained):
             sentence_order_label: (B,), 0 in order, 1 swapped.
         """
         door = Door.of(input_ids, attention_mask, token_type_ids)
-        everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
-        predictions, order = self._logits(door.input_ids, door.token_type_ids, door.packing, everywhere)
+        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
+        predictions, order = self._heads(x[door.packing.starts], x)
         losses = []
         if labels is not None:
             losses.append(mean_cross_entropy(predictions, labels.flatten()[door.cells]))
@@ -247,13 +258,9 @@ class AlbertForMaskedLM(Pretrained):
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
     ) -> Tensor:
         """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths), masked_positions)
-
-    def _logits(
-        self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, masked_positions: Tensor
-    ) -> Tensor:
-        x = self.albert.encode(input_ids, token_type_ids, packing)
-        return self.predictions(x, masked_positions, self.albert.embeddings.word_embeddings.weight)
+        packing = Packing.of_lengths(lengths)
+        x = self.albert.encode(input_ids, token_type_ids, packing, rows=masked_positions)
+        return self.predictions(x, self.albert.embeddings.word_embeddings.weight)
 
     def forward(
         self,
@@ -264,8 +271,8 @@ class AlbertForMaskedLM(Pretrained):
     ) -> LogitsOutput:
         """Predicts every token of a padded batch (B, T); `labels` (B, T) are -100 where nothing is asked."""
         door = Door.of(input_ids, attention_mask, token_type_ids)
-        everywhere = torch.arange(len(door.input_ids), device=input_ids.device)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing, everywhere)
+        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
+        logits = self.predictions(x, self.albert.embeddings.word_embeddings.weight)
         loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
         return LogitsOutput(loss=loss, logits=door.unpack(logits))
 

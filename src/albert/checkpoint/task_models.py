@@ -46,8 +46,7 @@ class AlbertForSequenceClassification(Pretrained):
         return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        x = self.albert.encode(input_ids, token_type_ids, packing)
-        return self.classifier(self.dropout(self.albert.pool(x, packing)))
+        return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
 
     def forward(
         self,
@@ -86,8 +85,7 @@ class AlbertForMultipleChoice(Pretrained):
         return logits.view(-1, num_choices)
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        x = self.albert.encode(input_ids, token_type_ids, packing)
-        return self.classifier(self.dropout(self.albert.pool(x, packing)))
+        return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
 
     def forward(
         self,

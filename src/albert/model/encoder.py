@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from albert.errors import DataError
 from albert.model.attention import attend, attention_probabilities
 from albert.model.config import Activation, AlbertConfig
+from albert.model.linear import LinearWeights, linear, prepare
 from albert.model.packing import Packing
 
 
@@ -64,24 +65,16 @@ class AlbertEmbeddings(nn.Module):
 
 
 class LayerWeights(NamedTuple):
-    """The parameters of one layer, joined and cast for use; made once, used by every layer of the group."""
+    """The parameters of one layer, made ready once and used by every layer of the group."""
 
-    qkv: Tensor
-    """Query, key and value kernels below each other, (3H, H)."""
-    qkv_bias: Tensor
-    """(3H,)"""
-    dense: Tensor
-    """(H, H)"""
-    dense_bias: Tensor
-    """(H,)"""
-    ffn: Tensor
-    """(F, H)"""
-    ffn_bias: Tensor
-    """(F,)"""
-    ffn_output: Tensor
-    """(H, F)"""
-    ffn_output_bias: Tensor
-    """(H,)"""
+    qkv: LinearWeights
+    """Query, key and value as one map, H to 3H."""
+    dense: LinearWeights
+    """Behind attention, H to H."""
+    ffn: LinearWeights
+    """H to F."""
+    ffn_output: LinearWeights
+    """F to H."""
 
 
 class AlbertAttention(nn.Module):
@@ -113,31 +106,33 @@ class AlbertLayer(nn.Module):
     def weights(self, dtype: torch.dtype) -> LayerWeights:
         """Returns this layer's parameters, query, key and value joined, all cast to `dtype`."""
         attention = self.attention
-        projections = (attention.query, attention.key, attention.value)
-        joined = (
-            torch.cat([linear.weight for linear in projections]),
-            torch.cat([linear.bias for linear in projections]),
+        return LayerWeights(
+            qkv=prepare((attention.query, attention.key, attention.value), dtype),
+            dense=prepare((attention.dense,), dtype),
+            ffn=prepare((self.ffn,), dtype),
+            ffn_output=prepare((self.ffn_output,), dtype),
         )
-        linears = (attention.dense, self.ffn, self.ffn_output)
-        rest = (tensor for linear in linears for tensor in (linear.weight, linear.bias))
-        return LayerWeights(*(tensor.to(dtype) for tensor in (*joined, *rest)))
 
     def project(self, x: Tensor, weights: LayerWeights) -> Tensor:
         """Returns queries, keys and values (N, 3, A, H / A) of `x` (N, H)."""
         heads = self.num_attention_heads
-        return F.linear(x, weights.qkv, weights.qkv_bias).view(x.shape[0], 3, heads, x.shape[1] // heads)
+        return linear(x, weights.qkv).view(x.shape[0], 3, heads, x.shape[1] // heads)
 
-    def forward(self, x: Tensor, weights: LayerWeights, packing: Packing) -> Tensor:
-        """Returns the block's output (N, H) for `x` (N, H)."""
+    def forward(
+        self, x: Tensor, weights: LayerWeights, packing: Packing, rows: Tensor | None = None
+    ) -> Tensor:
+        """Returns the block's output (N, H) for `x` (N, H); at the `rows` (K,) alone, (K, H), if given."""
         context = attend(
             self.project(x, weights),
             packing,
             dropout_prob=self.attention_probs_dropout_prob if self.training else 0.0,
         )
-        attended = F.linear(context, weights.dense, weights.dense_bias)
+        if rows is not None:
+            context, x = context[rows], x[rows]
+        attended = linear(context, weights.dense)
         x = self.attention.LayerNorm(x + self.hidden_dropout(attended))
-        hidden = activate(F.linear(x, weights.ffn, weights.ffn_bias), self.hidden_act)
-        output = F.linear(hidden, weights.ffn_output, weights.ffn_output_bias)
+        hidden = activate(linear(x, weights.ffn), self.hidden_act)
+        output = linear(hidden, weights.ffn_output)
         return self.full_layer_layer_norm(x + self.hidden_dropout(output))
 
 
@@ -172,14 +167,19 @@ class AlbertEncoder(nn.Module):
         x: Tensor,
         packing: Packing,
         *,
+        rows: Tensor | None = None,
         hidden_states: list[Tensor] | None = None,
         attentions: list[Tensor] | None = None,
     ) -> Tensor:
         """Returns the last layer's output (N, H) for the embeddings `x` (N, E).
 
+        Behind its attention the last block mixes tokens no more, so where heads look at a few `rows` only,
+        it computes those.
+
         Args:
             x: Packed embeddings.
             packing: Where the sequences lie.
+            rows: Tokens whose output is wanted, (K,); it is (K, H) then. All if not given.
             hidden_states: Receives the input of the first block and the output of every block, (N, H) each.
             attentions: Receives the attention probabilities of every block, (B, A, T, T) each.
         """
@@ -187,12 +187,13 @@ class AlbertEncoder(nn.Module):
         if hidden_states is not None:
             hidden_states.append(x)
         prepared: dict[AlbertLayer, LayerWeights] = {}
-        for layer in self.layers():
+        layers = self.layers()
+        for number, layer in enumerate(layers, 1):
             if layer not in prepared:
                 prepared[layer] = layer.weights(_compute_dtype(x))
             if attentions is not None:
                 attentions.append(attention_probabilities(layer.project(x, prepared[layer]), packing))
-            x = layer(x, prepared[layer], packing)
+            x = layer(x, prepared[layer], packing, rows if number == len(layers) else None)
             if hidden_states is not None:
                 hidden_states.append(x)
         return x

@@ -1,7 +1,6 @@
 """The heads that stand on the encoder: masked LM, sentence order, classification.
 
-Letters: N tokens of the packed batch, M masked tokens, B sequences, V vocabulary, E embedding size,
-H hidden size, K classes.
+Letters: M masked tokens, B sequences, V vocabulary, E embedding size, H hidden size.
 Source: `get_masked_lm_output`, `get_sentence_order_output` (run_pretraining.py) and `create_model`
 (run_classifier.py) of the original.
 """
@@ -25,15 +24,15 @@ class MaskedLMHead(nn.Module):
         self.bias = nn.Parameter(torch.zeros(config.vocab_size))
         self.hidden_act = config.hidden_act
 
-    def forward(self, x: Tensor, positions: Tensor, word_embeddings: Tensor) -> Tensor:
-        """Returns logits (M, V) for the rows `positions` (M,) of `x` (N, H) and the tied table (V, E).
+    def forward(self, x: Tensor, word_embeddings: Tensor) -> Tensor:
+        """Returns logits (M, V) for the states `x` (M, H) and the tied table (V, E).
 
         The rows are filled up to one of few sizes; see `albert.model.packing`.
         """
-        count = len(positions)
-        rows = x[F.pad(positions, (0, few_sizes(count) - count))]
-        rows = self.LayerNorm(activate(self.dense(rows), self.hidden_act))
-        return F.linear(rows, word_embeddings, self.bias)[:count]
+        count = len(x)
+        x = F.pad(x, (0, 0, 0, few_sizes(count) - count))
+        x = self.LayerNorm(activate(self.dense(x), self.hidden_act))
+        return F.linear(x, word_embeddings, self.bias)[:count]
 
 
 class SentenceOrderHead(nn.Module):
