@@ -62,7 +62,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def scale(library: Path) -> DemoScale:
     return DemoScale(
-        library=library, vocab_size=40, embedding_size=6, hidden_size=8, heads=2, layers=(1, 2),
+        python_folder=library, vocab_size=40, embedding_size=6, hidden_size=8, heads=2, layers=(1, 2),
         max_seq_length=32, batch_size=4, steps=6, finetune_steps=3,
     )  # fmt: skip
 

@@ -21,9 +21,10 @@ def test_the_kinds_of_pieces_are_found() -> None:
 @given(st.binary(max_size=40))
 def test_any_bytes_are_read_or_refused(content: bytes) -> None:
     try:
-        parse_model_file(content)
+        parts = parse_model_file(content)
     except ValueError:
         return
+    assert parts.normal.isdisjoint(parts.user_defined)
 
 
 @pytest.mark.parametrize("size", [1, 100, 20_000])

@@ -80,7 +80,7 @@ class DemoSettings:
 class DemoScale:
     """How large everything is; the defaults were chosen by trials, see docs/demo.md."""
 
-    library: Path = field(default_factory=standard_library)
+    python_folder: Path = field(default_factory=standard_library)
     """Folder of Python modules whose documentation is the text."""
     vocab_size: int = 4000
     """Pieces."""
@@ -151,7 +151,7 @@ def _make_data(folder: Path, scale: DemoScale) -> None:
     """Makes text, vocabulary, shards and tables, each unless it is there and whole."""
     text = folder / "documents.jsonl"
     if not text.is_file():
-        documents = find_documents(scale.library)
+        documents = find_documents(scale.python_folder)
         rows = ({"package": d.package, "text": "\n".join(d.sentences)} for d in documents)
         write_whole(text, "".join(json.dumps(row) + "\n" for row in rows).encode())
         say(f"{text}: {len(documents):,} documents, {text.stat().st_size / 1e6:.2f} MB")
