@@ -85,11 +85,11 @@ def test_a_separable_task_is_learnt_from_scratch(encoder: Path, toy: Path, tmp_p
             toy,
             tmp_path / "run",
             from_scratch=True,
-            max_steps=120,
+            max_steps=240,
             batch_size=16,
             eval_steps=40,
-            learning_rate=3e-3,
-            schedule="constant",
+            learning_rate=2e-3,
+            schedule="linear",
         )
     )
     assert result["best"]["accuracy"] == 1.0
@@ -107,11 +107,11 @@ def test_a_number_is_learnt(encoder: Path, tmp_path: Path) -> None:
             tmp_path / "run",
             task="regression",
             from_scratch=True,
-            max_steps=120,
+            max_steps=240,
             batch_size=16,
             eval_steps=40,
-            learning_rate=3e-3,
-            schedule="constant",
+            learning_rate=2e-3,
+            schedule="linear",
         )
     )
     assert result["best"]["pearson"] > 0.95
