@@ -113,6 +113,28 @@ def test_transformers_gives_the_same_logits_ids_and_segments(checkpoint: Path, t
     torch.testing.assert_close(oracle(**theirs).prediction_logits, found, atol=1e-5, rtol=0)
 
 
+def test_the_tokenizer_class_of_transformers_gives_segment_ids_from_our_folder(
+    checkpoint: Path, tmp_path: Path
+) -> None:
+    convert(checkpoint, tmp_path / "out")
+    encoded = transformers.AlbertTokenizer.from_pretrained(tmp_path / "out")("The value", "of it")
+    assert encoded["token_type_ids"] == [0, 0, 0, 0, 1, 1, 1]
+
+
+def test_a_wordpiece_checkpoint_gives_the_same_ids_in_transformers(tmp_path: Path, golden: Path) -> None:
+    folder = write_checkpoint(tmp_path / "zh", golden, original_model(vocab_size=12), vocab_size=12)
+    (folder / "30k-clean.model").unlink()
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "中", "文", "un", "##want", "##ed", ",", "run"]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    convert(folder, tmp_path / "out")
+    texts = ("UNwantéd,run 中文", "文中 other")
+    ours = AlbertTokenizer.from_pretrained(tmp_path / "out")(*texts)
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")(*texts)
+    assert ours.input_ids == [2, 7, 8, 9, 10, 11, 5, 6, 3, 6, 5, 1, 3]
+    assert theirs["input_ids"] == ours.input_ids
+    assert theirs["token_type_ids"] == ours.token_type_ids
+
+
 def test_transformers_and_back_keeps_every_tensor(checkpoint: Path, tmp_path: Path) -> None:
     convert(checkpoint, tmp_path / "ours")
     transformers.AutoModelForPreTraining.from_pretrained(tmp_path / "ours").save_pretrained(
