@@ -1,6 +1,5 @@
 # On a fresh machine `make demo` and `make test` do everything: environment, install, then the job.
 PYTHON ?= python3
-MINUTES ?= 3.5
 REFERENCE ?= ../shared/reference/golden
 BIN := .venv/bin
 INSTALLED := .venv/installed
@@ -13,7 +12,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text every machine has.
-	$(BIN)/albert demo --minutes $(MINUTES)
+	$(BIN)/albert demo $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(INSTALLED)  ## All tests; hermetic.
 	$(BIN)/python -m pytest -m "not reference"

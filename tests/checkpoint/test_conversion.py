@@ -224,6 +224,29 @@ def fields_of(config: AlbertConfig) -> dict[str, object]:
     return {key: value for key, value in config.to_dict().items() if key != "model_type"}
 
 
+def test_a_converted_folder_is_complete_and_says_where_it_is_from(checkpoint: Path, tmp_path: Path) -> None:
+    convert(checkpoint, tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "README.md", "config.json", "model.safetensors", "run.json", "spiece.model", "tokenizer.json",
+        "tokenizer_config.json",
+    }  # fmt: skip
+    assert json.loads((tmp_path / "out" / "run.json").read_text())["settings"]["source"] == str(checkpoint)
+
+
+def test_a_conversion_stopped_in_the_middle_leaves_no_model_and_is_done_again(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with monkeypatch.context() as patch:
+        patch.setattr(AlbertTokenizer, "save_pretrained", stop)
+        with pytest.raises(KeyboardInterrupt):
+            model_folder(checkpoint)
+    AlbertTokenizer.from_pretrained(model_folder(checkpoint))
+
+
 def test_the_newest_of_several_checkpoints_is_taken_unless_one_is_the_best(
     tmp_path: Path, golden: Path
 ) -> None:

@@ -8,6 +8,7 @@ for before anything is written.
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,10 +18,16 @@ import torch
 from torch import Tensor
 
 from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_albert_zh
-from albert.checkpoint.folder import read_hugging_face_tensors, write_model
+from albert.checkpoint.folder import (
+    account_of,
+    is_encoder,
+    read_hugging_face_tensors,
+    write_json,
+    write_model,
+)
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
 from albert.checkpoint.pretrained import AlbertModel, Pretrained
-from albert.checkpoint.release import check_tokenizer
+from albert.checkpoint.release import check_tokenizer, model_card
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.task_models import (
     AlbertForMultipleChoice,
@@ -40,6 +47,18 @@ _HEADS: dict[str, type[Pretrained]] = {
     "sequence-classification": AlbertForSequenceClassification,
     "multiple-choice": AlbertForMultipleChoice,
     "token-classification": AlbertForTokenClassification,
+}
+
+
+# What the Hub calls the job of a model.
+_PIPELINES = {
+    "AlbertForPreTraining": "fill-mask",
+    "AlbertForMaskedLM": "fill-mask",
+    "AlbertForSequenceClassification": "text-classification",
+    "AlbertForTokenClassification": "token-classification",
+    "AlbertForQuestionAnswering": "question-answering",
+    "AlbertForQuestionAnsweringBeamSearch": "question-answering",
+    "AlbertForMultipleChoice": "multiple-choice",
 }
 
 
@@ -71,12 +90,7 @@ class StoredModel:
     @property
     def account(self) -> str:
         """One line on how the tensors matched."""
-        line = f"{self.matched} of {self.matched + len(self.missing)} tensors"
-        if self.missing:
-            line += f"; new, with random weights: {', '.join(self.missing)}"
-        if self.unused:
-            line += f"; not used: {', '.join(self.unused)}"
-        return line
+        return account_of(self.matched, missing=self.missing, unused=self.unused)
 
 
 def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
@@ -149,8 +163,23 @@ def convert(
             torch.manual_seed(0)
             fresh = model.architecture(model.config).state_dict()
             state |= {name: fresh[name] for name in model.missing}
-        write_model(output, model.config, state, architecture=model.architecture.__name__)
-        pieces.save_pretrained(output)
+        settings = {"source": str(source), "head": head, "tokenizer": tokenizer and str(tokenizer)}
+        # Under another name first: whoever is stopped leaves nothing that looks like a model.
+        temporary = output.with_name(f".{output.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        write_model(temporary, model.config, state, architecture=model.architecture.__name__)
+        pieces.save_pretrained(temporary)
+        record = {"command": "convert", "settings": settings}
+        card = model_card(
+            "ALBERT, converted",
+            description=f"A {model.form}, converted without change: {model.account}.",
+            task=_PIPELINES.get(model.architecture.__name__, "feature-extraction"),
+            scores={},
+            record=record,
+        )
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        write_json(temporary / "run.json", record)
+        temporary.rename(output)  # takes the place of an empty folder, too
     return model
 
 
@@ -260,7 +289,7 @@ def _check_complete(
         CheckpointError: It is not.
     """
     for name, tensor in expected.items():
-        if name not in shapes and name.removeprefix("albert.").startswith(("embeddings.", "encoder.")):
+        if name not in shapes and is_encoder(name):
             raise CheckpointError(f"{source.weights}: the encoder's tensor {name} is missing; fetch it again")
         if name in shapes and shapes[name] != tuple(tensor.shape):
             raise CheckpointError(

@@ -7,7 +7,7 @@ Reading never executes anything and says how many tensors matched; a partly fill
 import json
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -153,7 +153,7 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
     if not any(name.startswith("albert.") for name in expected):
         stored = {name.removeprefix("albert."): t for name, t in stored.items() if name.startswith("albert.")}
     missing = [name for name in expected if name not in stored]
-    encoder = [name for name in missing if _is_encoder(name)]
+    encoder = [name for name in missing if is_encoder(name)]
     if encoder:
         raise CheckpointError(
             f"{folder}: {len(encoder)} of the encoder's tensors are missing, the first is {encoder[0]!r}; "
@@ -167,17 +167,18 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
             )
     unused = sorted(set(stored) - set(expected))
     model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
-    say(_report(folder, len(expected) - len(missing), len(expected), missing, unused))
+    matched = len(expected) - len(missing)
+    say(f"{folder}: {account_of(matched, missing=missing, unused=unused)}")
 
 
-def _is_encoder(name: str) -> bool:
+def is_encoder(name: str) -> bool:
     """Tells whether a tensor belongs to embeddings or layers; the pooler is a head: masked LM has none."""
     return name.removeprefix("albert.").startswith(("embeddings.", "encoder."))
 
 
-def _report(folder: Path, matched: int, total: int, missing: list[str], unused: list[str]) -> str:
-    """Returns the line that tells what was loaded."""
-    line = f"{folder}: {matched} of {total} tensors"
+def account_of(matched: int, *, missing: Sequence[str], unused: Sequence[str]) -> str:
+    """Returns the words that tell how the tensors of a file matched those of a model."""
+    line = f"{matched} of {matched + len(missing)} tensors"
     if missing:
         line += f"; new, with random weights: {', '.join(missing)}"
     if unused:

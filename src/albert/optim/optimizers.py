@@ -43,6 +43,9 @@ class AdamW(Optimizer):
         weight_decay: Decay of groups that do not set their own.
     """
 
+    adapts = False
+    """Whether updates are scaled by a trust ratio."""
+
     def __init__(
         self,
         params: Iterable[Tensor] | Iterable[dict[str, Any]],
@@ -69,7 +72,8 @@ class AdamW(Optimizer):
             parameters = [p for p in group["params"] if p.grad is not None]
             if parameters:
                 updates = self._updates(parameters, group)
-                self._scale(updates, parameters, group)
+                if self.adapts and group["adapt"]:
+                    _scale_by_trust_ratio(updates, parameters)
                 torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
     def _updates(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
@@ -94,21 +98,20 @@ class AdamW(Optimizer):
             torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
         return list(updates)
 
-    def _scale(self, updates: list[Tensor], parameters: list[Tensor], group: dict[str, Any]) -> None:
-        """Leaves the updates as they are; LAMB scales them."""
-
 
 class Lamb(AdamW):
     """Layer-wise adaptive moments: `AdamW`, each tensor's update scaled by its trust ratio."""
 
-    def _scale(self, updates: list[Tensor], parameters: list[Tensor], group: dict[str, Any]) -> None:
-        if not group["adapt"]:
-            return
-        parameter_norms = torch.stack(torch._foreach_norm(parameters))
-        update_norms = torch.stack(torch._foreach_norm(updates))
-        usable = (parameter_norms > 0) & (update_norms > 0)
-        ratios = torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
-        torch._foreach_mul_(updates, list(ratios.unbind()))
+    adapts = True
+
+
+def _scale_by_trust_ratio(updates: list[Tensor], parameters: list[Tensor]) -> None:
+    """Multiplies each update by |parameter| / |update|, by 1 where either is 0."""
+    parameter_norms = torch.stack(torch._foreach_norm(parameters))
+    update_norms = torch.stack(torch._foreach_norm(updates))
+    usable = (parameter_norms > 0) & (update_norms > 0)
+    ratios = torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
+    torch._foreach_mul_(updates, list(ratios.unbind()))
 
 
 def make_optimizer(

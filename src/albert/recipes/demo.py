@@ -66,7 +66,7 @@ class DemoSettings:
     from random weights. Run again, it continues: with what was interrupted, else with more pretraining.
     """
 
-    minutes: float = 4.0
+    minutes: float = 3.5
     """Minutes of pretraining, this time; the rest takes about one more."""
     output: Path = Path("demo")
     """Folder for everything it makes."""

@@ -21,7 +21,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from albert.checkpoint.folder import write_json
+from albert.checkpoint.folder import replacing, write_json
 from albert.checkpoint.snapshots import drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
@@ -89,7 +89,9 @@ class Run:
         log = self.folder / LOG_FILE
         if log.is_file():
             kept = [record for record in self.log_records() if record["step"] <= step]
-            log.write_text("".join(json.dumps(record) + "\n" for record in kept), encoding="utf-8")
+            with replacing(log) as temporary:
+                lines = "".join(json.dumps(record) + "\n" for record in kept)
+                temporary.write_text(lines, encoding="utf-8")
         return step
 
     def save(self, step: int, model: nn.Module, optimizer: Optimizer, *, keep: int) -> None:
