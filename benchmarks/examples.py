@@ -12,45 +12,61 @@ import statistics
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import sentencepiece
 
-from albert.data.encoding import EncodedDocument
-from albert.data.examples import Examples, ExampleSettings
+from albert.data.example_settings import ExampleSettings
+from albert.data.examples import Examples
+from albert.data.masked_text import MaskedText
 from albert.data.masking import Vocabulary, vocabulary_of
-from albert.data.shards import PreparedData, ShardWriter, TokenizerInfo, open_prepared, write_meta
+from albert.data.shards import PreparedData, Shard, TokenizerInfo, open_prepared, write_meta, write_shard
 from albert.recipes.prepare import PrepareSettings, prepare
 from albert.text.tokenizer import AlbertTokenizer
 
 VOCAB_SIZE = 30_000
 MAX_SEQ_LENGTHS = (512, 128, 64)
+SHARD_PIECES = 1_000_000
 TOKENS = 6_000_000
 REPEATS = 5
+
+
+@dataclass(frozen=True)
+class Table:
+    """A rule of words that is a table over the vocabulary."""
+
+    opens_word: np.ndarray[tuple[int], np.dtype[np.bool_]]
+
+    def opens(self, ids: np.ndarray[tuple[int], np.dtype[np.int64]]) -> np.ndarray[Any, Any]:
+        """Returns which of the pieces open a word."""
+        return self.opens_word[ids]
 
 
 def generate(folder: Path, *, pieces: int = 10_000_000) -> tuple[PreparedData, Vocabulary]:
     """Writes random documents and returns them with a vocabulary that fits."""
     random = np.random.default_rng(0)
-    writer = ShardWriter(folder, "train", vocab_size=VOCAB_SIZE, shard_pieces=2_000_000)
-    written = 0
-    while written < pieces:
-        ends = np.cumsum(2 + random.poisson(20, 1 + random.geometric(0.02))).astype(np.uint32)
+    infos = []
+    for number in range(pieces // SHARD_PIECES):
+        ends = np.cumsum(2 + random.poisson(20, SHARD_PIECES // 22))
+        documents = np.append(np.flatnonzero(random.random(len(ends) - 1) < 0.02) + 1, len(ends))
         ids = random.integers(5, VOCAB_SIZE, ends[-1], dtype=np.uint32)
-        writer.add(EncodedDocument(pieces=ids, sentence_ends=ends, hash_share=0.5, unknown_pieces=0))
-        written += len(ids)
-    writer.finish()
+        shard = Shard(pieces=ids, sentence_ends=ends, document_ends=documents)
+        path = folder / f"train-{number:05}.arrow"
+        infos.append(write_shard(path, shard, vocab_size=VOCAB_SIZE, unknown_id=1))
     tokenizer = TokenizerInfo(
         fingerprint="0", kind="sentencepiece", do_lower_case=True, vocab_size=VOCAB_SIZE
     )
-    write_meta(folder, shards={"train": writer.shards, "held-out": []}, tokenizer=tokenizer, counts={})
+    write_meta(folder, shards={"train": infos, "held-out": []}, tokenizer=tokenizer, counts={})
     vocabulary = Vocabulary(
+        size=VOCAB_SIZE,
         cls_id=2,
         sep_id=3,
         mask_id=4,
         ordinary_ids=np.arange(5, VOCAB_SIZE),
-        opens_word=random.random(VOCAB_SIZE) < 0.67,
+        words=Table(random.random(VOCAB_SIZE) < 0.67),
     )
     return open_prepared(folder), vocabulary
 
@@ -79,16 +95,16 @@ def train_tokenizer(text: Path, folder: Path) -> None:
 def prepare_text(text: Path, folder: Path) -> tuple[PreparedData, Vocabulary]:
     """Prepares a real corpus and returns it with its vocabulary."""
     train_tokenizer(text, folder / "tokenizer")
-    prepare(PrepareSettings(input=(str(text),), tokenizer=folder / "tokenizer", output=folder / "data"))
+    prepare(PrepareSettings(input=(str(text),), tokenizer=folder / "tokenizer", output=str(folder / "data")))
     return open_prepared(folder / "data"), vocabulary_of(
-        AlbertTokenizer.from_pretrained(folder / "tokenizer")
+        AlbertTokenizer.from_pretrained(folder / "tokenizer"), ExampleSettings()
     )
 
 
 def measure(data: PreparedData, vocabulary: Vocabulary, max_seq_length: int) -> dict[str, float]:
     """Returns tokens made in a CPU second, the median of some repeats, and what the tokens were like."""
-    examples = Examples(data, vocabulary, ExampleSettings(max_seq_length=max_seq_length))
-    stream = examples.batches(64)
+    settings = ExampleSettings(max_seq_length=max_seq_length)
+    stream = Examples(MaskedText(data=data, vocabulary=vocabulary, settings=settings)).batches(64)
     next(stream)
     speeds = []
     tokens = masked = sequences = 0

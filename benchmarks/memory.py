@@ -16,7 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from albert.data.examples import Examples, ExampleSettings
+from albert.data.example_settings import ExampleSettings
+from albert.data.examples import Examples
+from albert.data.masked_text import MaskedText
 from albert.data.masking import vocabulary_of
 from albert.data.shards import open_prepared
 from albert.recipes.prepare import PrepareSettings, prepare
@@ -59,14 +61,14 @@ def run_job(job: str, folder: Path) -> None:
             PrepareSettings(
                 input=(str(folder / "text.txt"),),
                 tokenizer=folder.parent / "tokenizer",
-                output=folder / "data",
+                output=str(folder / "data"),
                 workers=1,
             )
         )
     else:
         data = open_prepared(folder / "data")
-        vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(folder / "data"))
-        examples = Examples(data, vocabulary, ExampleSettings())
+        vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(folder / "data"), ExampleSettings())
+        examples = Examples(MaskedText(data=data, vocabulary=vocabulary))
         for _ in islice(examples.batches(32), NUM_EXAMPLES // 32):
             pass
     print(peak_megabytes())

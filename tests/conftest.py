@@ -1,6 +1,12 @@
 """Fixtures that more than one layer's tests use."""
 
 import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +22,7 @@ settings.load_profile("patient")
 # No test asks the Hub; those of fetching bring a Hub of their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
 
+BUCKET_NUMBERS = count()
 GOLDEN = Path(__file__).parent / "golden"
 
 
@@ -72,7 +79,7 @@ def prepared_data(
         PrepareSettings(
             input=(str(corpus_file),),
             tokenizer=tokenizer_folder,
-            output=folder,
+            output=str(folder),
             workers=1,
             splitting="lines",
             held_out=0.2,
@@ -101,3 +108,45 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     path.write_text(json.dumps(shape))
     return path
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Address of a real S3 server on this machine, a process of its own that ends with the tests."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            for _ in range(600):
+                try:
+                    socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                    break
+                except OSError:
+                    assert process.poll() is None
+                    time.sleep(0.1)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """URL of an empty bucket; the environment leads this process, and those it starts, to the server."""
+    from s3fs import S3FileSystem
+
+    environment = {
+        "AWS_ENDPOINT_URL": s3_server,
+        "AWS_ACCESS_KEY_ID": "any",
+        "AWS_SECRET_ACCESS_KEY": "any",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_MAX_ATTEMPTS": "1",
+        "NO_PROXY": "127.0.0.1",
+    }
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()
+    bucket = f"s3://bucket-{next(BUCKET_NUMBERS)}"
+    S3FileSystem().mkdir(bucket)
+    yield bucket
+    S3FileSystem.clear_instance_cache()

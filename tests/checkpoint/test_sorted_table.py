@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from albert.checkpoint.sorted_table import masked_crc32c
+from albert.data.tfrecord import masked_crc32c
 
 
 @pytest.mark.parametrize(

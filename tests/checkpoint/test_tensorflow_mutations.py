@@ -10,10 +10,10 @@ from pathlib import Path
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from albert.checkpoint.protobuf import read_varint
-from albert.checkpoint.sorted_table import masked_crc32c
 from albert.checkpoint.tensorflow import BundleIndex, read_index
+from albert.data.tfrecord import masked_crc32c
 from albert.errors import CheckpointError
+from albert.protobuf import read_varint
 
 INDICES = sorted((Path(__file__).parents[1] / "golden" / "tensorflow").glob("*.index"))
 

@@ -19,6 +19,7 @@ def make_batch(sizes: list[int], *, seed: int = 0) -> PretrainingBatch:
         masked_positions=positions,
         masked_labels=random.integers(0, 31, len(positions)),
         sentence_order_labels=random.integers(0, 2, len(sizes)),
+        word_starts=random.random(total) < 0.5,
     )
 
 

@@ -1,31 +1,38 @@
-"""Encoding keeps the order and the sentences of a corpus, with any number of processes."""
+"""Encoding keeps the documents and sentences of a text; a job's file is made once."""
 
-import subprocess
-import sys
-import time
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from albert.data import encoding
-from albert.data.encoding import encode_batch, encode_documents
+from albert.data.encoding import ShardMaker, encode_documents, make_shard, open_maker
+from albert.data.shard_jobs import EncodingRule, ShardJob
+from albert.data.shards import Shard
+from albert.errors import DataError
 from albert.text.tokenizer import AlbertTokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
+HAN = "中国人民大学生活"
 
 
 @pytest.fixture(scope="module")
-def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tokenizer")
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{x}" for x in LETTERS)]
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
-    return str(folder)
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{x}" for x in LETTERS), *HAN]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    return folder
 
 
 @pytest.fixture(scope="module")
-def tokenizer(tokenizer_folder: str) -> AlbertTokenizer:
-    return AlbertTokenizer.from_pretrained(tokenizer_folder)
+def tokenizer(folder: Path) -> AlbertTokenizer:
+    return AlbertTokenizer.from_pretrained(folder)
+
+
+@pytest.fixture
+def rule(tokenizer: AlbertTokenizer) -> EncodingRule:
+    return EncodingRule(tokenizer=tokenizer.fingerprint, splitting="lines", language="en", words="vocabulary")
 
 
 def make_documents(count: int) -> list[list[str]]:
@@ -37,82 +44,93 @@ def make_documents(count: int) -> list[list[str]]:
     ]
 
 
-def test_sentences_end_where_the_tokenizer_ends_them(tokenizer: AlbertTokenizer) -> None:
-    documents = make_documents(20)
-    for document, encoded in zip(documents, encode_batch(documents, tokenizer), strict=True):
-        parts = np.split(encoded.pieces, encoded.sentence_ends)
-        assert [part.tolist() for part in parts[:-1]] == tokenizer.encode_sentences(document)
-        assert not len(parts[-1])
+def ids_of(shard: Shard) -> list[list[list[int]]]:
+    sentences = [shard.pieces[a:b].tolist() for a, b in pairwise([0, *shard.sentence_ends])]
+    return [sentences[a:b] for a, b in pairwise([0, *shard.document_ends])]
+
+
+@pytest.mark.parametrize("batch_characters", [1, 300, 1 << 18])
+def test_documents_and_sentences_end_where_the_text_says(
+    tokenizer: AlbertTokenizer, monkeypatch: pytest.MonkeyPatch, batch_characters: int
+) -> None:
+    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", batch_characters)
+    documents = make_documents(40)
+    shard = encode_documents(documents, tokenizer, words="vocabulary")
+    assert ids_of(shard) == [tokenizer.encode_sentences(document) for document in documents]
+    assert shard.word_starts is None
 
 
 def test_sentences_and_documents_without_a_piece_are_left_out(tokenizer: AlbertTokenizer) -> None:
-    encoded = encode_batch([["ab", "\u200b", "c"], ["\u200b"], ["d 5"]], tokenizer)
-    assert [document.sentence_ends.tolist() for document in encoded] == [[2, 3], [2]]
-    assert [document.unknown_pieces for document in encoded] == [0, 1]
+    documents = [["\u200b"], ["ab", "\u200b", "c"], ["\u200b", "\u200b"], ["d 5"], ["\u200b"]]
+    shard = encode_documents(documents, tokenizer, words="vocabulary")
+    assert ids_of(shard) == [tokenizer.encode_sentences(["ab", "c"]), tokenizer.encode_sentences(["d 5"])]
+    empty = encode_documents([["\u200b"]], tokenizer, words="vocabulary")
+    assert [len(empty.pieces), len(empty.sentence_ends), len(empty.document_ends)] == [0, 0, 0]
 
 
-def test_hash_depends_on_the_text_alone_and_is_spread_evenly(tokenizer: AlbertTokenizer) -> None:
-    documents = make_documents(3000)
-    shares = [document.hash_share for document in encode_batch(documents, tokenizer)]
-    assert shares[::-1] == [document.hash_share for document in encode_batch(documents[::-1], tokenizer)]
-    counts, _ = np.histogram(shares, bins=10, range=(0, 1))
-    assert np.all(np.abs(counts - 300) < 4 * np.sqrt(300))
+def test_chinese_words_are_stored_beside_the_pieces(tokenizer: AlbertTokenizer) -> None:
+    pytest.importorskip("rjieba")
+    sentences = ["中国人民生活", "abc 大学生", "\u200b", "大学"]
+    shard = encode_documents([sentences[:2], sentences[2:]], tokenizer, words="jieba")
+    assert ids_of(shard) == [
+        tokenizer.encode_sentences(sentences[:2]),
+        tokenizer.encode_sentences(sentences[3:]),
+    ]
+    _, starts = tokenizer.encode_sentences_with_words(sentences)
+    assert shard.word_starts is not None
+    assert shard.word_starts.tolist() == [start for row in starts for start in row]
+    assert not shard.word_starts.all()
 
 
-def test_processes_give_the_documents_of_one_process_in_order(
-    tokenizer_folder: str, monkeypatch: pytest.MonkeyPatch
+def test_paragraphs_are_split_into_sentences(
+    tokenizer: AlbertTokenizer, rule: EncodingRule, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 200)
-    documents = make_documents(100)
-    alone, together = (
-        [
-            (document.pieces.tolist(), document.sentence_ends.tolist(), document.hash_share)
-            for document in encode_documents(documents, tokenizer_folder, workers=workers)
-        ]
-        for workers in (1, 2)
+    paragraphs = EncodingRule(
+        tokenizer=rule.tokenizer, splitting="sentences", language="en", words="vocabulary"
     )
-    assert len(alone) == 100
-    assert alone == together
+    text = b"A dog ran. A cat sat.\nNo.\n\nIt rained."
+    alone, split = (ShardMaker(str(tmp_path), way, tokenizer).encode(text) for way in (rule, paragraphs))
+    assert [len(shard.sentence_ends) for shard in (alone, split)] == [3, 4]
+    assert alone.document_ends.tolist() == [2, 3]
+    assert split.document_ends.tolist() == [3, 4]
+    np.testing.assert_array_equal(alone.pieces, split.pieces)
 
 
-def test_only_a_few_batches_are_read_ahead(tokenizer_folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 1)
-    documents = iter(make_documents(100))
-    stream = encode_documents(documents, tokenizer_folder, workers=2)
-    next(stream)
-    stream.close()
-    assert len(list(documents)) >= 100 - 2 * encoding.BATCHES_UNDER_WAY - 1
+def test_maker_of_another_process_has_the_same_tokenizer(
+    folder: Path, tokenizer: AlbertTokenizer, rule: EncodingRule
+) -> None:
+    files = {path.name: path.read_bytes() for path in folder.iterdir()}
+    maker = open_maker("output", rule, files)
+    assert maker.tokenizer.fingerprint == tokenizer.fingerprint
 
 
-ENDLESS_JOB = """
-import itertools, multiprocessing, sys
-from albert.data.encoding import encode_documents
-stream = encode_documents(itertools.repeat(["ab cd " * 50_000]), sys.argv[1], workers=2)
-next(stream)
-print(*(child.pid for child in multiprocessing.active_children()), flush=True)
-for _ in stream:
-    pass
-"""
+def test_job_is_done_once_and_again_where_its_file_is_damaged(
+    tokenizer: AlbertTokenizer, rule: EncodingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    maker = ShardMaker(str(tmp_path), rule, tokenizer)
+    job = ShardJob(name="train-00000-ab.arrow", split="train", text=b"ab cd\nef\n\ngh 5")
+    info = make_shard(maker, job)
+    content = (tmp_path / job.name).read_bytes()
+    assert (info.documents, info.sentences, info.pieces, info.unknown_pieces) == (2, 3, 9, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardMaker, "encode", None)
+        assert make_shard(maker, job) == info
+    (tmp_path / job.name).write_bytes(content[:-50])
+    assert make_shard(maker, job) == info
+    assert (tmp_path / job.name).read_bytes() == content
 
 
-def is_running(pid: int) -> bool:
+def test_full_disk_is_an_error_and_leaves_no_half_shard(
+    tokenizer: AlbertTokenizer, rule: EncodingRule, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource")
+    maker = ShardMaker(str(tmp_path), rule, tokenizer)
+    job = ShardJob(name="train-00000-ab.arrow", split="train", text=b"ab cd\n" * 2000)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4000, hard))
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return False
-    return state != "Z"
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
-def test_processes_end_when_the_job_is_killed(tokenizer_folder: str) -> None:
-    job = subprocess.Popen([sys.executable, "-c", ENDLESS_JOB, tokenizer_folder], stdout=subprocess.PIPE)
-    with job:
-        assert job.stdout is not None
-        workers = [int(pid) for pid in job.stdout.readline().split()]
-        job.kill()
-        job.wait()
-        deadline = time.monotonic() + 20
-        while any(map(is_running, workers)) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    assert len(workers) == 2
-    assert not any(map(is_running, workers))
+        with pytest.raises(DataError, match=r"train-00000-ab.arrow: cannot be written \(File too large\)"):
+            make_shard(maker, job)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())

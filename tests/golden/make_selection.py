@@ -1,9 +1,10 @@
-"""Makes the frozen selection of model and optimiser numbers from the full collection of the original's.
+"""Makes the frozen selection of the numbers of models, optimisers and examples from the full collection.
 
 The collection was produced by google-research/albert at b772393 under TensorFlow 1.15.2.
 usage: make_selection.py REFERENCE_FOLDER
 """
 
+import gzip
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import numpy as np
 
 HERE = Path(__file__).parent
 STEPS = 5
+RECORDS = 40
 # Tensors that together show every rule of the optimisers: decayed and not, adapted and not.
 OPTIMIZED = (
     "bert/embeddings/token_type_embeddings",
@@ -26,7 +28,7 @@ OPTIMIZED = (
 
 
 def main() -> None:
-    """Writes tiny_model.npz, optimizers.npz and copies lr_schedules.npz."""
+    """Writes tiny_model.npz, optimizers.npz, lr_schedules.npz and pretrain_data/."""
     reference = Path(sys.argv[1])
     tiny = reference / "ckpt_tiny"
     outputs = dict(np.load(tiny / "outputs.npz"))
@@ -49,6 +51,19 @@ def main() -> None:
     np.savez_compressed(HERE / "optimizers.npz", **selection)
     schedules = np.load(reference / "optim" / "lr_schedules.npz")
     np.savez_compressed(HERE / "lr_schedules.npz", **dict(schedules))
+    select_records(reference / "pretrain_data", HERE / "pretrain_data")
+
+
+def select_records(source: Path, target: Path) -> None:
+    """Copies the first records of a TFRecord file, byte for byte, and the lines that say what they hold."""
+    content = (source / "base128.tfrecord").read_bytes()
+    end = 0
+    for _ in range(RECORDS):
+        end += 8 + 4 + int.from_bytes(content[end : end + 8], "little") + 4
+    lines = gzip.decompress((source / "base128.jsonl.gz").read_bytes()).splitlines(keepends=True)
+    target.mkdir(exist_ok=True)
+    (target / "first_records.tfrecord").write_bytes(content[:end])
+    (target / "first_records.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:RECORDS]), 9, mtime=0))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from albert.data.examples import ExampleSettings
+from albert.data.example_settings import ExampleSettings
 from albert.errors import ConfigError, DataError, RunError
 from albert.model.config import AlbertConfig
 from albert.recipes import demo as demo_recipe
@@ -222,7 +222,7 @@ def test_the_steps_of_a_stage_fill_the_time(
 ) -> None:
     monkeypatch.setattr(stages, "TRIAL_SECONDS", 0.1)
     settings = PretrainSettings(
-        data=prepared_data,
+        data=(prepared_data,),
         output=tmp_path,
         examples=ExampleSettings(max_seq_length=32),
         optimizer=OptimizerSettings(optimizer="adamw"),

@@ -1,20 +1,24 @@
 """`albert prepare` from text to a folder that examples can be made of."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from albert.data import encoding
-from albert.data.encoding import EncodedDocument
-from albert.data.examples import Examples, ExampleSettings
-from albert.data.masking import vocabulary_of
-from albert.data.shards import open_prepared
+from albert.data import encoding, storage
+from albert.data.shards import open_prepared, read_meta
 from albert.errors import CheckpointError, ConfigError, DataError, RunError
 from albert.recipes import prepare as recipe
-from albert.recipes.prepare import PrepareSettings, prepare, split_documents
+from albert.recipes.prepare import PrepareSettings, prepare
 from albert.text.tokenizer import AlbertTokenizer
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -24,8 +28,17 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 def tokenizer_folder(tmp_path: Path) -> Path:
     folder = tmp_path / "tokenizer"
     folder.mkdir()
-    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{x}" for x in LETTERS)]
-    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n")
+    pieces = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "[MASK]",
+        *LETTERS,
+        *(f"##{x}" for x in LETTERS),
+        *"大学人民",
+    ]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
     return folder
 
 
@@ -46,15 +59,19 @@ def settings(tmp_path: Path, tokenizer_folder: Path) -> PrepareSettings:
     return PrepareSettings(
         input=(str(corpus),),
         tokenizer=tokenizer_folder,
-        output=tmp_path / "data",
+        output=str(tmp_path / "data"),
         workers=1,
         splitting="lines",
-        shard_pieces=1000,
+        shard_megabytes=0.001,
     )
 
 
-def content_of(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+def content_of(folder: str | Path) -> dict[str, bytes]:
+    return {file.name: file.read_bytes() for file in Path(folder).iterdir()}
+
+
+def shards_of(folder: str | Path) -> list[Path]:
+    return sorted(Path(folder).glob("*.arrow"))
 
 
 def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSettings) -> None:
@@ -74,28 +91,48 @@ def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSe
     assert counts["sentences"] == 300
     assert counts["pieces"] == sum(map(len, expected)) == data.pieces("train") + data.pieces("held-out")
     assert counts["shards"] == sum(map(len, data.shards.values())) > 3
+    assert counts["held_out_documents"] == sum(info.documents for info in data.shards["held-out"]) > 0
     assert counts["unknown_share"] == 0
-    examples = Examples(data, vocabulary_of(tokenizer), ExampleSettings(max_seq_length=64))
-    assert len(next(examples.batches(32))) == 32
+    assert data.words == "vocabulary"
 
 
 def test_number_of_processes_does_not_change_a_byte(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
-    monkeypatch.setattr(encoding, "BATCH_CHARACTERS", 300)
     prepare(settings)
-    prepare(replace(settings, workers=2, output=tmp_path / "two"))
+    prepare(replace(settings, workers=2, output=str(tmp_path / "two")))
     assert content_of(settings.output) == content_of(tmp_path / "two")
+
+
+def test_little_text_starts_no_process(settings: PrepareSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("albert.data.workers._Process", None)
+    prepare(replace(settings, workers=64))
 
 
 def test_finished_folder_is_left_alone(settings: PrepareSettings, capsys: pytest.CaptureFixture[str]) -> None:
     first = prepare(settings)
-    before = {file: file.stat().st_mtime_ns for file in settings.output.iterdir()}
+    before = {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     second = prepare(replace(settings, workers=2))
     assert "finished before, nothing to do" in capsys.readouterr().err
-    assert before == {file: file.stat().st_mtime_ns for file in settings.output.iterdir()}
+    assert before == {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     assert second.items() <= first.items()
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize("damage", [cut, Path.unlink])
+def test_damaged_shards_of_a_finished_folder_are_made_again(
+    settings: PrepareSettings, damage: Callable[[Path], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    prepare(settings)
+    whole = content_of(settings.output)
+    damage(shards_of(settings.output)[2])
+    prepare(settings)
+    assert "damaged or missing, made again: train-00001-" in capsys.readouterr().err
+    assert content_of(settings.output) == whole
 
 
 def test_folder_of_other_settings_is_refused_and_they_are_named(settings: PrepareSettings) -> None:
@@ -111,69 +148,205 @@ def test_folder_of_other_settings_is_refused_and_they_are_named(settings: Prepar
 
 
 def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path: Path) -> None:
-    settings.output.mkdir()
-    (settings.output / "thesis.tex").touch()
+    output = Path(settings.output)
+    output.mkdir()
+    (output / "thesis.tex").touch()
     with pytest.raises(RunError, match=r"data: holds other files; choose a new or empty folder"):
         prepare(settings)
     with pytest.raises(RunError, match=r"is a file; choose a folder"):
-        prepare(replace(settings, output=Path(settings.input[0])))
-    (settings.output / recipe.JOB_NAME).write_text("{")
+        prepare(replace(settings, output=settings.input[0]))
+    (output / recipe.JOB_NAME).write_text("{")
     with pytest.raises(RunError, match=r"prepare.json: damaged"):
         prepare(settings)
 
 
 def test_tokenizer_folder_may_be_the_output(settings: PrepareSettings) -> None:
-    prepare(replace(settings, output=settings.tokenizer))
+    prepare(replace(settings, output=str(settings.tokenizer)))
     assert open_prepared(settings.tokenizer).pieces("train")
 
 
-def test_interrupted_job_leaves_whole_shards_and_runs_again(
+def test_interrupted_job_keeps_its_shards_and_goes_on(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    prepare(replace(settings, output=tmp_path / "unbroken"))
-    written = recipe.ShardWriter.finish
+    prepare(replace(settings, output=str(tmp_path / "unbroken")))
+    whole = content_of(tmp_path / "unbroken")
+    output = Path(settings.output)
+    written: list[str] = []
 
-    def interrupt_at_the_third(writer: recipe.ShardWriter) -> None:
-        if len(writer.shards) == 2:
-            (settings.output / "train-00002.arrow.partial").write_bytes(b"half")
+    def count_and_interrupt(path: str, *given: Any, **named: Any) -> Any:
+        if len(written) == 3:
+            output.joinpath("train-00003-ab.arrow.partial").write_bytes(b"half")
             raise KeyboardInterrupt
-        written(writer)
+        written.append(Path(path).name)
+        return write_shard(path, *given, **named)
 
+    write_shard = encoding.write_shard
     with monkeypatch.context() as patch:
-        patch.setattr(recipe.ShardWriter, "finish", interrupt_at_the_third)
+        patch.setattr(encoding, "write_shard", count_and_interrupt)
         with pytest.raises(KeyboardInterrupt):
             prepare(settings)
-    left = content_of(settings.output)
-    whole = content_of(tmp_path / "unbroken")
-    shards = [name for name in left if name.endswith(".arrow")]
-    assert len(shards) == 2
-    assert all(left[name] == whole[name] for name in shards)
-    with pytest.raises(DataError, match="an unfinished albert prepare"):
-        open_prepared(settings.output)
-    prepare(settings)
-    assert content_of(settings.output) == whole
+        assert sorted(written) == [path.name for path in shards_of(output)]
+        assert content_of(output).items() - {("train-00003-ab.arrow.partial", b"half")} <= whole.items()
+        with pytest.raises(DataError, match="an unfinished albert prepare"):
+            open_prepared(output)
+        cut(output / written[1])
+        (output / "train-00001-0123456789abcdef.arrow").touch()
+        again: list[str] = []
+        patch.setattr(
+            encoding, "write_shard", lambda path, *a, **b: (again.append(path), write_shard(path, *a, **b))[1]
+        )
+        prepare(settings)
+    assert content_of(output) == whole
+    # Only what was damaged or missing was made again.
+    remade = {Path(path).name for path in again}
+    assert remade == {name for name in whole if name.endswith(".arrow")} - {written[0], written[2]}
 
 
-def make_encoded(hash_share: float) -> EncodedDocument:
-    one = np.ones(1, np.uint32)
-    return EncodedDocument(pieces=one, sentence_ends=one, hash_share=hash_share, unknown_pieces=0)
+RUN = """
+import sys
+from albert.cli.main import main
+main(sys.argv[1:])
+"""
 
 
-@pytest.mark.parametrize(
-    ("hashes", "share", "held_out"),
-    [
-        ([0.5] * 19, 0.01, []),
-        ([0.5, 0.2, *[0.5] * 18], 0.01, [0.2]),
-        ([0.5, 0.2, *[0.5] * 18], 0.0, []),
-        ([0.2, 0.005, 0.001, *[0.5] * 18], 0.01, [0.005, 0.001]),
-    ],
-)
-def test_documents_of_the_smallest_hashes_are_held_out(
-    hashes: list[float], share: float, held_out: list[float]
+@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_killed_job_goes_on_to_the_same_bytes(
+    settings: PrepareSettings, tmp_path: Path, sent: signal.Signals, workers: int
 ) -> None:
-    split = list(split_documents(map(make_encoded, hashes), share))
-    assert [document.hash_share for name, document in split if name == "held-out"] == held_out
-    assert sorted(document.hash_share for _, document in split) == sorted(hashes)
+    corpus = make_corpus(tmp_path / "corpus.txt", documents=4000)
+    size = corpus.stat().st_size
+    settings = replace(settings, shard_megabytes=size / 40e6)
+    unbroken = replace(settings, output=str(tmp_path / "unbroken"))
+    prepare(unbroken)
+    command = [sys.executable, "-m", "albert", "prepare", "--input", str(corpus)]
+    command += ["--tokenizer", str(settings.tokenizer), "--output", settings.output]
+    command += ["--splitting", "lines", "--shard-megabytes", str(settings.shard_megabytes)]
+    command += ["--workers", str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as job:
+        while len(shards_of(settings.output)) < 5:
+            time.sleep(0.002)
+            assert job.poll() is None
+        job.send_signal(sent)
+        assert job.stderr is not None
+        errors = job.stderr.read()
+    assert "Traceback" not in errors
+    kept = {path.name: path.stat().st_mtime_ns for path in shards_of(settings.output)}
+    assert 5 <= len(kept) < len(shards_of(unbroken.output))
+    assert not (Path(settings.output) / "meta.json").exists()
+    prepare(settings)
+    assert content_of(settings.output) == content_of(unbroken.output)
+    assert {name: (Path(settings.output) / name).stat().st_mtime_ns for name in kept} == kept
+
+
+def test_killed_worker_is_an_error_and_the_next_run_goes_on(
+    settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
+    prepare(replace(settings, output=str(tmp_path / "unbroken")))
+    started = recipe.map_in_order
+
+    def kill_one(*given: Any, **named: Any) -> Any:
+        import multiprocessing
+
+        results = started(*given, **named)
+        yield next(results)
+        for child in multiprocessing.active_children():
+            os.kill(child.pid, signal.SIGKILL)
+        yield from results
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recipe, "map_in_order", kill_one)
+        with pytest.raises(DataError, match=r"a worker process died \(exit code -9\)"):
+            prepare(replace(settings, workers=2))
+    assert shards_of(settings.output)
+    prepare(settings)
+    assert content_of(settings.output) == content_of(tmp_path / "unbroken")
+
+
+def test_full_disk_loses_nothing_that_is_written(settings: PrepareSettings, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource")
+    prepare(replace(settings, output=str(tmp_path / "unbroken")))
+    documents = (tmp_path / "corpus.txt").read_text().split("\n\n")
+    # One document makes a shard that exceeds the limit; those before it do not.
+    documents.insert(40, "abc def\n" * 2000)
+    (tmp_path / "corpus.txt").write_text("\n\n".join(documents))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(DataError, match=r"train-000\d\d-.*.arrow: cannot be written \(File too large\)"):
+            prepare(settings)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    kept = {path: path.stat().st_mtime_ns for path in shards_of(settings.output)}
+    assert kept
+    prepare(settings)
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+    assert open_prepared(settings.output).counts["documents"] == 61
+
+
+def test_disk_without_room_is_refused_before_anything_is_written(
+    settings: PrepareSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise DataError("no room")
+
+    monkeypatch.setattr(recipe, "check_room", refuse)
+    with pytest.raises(DataError, match="no room"):
+        prepare(settings)
+    assert not Path(settings.output).exists()
+
+
+def test_work_is_foretold_before_the_start(
+    settings: PrepareSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    counts = prepare(settings)
+    line = capsys.readouterr().err.splitlines()[0]
+    assert line.startswith(f"about {counts['pieces'] / 1000:.3g}k pieces, ")
+    assert line.endswith(" with 1 process")
+
+
+def test_output_may_be_a_url(settings: PrepareSettings, tmp_path: Path) -> None:
+    prepare(replace(settings, output=str(tmp_path / "local")))
+    url = "memory://prepared-by-a-test/data"
+    remote = replace(settings, output=url)
+    counts = prepare(remote)
+    names = storage.list_names(url)
+    assert {name: storage.read_bytes(storage.join(url, name)) for name in names} == content_of(
+        tmp_path / "local"
+    )
+    assert prepare(remote) == dict(read_meta(url).counts)
+    storage.remove(storage.join(url, names[0]))
+    assert prepare(remote)["pieces"] == counts["pieces"]
+    assert storage.list_names(url) == names
+    storage.write_whole("memory://prepared-by-a-test/other/thesis.tex", b"")
+    with pytest.raises(RunError, match="other: holds other files"):
+        prepare(replace(settings, output="memory://prepared-by-a-test/other"))
+
+
+def test_output_on_s3_is_written_by_processes(
+    settings: PrepareSettings, tmp_path: Path, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
+    prepare(replace(settings, output=str(tmp_path / "local")))
+    url = f"{s3_bucket}/some/data"
+    prepare(replace(settings, output=url, workers=2))
+    assert {
+        name: storage.read_bytes(storage.join(url, name)) for name in storage.list_names(url)
+    } == content_of(tmp_path / "local")
+    with pytest.raises(DataError, match="aws s3 sync"):
+        open_prepared(url)
+
+
+def test_chinese_words_are_stored_where_asked_for(settings: PrepareSettings) -> None:
+    pytest.importorskip("rjieba")
+    Path(settings.input[0]).write_text("大学 人民大学\n人民\n\n" * 30, encoding="utf-8")
+    prepare(replace(settings, words="jieba"))
+    data = open_prepared(settings.output)
+    assert data.words == "jieba"
+    starts = data.read_shard("train", 0).word_starts
+    assert starts is not None
+    assert starts[:8].tolist() == [True, False, True, False, False, False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -198,12 +371,29 @@ def test_unknown_pieces_are_counted(settings: PrepareSettings) -> None:
     assert prepare(settings)["unknown_share"] == pytest.approx(2 / 5)
 
 
+def test_text_without_a_piece_is_refused(settings: PrepareSettings) -> None:
+    Path(settings.input[0]).write_text("\u200b\n\n" * 30)
+    with pytest.raises(DataError, match="no piece with this tokenizer"):
+        prepare(settings)
+    assert not (Path(settings.output) / "meta.json").exists()
+
+
+def test_lines_that_cannot_be_used_are_left_out_where_asked_for(
+    settings: PrepareSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path(settings.input[0]).write_bytes(b"ab\n" * 30 + b"caf\xe9\ncd\n")
+    with pytest.raises(DataError, match=r"corpus.txt:31"):
+        prepare(settings)
+    assert prepare(replace(settings, skip_bad=True))["sentences"] == 31
+    assert "left out" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("content", [b"", b"caf\xe9", b"x" * (2 << 20)])
 def test_bad_corpus_leaves_no_finished_folder(settings: PrepareSettings, content: bytes) -> None:
     Path(settings.input[0]).write_bytes(content)
     with pytest.raises(DataError, match=r"corpus.txt"):
         prepare(settings)
-    assert not (settings.output / "meta.json").exists()
+    assert not (Path(settings.output) / "meta.json").exists()
 
 
 def test_missing_tokenizer_is_refused_before_anything_is_written(
@@ -211,10 +401,28 @@ def test_missing_tokenizer_is_refused_before_anything_is_written(
 ) -> None:
     with pytest.raises(CheckpointError, match="absent: no such file or folder"):
         prepare(replace(settings, tokenizer=tmp_path / "absent"))
-    assert not settings.output.exists()
+    assert not Path(settings.output).exists()
 
 
-@pytest.mark.parametrize("wrong", [{"input": ()}, {"workers": 0}, {"shard_pieces": 0}, {"held_out": 1.0}])
+@pytest.mark.parametrize("files", [1, 30])
+def test_check_reports_on_a_sample_and_writes_nothing(
+    settings: PrepareSettings, tmp_path: Path, files: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    for number in range(files):
+        make_corpus(corpus / f"{number:02}.txt", documents=20, seed=number)
+    report = prepare(replace(settings, input=(str(corpus),), output="", check=True))
+    assert report["documents"] == 20 * min(files, 15)
+    assert report["corpus_pieces"] == pytest.approx(report["pieces"] * files / min(files, 15), rel=0.05)
+    assert f"sample: {report['documents']} documents" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "corpus.txt", "tokenizer"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"input": ()}, {"output": ""}, {"workers": 0}, {"shard_megabytes": 0}, {"held_out": 1.0}],
+)
 def test_settings_that_cannot_work_are_refused(settings: PrepareSettings, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         replace(settings, **wrong)
@@ -222,7 +430,7 @@ def test_settings_that_cannot_work_are_refused(settings: PrepareSettings, wrong:
 
 def test_meta_tells_counts_but_no_times(settings: PrepareSettings) -> None:
     prepare(settings)
-    meta = json.loads((settings.output / "meta.json").read_text())
+    meta = json.loads((Path(settings.output) / "meta.json").read_text())
     assert set(meta["counts"]) == {
         "documents",
         "held_out_documents",

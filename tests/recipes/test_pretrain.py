@@ -16,7 +16,7 @@ import transformers
 from safetensors.torch import load_file
 
 from albert.checkpoint.snapshots import snapshot_steps
-from albert.data.examples import ExampleSettings
+from albert.data.example_settings import ExampleSettings
 from albert.errors import ConfigError, RunError, TokenizerError
 from albert.recipes.pretrain import PretrainSettings, pretrain
 from albert.training.settings import LoopSettings, OptimizerSettings
@@ -27,7 +27,7 @@ STEPS = 24
 @pytest.fixture
 def settings(prepared_data: Path, tiny_config: Path, tmp_path: Path) -> PretrainSettings:
     return PretrainSettings(
-        data=prepared_data,
+        data=(prepared_data,),
         output=tmp_path / "run",
         config=tiny_config,
         eval_examples=20,
@@ -48,7 +48,7 @@ def settings(prepared_data: Path, tiny_config: Path, tmp_path: Path) -> Pretrain
 def flags_of(settings: PretrainSettings) -> list[str]:
     loop, optimizer = settings.loop, settings.optimizer
     values: dict[str, Any] = {
-        "data": settings.data, "output": settings.output, "config": settings.config,
+        "data": settings.data[0], "output": settings.output, "config": settings.config,
         "eval-examples": settings.eval_examples, "max-seq-length": settings.examples.max_seq_length,
         "learning_rate": optimizer.learning_rate, "warmup-steps": optimizer.warmup_steps,
         "max-steps": loop.max_steps, "batch-size": loop.batch_size, "micro-batch-size": loop.micro_batch_size,

@@ -4,6 +4,8 @@ import json
 import random
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from albert.errors import AlbertError, ConfigError, DataError, RunError, TokenizerError
@@ -103,6 +105,25 @@ def test_text_that_cannot_be_used_leaves_no_folder(
     with pytest.raises(error):
         vocab(make_settings(path, tmp_path / "tokenizer"))
     assert not (tmp_path / "tokenizer").exists()
+
+
+def test_other_files_make_the_same_vocabulary(corpus: Path, tmp_path: Path) -> None:
+    documents = corpus.read_text().split("\n\n")
+    pq.write_table(pa.table({"body": documents}), tmp_path / "corpus.parquet")
+    records = [json.dumps({"body": document}) for document in documents]
+    (tmp_path / "corpus.jsonl").write_text("\n".join(["not a record", *records]))
+    expected = vocab(make_settings(corpus, tmp_path / "tokenizer"))["fingerprint"]
+    for name in ("corpus.parquet", "corpus.jsonl"):
+        settings = make_settings(tmp_path / name, tmp_path / f"of {name}", column="body", skip_bad=True)
+        assert vocab(settings)["fingerprint"] == expected
+
+
+def test_what_is_left_out_is_told(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus.write_bytes(corpus.read_bytes() + b"\nna\xefve\n")
+    vocab(make_settings(corpus, tmp_path / "tokenizer", skip_bad=True, splitting="auto"))
+    told = capsys.readouterr().err
+    assert f"left out lines that are not UTF-8: 1 (first: {corpus}:220)" in told
+    assert told.count("left out") == 1
 
 
 @pytest.mark.parametrize("changes", [{"input": ()}, {"vocab_size": 0}, {"sample_sentences": 0}])

@@ -14,7 +14,7 @@ from albert.tasks.catalogue import find_task
 from albert.tasks.own import with_columns, with_labels_of
 from albert.tasks.tables import Example, find_table, read_columns, read_examples, require_table
 
-CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\n\r"), min_size=1).filter(
+CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"), min_size=1).filter(
     str.strip
 )
 

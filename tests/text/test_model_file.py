@@ -29,5 +29,5 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 20_000])
 def test_a_file_cut_short_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="over the end"):
+    with pytest.raises(ValueError, match="over its end"):
         parse_model_file(MODEL[:size])

@@ -72,6 +72,16 @@ def test_aligned_pieces_have_the_ids_of_the_bulk(text: str, encoder: SentencePie
 
 
 @settings(deadline=None)
+@given(st.lists(st.one_of(texts, st.sampled_from(["x000, 19,", "....", "a ▁▁▁ b"])), max_size=6))
+def test_flat_ids_are_those_of_the_rows_end_to_end(many: list[str]) -> None:
+    ids, lengths = LOWER.encode_flat(many)
+    rows = LOWER.encode(many)
+    assert lengths.tolist() == [len(row) for row in rows]
+    assert ids.tolist() == [id_ for row in rows for id_ in row]
+    assert rows == [LOWER.encode([text])[0] for text in many]
+
+
+@settings(deadline=None)
 @given(texts, st.sampled_from([LOWER, CASED]))
 def test_offsets_rise_and_stay_inside(text: str, encoder: SentencePieceEncoder) -> None:
     pieces = encoder.encode_aligned(text)

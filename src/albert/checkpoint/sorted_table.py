@@ -10,11 +10,8 @@ import struct
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import google_crc32c
-import numpy as np
-from numpy.typing import NDArray
-
-from albert.checkpoint.protobuf import read_varint
+from albert.data.tfrecord import masked_crc32c
+from albert.protobuf import read_varint
 
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
@@ -29,12 +26,6 @@ class _Handle(NamedTuple):
 
     offset: int
     num_bytes: int
-
-
-def masked_crc32c(data: bytes | NDArray[np.uint8]) -> int:
-    """Returns the CRC32C of `data` in the disguise it is stored in beside the data it belongs to."""
-    crc: int = google_crc32c.value(data)
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from albert.checkpoint.folder import refuse_lfs_pointer
-from albert.checkpoint.protobuf import find_integer, find_messages, read_fields
-from albert.checkpoint.sorted_table import masked_crc32c, read_table
+from albert.checkpoint.sorted_table import read_table
+from albert.data.tfrecord import masked_crc32c
 from albert.errors import CheckpointError, did_you_mean
+from albert.protobuf import find_integer, find_messages, read_fields
 
 # The numbers of types.proto: what is read, and what is only named when it is refused.
 _TYPE_NAMES = {

@@ -18,6 +18,7 @@ from albert.errors import AlbertError, did_you_mean
 SUMMARIES = {
     "vocab": "Makes a vocabulary from raw text.",
     "prepare": "Turns raw text into token shards for pretraining.",
+    "show": "Shows masked examples as a model would get them.",
     "pretrain": "Pretrains a model on prepared data.",
     "finetune": "Fine-tunes a model on a task.",
     "evaluate": "Scores a fine-tuned model on a task.",

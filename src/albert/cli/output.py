@@ -2,8 +2,13 @@
 
 import json
 from typing import Any
+from unicodedata import east_asian_width
 
 Row = dict[str, Any]
+
+LINE_COLUMNS = 100
+LONG_TEXT = 80
+"""Characters from which on a text is no cell of a table but stands below its row, wrapped."""
 
 
 def show(result: Row | list[Row], *, as_json: bool) -> None:
@@ -14,6 +19,10 @@ def show(result: Row | list[Row], *, as_json: bool) -> None:
         print(_columns([[name.replace("_", " "), _text(value)] for name, value in _flat(result)]))
     elif result:
         names = list(dict.fromkeys(name for row in result for name in row))
+        long = {name for row in result for name, value in row.items() if _is_long(value)}
+        if long:
+            print("\n\n".join(_block(row, long) for row in result))
+            return
         header = [name.replace("_", " ") for name in names]
         print(_columns([header, *([_text(row.get(name, "")) for name in names] for row in result)]))
 
@@ -31,6 +40,31 @@ def _columns(rows: list[list[str]]) -> str:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _block(row: Row, long: set[str]) -> str:
+    """Returns a row as a line of its short values, and its long ones wrapped below."""
+    head = "   ".join(f"{name.replace('_', ' ')} {_text(row[name])}" for name in row if name not in long)
+    texts = [line for name in row if name in long for line in _text(row[name]).split("\n")]
+    return "\n".join([head, *("  " + part for text in texts for part in _wrap(text, LINE_COLUMNS - 2))])
+
+
+def _wrap(text: str, columns: int) -> list[str]:
+    """Returns a text in lines of at most so many columns of a terminal; longer words stay whole."""
+    lines, used = [""], 0
+    for word in text.split(" "):
+        width = sum(2 if east_asian_width(character) in "FW" else 1 for character in word)
+        if lines[-1] and used + 1 + width > columns:
+            lines.append(word)
+            used = width
+        else:
+            lines[-1] += f" {word}" if lines[-1] else word
+            used += width + 1
+    return lines
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, str) and (len(value) > LONG_TEXT or "\n" in value)
 
 
 def _text(value: Any) -> str:

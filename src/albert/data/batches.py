@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 
 NO_ORDER_LABEL = -100
 """Sentence-order label of a sequence of one segment; the value torch's cross entropy ignores."""
@@ -31,7 +32,9 @@ class PretrainingBatch:
     masked_labels: IntArray
     """(M,) the ids that stood at `masked_positions` before masking."""
     sentence_order_labels: IntArray
-    """(B,) 0 in order, 1 swapped, -100 where there is a single segment."""
+    """(B,) 0 in order, 1 swapped (or a stranger), -100 where there is a single segment."""
+    word_starts: BoolArray
+    """(N,) whether a word may begin with a piece; true of special pieces, too."""
 
     def __len__(self) -> int:
         """Returns B."""
@@ -49,6 +52,7 @@ class PretrainingBatch:
             masked_positions=self.masked_positions[masked] - first,
             masked_labels=self.masked_labels[masked],
             sentence_order_labels=self.sentence_order_labels[begin:end],
+            word_starts=self.word_starts[first:last],
         )
 
     @classmethod
@@ -66,4 +70,5 @@ class PretrainingBatch:
             ),
             masked_labels=np.concatenate([batch.masked_labels for batch in batches]),
             sentence_order_labels=np.concatenate([batch.sentence_order_labels for batch in batches]),
+            word_starts=np.concatenate([batch.word_starts for batch in batches]),
         )

@@ -1,156 +1,106 @@
-"""Turns the documents of a corpus into piece ids, in this process or in several, always in corpus order.
+"""Turns text into token shards by jobs that do not depend on each other: one job, one file.
 
-Stands between `corpus` (sentences) and `shards` (files). Documents travel in batches of a fixed size, so
-the result does not depend on the number of processes, and only a few batches are under way at a time.
+Stands above `shards` (files) and `shard_jobs` (what is to be done); runs in worker processes. A job whose
+file is there is not done again.
 """
 
-import hashlib
-import os
-import signal
-import threading
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Iterator, Mapping
 from itertools import chain
-from multiprocessing import get_context, parent_process
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from albert.errors import DataError
+from albert.data import storage
+from albert.data.corpus import sentence_splitter
+from albert.data.shard_jobs import EncodingRule, ShardJob
+from albert.data.shards import Shard, ShardInfo, WordsName, find_shard, write_shard
 from albert.text.tokenizer import AlbertTokenizer
 
 BATCH_CHARACTERS = 1 << 18
-BATCHES_UNDER_WAY = 3
-"""Batches waiting or in work for each process; enough that none idles."""
+"""Text encoded in one call."""
+
+_Encoded = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
+"""(P,) ids, (S,) pieces of each sentence, and (P,) word starts where they are asked for."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class EncodedDocument:
-    """One document as pieces."""
+class ShardMaker:
+    """What a process needs to do jobs."""
 
-    pieces: npt.NDArray[np.uint32]
-    """(P,) ids of all sentences, end to end; P is at least 1."""
-    sentence_ends: npt.NDArray[np.uint32]
-    """(S,) where each sentence ends in `pieces`; ascending, the last is P."""
-    hash_share: float
-    """A number in [0, 1) that depends on the text alone; decides what is held out."""
-    unknown_pieces: int
-    """How many of the pieces are the unknown one."""
+    def __init__(self, output: str, rule: EncodingRule, tokenizer: AlbertTokenizer) -> None:
+        self.output, self.tokenizer = output, tokenizer
+        self._words = rule.words
+        self._split = sentence_splitter(rule.splitting, rule.language)
+
+    def encode(self, text: bytes) -> Shard:
+        """Returns the pieces of a text of lines, an empty line between documents."""
+        documents = [self._split(document.split("\n")) for document in text.decode().split("\n\n")]
+        return encode_documents(documents, self.tokenizer, words=self._words)
 
 
-def encode_documents(
-    documents: Iterable[list[str]], tokenizer_folder: str, *, workers: int
-) -> Iterator[EncodedDocument]:
-    """Encodes documents in order; those without a single piece are left out.
+def open_maker(output: str, rule: EncodingRule, tokenizer_files: Mapping[str, bytes]) -> ShardMaker:
+    """Makes a maker in another process; not every machine sees the tokenizer's folder.
 
     Args:
-        documents: Lists of sentences.
-        tokenizer_folder: Where each process loads its `AlbertTokenizer`.
-        workers: Processes to start; with 1 all is done in this one.
+        output: Folder of the shards, or its URL.
+        rule: How text becomes pieces.
+        tokenizer_files: Names and contents of what `save_pretrained` writes.
+    """
+    with tempfile.TemporaryDirectory(prefix="albert-") as folder:
+        for name, content in tokenizer_files.items():
+            (Path(folder) / name).write_bytes(content)
+        tokenizer = AlbertTokenizer.from_pretrained(folder)
+    return ShardMaker(output, rule, tokenizer)
+
+
+def make_shard(maker: ShardMaker, job: ShardJob) -> ShardInfo:
+    """Does a job, unless its file is there and whole.
 
     Raises:
-        DataError: A worker process died.
+        DataError: The shard cannot be written.
     """
-    batches = _batches(documents)
-    if workers == 1:
-        tokenizer = AlbertTokenizer.from_pretrained(tokenizer_folder)
-        for batch in batches:
-            yield from encode_batch(batch, tokenizer)
-        return
-    executor = ProcessPoolExecutor(
-        workers,
-        # Forking a process that runs threads (Arrow's, the tokenizer's) can deadlock.
-        mp_context=get_context("spawn"),
-        initializer=_start_worker,
-        initargs=(tokenizer_folder,),
+    path = storage.join(maker.output, job.name)
+    found = find_shard(path)
+    if found:
+        return found
+    tokenizer = maker.tokenizer
+    shard = maker.encode(job.text)
+    return write_shard(path, shard, vocab_size=tokenizer.vocab_size, unknown_id=tokenizer.unk_token_id)
+
+
+def encode_documents(documents: list[list[str]], tokenizer: AlbertTokenizer, *, words: WordsName) -> Shard:
+    """Encodes lists of sentences; sentences and documents of no piece are left out."""
+    encode = _with_words if words == "jieba" else _without_words
+    sentences = [sentence for document in documents for sentence in document]
+    batches = [encode(batch, tokenizer) for batch in _batches(sentences)] or [encode([], tokenizer)]
+    pieces, lengths, word_starts = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    kept = np.concatenate([[0], np.cumsum(lengths > 0)])
+    num_sentences = np.diff(kept[np.cumsum([0, *map(len, documents)])])
+    return Shard(
+        pieces=pieces,
+        sentence_ends=np.cumsum(lengths[lengths > 0]),
+        document_ends=np.cumsum(num_sentences[num_sentences > 0]),
+        word_starts=word_starts if words == "jieba" else None,
     )
-    try:
-        yield from _encode_in_order(executor, batches, limit=workers * BATCHES_UNDER_WAY)
-    except BrokenProcessPool as error:
-        raise DataError(
-            "a worker process died, probably for lack of memory; run again with fewer --workers"
-        ) from error
-    finally:
-        executor.shutdown(cancel_futures=True)
 
 
-def encode_batch(documents: list[list[str]], tokenizer: AlbertTokenizer) -> list[EncodedDocument]:
-    """Encodes the sentences of all documents in one call; drops sentences and documents of no piece."""
-    encoded = tokenizer.encode_sentences([s for document in documents for s in document])
-    lengths = np.fromiter(map(len, encoded), np.int64, len(encoded))
-    pieces = np.fromiter(chain.from_iterable(encoded), np.uint32, lengths.sum())
-    sentence_starts = np.cumsum([0, *map(len, documents)])
-    piece_starts = np.concatenate([[0], np.cumsum(lengths)])[sentence_starts]
-    found = []
-    for index, document in enumerate(documents):
-        own_pieces = pieces[piece_starts[index] : piece_starts[index + 1]]
-        own_lengths = lengths[sentence_starts[index] : sentence_starts[index + 1]]
-        if not len(own_pieces):
-            continue
-        found.append(
-            EncodedDocument(
-                pieces=own_pieces,
-                sentence_ends=np.cumsum(own_lengths[own_lengths > 0]).astype(np.uint32),
-                hash_share=_hash_share(document),
-                unknown_pieces=int(np.count_nonzero(own_pieces == tokenizer.unk_token_id)),
-            )
-        )
-    return found
+def _batches(sentences: list[str]) -> Iterator[list[str]]:
+    start = characters = 0
+    for end, sentence in enumerate(sentences, start=1):
+        characters += len(sentence)
+        if characters >= BATCH_CHARACTERS or end == len(sentences):
+            yield sentences[start:end]
+            start, characters = end, 0
 
 
-def _hash_share(document: list[str]) -> float:
-    digest = hashlib.blake2b("\n".join(document).encode(), digest_size=6).digest()
-    return int.from_bytes(digest) / 2.0**48
+def _without_words(sentences: list[str], tokenizer: AlbertTokenizer) -> _Encoded:
+    return (*tokenizer.encode_flat(sentences), np.empty(0, np.bool_))
 
 
-def _batches(documents: Iterable[list[str]]) -> Iterator[list[list[str]]]:
-    batch: list[list[str]] = []
-    characters = 0
-    for document in documents:
-        batch.append(document)
-        characters += sum(map(len, document))
-        if characters >= BATCH_CHARACTERS:
-            yield batch
-            batch, characters = [], 0
-    if batch:
-        yield batch
-
-
-def _encode_in_order(
-    executor: ProcessPoolExecutor, batches: Iterable[list[list[str]]], *, limit: int
-) -> Iterator[EncodedDocument]:
-    """Keeps at most `limit` batches under way and yields their documents in order."""
-    waiting: deque[Future[list[EncodedDocument]]] = deque()
-    for batch in batches:
-        waiting.append(executor.submit(_encode_in_worker, batch))
-        if len(waiting) >= limit:
-            yield from waiting.popleft().result()
-    while waiting:
-        yield from waiting.popleft().result()
-
-
-_worker_tokenizer: AlbertTokenizer | None = None
-
-
-def _start_worker(tokenizer_folder: str) -> None:
-    """Loads the tokenizer once a process; an interrupt is the parent's to handle."""
-    global _worker_tokenizer  # noqa: PLW0603 -- a pool's initializer has no other place for its state
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    _worker_tokenizer = AlbertTokenizer.from_pretrained(tokenizer_folder)
-
-
-def _end_with_parent() -> None:
-    """Ends this process when its parent is gone: a killed parent cannot, and the pool would wait for ever."""
-    parent = parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
-
-
-def _encode_in_worker(documents: list[list[str]]) -> list[EncodedDocument]:
-    assert _worker_tokenizer is not None
-    return encode_batch(documents, _worker_tokenizer)
+def _with_words(sentences: list[str], tokenizer: AlbertTokenizer) -> _Encoded:
+    rows, starts = tokenizer.encode_sentences_with_words(sentences)
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    pieces = np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum())
+    return pieces, lengths, np.fromiter(chain.from_iterable(starts), np.bool_, lengths.sum())

@@ -14,9 +14,9 @@ from typing import Any
 
 from albert.checkpoint.folder import write_json
 from albert.console import human_seconds, say
-from albert.data.encoding import encode_documents
-from albert.data.examples import ExampleSettings
-from albert.data.shards import write_whole
+from albert.data.example_settings import ExampleSettings
+from albert.data.shard_jobs import hash_share, join_lines
+from albert.data.storage import write_whole
 from albert.errors import ConfigError, DataError
 from albert.inference.pipelines import pipeline
 from albert.model.config import AlbertConfig
@@ -161,12 +161,12 @@ def _make_data(folder: Path, scale: DemoScale) -> None:
     vocab(VocabSettings(input=(str(text),), output=tokenizer, vocab_size=scale.vocab_size, splitting="lines"))
     prepare(
         PrepareSettings(
-            input=(str(text),), tokenizer=tokenizer, output=data, splitting="lines", held_out=HELD_OUT
+            input=(str(text),), tokenizer=tokenizer, output=str(data), splitting="lines", held_out=HELD_OUT
         )
     )
     if not (tables / DEV_FILE).is_file():
         documents = _read_documents(text)
-        write_tables(tables, documents, _held_out(documents, tokenizer))
+        write_tables(tables, documents, _held_out(documents))
 
 
 def _read_documents(path: Path) -> list[Document]:
@@ -174,10 +174,9 @@ def _read_documents(path: Path) -> list[Document]:
     return [Document(package=row["package"], sentences=tuple(row["text"].split("\n"))) for row in rows]
 
 
-def _held_out(documents: Sequence[Document], tokenizer: Path) -> list[bool]:
+def _held_out(documents: Sequence[Document]) -> list[bool]:
     """Returns which documents `prepare` holds out: pretraining never saw what the classifier is tested on."""
-    encoded = encode_documents((list(d.sentences) for d in documents), str(tokenizer), workers=1)
-    return [document.hash_share < HELD_OUT for document in encoded]
+    return [hash_share(join_lines(document.sentences)) < HELD_OUT for document in documents]
 
 
 def _with_a_stage_to_do(settings: DemoSettings, scale: DemoScale, state: State) -> State:
@@ -199,7 +198,7 @@ def _stage_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSet
     """Returns the settings of a stage: a function of the stage alone, so that it can be resumed."""
     continues = stage.number > 1
     return PretrainSettings(
-        data=folder / "data",
+        data=(folder / "data",),
         output=stage_folder(folder, stage.number),
         config=_config_file(folder, stage),
         init_from=str(stage_folder(folder, stage.number - 1) / "model") if continues else None,

@@ -1,36 +1,48 @@
 """`albert prepare`: raw text to token shards, once; examples are then made from them while training.
 
-Reads documents, encodes them (in several processes), holds some out for evaluation, and writes shards in
-corpus order. The folder depends on text, tokenizer and settings alone, never on the number of processes.
-Stopped at any moment it leaves no half shard under a final name; the same command then begins anew.
+This process reads the documents, holds some out for evaluation, and cuts the rest of the work into jobs that
+processes or a cluster do: one job, one shard. The folder depends on text, tokenizer and settings alone.
+Stopped at any moment and started again, it does what is missing; the folder is that of an unbroken run.
 """
 
 import json
+import math
 import os
+import tempfile
 import time
-from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from albert import console
-from albert.data.corpus import Splitting, read_documents
-from albert.data.encoding import EncodedDocument, encode_documents
-from albert.data.files import Decoding, Tally, find_files, total_bytes
+from albert.data import storage
+from albert.data.corpus import LineMeaning, Splitting, detect_splitting, read_documents
+from albert.data.encoding import ShardMaker, make_shard, open_maker
+from albert.data.example_settings import ExampleSettings
+from albert.data.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
+from albert.data.forecast import check_room, forecast, peek
+from albert.data.shard_jobs import EncodingRule, ShardJob, cut_jobs
 from albert.data.shards import (
-    DEFAULT_SHARD_PIECES,
     META_NAME,
     SPLITS,
-    ShardWriter,
+    ShardInfo,
     SplitName,
     TokenizerInfo,
-    open_prepared,
-    remove_shards,
+    WordsName,
+    read_meta,
+    remove_damaged,
+    remove_other_shards,
     write_meta,
-    write_whole,
 )
-from albert.errors import ConfigError, RunError
+from albert.data.workers import Workers, map_in_order
+from albert.errors import ConfigError, DataError, RunError
+from albert.recipes.corpus_check import check_corpus
+from albert.recipes.tfrecords import SHARDS_FOLDER, check_output, write_tfrecords
 from albert.text.tokenizer import AlbertTokenizer
 
 JOB_NAME = "prepare.json"
@@ -38,8 +50,6 @@ JOB_NAME = "prepare.json"
 
 BYTES_PER_WORKER = 1 << 22
 """Text that is worth the start of one more process."""
-MIN_DOCUMENTS_TO_HOLD_OUT = 20
-"""From here on at least one document is held out, however small the share."""
 
 
 def available_cores() -> int:
@@ -52,38 +62,75 @@ class PrepareSettings:
     """Turns raw text into token shards for pretraining."""
 
     input: tuple[str, ...]
-    """Text: .txt, .txt.gz, .txt.zst (a blank line between documents), .jsonl (field "text"), or folders
-    and globs of these."""
+    """Text: .txt (a blank line between documents), .jsonl, either also .gz or .zst, .parquet, folders and
+    globs of these, local or by URL (s3://...), or hub:NAME, a data set of the Hugging Face Hub."""
     tokenizer: Path
     """Folder of the tokenizer, as `albert vocab` writes it."""
-    output: Path
-    """Folder for the shards."""
-    workers: int = field(default_factory=available_cores)
-    """Processes; the result does not depend on it. Little text is prepared by fewer."""
+    output: str = ""
+    """Folder for the shards, or its URL; with --workers ray it must lie where all machines see it."""
+    workers: Workers = field(default_factory=available_cores)
+    """Processes, or ray: the cluster that RAY_ADDRESS names, or one on this machine. The result does not
+    depend on it. Little text is prepared by fewer processes."""
     splitting: Splitting = "auto"
     """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
     language: str = "en"
     """ISO 639 code of the text; guides the splitting into sentences."""
+    column: str = "text"
+    """Field or column that holds the text in .jsonl, .parquet and data sets of the Hub."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
+    skip_bad: bool = False
+    """Leave out lines and records that cannot be used, and say at the end how many."""
     held_out: float = 0.01
     """Share of the documents kept for evaluation, chosen by a hash of their text."""
-    shard_pieces: int = DEFAULT_SHARD_PIECES
-    """Pieces in a shard; examples are shuffled within four shards."""
+    words: WordsName = "vocabulary"
+    """What a word is when whole words are masked: what the vocabulary tells, or Chinese words by jieba,
+    stored beside the ids."""
+    shard_megabytes: float = 4.0
+    """Text in a shard, in MB; examples are shuffled within six shards."""
+    check: bool = False
+    """Only look at a sample of the text and say what is wrong with it; writes nothing."""
+    format: Literal["shards", "tfrecord"] = "shards"
+    """shards, of which examples are made while training; or tfrecord: masked examples in the original's
+    files. The settings below are for these; otherwise `albert pretrain` takes them."""
+    tfrecord_files: int = 1
+    """Files to which the examples are dealt in turn."""
+    seed: int = 0
+    """Of the masks in them."""
+    examples: ExampleSettings = ExampleSettings()
+    """How they are made."""
 
     def __post_init__(self) -> None:
         if not self.input:
             raise ConfigError("no input given; name text files or folders with --input")
-        if self.workers < 1 or self.shard_pieces < 1:
+        if not (self.output or self.check):
+            raise ConfigError("no output given; name a folder with --output, or only look with --check")
+        if self.workers != "ray" and self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; expected at least 1, or ray")
+        if not 0 < self.shard_megabytes <= 1000:
+            raise ConfigError(f"shard_megabytes is {self.shard_megabytes}; expected some MB, such as 4")
+        if self.tfrecord_files < 1 or self.seed < 0:
             raise ConfigError(
-                f"workers is {self.workers}, shard_pieces {self.shard_pieces}; expected at least 1 of each"
+                f"tfrecord_files is {self.tfrecord_files}, seed {self.seed}; expected at least 1 and 0"
             )
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}; expected a share from 0 to below 1")
 
+    @property
+    def reading(self) -> Reading:
+        """How the corpus is read."""
+        return Reading(column=self.column, errors=self.errors, skip_bad=self.skip_bad)
+
+    @property
+    def shard_bytes(self) -> int:
+        """Text in a shard, in bytes."""
+        return max(1, int(self.shard_megabytes * 1e6))
+
 
 def prepare(settings: PrepareSettings) -> dict[str, Any]:
     """Prepares a corpus, unless the output folder holds it already, and returns what was counted.
+
+    With `check` it returns the report on a sample.
 
     Raises:
         DataError: The corpus cannot be read, or the output not written.
@@ -91,22 +138,26 @@ def prepare(settings: PrepareSettings) -> dict[str, Any]:
         RunError: The output folder holds something else.
     """
     start = time.monotonic()
+    if settings.format == "tfrecord" and not settings.check:
+        return _prepare_tfrecords(settings)
     files = find_files(settings.input)
     tokenizer = AlbertTokenizer.from_pretrained(settings.tokenizer)
+    if settings.check:
+        return _check(settings, files, tokenizer)
     job = _describe_job(settings, files, tokenizer)
     if _is_finished(settings, job):
-        data = open_prepared(settings.output)
-        console.say(f"{settings.output}: finished before, nothing to do")
-        return dict(data.counts)
+        finished = read_meta(settings.output)
+        damaged = remove_damaged(finished)
+        if not damaged:
+            console.say(f"{settings.output}: finished before, nothing to do")
+            return dict(finished.counts)
+        console.say(f"{settings.output}: damaged or missing, made again: {', '.join(damaged)}")
+        storage.remove(storage.join(settings.output, META_NAME))
 
-    settings.output.mkdir(parents=True, exist_ok=True)
-    remove_shards(settings.output)
-    write_whole(settings.output / JOB_NAME, json.dumps(job, indent=1).encode() + b"\n")
-    tokenizer.save_pretrained(settings.output)
-
-    counts = _write_shards(settings, files, tokenizer)
+    tally = Tally()
+    counts = _write_folder(settings, files, tokenizer, job, tally)
     seconds = time.monotonic() - start
-    megabytes = total_bytes(files) / 1e6
+    megabytes = tally.bytes_read / 1e6
     console.say(
         f"{settings.output}: {counts['documents']} documents, "
         f"{console.human_count(counts['pieces'])} pieces, {megabytes:.1f} MB in "
@@ -115,36 +166,42 @@ def prepare(settings: PrepareSettings) -> dict[str, Any]:
     return counts | {"megabytes": round(megabytes, 3), "seconds": round(seconds, 2)}
 
 
-def split_documents(
-    documents: Iterable[EncodedDocument], held_out: float
-) -> Iterator[tuple[SplitName, EncodedDocument]]:
-    """Assigns each document to a split by the hash of its text, so that equal texts stay together.
-
-    Where none of 20 or more documents falls below the share `held_out`, the one of the smallest hash is
-    held out; to know it without a second pass, the smallest so far is kept back.
-    """
-    if not held_out:
-        yield from (("train", document) for document in documents)
-        return
-    smallest: EncodedDocument | None = None
-    num_documents = num_held_out = 0
-    for document in documents:
-        num_documents += 1
-        if document.hash_share < held_out:
-            num_held_out += 1
-            yield "held-out", document
-        elif smallest is None or document.hash_share < smallest.hash_share:
-            if smallest:
-                yield "train", smallest
-            smallest = document
-        else:
-            yield "train", document
-    if smallest:
-        lacking = not num_held_out and num_documents >= MIN_DOCUMENTS_TO_HOLD_OUT
-        yield "held-out" if lacking else "train", smallest
+def _prepare_tfrecords(settings: PrepareSettings) -> dict[str, Any]:
+    """Prepares the text in a folder inside, and makes the examples of it."""
+    check_output(settings.output)
+    shards = storage.join(settings.output, SHARDS_FOLDER)
+    counts = prepare(replace(settings, format="shards", output=shards))
+    workers = available_cores() if settings.workers == "ray" else settings.workers
+    return counts | write_tfrecords(
+        Path(settings.output),
+        settings.examples,
+        num_files=settings.tfrecord_files,
+        seed=settings.seed,
+        workers=workers,
+    )
 
 
-def _describe_job(settings: PrepareSettings, files: list[Path], tokenizer: AlbertTokenizer) -> dict[str, Any]:
+def _check(settings: PrepareSettings, files: list[str], tokenizer: AlbertTokenizer) -> dict[str, Any]:
+    report = check_corpus(
+        files,
+        tokenizer,
+        reading=settings.reading,
+        splitting=_line_meaning(settings, files),
+        language=settings.language,
+        max_seq_length=settings.examples.max_seq_length,
+    )
+    for line in report.lines():
+        console.say(line)
+    return report.as_json()
+
+
+def _line_meaning(settings: PrepareSettings, files: list[str]) -> LineMeaning:
+    if settings.splitting != "auto":
+        return settings.splitting
+    return detect_splitting(files, language=settings.language, reading=settings.reading)
+
+
+def _describe_job(settings: PrepareSettings, files: list[str], tokenizer: AlbertTokenizer) -> dict[str, Any]:
     """Returns everything the shards depend on."""
     return {
         "input": list(settings.input),
@@ -153,27 +210,30 @@ def _describe_job(settings: PrepareSettings, files: list[Path], tokenizer: Alber
         "tokenizer": tokenizer.fingerprint,
         "splitting": settings.splitting,
         "language": settings.language,
+        "column": settings.column,
         "errors": settings.errors,
+        "skip_bad": settings.skip_bad,
         "held_out": settings.held_out,
-        "shard_pieces": settings.shard_pieces,
+        "words": settings.words,
+        "shard_megabytes": settings.shard_megabytes,
     }
 
 
 def _is_finished(settings: PrepareSettings, job: dict[str, Any]) -> bool:
     """Returns whether the output folder holds this very job, finished; refuses a folder of anything else."""
     output = settings.output
-    if output.exists() and not output.is_dir():
+    if not storage.is_url(output) and Path(output).is_file():
         raise RunError(f"{output}: is a file; choose a folder for --output")
-    if not output.exists() or not any(output.iterdir()):
-        return False
-    try:
-        earlier = json.loads((output / JOB_NAME).read_bytes())
-    except FileNotFoundError:
-        if output.resolve() == settings.tokenizer.resolve():
+    names = storage.list_names(output)
+    if JOB_NAME not in names:
+        if not names or Path(output).resolve() == settings.tokenizer.resolve():
             return False
-        raise RunError(f"{output}: holds other files; choose a new or empty folder for --output") from None
-    except ValueError as error:
-        raise RunError(f"{output / JOB_NAME}: damaged ({error}); remove the folder") from error
+        raise RunError(f"{output}: holds other files; choose a new or empty folder for --output")
+    path = storage.join(output, JOB_NAME)
+    try:
+        earlier = dict(json.loads(storage.read_bytes(path)))
+    except (ValueError, TypeError) as error:
+        raise RunError(f"{path}: damaged ({error}); remove the folder") from error
     differing = [name for name in job if earlier.get(name) != job[name]]
     if differing:
         told = ", ".join(f"{name} ({earlier.get(name)} there, {job[name]} now)" for name in differing)
@@ -181,66 +241,135 @@ def _is_finished(settings: PrepareSettings, job: dict[str, Any]) -> bool:
             f"{output}: holds text prepared with other settings: {told}; choose another --output or "
             "remove the folder"
         )
-    return (output / META_NAME).exists()
+    return META_NAME in names
 
 
-def _write_shards(settings: PrepareSettings, files: list[Path], tokenizer: AlbertTokenizer) -> dict[str, Any]:
-    """Reads, encodes and writes the whole corpus, then its meta file; returns what was counted."""
-    writers = {
-        split: ShardWriter(
-            settings.output, split, vocab_size=tokenizer.vocab_size, shard_pieces=settings.shard_pieces
-        )
-        for split in SPLITS
-    }
-    tally = Tally()
-    counter: Counter[str] = Counter()
-    for split, document in split_documents(_encode(settings, files, tally), settings.held_out):
-        writers[split].add(document)
-        counter["documents"] += 1
-        counter["held_out_documents"] += split == "held-out"
-        counter["sentences"] += len(document.sentence_ends)
-        counter["pieces"] += len(document.pieces)
-        counter["unknown_pieces"] += document.unknown_pieces
-    for writer in writers.values():
-        writer.finish()
-    _warn_of_structure(counter, tally)
-    counts: dict[str, Any] = {
-        name: counter[name] for name in ("documents", "held_out_documents", "sentences", "pieces")
-    }
-    counts["unknown_share"] = round(counter["unknown_pieces"] / max(1, counter["pieces"]), 6)
-    counts["shards"] = sum(len(writer.shards) for writer in writers.values())
-    write_meta(
-        settings.output,
-        shards={split: writer.shards for split, writer in writers.items()},
-        tokenizer=TokenizerInfo(
-            fingerprint=tokenizer.fingerprint,
-            kind=tokenizer.kind,
-            do_lower_case=tokenizer.do_lower_case,
-            vocab_size=tokenizer.vocab_size,
-        ),
-        counts=counts,
+def _write_folder(
+    settings: PrepareSettings,
+    files: list[str],
+    tokenizer: AlbertTokenizer,
+    job: dict[str, Any],
+    tally: Tally,
+) -> dict[str, Any]:
+    """Does the whole job; returns what was counted."""
+    rule = EncodingRule(
+        tokenizer=tokenizer.fingerprint,
+        splitting=_line_meaning(settings, files),
+        language=settings.language,
+        words=settings.words,
     )
+    # Other machines and processes have working directories of their own.
+    output = settings.output if storage.is_url(settings.output) else str(Path(settings.output).resolve())
+    maker = ShardMaker(output, rule, tokenizer)
+    documents = read_documents(files, reading=settings.reading, tally=tally)
+    peeked = peek(documents)
+    size = total_bytes(files)
+    workers = _workers_for(settings, size)
+    if size is not None:
+        _foretell(settings, maker, peeked, workers, share_read=tally.bytes_read / max(1, size))
+
+    tokenizer_files = _files_of(tokenizer)
+    storage.make_folder(output)
+    storage.write_whole(storage.join(output, JOB_NAME), json.dumps(job, indent=1).encode() + b"\n")
+    for name, content in tokenizer_files.items():
+        storage.write_whole(storage.join(output, name), content)
+    make_maker = (lambda: maker) if workers == 1 else partial(open_maker, output, rule, tokenizer_files)
+    jobs = cut_jobs(
+        chain(peeked, documents), rule, held_out=settings.held_out, shard_bytes=settings.shard_bytes
+    )
+    shards = _make_shards(jobs, make_maker, tally, workers=workers, size=size)
+    counts = _count(shards)
+    _tell_of_corpus(counts, tally)
+    remove_other_shards(output, (info.name for infos in shards.values() for info in infos))
+    info = TokenizerInfo(
+        fingerprint=tokenizer.fingerprint,
+        kind=tokenizer.kind,
+        do_lower_case=tokenizer.do_lower_case,
+        vocab_size=tokenizer.vocab_size,
+    )
+    write_meta(output, shards=shards, tokenizer=info, words=settings.words, counts=counts)
     return counts
 
 
-def _encode(settings: PrepareSettings, files: list[Path], tally: Tally) -> Iterator[EncodedDocument]:
-    """Reads and encodes the documents, showing how far the reading is."""
-    documents = read_documents(
-        files, splitting=settings.splitting, language=settings.language, errors=settings.errors, tally=tally
-    )
-    size = total_bytes(files)
-    workers = min(settings.workers, 1 + size // BYTES_PER_WORKER)
+def _files_of(tokenizer: AlbertTokenizer) -> dict[str, bytes]:
+    """Returns the files of a tokenizer folder."""
+    with tempfile.TemporaryDirectory(prefix="albert-") as folder:
+        tokenizer.save_pretrained(folder)
+        return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
+
+
+def _workers_for(settings: PrepareSettings, size: int | None) -> Workers:
+    if settings.workers == "ray" or size is None:
+        return settings.workers
+    return min(settings.workers, 1 + size // BYTES_PER_WORKER)
+
+
+def _foretell(
+    settings: PrepareSettings,
+    maker: ShardMaker,
+    peeked: list[list[str]],
+    workers: Workers,
+    *,
+    share_read: float,
+) -> None:
+    """Says how much work it will be, as far as the beginning tells; refuses a disk without room."""
+    expected = forecast(maker, peeked, share_read=share_read)
+    splits = [share for share in (settings.held_out, 1 - settings.held_out) if share]
+    shards = sum(math.ceil(share * expected.text_bytes / settings.shard_bytes) for share in splits)
+    console.say(expected.line(shards=shards, processes=None if workers == "ray" else workers))
+    check_room(settings.output, expected.disk_bytes)
+
+
+def _make_shards(
+    jobs: Iterator[ShardJob],
+    make_maker: Callable[[], ShardMaker],
+    tally: Tally,
+    *,
+    workers: Workers,
+    size: int | None,
+) -> dict[SplitName, list[ShardInfo]]:
+    """Has all jobs done, showing how far they are; a shard without a piece is left out."""
+    shards: dict[SplitName, list[ShardInfo]] = {split: [] for split in SPLITS}
+    under_way: deque[tuple[SplitName, int]] = deque()
     shown = 0
-    with console.progress("preparing", total=size, unit="B") as progress:
-        for document in encode_documents(documents, str(settings.tokenizer), workers=workers):
-            if tally.bytes_read > shown:
-                progress.advance(tally.bytes_read - shown)
-                shown = tally.bytes_read
-            yield document
+
+    def noted() -> Iterator[ShardJob]:
+        for job in jobs:
+            under_way.append((job.split, tally.bytes_read))
+            yield job
+
+    with (
+        console.progress("preparing", total=size, unit="B") as progress,
+        closing(map_in_order(make_maker, make_shard, noted(), workers=workers)) as done,
+    ):
+        for info in done:
+            split, read = under_way.popleft()
+            progress.advance(read - shown)
+            shown = read
+            if info.pieces:
+                shards[split].append(info)
+    return shards
 
 
-def _warn_of_structure(counter: Counter[str], tally: Tally) -> None:
-    """Warns of a corpus from which the order of sentences cannot be learnt as it should."""
+def _count(shards: dict[SplitName, list[ShardInfo]]) -> dict[str, Any]:
+    """Returns what `meta.json` and the caller are told."""
+    every = [info for infos in shards.values() for info in infos]
+    pieces = sum(info.pieces for info in every)
+    if not pieces:
+        raise DataError("the text has no piece with this tokenizer; see that it is text, and not all spaces")
+    return {
+        "documents": sum(info.documents for info in every),
+        "held_out_documents": sum(info.documents for info in shards["held-out"]),
+        "sentences": sum(info.sentences for info in every),
+        "pieces": pieces,
+        "unknown_share": round(sum(info.unknown_pieces for info in every) / pieces, 6),
+        "shards": len(every),
+    }
+
+
+def _tell_of_corpus(counts: dict[str, Any], tally: Tally) -> None:
+    """Says what was left out, and warns where the order of sentences cannot be learnt as it should."""
+    report_skipped(tally)
     if tally.cuts:
         console.say(f"documents too long to hold in memory were cut in {tally.cuts} places")
     if tally.documents - tally.cuts == 1:
@@ -248,7 +377,7 @@ def _warn_of_structure(counter: Counter[str], tally: Tally) -> None:
             "no blank line, so all text is one document: pairs of sentences will cross from one text to the "
             "next and nothing can be held out; put a blank line between documents"
         )
-    elif counter["sentences"] < 1.1 * counter["documents"]:
+    elif counts["sentences"] < 1.1 * counts["documents"]:
         console.warn(
             "nearly every document is a single sentence: sentence order cannot be learnt; blank lines "
             "belong between documents, not between sentences"

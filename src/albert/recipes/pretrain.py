@@ -14,14 +14,14 @@ from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.checkpoint.release import check_tokenizer, model_card, write_model_folder
 from albert.console import progress, say
 from albert.data.batches import NO_ORDER_LABEL, PretrainingBatch
-from albert.data.examples import Examples, ExampleSettings
-from albert.data.masking import vocabulary_of
-from albert.data.shards import PreparedData, open_prepared
+from albert.data.example_settings import ExampleSettings
+from albert.data.examples import Examples
 from albert.errors import ConfigError
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum, cross_entropy_sum
 from albert.optim.optimizers import make_optimizer
 from albert.optim.schedules import make_schedule
+from albert.recipes.pretraining_data import PretrainingData, open_pretraining_data
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.log import StepLog, flat_scores
 from albert.training.loop import Score, evaluate, train
@@ -38,10 +38,17 @@ class PretrainSettings:
     on an unfinished folder continues it.
     """
 
-    data: Path
-    """Folder that `albert prepare` wrote; its tokenizer becomes the model's."""
+    data: tuple[Path, ...]
+    """Folder that `albert prepare` wrote, whose tokenizer becomes the model's; or TFRecord files, as the
+    original's create_pretraining_data.py wrote them."""
     output: Path
     """Folder of the run."""
+    tokenizer: Path | None = None
+    """Folder of the tokenizer that made the TFRecord files; shards bring their own."""
+    eval_data: tuple[Path, ...] = ()
+    """TFRecord files to evaluate on; shards bring held-out documents."""
+    workers: int = 1
+    """Processes that make examples; 1: the one that trains, when it needs them. The examples are the same."""
     size: str | None = None
     """Published size: base, large, xlarge, xxlarge (-v1 with dropout), tiny, small; else base."""
     config: Path | None = None
@@ -84,10 +91,8 @@ class PretrainingObjective:
 
 def pretrain(settings: PretrainSettings) -> dict[str, Any]:
     """Pretrains a model and returns its scores on held-out text."""
-    data = open_prepared(settings.data)
-    tokenizer = AlbertTokenizer.from_pretrained(settings.data)
-    data.check_tokenizer(tokenizer.fingerprint, str(settings.data))
-    config = _find_config(settings, tokenizer)
+    data = open_pretraining_data(settings.data, tokenizer=settings.tokenizer, eval_data=settings.eval_data)
+    config = _find_config(settings, data.tokenizer)
     run = Run.open(
         settings.output,
         command="pretrain",
@@ -111,9 +116,9 @@ def pretrain(settings: PretrainSettings) -> dict[str, Any]:
         beta2=settings.optimizer.adam_beta2,
     )
     _announce(model, data, settings)
-    score = partial(_held_out_scores, model, tokenizer, data, settings)
-    keep = partial(_write_model, run=run, model=model, tokenizer=tokenizer)
-    examples = Examples(data, vocabulary_of(tokenizer), settings.examples, seed=loop.seed)
+    score = partial(_held_out_scores, model, data, settings)
+    keep = partial(_write_model, run=run, model=model, tokenizer=data.tokenizer)
+    examples = Examples(data.train(settings.examples, seed=loop.seed), workers=settings.workers)
     _train(run, model, optimizer, examples=examples, score=score, keep=keep, settings=settings)
     scores = flat_scores(score())
     keep(run.model, scores=scores)
@@ -182,7 +187,8 @@ def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> Albe
     else:
         config = AlbertConfig.of_size(settings.size or "base", vocab_size=tokenizer.vocab_size)
     source = settings.config or settings.init_from or "--size"
-    check_tokenizer(tokenizer, config.vocab_size, source=f"{source} and {settings.data}")
+    where = settings.tokenizer or settings.data[0]
+    check_tokenizer(tokenizer, config.vocab_size, source=f"{source} and {where}")
     if settings.examples.max_seq_length > config.max_position_embeddings:
         raise ConfigError(
             f"--max-seq-length {settings.examples.max_seq_length} exceeds the model's "
@@ -191,25 +197,25 @@ def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> Albe
     return config
 
 
-def _announce(model: AlbertForPreTraining, data: PreparedData, settings: PretrainSettings) -> None:
+def _announce(model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings) -> None:
     """Says what is about to happen."""
     parameters = sum(p.numel() for p in model.parameters())
     loop = settings.loop
     say(
-        f"{parameters:,} parameters on {model.device}; {data.pieces('train'):,} pieces of text; "
+        f"{parameters:,} parameters on {model.device}; {data.summary}; "
         f"{loop.max_steps:,} steps of {loop.batch_size} examples of up to "
         f"{settings.examples.max_seq_length} pieces"
     )
 
 
 def _held_out_scores(
-    model: AlbertForPreTraining, tokenizer: AlbertTokenizer, data: PreparedData, settings: PretrainSettings
+    model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings
 ) -> dict[str, Score]:
-    """Returns the scores on held-out documents; none where none were held out."""
-    if not data.pieces("held-out"):
+    """Returns the scores on held-out examples; none where none were held out."""
+    source = data.held_out(settings.examples)
+    if source is None:
         return {}
-    examples = Examples(data, vocabulary_of(tokenizer), settings.examples, seed=0, split="held-out")
-    batches = examples.one_pass(settings.loop.micro_size, limit=settings.eval_examples)
+    batches = Examples(source).one_pass(settings.loop.micro_size, limit=settings.eval_examples)
     return evaluate(model, batches, PretrainingObjective(), settings.loop)
 
 
@@ -231,7 +237,7 @@ def _write_model(
     """Writes the model as it is now to `folder`, with its card."""
     description = (
         "An ALBERT encoder with its masked LM and sentence-order heads, pretrained on the prepared text "
-        f"in `{run.record['settings']['data']}`."
+        f"in `{' '.join(run.record['settings']['data'])}`."
     )
     card = model_card(
         "ALBERT, pretrained", description=description, task="fill-mask", scores=scores, record=run.record

@@ -21,14 +21,12 @@ from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.console import say
 from albert.data.batches import IntArray
 from albert.data.examples import Examples
-from albert.data.masking import vocabulary_of
-from albert.data.shards import open_prepared
 from albert.errors import RunError
 from albert.model.config import AlbertConfig
 from albert.optim.optimizers import make_optimizer
 from albert.recipes.curves import Leg
 from albert.recipes.pretrain import PretrainingObjective, PretrainSettings
-from albert.text.tokenizer import AlbertTokenizer
+from albert.recipes.pretraining_data import open_pretraining_data
 from albert.training.loop import train
 from albert.training.runs import RUN_FILE, Run
 from albert.training.settings import find_device
@@ -96,9 +94,8 @@ def begin_anew_without(folder: Path, marker: str) -> None:
 
 def steps_within(seconds: float, settings: PretrainSettings, config: AlbertConfig) -> int:
     """Returns how many steps, evaluations included, fit into some seconds; measured on a throwaway model."""
-    data = open_prepared(settings.data)
-    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(settings.data))
-    batches = Examples(data, vocabulary, settings.examples).batches(settings.loop.micro_size)
+    source = open_pretraining_data(settings.data).train(settings.examples, seed=0)
+    batches = Examples(source).batches(settings.loop.micro_size)
     model = AlbertForPreTraining(config).to(find_device(settings.loop.device))
     optimizer = make_optimizer(settings.optimizer.optimizer, model, weight_decay=0.0)
     times: list[float] = []
@@ -128,9 +125,9 @@ def most_frequent_share(labels: Iterable[IntArray]) -> float:
 
 def masked_lm_baseline(settings: PretrainSettings) -> float:
     """Returns how often naming one and the same piece is right on what `settings` evaluates on."""
-    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(settings.data))
-    examples = Examples(open_prepared(settings.data), vocabulary, settings.examples, seed=0, split="held-out")
-    batches = examples.one_pass(settings.loop.micro_size, limit=settings.eval_examples)
+    source = open_pretraining_data(settings.data).held_out(settings.examples)
+    assert source is not None, "the demo holds documents out"
+    batches = Examples(source).one_pass(settings.loop.micro_size, limit=settings.eval_examples)
     return most_frequent_share(batch.masked_labels for batch in batches)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from albert.data.shards import write_whole
+from albert.data.storage import write_whole
 from albert.errors import DataError
 from albert.recipes.documentation import TOPICS, Document
 

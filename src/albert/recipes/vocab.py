@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albert import console
-from albert.data.corpus import Splitting, read_documents
-from albert.data.files import Decoding, Tally, find_files, total_bytes
-from albert.data.shards import write_whole
+from albert.data.corpus import Splitting, detect_splitting, read_documents, sentence_splitter
+from albert.data.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
+from albert.data.storage import write_whole
 from albert.errors import ConfigError, RunError
 from albert.text.pieces import PieceEncoder
 from albert.text.tokenizer import AlbertTokenizer
@@ -25,8 +25,8 @@ class VocabSettings:
     """Makes a vocabulary from raw text."""
 
     input: tuple[str, ...]
-    """Text: .txt, .txt.gz, .txt.zst (a blank line between documents), .jsonl (field "text"), or folders
-    and globs of these."""
+    """Text: .txt (a blank line between documents), .jsonl, both also .gz or .zst, .parquet; folders, globs
+    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
     output: Path
     """Folder for the tokenizer."""
     kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
@@ -41,8 +41,12 @@ class VocabSettings:
     """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
     language: str = "en"
     """ISO 639 code of the text; guides the splitting into sentences."""
+    column: str = "text"
+    """What holds the text: a field of .jsonl records, a column of .parquet files and Hub data sets."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
+    skip_bad: bool = False
+    """Whether lines and records that cannot be used are left out and told at the end, instead of stopping."""
     seed: int = 0
     """Of the draw of sentences."""
 
@@ -102,16 +106,19 @@ def _train(settings: VocabSettings) -> PieceEncoder:
 def _read_sentences(settings: VocabSettings) -> Iterator[str]:
     """Yields the sentences of the input, showing how far the reading is."""
     files = find_files(settings.input)
+    reading = Reading(column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad)
+    splitting = settings.splitting
+    if splitting == "auto":
+        splitting = detect_splitting(files, language=settings.language, reading=reading)
+    split = sentence_splitter(splitting, settings.language)
     tally = Tally()
-    documents = read_documents(
-        files, splitting=settings.splitting, language=settings.language, errors=settings.errors, tally=tally
-    )
     shown = 0
     with console.progress("reading", total=total_bytes(files), unit="B") as progress:
-        for document in documents:
+        for document in read_documents(files, reading=reading, tally=tally):
             progress.advance(tally.bytes_read - shown)
             shown = tally.bytes_read
-            yield from document
+            yield from split(document)
+    report_skipped(tally)
     console.say(f"choosing {settings.vocab_size} pieces")
 
 

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from albert.data.files import Tally, read_lines
+from albert.data.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
 from albert.tasks.task import Task
 
@@ -135,8 +135,10 @@ def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
     Raises:
         DataError: The file cannot be read, is not UTF-8, or has an endless line.
     """
-    for number, line in read_lines(path, errors="strict", tally=Tally()):
+    tally = Tally()
+    for number, line in read_lines(path, tally=tally):
         yield number, line.removesuffix("\r")
+    report_skipped(tally)  # NUL bytes
 
 
 def _read_separated(path: Path, columns: Sequence[str], header: Sequence[str] | None) -> Iterator[Row]:

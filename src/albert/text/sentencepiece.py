@@ -7,6 +7,8 @@ google-research/albert.
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import sentencepiece
 
 from albert.errors import TokenizerError
@@ -49,6 +51,7 @@ class SentencePieceEncoder:
             "sep_token": "[SEP]",
             "mask_token": "[MASK]",
         }
+        self._unknown_id: int = self._processor.unk_id()
         parts = parse_model_file(model)
         self.character_map = parts.character_map
         self._ties = TieBreaker(
@@ -56,7 +59,7 @@ class SentencePieceEncoder:
             self.scores(),
             normal=parts.normal,
             user_defined=parts.user_defined,
-            unknown_id=self._processor.unk_id(),
+            unknown_id=self._unknown_id,
         )
         # Re-splitting looks at the piece alone, so its result is a table.
         self._resplit = {
@@ -64,22 +67,21 @@ class SentencePieceEncoder:
             for id_, piece in enumerate(self.vocabulary)
             if _ends_in_number_and_comma(piece)
         }
-        self._special_cases = self._ties.repeating_ids.union(self._resplit)
+        self._widths = [_count_characters(piece) for piece in self.vocabulary]
+        self._is_special = np.zeros(size, np.bool_)
+        self._is_special[[*self._ties.repeating_ids, *self._resplit]] = True
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Returns the ids of many raw texts, without special pieces."""
-        return self.encode_clean([preprocess_text(x, lower_case=self.lower_case) for x in texts])
+        return self.encode_clean(self._clean(texts))
+
+    def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        return _flatten(self._encode_rows(self._clean(texts)))
 
     def encode_clean(self, texts: list[str]) -> list[list[int]]:
         """Returns the ids of texts that are cleaned already: `encode_ids` of the original."""
-        rows: list[list[int]] = self._processor.encode(texts, out_type=int, num_threads=1)
-        for number, ids in enumerate(rows):
-            # One look into a set per row decides that nearly all need no work in Python.
-            if not self._special_cases.isdisjoint(ids):
-                tie = self._ties.has_tie(ids)
-                settled = [piece.id for piece in self._segment(texts[number])] if tie else ids
-                rows[number] = self._apply_comma_rule(settled)
-        return rows
+        return [row.tolist() for row in self._encode_rows(texts)]
 
     def encode_aligned(self, text: str) -> list[Piece]:
         """Returns the pieces of one raw text with their raw ranges."""
@@ -97,6 +99,27 @@ class SentencePieceEncoder:
             else:
                 pieces.append(Piece(piece, id_, clean.starts[first], clean.ends[last - 1]))
         return pieces
+
+    def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
+        """Returns the ids of many raw texts and how many clean characters each piece took.
+
+        Spaces are not counted.
+        """
+        clean = self._clean(texts)
+        rows: list[tuple[list[int], list[int]]] = []
+        for text, ids in zip(clean, self.encode_clean(clean), strict=True):
+            if self._unknown_id in ids:
+                # Only the text tells how much an unknown piece stands for.
+                widths = [_count_characters(piece) for piece, _, _, _ in self._spans(text)]
+            else:
+                widths = [self._widths[id_] for id_ in ids]
+            rows.append((ids, widths))
+        return rows
+
+    def measure(self, text: str) -> int:
+        """Returns how many clean characters a raw text has; spaces are not counted."""
+        clean = preprocess_text(text, lower_case=self.lower_case)
+        return _count_characters(self._processor.normalize(clean).replace(" ", ""))
 
     def id_of(self, piece: str) -> int:
         """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
@@ -130,6 +153,22 @@ class SentencePieceEncoder:
     def scores(self) -> list[float]:
         """Returns the log-probability of every piece, (V,)."""
         return [self._processor.get_score(id_) for id_ in range(len(self.vocabulary))]
+
+    def _clean(self, texts: list[str]) -> list[str]:
+        return [preprocess_text(x, lower_case=self.lower_case) for x in texts]
+
+    def _encode_rows(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
+        """Returns the ids of each clean text; arrays spare the corpus a Python integer for every piece."""
+        rows: list[npt.NDArray[np.int32]] = self._processor.encode(texts, out_type="numpy", num_threads=1)
+        flat, lengths = _flatten(rows)
+        # One look into a table decides that nearly all texts need no work in Python.
+        special = np.flatnonzero(self._is_special[flat])
+        for number in np.unique(np.searchsorted(np.cumsum(lengths), special, side="right")):
+            ids = rows[number].tolist()
+            tie = self._ties.has_tie(ids)
+            settled = [piece.id for piece in self._segment(texts[number])] if tie else ids
+            rows[number] = np.array(self._apply_comma_rule(settled), np.int32)
+        return rows
 
     def _segment(self, clean: str) -> list[Scored]:
         """Returns the pieces of a clean text before the rule for digits and commas."""
@@ -166,6 +205,17 @@ class SentencePieceEncoder:
                 spans.append((piece, id_, start, end))
             start = end
         return spans
+
+
+def _flatten(
+    rows: list[npt.NDArray[np.int32]],
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+    return np.concatenate(rows) if rows else np.empty(0, np.int32), lengths
+
+
+def _count_characters(piece: str) -> int:
+    return len(piece) - piece.count(SPACE)
 
 
 def _ends_in_number_and_comma(piece: str) -> bool:

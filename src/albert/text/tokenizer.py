@@ -7,6 +7,7 @@ segment ids are always there. Normalisation happens in here, so no caller can fo
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, overload
 
@@ -15,9 +16,11 @@ import numpy.typing as npt
 
 from albert.errors import TokenizerError
 from albert.hub import local_path
+from albert.text.chinese import ChineseWords
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
 from albert.text.files import find_vocabulary, read_config, read_encoder
 from albert.text.pieces import Kind, Piece, PieceEncoder
+from albert.text.words import word_rule
 
 Truncation = Literal["longest_first", "only_first", "only_second"]
 
@@ -138,6 +141,20 @@ class AlbertTokenizer:
         """
         return self._encoder.encode(sentences)
 
+    def encode_flat(self, sentences: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Returns the ids of `encode_sentences` end to end, (P,), and how many each has, (S,)."""
+        return self._encoder.encode_flat(sentences)
+
+    def encode_sentences_with_words(self, sentences: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
+        """Returns the ids of `encode_sentences`, and for every piece whether it opens a word of Chinese.
+
+        Where words begin in Chinese, a segmenter says; elsewhere, the rule "unicode" of `words`.
+
+        Raises:
+            ConfigError: The segmenter is not installed.
+        """
+        return self._chinese_words.encode(sentences)
+
     def tokenize(self, text: str) -> list[str]:
         """Returns the pieces of a text; special pieces spelled in it are found."""
         return [piece.text for piece in self._pieces(text)]
@@ -231,6 +248,10 @@ class AlbertTokenizer:
         if single and return_tensors is None:
             return rows[0]
         return stack(rows, return_tensors)
+
+    @cached_property
+    def _chinese_words(self) -> ChineseWords:
+        return ChineseWords(self._encoder, word_rule(self, "unicode"))
 
     def _special(self, piece: str) -> tuple[str, int]:
         return piece, self._encoder.id_of(piece)

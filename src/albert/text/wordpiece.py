@@ -8,6 +8,9 @@ from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from albert.errors import TokenizerError
 from albert.text.cleaning import split_words, split_words_aligned
 from albert.text.pieces import Kind, Piece
@@ -45,6 +48,12 @@ class WordPieceEncoder:
         """Returns the ids of many raw texts, without special pieces."""
         return [list(chain.from_iterable(map(self._word_ids, self.words(text)))) for text in texts]
 
+    def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
+        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        rows = self.encode(texts)
+        lengths = np.fromiter(map(len, rows), np.int64, len(rows))
+        return np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum()), lengths
+
     def words(self, text: str) -> list[str]:
         """Returns the words of a raw text: the original's basic tokens."""
         return split_words(text, lower_case=self.lower_case)
@@ -78,6 +87,28 @@ class WordPieceEncoder:
             else:
                 return unknown
         return pieces
+
+    def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
+        """Returns the ids of many raw texts and how many clean characters each piece took.
+
+        Spaces are not counted; the first piece of a word takes all of its characters.
+        """
+        rows: list[tuple[list[int], list[int]]] = []
+        for text in texts:
+            ids: list[int] = []
+            widths: list[int] = []
+            for word in self.words(text):
+                found = self._word_ids(word)
+                ids += found
+                widths.append(len(word))
+                if len(found) > 1:
+                    widths += [0] * (len(found) - 1)
+            rows.append((ids, widths))
+        return rows
+
+    def measure(self, text: str) -> int:
+        """Returns how many clean characters a raw text has; spaces are not counted."""
+        return sum(map(len, self.words(text)))
 
     def id_of(self, piece: str) -> int:
         """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""

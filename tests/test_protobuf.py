@@ -2,7 +2,7 @@
 
 import pytest
 
-from albert.checkpoint.protobuf import find_integer, find_messages, read_fields, read_varint
+from albert.protobuf import find_integer, find_messages, read_fields, read_varint
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ def test_an_integer_is_read_and_the_position_behind_it_returned(data: bytes, exp
 
 @pytest.mark.parametrize("data", [b"", b"\x96", b"\xff" * 9 + b"\x02", b"\xff" * 10 + b"\x01"])
 def test_an_integer_without_end_or_too_large_is_refused(data: bytes) -> None:
-    with pytest.raises(ValueError, match="an integer"):
+    with pytest.raises(ValueError, match="the integer"):
         read_varint(data, 0)
 
 

@@ -1,0 +1,235 @@
+"""TFRecord files, both ways, without TensorFlow.
+
+Stands below `tfrecord_examples`, which knows what a pretraining example is; the messages inside are read by
+`tfexample`. A file is records one behind the other: length (8 bytes), its checksum (4), a message, its
+checksum (4). Files are mapped, and nothing they say about sizes is believed before it is compared with the
+size of the file.
+Source: record_writer.cc of TensorFlow 1.15.
+
+Letters: R records.
+"""
+
+import mmap
+import os
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+
+from albert.data.batches import IntArray
+from albert.errors import DataError
+
+_LENGTH_BYTES = 8
+_CHECKSUM_BYTES = 4
+_HEADER_BYTES = _LENGTH_BYTES + _CHECKSUM_BYTES
+
+_FETCH = "fetch the file again or make it anew"
+_TEMPORARY = ".partial"
+
+
+class RecordFile:
+    """A TFRecord file, mapped; records are named by the byte at which they start."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            with path.open("rb") as file:
+                # An empty file has no records, but cannot be mapped.
+                empty = not os.fstat(file.fileno()).st_size
+                self._map: mmap.mmap | bytes = (
+                    b"" if empty else mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                )
+        except OSError as error:
+            raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        """Lets another process map the file itself."""
+        return type(self), (self.path,)
+
+    def find_starts(self) -> IntArray:
+        """Returns (R,) where records start, hopping from length to length.
+
+        Raises:
+            DataError: The file is cut off, damaged, compressed, or no TFRecord file.
+        """
+        return np.frombuffer(array("q", self._hop()), np.int64)
+
+    def mean_record_bytes(self, *, of_first: int = 100) -> float:
+        """Returns the mean size of the first records in the file, at least 1.
+
+        Raises:
+            DataError: As `find_starts`, as far as these records go.
+        """
+        starts = [*islice(self._hop(), of_first + 1)]
+        if len(starts) > of_first:
+            return starts[-1] / of_first
+        return max(1, len(self._map) / max(1, len(starts)))
+
+    def read(self, start: int) -> bytes:
+        """Returns the message of the record at byte `start` after its checksum proved right.
+
+        Raises:
+            DataError: The record is damaged.
+        """
+        begin = start + _HEADER_BYTES
+        end = begin + self._message_bytes(start)
+        message = self._map[begin:end]
+        if masked_crc32c(message) != int.from_bytes(self._map[end : end + _CHECKSUM_BYTES], "little"):
+            raise DataError(
+                f"{self.place(start)}: damaged: the checksum of its {end - begin:,} bytes is wrong; {_FETCH}"
+            )
+        return message
+
+    def place(self, start: int) -> str:
+        """Returns the name of a record in messages to the user."""
+        return f"{self.path}: record at byte {start:,}"
+
+    def _hop(self) -> Iterator[int]:
+        """Yields where records start."""
+        position = 0
+        while position < len(self._map):
+            num_bytes = self._message_bytes(position)
+            yield position
+            position += _HEADER_BYTES + num_bytes + _CHECKSUM_BYTES
+
+    def _message_bytes(self, start: int) -> int:
+        """Returns the length that the record at byte `start` gives for its message, if it can be true."""
+        header = self._map[start : start + _HEADER_BYTES]
+        if not start and (compression := _compression(header)) and not _is_header(header):
+            raise DataError(
+                f"{self.path}: {compression}-compressed; expected a plain TFRecord file, unpack it first"
+            )
+        if len(header) < _HEADER_BYTES:
+            raise DataError(
+                f"{self.place(start)}: cut off: {len(header)} bytes are left, its header alone has "
+                f"{_HEADER_BYTES}; {_FETCH}"
+            )
+        if not _is_header(header):
+            found = "damaged" if start else "no TFRecord file, or damaged"
+            raise DataError(f"{self.place(start)}: {found}: the checksum of its length is wrong; {_FETCH}")
+        num_bytes = int.from_bytes(header[:_LENGTH_BYTES], "little")
+        left = len(self._map) - start - _HEADER_BYTES
+        if num_bytes + _CHECKSUM_BYTES > left:
+            raise DataError(
+                f"{self.place(start)}: cut off: it has {num_bytes:,} bytes and a checksum, "
+                f"{left:,} bytes are left; {_FETCH}"
+            )
+        return num_bytes
+
+
+class RecordWriter:
+    """Writes messages to TFRecord files, dealt out in turn, for use in a `with` block.
+
+    The files take their names when the block ends well; otherwise nothing is left of them.
+    """
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        assert paths, "records need a file"
+        self._paths = list(paths)
+        self._files: list[BinaryIO] = []
+        self._written = 0
+
+    def __enter__(self) -> Self:
+        """Opens all files under temporary names."""
+        try:
+            for path in self._paths:
+                self._files.append(_temporary(path).open("wb"))
+        except OSError as error:
+            self._discard()
+            raise self._failure(error) from error
+        return self
+
+    def add(self, messages: Sequence[bytes]) -> None:
+        """Writes messages: the first to the file whose turn it is.
+
+        Raises:
+            DataError: A file cannot be written, as on a full disk.
+        """
+        frames = [frame(message) for message in messages]
+        try:
+            for turn in range(min(len(self._files), len(frames))):
+                file = self._files[(self._written + turn) % len(self._files)]
+                file.write(b"".join(frames[turn :: len(self._files)]))
+        except OSError as error:
+            raise self._failure(error) from error
+        self._written += len(frames)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Syncs and names the files; removes them if the block failed.
+
+        Raises:
+            DataError: A file cannot be written to its end.
+        """
+        if kind is not None:
+            self._discard()
+            return
+        try:
+            for file in self._files:
+                file.flush()
+                os.fsync(file.fileno())
+                file.close()
+            for path in self._paths:
+                _temporary(path).replace(path)
+        except OSError as failure:
+            self._discard()
+            raise self._failure(failure) from failure
+
+    def _discard(self) -> None:
+        for file in self._files:
+            with suppress(OSError):  # what is in the buffer may not fit on the disk
+                file.close()
+        for path in self._paths:
+            _temporary(path).unlink(missing_ok=True)
+
+    def _failure(self, error: OSError) -> DataError:
+        place = self._paths[0] if len(self._paths) == 1 else self._paths[0].parent
+        return DataError(
+            f"{place}: cannot be written ({error.strerror or error}); free space or choose another --output"
+        )
+
+
+def masked_crc32c(data: bytes | npt.NDArray[np.uint8]) -> int:
+    """Returns the CRC32C of `data` in the disguise it is stored in beside the data it belongs to."""
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+def frame(message: bytes) -> bytes:
+    """Returns a message as the record it is in a file."""
+    length = len(message).to_bytes(_LENGTH_BYTES, "little")
+    return b"".join([length, _checksum(length), message, _checksum(message)])
+
+
+def _checksum(data: bytes) -> bytes:
+    return masked_crc32c(data).to_bytes(_CHECKSUM_BYTES, "little")
+
+
+def _is_header(header: bytes) -> bool:
+    """Returns whether 12 bytes are a length and its checksum."""
+    return header[_LENGTH_BYTES:] == _checksum(header[:_LENGTH_BYTES])
+
+
+def _compression(start: bytes) -> str:
+    """Returns how a file that begins like this is compressed; empty: in no known way."""
+    if start[:2] == b"\x1f\x8b":
+        return "gzip"
+    # The head of a zlib stream: method 8, and the two bytes together a multiple of 31.
+    if len(start) > 1 and start[0] & 15 == 8 and not int.from_bytes(start[:2]) % 31:
+        return "zlib"
+    return ""
+
+
+def _temporary(path: Path) -> Path:
+    return path.with_name(path.name + _TEMPORARY)

@@ -1,0 +1,246 @@
+"""Says where words begin in a row of pieces, for masking of whole words.
+
+Stands below `tokenizer`. Prepared text is piece ids and nothing else, so a rule is two tables over the
+vocabulary: a piece offers kinds of borders on its right and accepts kinds on its left, and two
+neighbours are one word where they share a kind.
+Source: `_is_start_piece_sp` in create_pretraining_data.py of google-research/albert (the rule "original");
+Unicode Standard Annex #29, word boundaries (the rule "unicode").
+
+Letters: V pieces of the vocabulary, P pieces of a text.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from enum import IntFlag
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from albert.text.pieces import Kind
+from albert.text.sentencepiece import SPACE
+
+WordRuleName = Literal["original", "unicode"]
+BoolArray = npt.NDArray[np.bool_]
+IdArray = npt.NDArray[np.integer[Any]]
+
+# Pieces looked at together; what they need in memory stays in the cache.
+_BLOCK = 1 << 16
+
+
+class Vocabulary(Protocol):
+    """What a rule must know of a tokenizer."""
+
+    unk_token_id: int
+
+    @property
+    def kind(self) -> Kind:
+        """Kind of the vocabulary."""
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """Ids of the special pieces."""
+
+    @property
+    def word_start_table(self) -> BoolArray:
+        """(V,) whether a piece opens a word by the original's rule."""
+
+    def get_vocab(self) -> dict[str, int]:
+        """Returns the id of every piece."""
+
+
+class _Border(IntFlag):
+    """What may hold two neighbouring pieces together."""
+
+    SPACE = 1
+    """A lone space and the word behind it."""
+    MARK = 2
+    """Anything and a mark on it."""
+    WORD = 4
+    """Two letters or digits."""
+    LETTER_MID = 8
+    """A letter, and an apostrophe (or the like) before a letter."""
+    DIGIT_MID = 16
+    """A digit, and a point (or the like) before a digit."""
+    MID_LETTER = 32
+    """An apostrophe behind a letter, and a letter."""
+    MID_DIGIT = 64
+    """A point behind a digit, and a digit."""
+    LONE_MID = 128
+    """The highest, and never offered: says that a piece is a single apostrophe or point, so both sides
+    count."""
+
+
+_NOTHING = _Border(0)
+_MID_SHIFT = 2
+"""From LETTER_MID to MID_LETTER, and from DIGIT_MID to MID_DIGIT."""
+
+_Class = Literal["letter", "digit", "mark", "unspaced", "mid letter", "mid number", "mid both", "other"]
+"""A mid stands within words, between two letters, two digits, or either; unspaced scripts have no spaces."""
+
+# UAX #29, table 3. Without the colon, which holds words together in Swedish only; ICU leaves it out, too.
+_MID_LETTER = frozenset("\u00b7\u0387\u055f\u05f4\u2027")
+_MID_NUMBER = frozenset(",;\u037e\u0589\u060c\u060d\u066c\u07f8\u2044")
+_MID_BOTH = frozenset("'.\u2018\u2019\u2024")
+
+# They lengthen or repeat the character before them; Unicode calls them letters.
+_REPETITIONS = frozenset("々〻ゝゞーヽヾｰ")
+
+# Blocks of scripts that put no space between words; Python does not know the script of a character.
+_UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x2E80, 0x2FDF),  # radicals of Han
+    (0x3005, 0x3007),  # Han: iteration, closing mark, zero
+    (0x3021, 0x30FF),  # Han: numerals; Hiragana, Katakana
+    (0x31F0, 0x31FF),  # Katakana, phonetic extensions
+    (0x3400, 0x4DBF),  # Han, extension A
+    (0x4E00, 0x9FFF),  # Han
+    (0xA9E0, 0xA9FF),  # Myanmar, extended B
+    (0xAA60, 0xAADF),  # Myanmar, extended A; Tai Viet
+    (0xF900, 0xFAFF),  # Han, compatibility
+    (0xFF66, 0xFF9D),  # Katakana, halfwidth
+    (0x1AFF0, 0x1B16F),  # kana, extended
+    (0x20000, 0x3FFFD),  # Han, further extensions
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class WordRule:
+    """Two tables over a vocabulary that say which neighbouring pieces are one word."""
+
+    offers: npt.NDArray[np.uint8]
+    """(V,) kinds of borders on the right of a piece."""
+    accepts: npt.NDArray[np.uint8]
+    """(V,) kinds of borders on the left of a piece."""
+
+    def opens(self, ids: IdArray) -> BoolArray:
+        """Returns (P,) whether each of the pieces `ids`, (P,), opens a word; the first always does."""
+        opens = np.empty(len(ids), np.bool_)
+        for start in range(0, len(ids), _BLOCK):
+            # More on either side: a piece behind an apostrophe depends on the one before that.
+            begin = max(0, start - 2)
+            block = self._opens(ids[begin : start + _BLOCK + 1])
+            opens[start : start + _BLOCK] = block[start - begin :][:_BLOCK]
+        return opens
+
+    def _opens(self, ids: IdArray) -> BoolArray:
+        index = ids.astype(np.intp)
+        accepts = self.accepts.take(index)
+        shared = np.zeros(len(ids) + 1, np.uint8)  # the border before each piece, and the one behind all
+        np.bitwise_and(self.offers.take(index[:-1]), accepts[1:], out=shared[1:-1])
+        opens = shared == 0
+
+        mids = np.flatnonzero(accepts >= _Border.LONE_MID)
+        before, behind = shared[mids], shared[mids + 1]
+        holds = (before << _MID_SHIFT) & behind & (_Border.MID_LETTER | _Border.MID_DIGIT) > 0
+        opens[mids] = ~holds & (before & _Border.SPACE == 0)
+        opens[mids + 1] = ~holds & (behind & _Border.MARK == 0)
+        return opens[:-1]
+
+
+def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
+    """Returns the rule that decides where whole words begin.
+
+    "original": a table of single pieces, `word_start_table`. In a SentencePiece vocabulary only English
+    letters continue a word there: every piece of Russian or Greek, and of a number, is a word.
+
+    "unicode": in a SentencePiece vocabulary letters, marks and digits continue letters and digits, in
+    all scripts. Punctuation and symbols are words by themselves, but for an apostrophe or point between
+    two letters or two digits, which holds them together (`don't`, `3.5`). In scripts written without
+    spaces (Han, kana, Thai, ...) every piece is a word, as only a segmenter knows more. A lone space
+    belongs to what follows. An unknown piece is a word by itself: between letters it is an
+    underscore or a quote far more often than a letter. A WordPiece vocabulary marks its
+    continuations, so there both rules are that mark.
+    """
+    if name == "original" or tokenizer.kind == "wordpiece":
+        opens = tokenizer.word_start_table
+        return WordRule(
+            offers=np.full(len(opens), _Border.MARK, np.uint8),
+            accepts=np.where(opens, _NOTHING, _Border.MARK).astype(np.uint8),
+        )
+    ids = tokenizer.get_vocab()
+    pieces = sorted(ids, key=ids.__getitem__)
+    borders = [_borders(piece) for piece in pieces]
+    borders[tokenizer.unk_token_id] = (_Border.SPACE, _Border.MARK)
+    for id_ in tokenizer.all_special_ids:
+        if id_ != tokenizer.unk_token_id:
+            borders[id_] = (_NOTHING, _NOTHING)
+    accepts, offers = np.array(borders, np.uint8).T
+    return WordRule(offers=offers.copy(), accepts=accepts.copy())
+
+
+def separates(character: str) -> bool:
+    """Returns whether a character is punctuation, a symbol or a control, so no part of a word by itself."""
+    return _class_of(character) in {"other", "mid letter", "mid number", "mid both"}
+
+
+def _borders(piece: str) -> tuple[_Border, _Border]:
+    """Returns what a piece of SentencePiece accepts on its left and offers on its right."""
+    text = piece.lstrip(SPACE)
+    if not text:
+        return _NOTHING, _Border.SPACE
+    # Marks belong to the letters they stand on; a piece of nothing else goes on as a letter.
+    classes: list[_Class] = [class_ for class_ in map(_class_of, text) if class_ != "mark"] or ["letter"]
+    offers = _Border.MARK | _offers(classes)
+    if _is_lone_mid(classes) and text != piece:
+        offers = _Border.MARK
+    if text != piece:
+        return _NOTHING, offers
+    if _class_of(text[0]) == "mark":
+        return _Border.SPACE | _Border.MARK, offers
+    return _Border.SPACE | _accepts(classes), offers
+
+
+def _offers(classes: list[_Class]) -> _Border:
+    """Returns what letters, digits and the like at the end of a piece offer."""
+    last, before = classes[-1], classes[-2] if len(classes) > 1 else None
+    if last == "letter":
+        return _Border.WORD | _Border.LETTER_MID
+    if last == "digit":
+        return _Border.WORD | _Border.DIGIT_MID
+    offers = _NOTHING
+    if last in {"mid letter", "mid both"} and before in {"letter", None}:
+        offers |= _Border.MID_LETTER
+    if last in {"mid number", "mid both"} and before in {"digit", None}:
+        offers |= _Border.MID_DIGIT
+    return offers
+
+
+def _accepts(classes: list[_Class]) -> _Border:
+    """Returns what letters, digits and the like at the beginning of a piece accept."""
+    first, behind = classes[0], classes[1] if len(classes) > 1 else None
+    if first == "letter":
+        return _Border.WORD | _Border.MID_LETTER
+    if first == "digit":
+        return _Border.WORD | _Border.MID_DIGIT
+    accepts = _Border.LONE_MID if _is_lone_mid(classes) else _NOTHING
+    if first in {"mid letter", "mid both"} and behind in {"letter", None}:
+        accepts |= _Border.LETTER_MID
+    if first in {"mid number", "mid both"} and behind in {"digit", None}:
+        accepts |= _Border.DIGIT_MID
+    return accepts
+
+
+def _is_lone_mid(classes: list[_Class]) -> bool:
+    return len(classes) == 1 and classes[0].startswith("mid")
+
+
+def _class_of(character: str) -> _Class:
+    category = unicodedata.category(character)
+    if category[0] == "M" or category == "Cf" or character in _REPETITIONS:
+        return "mark"
+    if category[0] == "L" or category == "Nl":
+        code = ord(character)
+        unspaced = any(first <= code <= last for first, last in _UNSPACED)
+        return "unspaced" if unspaced else "letter"
+    if category[0] == "N":
+        return "digit"
+    if character in _MID_LETTER:
+        return "mid letter"
+    if character in _MID_NUMBER:
+        return "mid number"
+    return "mid both" if character in _MID_BOTH else "other"

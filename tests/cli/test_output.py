@@ -1,0 +1,37 @@
+"""Results as people read them."""
+
+import json
+
+import pytest
+
+from albert.cli.output import LINE_COLUMNS, show
+
+
+def test_short_rows_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"task": "rte", "batch_size": 1200}, {"task": "cola", "batch_size": 16}], as_json=False)
+    assert capsys.readouterr().out.splitlines() == ["task  batch size", "rte   1,200", "cola  16"]
+
+
+@pytest.mark.parametrize(("word", "width"), [("word", 4), ("汉字", 4)])
+def test_long_texts_stand_wrapped_below_their_rows(
+    word: str, width: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [{"number": 1, "text": " ".join([word] * 60)}, {"number": 2, "text": "short"}]
+    show(rows, as_json=False)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == ["number 1", "", "number 2"]
+    assert lines[-1] == "  short"
+    in_a_line = (LINE_COLUMNS - 2 + 1) // (width + 1)
+    assert lines[1] == "  " + " ".join([word] * in_a_line)
+    assert " ".join(line.strip() for line in lines[1:-3]) == rows[0]["text"]
+
+
+def test_lines_of_a_text_and_words_without_an_end_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+    show([{"text": f"one\n{'x' * 200} two"}], as_json=False)
+    assert capsys.readouterr().out.splitlines()[1:] == ["  one", "  " + "x" * 200, "  two"]
+
+
+def test_programs_get_the_same_rows_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [{"number": 1, "text": "汉字 " * 50}]
+    show(rows, as_json=True)
+    assert json.loads(capsys.readouterr().out) == rows
