@@ -9,8 +9,10 @@ TensorFlow 1.15, on a machine like this one). TEXT should have blank lines betwe
 imports excluded, and its peak memory (VmHWM). The floor is SentencePiece alone on the same lines.
 """
 
+import cProfile
 import json
 import os
+import pstats
 import subprocess
 import sys
 import tempfile
@@ -99,6 +101,24 @@ def prepare_text(folder: Path, tokenizer: Path) -> dict[str, Any]:
     return finish(start, pieces=counts["pieces"], documents=counts["documents"])
 
 
+def prepare_on_two_cores(folder: Path, tokenizer: Path) -> dict[str, Any]:
+    """Makes token shards of ten times the text with two processes; by the clock, their start included."""
+    (folder / "text10.txt").write_bytes((folder / "text.txt").read_bytes() * 10)
+    settings = PrepareSettings(
+        input=(str(folder / "text10.txt"),),
+        tokenizer=tokenizer,
+        output=str(folder / "data10"),
+        workers=2,
+        splitting="lines",
+        held_out=0,
+    )
+    start, wall = time.process_time(), time.monotonic()
+    prepare(settings)
+    megabytes = (folder / "text10.txt").stat().st_size / 1e6
+    seconds = time.monotonic() - wall
+    return finish(start) | {"megabytes_per_second": round(megabytes / seconds, 1)}
+
+
 def make_examples(folder: Path, tokenizer: Path) -> dict[str, Any]:
     """Makes all examples of all passes, in batches of 256."""
     settings = ExampleSettings(style="original")
@@ -115,6 +135,26 @@ def make_examples(folder: Path, tokenizer: Path) -> dict[str, Any]:
     return finish(start, records=records, tokens=tokens, masked=masked)
 
 
+def profile_prepare(folder: Path, tokenizer: Path) -> dict[str, Any]:
+    """Tells in which functions `albert prepare` spends its time, in shares; profiling itself blurs them."""
+    settings = PrepareSettings(
+        input=(str(folder / "text10.txt"),),
+        tokenizer=tokenizer,
+        output=str(folder / "profiled"),
+        workers=1,
+        splitting="lines",
+        held_out=0,
+    )
+    profiler = cProfile.Profile()
+    start = time.process_time()
+    profiler.runcall(prepare, settings)
+    rows = pstats.Stats(profiler).stats  # type: ignore[attr-defined]  # typeshed leaves it out
+    total = sum(row[2] for row in rows.values())
+    largest = sorted(rows.items(), key=lambda item: -item[1][2])[:8]
+    shares = {f"{Path(file).name}:{name}": round(row[2] / total, 3) for (file, _, name), row in largest}
+    return finish(start) | {"shares": shares}
+
+
 def finish(start: float, **counts: int) -> dict[str, Any]:
     """Returns the CPU seconds since `start`, and the peak resident set size of this process."""
     seconds = time.process_time() - start
@@ -127,7 +167,13 @@ def finish(start: float, **counts: int) -> dict[str, Any]:
     }
 
 
-JOBS = {"sentencepiece_alone": sentencepiece_alone, "prepare": prepare_text, "examples": make_examples}
+JOBS = {
+    "sentencepiece_alone": sentencepiece_alone,
+    "prepare": prepare_text,
+    "examples": make_examples,
+    "prepare_on_two_cores": prepare_on_two_cores,
+    "profile": profile_prepare,
+}
 
 if __name__ == "__main__":
     main()

@@ -2,7 +2,7 @@
 
 Each result carries what it depends on: commit, versions, processor, cores. Times on shared machines are
 noisy: only ratios measured interleaved in one process are quoted.
-usage: python benchmarks/run.py [NAME ...]
+usage: python benchmarks/run.py [NAME ...] [-- ARGUMENT ...]   (arguments go to each script)
 """
 
 import importlib.metadata
@@ -21,11 +21,11 @@ SCRIPTS = ("conversion", "examples", "help", "memory", "pretraining_step")
 
 
 def main() -> None:
-    """Runs the benchmarks named on the command line, all without one."""
-    for name in sys.argv[1:] or SCRIPTS:
-        done = subprocess.run(
-            [sys.executable, str(HERE / f"{name}.py")], stdout=subprocess.PIPE, text=True, check=True
-        )
+    """Runs the benchmarks named on the command line; without one, all that need no argument."""
+    cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    for name in sys.argv[1:cut] or SCRIPTS:
+        command = [sys.executable, str(HERE / f"{name}.py"), *sys.argv[cut + 1 :]]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
         result = {"machine": machine(), "versions": all_versions(), "result": json.loads(done.stdout)}
         path = HERE / "results" / f"{name}.json"
         path.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")

@@ -35,3 +35,13 @@ def test_programs_get_the_same_rows_as_json(capsys: pytest.CaptureFixture[str]) 
     rows = [{"number": 1, "text": "汉字 " * 50}]
     show(rows, as_json=True)
     assert json.loads(capsys.readouterr().out) == rows
+
+
+def test_a_report_is_printed_as_it_is_and_its_numbers_only_as_json(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = {"report": "all is well\nnothing to do", "share": 0.5}
+    show(result, as_json=False)
+    assert capsys.readouterr().out == "all is well\nnothing to do\n"
+    show(result, as_json=True)
+    assert json.loads(capsys.readouterr().out) == result

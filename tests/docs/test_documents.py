@@ -57,6 +57,20 @@ def test_the_readme_runs_from_raw_text_to_predictions(
     assert "torch.Size([1," in shown
 
 
+def test_the_page_on_pretraining_data_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    commands = [line for line in blocks("docs/pretraining-data.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 5
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        expanded = [part for argument in arguments for part in (corpus if "*" in argument else [argument])]
+        capsys.readouterr()
+        assert run([name, *expanded]) == 0, line
+        assert ("[MASK" in capsys.readouterr().out) == (name == "show")
+    assert (workplace / "data" / "meta.json").exists()
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     text = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("*.md"))

@@ -406,7 +406,7 @@ def test_missing_tokenizer_is_refused_before_anything_is_written(
 
 @pytest.mark.parametrize("files", [1, 30])
 def test_check_reports_on_a_sample_and_writes_nothing(
-    settings: PrepareSettings, tmp_path: Path, files: int, capsys: pytest.CaptureFixture[str]
+    settings: PrepareSettings, tmp_path: Path, files: int
 ) -> None:
     corpus = tmp_path / "corpus"
     corpus.mkdir()
@@ -415,13 +415,22 @@ def test_check_reports_on_a_sample_and_writes_nothing(
     report = prepare(replace(settings, input=(str(corpus),), output="", check=True))
     assert report["documents"] == 20 * min(files, 15)
     assert report["corpus_pieces"] == pytest.approx(report["pieces"] * files / min(files, 15), rel=0.05)
-    assert f"sample: {report['documents']} documents" in capsys.readouterr().err
+    assert f"sample: {report['documents']} documents" in report["report"]
+    assert report["epoch_hours"] == pytest.approx(report["corpus_pieces"] / 10_000 / 3600)
+    assert "at 10k pieces/s" in report["report"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "corpus.txt", "tokenizer"]
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"input": ()}, {"output": ""}, {"workers": 0}, {"shard_megabytes": 0}, {"held_out": 1.0}],
+    [
+        {"input": ()},
+        {"output": ""},
+        {"workers": 0},
+        {"shard_megabytes": 0},
+        {"held_out": 1.0},
+        {"pieces_per_second": 0},
+    ],
 )
 def test_settings_that_cannot_work_are_refused(settings: PrepareSettings, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):

@@ -12,9 +12,11 @@ LONG_TEXT = 80
 
 
 def show(result: Row | list[Row], *, as_json: bool) -> None:
-    """Prints a record or a list of records."""
+    """Prints a record or a list of records; of a record that has a `report`, made for people, only that."""
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, default=str))
+    elif isinstance(result, dict) and "report" in result:
+        print(result["report"])
     elif isinstance(result, dict):
         print(_columns([[name.replace("_", " "), _text(value)] for name, value in _flat(result)]))
     elif result:

@@ -118,7 +118,8 @@ class Report:
         whole = "the sample" if self.total_bytes is None else f"all {self.total_bytes / 1e6:.3g} MB"
         hours = ""
         if self.epoch_hours is not None:
-            hours = f", {console.human_seconds(3600 * self.epoch_hours)} at the speed given"
+            speed = console.human_count(self.corpus_pieces / self.epoch_hours / 3600)
+            hours = f", {console.human_seconds(3600 * self.epoch_hours)} at {speed} pieces/s"
         return (
             f"one epoch of {whole}: about {console.human_count(self.corpus_pieces)} pieces, "
             f"{console.human_count(self.corpus_examples)} examples of at most {self.max_seq_length}{hours}"

@@ -20,6 +20,7 @@ def check_corpus(
     splitting: LineMeaning,
     language: str,
     max_seq_length: int,
+    pieces_per_second: float,
 ) -> Report:
     """Inspects a sample of a corpus and writes nothing.
 
@@ -34,6 +35,7 @@ def check_corpus(
         sampled_bytes=lambda: tally.bytes_read,
         total_bytes=total_bytes(files),
         max_seq_length=max_seq_length,
+        pieces_per_second=pieces_per_second,
     )
     report_skipped(tally)
     return report

@@ -90,6 +90,9 @@ class PrepareSettings:
     """Text in a shard, in MB; examples are shuffled within six shards."""
     check: bool = False
     """Only look at a sample of the text and say what is wrong with it; writes nothing."""
+    pieces_per_second: float = 10_000
+    """With --check: speed at which a training would go, for the hours of an epoch; some thousands are
+    a small model on few cores, some hundred thousands a GPU."""
     format: Literal["shards", "tfrecord"] = "shards"
     """shards, of which examples are made while training; or tfrecord: masked examples in the original's
     files. The settings below are for these; otherwise `albert pretrain` takes them."""
@@ -107,6 +110,8 @@ class PrepareSettings:
             raise ConfigError("no output given; name a folder with --output, or only look with --check")
         if self.workers != "ray" and self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; expected at least 1, or ray")
+        if self.pieces_per_second <= 0:
+            raise ConfigError(f"pieces_per_second is {self.pieces_per_second}; expected a speed above 0")
         if not 0 < self.shard_megabytes <= 1000:
             raise ConfigError(f"shard_megabytes is {self.shard_megabytes}; expected some MB, such as 4")
         if self.tfrecord_files < 1 or self.seed < 0:
@@ -189,10 +194,9 @@ def _check(settings: PrepareSettings, files: list[str], tokenizer: AlbertTokeniz
         splitting=_line_meaning(settings, files),
         language=settings.language,
         max_seq_length=settings.examples.max_seq_length,
+        pieces_per_second=settings.pieces_per_second,
     )
-    for line in report.lines():
-        console.say(line)
-    return report.as_json()
+    return {"report": "\n".join(report.lines()), **report.as_json()}
 
 
 def _line_meaning(settings: PrepareSettings, files: list[str]) -> LineMeaning:
