@@ -12,15 +12,24 @@ from typing import Any, Protocol
 
 PLAIN_LINE_SECONDS = 10.0
 
+_mute = False
+
+
+def mute() -> None:
+    """Makes this process say nothing from now on but warnings; of several that do one work, one speaks."""
+    global _mute  # noqa: PLW0603 -- stderr is one for the whole process, too
+    _mute = True
+
 
 def say(message: str) -> None:
     """Writes one line to stderr."""
-    print(message, file=sys.stderr, flush=True)
+    if not _mute:
+        print(message, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
     """Writes one line to stderr, marked as a warning."""
-    say(f"warning: {message}")
+    print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 class Progress(Protocol):
@@ -84,7 +93,7 @@ def progress(
         unit: Written behind counts: "B" for bytes, " steps".
     """
     remaining = None if total is None else total - done
-    if not sys.stderr.isatty():
+    if _mute or not sys.stderr.isatty():
         yield _PlainProgress(description, remaining, unit)
         return
     from rich import progress as rich_progress

@@ -304,36 +304,38 @@ def test_stream_is_the_same_for_any_number_of_workers(
 
 @settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    ranks=st.integers(1, 5),
-    run=st.integers(1, 300),
-    start=st.integers(0, 1200),
-    batch_size=st.integers(1, 90),
+    ranks=st.integers(1, 5), batch=st.integers(5, 700), start=st.integers(0, 1200), micro=st.integers(1, 90)
 )
-def test_ranks_read_the_stream_in_turns(
+def test_ranks_read_their_parts_of_every_batch(
     *,
     data: PreparedData,
     vocabulary: Vocabulary,
     reference: PretrainingBatch,
     ranks: int,
-    run: int,
+    batch: int,
     start: int,
-    batch_size: int,
+    micro: int,
 ) -> None:
-    rounds = max(1, 1500 // (ranks * run))
+    rounds = max(1, 1500 // batch)
+    bounds = [batch * rank // ranks for rank in range(ranks + 1)]
     rows: list[PretrainingBatch] = []
     for rank in range(ranks):
-        share = Share(rank=rank, ranks=ranks, run=run)
-        batches = stream(data, vocabulary).batches(batch_size, start=start, share=share)
-        joined = PretrainingBatch.join(list(islice(batches, -(-rounds * run // batch_size))))
-        rows.append(joined)
-    dealt = [rows[rank].take(turn * run, (turn + 1) * run) for turn in range(rounds) for rank in range(ranks)]
-    end = min(3000, start + rounds * ranks * run)
+        share = Share(rank=rank, ranks=ranks, batch=batch)
+        batches = stream(data, vocabulary).batches(micro, start=start, share=share)
+        own = rounds * (bounds[rank + 1] - bounds[rank])
+        rows.append(PretrainingBatch.join(list(islice(batches, -(-own // micro)))))
+    dealt = [
+        rows[rank].take(*(turn * (bounds[rank + 1] - bounds[rank]) for turn in (turn, turn + 1)))
+        for turn in range(rounds)
+        for rank in range(ranks)
+    ]
+    end = min(3000, start + rounds * batch)
     assert_equal(PretrainingBatch.join(dealt).take(0, end - start), reference.take(start, end))
 
 
 def test_ranks_share_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
     whole = PretrainingBatch.join(list(stream(data, vocabulary).one_pass(64, limit=200)))
-    shares = [Share(rank=rank, ranks=3, run=32) for rank in range(3)]
+    shares = [Share(rank=rank, ranks=3, batch=96) for rank in range(3)]
     parts = [
         PretrainingBatch.join(list(stream(data, vocabulary).one_pass(32, limit=200, share=s))) for s in shares
     ]

@@ -9,6 +9,12 @@ import pytest
 from albert.cli.main import SUMMARIES, run
 
 ROOT = Path(__file__).parents[2]
+# Flags of the command line itself, of pip, torchrun and SLURM.
+ELSEWHERE = {
+    "json", "from", "help", "recipe", "constraint", "nproc-per-node", "nnodes", "rdzv-backend",
+    "rdzv-endpoint", "rdzv-id", "max-restarts", "nodes", "ntasks-per-node", "gpus-per-node", "requeue",
+    "signal",
+}  # fmt: skip
 # Small enough for a test; appended, so that they overrule what the page says.
 SMALL = {
     "vocab": "--vocab-size 300",
@@ -71,6 +77,20 @@ def test_the_page_on_pretraining_data_runs(workplace: Path, capsys: pytest.Captu
     assert (workplace / "data" / "meta.json").exists()
 
 
+def test_the_page_on_pretraining_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    assert run(["prepare", "--input", *corpus, "--tokenizer", "vocab", "--output", "data"]) == 0
+    commands = [line for line in blocks("docs/pretraining.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 3
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        capsys.readouterr()
+        assert run([name, *arguments, *(["--device", "cpu"] if name == "pretrain" else [])]) == 0, line
+    assert (workplace / "report" / "report.png").exists()
+    assert (workplace / "run" / "model" / "model.safetensors").exists()
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     text = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("*.md"))
@@ -85,9 +105,9 @@ def test_every_subcommand_and_flag_that_a_page_names_exists() -> None:
     text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
     for name in re.findall(r"`albert ([a-z][a-z-]+)", text):
         assert name in SUMMARIES, name
-    known = {line.split()[1] for line in surface.splitlines()} | {"json", "from", "help", "constraint"}
-    for flag in re.findall(r"(?<![\w-])--([a-z][a-z-]+)", text):
-        assert flag in known, flag
+    known = {line.split()[1] for line in surface.splitlines()} | ELSEWHERE
+    for flag in re.findall(r"(?<![\w-])--([a-z][a-z0-9-]+)", text):
+        assert flag in known or flag.removeprefix("no-") in known, flag
 
 
 def test_every_test_that_the_differences_name_exists() -> None:

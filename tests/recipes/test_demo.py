@@ -22,7 +22,7 @@ from albert.recipes.documentation import (
     split_sentences,
     standard_library,
 )
-from albert.recipes.pretrain import PretrainSettings
+from albert.recipes.pretraining_settings import PretrainSettings
 from albert.recipes.stages import State, most_frequent_share, steps_within
 from albert.recipes.topics import MIN_DOCUMENTS, majority_share, write_tables
 from albert.training.log import StepLog

@@ -18,10 +18,14 @@ from safetensors.torch import load_file
 from albert.checkpoint.snapshots import snapshot_steps
 from albert.data.example_settings import ExampleSettings
 from albert.errors import ConfigError, RunError, TokenizerError
-from albert.recipes.pretrain import PretrainSettings, pretrain
+from albert.recipes.pretrain import pretrain
+from albert.recipes.pretraining_settings import PretrainSettings
 from albert.training.settings import LoopSettings, OptimizerSettings
+from albert.training.stopping import REQUEUE_EXIT_CODE
 
 STEPS = 24
+MEASURED = {"tokens_per_second", "data_wait_share", "mfu", "memory_gb"}
+"""What a log says of the machine, not of the training."""
 
 
 @pytest.fixture
@@ -91,7 +95,7 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_
     assert same_weights(slow.output / "model", tmp_path / "unbroken" / "model")
     unbroken, broken = (
         [
-            {key: value for key, value in json.loads(line).items() if key != "tokens_per_second"}
+            {key: value for key, value in json.loads(line).items() if key not in MEASURED}
             for line in (folder / "log.jsonl").read_text().splitlines()
         ]
         for folder in (tmp_path / "unbroken", slow.output)
@@ -99,7 +103,10 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_
     assert broken == unbroken
 
 
-def test_sigterm_saves_and_the_same_command_continues(settings: PretrainSettings, tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_preempted_run_saves_asks_to_be_requeued_and_continues(
+    settings: PretrainSettings, tmp_path: Path, number: signal.Signals
+) -> None:
     slow = replace(
         settings, loop=replace(settings.loop, max_steps=100_000, save_steps=100_000, eval_steps=100_000)
     )
@@ -107,9 +114,9 @@ def test_sigterm_saves_and_the_same_command_continues(settings: PretrainSettings
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not (slow.output / "log.jsonl").exists():
         time.sleep(0.02)
-    process.terminate()
+    process.send_signal(number)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 128 + signal.SIGTERM
+    assert process.returncode == REQUEUE_EXIT_CODE
     assert "the same command continues" in stderr
     assert "Traceback" not in stderr
     (step,) = snapshot_steps(slow.output / "checkpoints")

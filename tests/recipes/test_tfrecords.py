@@ -16,7 +16,8 @@ from albert.data.tfrecord import RecordFile
 from albert.data.tfrecord_examples import TfrecordExamples, find_record_files
 from albert.errors import ConfigError, RunError
 from albert.recipes.prepare import PrepareSettings, prepare
-from albert.recipes.pretrain import PretrainSettings, pretrain
+from albert.recipes.pretrain import pretrain
+from albert.recipes.pretraining_settings import PretrainSettings
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings
 

@@ -7,6 +7,7 @@ Reading never executes anything and says how many tensors matched; a partly fill
 import json
 import os
 import pickle
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,7 +133,7 @@ def read_config(folder: Path, **changes: Any) -> AlbertConfig:
     return AlbertConfig.from_json(folder / CONFIG_FILE, **changes)
 
 
-def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
+def load_weights(model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False) -> None:
     """Fills `model` from the weights in `folder` and says how many tensors matched.
 
     Tensors outside the encoder may be missing: those heads keep their random start, and that is said.
@@ -141,6 +142,8 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
         model: Its parameters carry the prefix `albert.` or are the encoder's own.
         folder: A model folder.
         has_map: Whether the model maps E to H.
+        from_first_group: Whether groups of layers that the folder lacks begin as copies of its first
+            (`init_from_group0` of the original).
 
     Raises:
         CheckpointError: A tensor of the encoder is missing, or a shape differs.
@@ -152,6 +155,9 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
     expected = model.state_dict()
     if not any(name.startswith("albert.") for name in expected):
         stored = {name.removeprefix("albert."): t for name, t in stored.items() if name.startswith("albert.")}
+    if from_first_group:
+        copies = {name: _first_group(name) for name in expected if name not in stored}
+        stored |= {name: stored[first] for name, first in copies.items() if first in stored}
     missing = [name for name in expected if name not in stored]
     encoder = [name for name in missing if is_encoder(name)]
     if encoder:
@@ -169,6 +175,11 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool) -> None:
     model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
     matched = len(expected) - len(missing)
     say(f"{folder}: {account_of(matched, missing=missing, unused=unused)}")
+
+
+def _first_group(name: str) -> str:
+    """Returns the name of the tensor that a layer group's tensor is in the first group."""
+    return re.sub(r"(albert_layer_groups)\.\d+\.", r"\1.0.", name)
 
 
 def is_encoder(name: str) -> bool:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from torch import Tensor, nn
@@ -22,23 +23,35 @@ OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "state.json"
 
 
-def save_snapshot(folder: Path, step: int, model: nn.Module, optimizer: Optimizer) -> None:
-    """Writes the snapshot of optimiser step `step` into `folder`.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """How far a training is."""
+
+    step: int = 0
+    """Optimiser steps done."""
+    skipped_examples: int = 0
+    """Examples passed over by roll-backs, so that the data are farther than the steps tell."""
+    roll_backs: int = 0
+    """How often it went back to a checkpoint because the loss went astray."""
+
+
+def save_snapshot(folder: Path, place: Place, model: nn.Module, optimizer: Optimizer) -> None:
+    """Writes the snapshot of a place into `folder`.
 
     Args:
         folder: Of all snapshots of the run; made if missing.
-        step: Steps done.
+        place: How far the training is.
         model: Its parameters are saved.
         optimizer: Its moments are saved under the parameters' names.
     """
-    target = folder / f"step-{step}"
-    temporary = folder / f".step-{step}.tmp"
+    target = folder / f"step-{place.step}"
+    temporary = folder / f".step-{place.step}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_tensors(temporary / WEIGHTS_FILE, {name: p.detach().cpu() for name, p in model.named_parameters()})
     write_tensors(temporary / OPTIMIZER_FILE, _moments(model, optimizer))
     checksums = {name: _checksum(temporary / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
-    write_json(temporary / STATE_FILE, {"step": step, "sha256": checksums})
+    write_json(temporary / STATE_FILE, {**asdict(place), "sha256": checksums})
     _sync(temporary)
     if target.exists():
         shutil.rmtree(target)
@@ -46,13 +59,13 @@ def save_snapshot(folder: Path, step: int, model: nn.Module, optimizer: Optimize
     _sync(folder)
 
 
-def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> int:
+def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> Place:
     """Fills `model` and `optimizer` from the newest whole snapshot in `folder`.
 
     A damaged one is named in a warning and the one before is taken.
 
     Returns:
-        Its step; 0 where there is no snapshot.
+        Its place; the beginning where there is no snapshot.
 
     Raises:
         CheckpointError: There are snapshots, but every one is damaged.
@@ -60,20 +73,28 @@ def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -
     steps = snapshot_steps(folder)
     for step in reversed(steps):
         try:
-            _load(folder / f"step-{step}", model, optimizer)
+            return _load(folder / f"step-{step}", model, optimizer)
         except CheckpointError as error:
             warn(f"{error}; trying the checkpoint before")
-        else:
-            return step
     if steps:
         raise CheckpointError(f"{folder}: every checkpoint is damaged; remove the folder to start anew")
-    return 0
+    return Place()
 
 
-def drop_old_snapshots(folder: Path, *, keep: int) -> None:
-    """Removes all but the `keep` newest snapshots, and what a killed run left half-written."""
-    for step in snapshot_steps(folder)[:-keep]:
-        shutil.rmtree(folder / f"step-{step}")
+def drop_old_snapshots(folder: Path, *, keep: int, keep_every: int | None = None) -> None:
+    """Removes all but the `keep` newest snapshots, and what a killed run left half-written.
+
+    Those of multiples of `keep_every` steps stay, and all of them do unless the newest is whole on the disk.
+    """
+    steps = snapshot_steps(folder)
+    try:
+        _read_state(folder / f"step-{steps[-1]}")
+    except CheckpointError as error:
+        warn(f"{error}; the earlier checkpoints are kept")
+        return
+    for step in steps[:-keep]:
+        if not keep_every or step % keep_every:
+            shutil.rmtree(folder / f"step-{step}")
     for leftover in folder.glob(".step-*.tmp"):
         shutil.rmtree(leftover)
 
@@ -84,16 +105,23 @@ def snapshot_steps(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> None:
-    """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
+def _read_state(snapshot: Path) -> Place:
+    """Returns the place of a snapshot, after its checksums proved right."""
     try:
-        checksums = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))["sha256"]
-        expected = {name: checksums[name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+        state = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))
+        expected = {name: state["sha256"][name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+        place = Place(**{field.name: int(state.get(field.name, 0)) for field in fields(Place)})
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{snapshot / STATE_FILE}: missing or damaged") from error
     for name, checksum in expected.items():
         if not (snapshot / name).is_file() or _checksum(snapshot / name) != checksum:
             raise CheckpointError(f"{snapshot / name}: missing or damaged (its checksum differs)")
+    return place
+
+
+def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> Place:
+    """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
+    place = _read_state(snapshot)
     model.load_state_dict(read_tensors(snapshot / WEIGHTS_FILE))
     moments = read_tensors(snapshot / OPTIMIZER_FILE)
     for name, parameter in model.named_parameters():
@@ -102,6 +130,7 @@ def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> None:
         }
         if stored:
             optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in stored.items()}
+    return place
 
 
 def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:

@@ -3,8 +3,10 @@
 Nested settings are flat on the command line: `--learning-rate`, not `--optimizer.learning-rate`.
 """
 
+import inspect
 import json
-from dataclasses import fields, is_dataclass
+from dataclasses import MISSING, fields, is_dataclass
+from importlib import import_module
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,6 +17,9 @@ from albert.errors import ConfigError, did_you_mean
 
 S = TypeVar("S")
 
+_COMMANDS_WITH_RECIPES = {"pretrain": "albert.recipes.pretraining_recipes"}
+"""Subcommands that know `--recipe NAME`, and the module that holds their `RECIPES`."""
+
 
 def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S, bool]:
     """Parses the flags of `albert COMMAND`.
@@ -23,15 +28,21 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
         The settings, and whether `--json` was given.
 
     Raises:
-        ConfigError: The file of `--from` cannot be used, or a value makes no sense.
+        ConfigError: The file of `--from` or the name of `--recipe` cannot be used, or a value makes no sense.
         SystemExit: The command line is wrong (2), or asks for help (0).
     """
     as_json = "--json" in arguments
     arguments = [argument for argument in arguments if argument != "--json"]
     default, arguments = _take_from(settings_type, arguments, command=command)
+    if command in _COMMANDS_WITH_RECIPES:
+        recipe, arguments = _take_recipe(settings_type, arguments, module=_COMMANDS_WITH_RECIPES[command])
+        if default is not None and recipe is not None:
+            raise ConfigError("--from and --recipe both give all settings; choose one")
+        default = recipe or default
     settings: S = tyro.cli(
         settings_type,
         prog=f"albert {command}",
+        description=_description(settings_type, command),
         args=arguments,
         default=tyro.MISSING_NONPROP if default is None else default,
         config=(tyro.conf.OmitArgPrefixes,),
@@ -41,12 +52,10 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
 
 def _take_from(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S | None, list[str]]:
     """Takes `--from FILE` out of `arguments`; its settings are the defaults of all flags."""
-    if "--from" not in arguments:
+    file, arguments = _take_option("--from", arguments, needs="the run.json of an earlier run")
+    if file is None:
         return None, arguments
-    place = arguments.index("--from")
-    if place + 1 == len(arguments):
-        raise ConfigError("--from needs the run.json of an earlier run")
-    path = Path(arguments[place + 1])
+    path = Path(file)
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         values, ran = record["settings"], record["command"]
@@ -54,7 +63,51 @@ def _take_from(settings_type: type[S], arguments: list[str], *, command: str) ->
         raise ConfigError(f"--from {path}: expected the run.json of an earlier run: {error}") from error
     if ran != command:
         raise ConfigError(f"--from {path}: is of `albert {ran}`, not of `albert {command}`")
-    return _from_json(settings_type, values, path), arguments[:place] + arguments[place + 2 :]
+    return _from_json(settings_type, values, path), arguments
+
+
+def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -> tuple[S | None, list[str]]:
+    """Takes `--recipe NAME` out of `arguments`; its numbers are the defaults of the flags they name."""
+    name, arguments = _take_option("--recipe", arguments, needs="the name of a recipe")
+    if name is None:
+        return None, arguments
+    recipes = import_module(module)
+    required = [field.name for field in fields(settings_type) if field.default is MISSING]  # type: ignore[arg-type]  # is a dataclass
+    flags = {argument.partition("=")[0].lstrip("-").replace("-", "_") for argument in arguments}
+    given = [*required, *(name for name in recipes.SHAPE_SETTINGS if name in flags)]
+    settings: S = recipes.recipe_settings(name, **dict.fromkeys(given, tyro.MISSING))
+    return settings, arguments
+
+
+def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | None, list[str]]:
+    """Takes `name VALUE` or `name=VALUE` out of `arguments`; returns the value and what is left.
+
+    Raises:
+        ConfigError: There is no value, or more than one.
+    """
+    places = [i for i, argument in enumerate(arguments) if argument.partition("=")[0] == name]
+    if not places:
+        return None, arguments
+    if len(places) > 1:
+        raise ConfigError(f"{name} is given {len(places)} times; choose one")
+    place = places[0]
+    _, equals, value = arguments[place].partition("=")
+    if equals:
+        return value, arguments[:place] + arguments[place + 1 :]
+    if place + 1 == len(arguments) or arguments[place + 1].startswith("--"):
+        raise ConfigError(f"{name} needs {needs}")
+    return arguments[place + 1], arguments[:place] + arguments[place + 2 :]
+
+
+def _description(settings_type: type[Any], command: str) -> str | None:
+    """Returns what stands on top of the help, where that is more than the docstring of the settings."""
+    if command not in _COMMANDS_WITH_RECIPES:
+        return None
+    recipes = import_module(_COMMANDS_WITH_RECIPES[command]).RECIPES
+    return (
+        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME begins with the numbers of a published run, which "
+        f"the other flags override: {', '.join(recipes)}."
+    )
 
 
 def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:

@@ -23,6 +23,7 @@ SUMMARIES = {
     "finetune": "Fine-tunes a model on a task.",
     "evaluate": "Scores a fine-tuned model on a task.",
     "predict": "Labels the texts of a file with a fine-tuned model.",
+    "report": "Draws the curves of one or several runs, and compares them.",
     "convert": "Turns ALBERT weights of any form into a model folder.",
     "fill-mask": "Predicts the masked pieces of a text.",
     "info": "Shows what a model holds, in whatever form it is.",

@@ -45,24 +45,24 @@ class ExampleSource(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Share:
-    """Which examples of the stream a rank reads: they are dealt out in runs, to one rank after the other."""
+    """Which examples of the stream a rank reads: one part of every batch, the ranks' parts in their order."""
 
     rank: int = 0
     """Who reads."""
     ranks: int = 1
     """How many there are."""
-    run: int = 1
-    """Examples in a run."""
+    batch: int = 1
+    """Examples of a batch of all ranks; where ranks do not divide it, parts differ by one."""
 
     def ranges(self, begin: int, end: int) -> _Ranges:
         """Returns the rank's ranges among examples `begin` to `end`, none of them before 0."""
         begin = max(0, begin)
         if self.ranks == 1:
             return [(begin, end)] if begin < end else []
-        around = self.ranks * self.run
-        starts = range(begin - begin % around + self.rank * self.run, end, around)
-        ranges = [(max(begin, start), min(end, start + self.run)) for start in starts]
-        return [(first, last) for first, last in ranges if first < last]
+        first, last = (self.batch * rank // self.ranks for rank in (self.rank, self.rank + 1))
+        starts = range(begin - begin % self.batch, end, self.batch)
+        ranges = [(max(begin, start + first), min(end, start + last)) for start in starts]
+        return [(low, high) for low, high in ranges if low < high]
 
 
 class Examples:

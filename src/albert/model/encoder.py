@@ -8,11 +8,14 @@ Source: modeling.py of the original; Lan et al. (2020), section 3.1. Post-layer-
 the embeddings, the attention and the feed-forward part, and nowhere else.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from albert.errors import DataError
 from albert.model.attention import attend, attention_probabilities
@@ -102,6 +105,8 @@ class AlbertLayer(nn.Module):
         self.num_attention_heads = config.num_attention_heads
         self.attention_probs_dropout_prob = config.attention_probs_dropout_prob
         self.hidden_act = config.hidden_act
+        self.compiled = False
+        """Whether all of the block but attention runs as compiled kernels; compiled when first called."""
 
     def weights(self, dtype: torch.dtype) -> LayerWeights:
         """Returns this layer's parameters, query, key and value joined, all cast to `dtype`."""
@@ -118,22 +123,26 @@ class AlbertLayer(nn.Module):
         heads = self.num_attention_heads
         return linear(x, weights.qkv).view(x.shape[0], 3, heads, x.shape[1] // heads)
 
-    def forward(
-        self, x: Tensor, weights: LayerWeights, packing: Packing, rows: Tensor | None = None
-    ) -> Tensor:
-        """Returns the block's output (N, H) for `x` (N, H); at the `rows` (K,) alone, (K, H), if given."""
-        context = attend(
-            self.project(x, weights),
-            packing,
-            dropout_prob=self.attention_probs_dropout_prob if self.training else 0.0,
-        )
-        if rows is not None:
-            context, x = context[rows], x[rows]
+    def finish(self, x: Tensor, context: Tensor, weights: LayerWeights) -> Tensor:
+        """Returns the block's output (K, H) for its input `x` (K, H) and what attention read, (K, H)."""
         attended = linear(context, weights.dense)
         x = self.attention.LayerNorm(x + self.hidden_dropout(attended))
         hidden = activate(linear(x, weights.ffn), self.hidden_act)
         output = linear(hidden, weights.ffn_output)
         return self.full_layer_layer_norm(x + self.hidden_dropout(output))
+
+    def forward(
+        self, x: Tensor, weights: LayerWeights, packing: Packing, rows: Tensor | None = None
+    ) -> Tensor:
+        """Returns the block's output (N, H) for `x` (N, H); at the `rows` (K,) alone, (K, H), if given."""
+        context = attend(
+            _call(AlbertLayer.project, self, x, weights),
+            packing,
+            dropout_prob=self.attention_probs_dropout_prob if self.training else 0.0,
+        )
+        if rows is not None:
+            context, x = context[rows], x[rows]
+        return _call(AlbertLayer.finish, self, x, context, weights)
 
 
 class AlbertLayerGroup(nn.Module):
@@ -153,6 +162,8 @@ class AlbertEncoder(nn.Module):
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
         self.config = config
+        self.recomputes = False
+        """Whether a block keeps its input alone and computes the rest again for its gradient."""
         self.embedding_hidden_mapping_in = (
             nn.Identity()
             if config.embedding_size == config.hidden_size
@@ -193,7 +204,8 @@ class AlbertEncoder(nn.Module):
                 prepared[layer] = layer.weights(_compute_dtype(x))
             if attentions is not None:
                 attentions.append(attention_probabilities(layer.project(x, prepared[layer]), packing))
-            x = layer(x, prepared[layer], packing, rows if number == len(layers) else None)
+            block = partial(checkpoint, layer, use_reentrant=False) if self.recomputes else layer
+            x = block(x, prepared[layer], packing, rows if number == len(layers) else None)
             if hidden_states is not None:
                 hidden_states.append(x)
         return x
@@ -206,6 +218,22 @@ class AlbertEncoder(nn.Module):
             assert isinstance(group, AlbertLayerGroup)
             order += [block for block in group.albert_layers if isinstance(block, AlbertLayer)]
         return order
+
+
+@cache
+def _compiled(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Returns `method` compiled; one compilation serves all layers and, below, all numbers of rows."""
+    return torch.compile(method)
+
+
+def _call(method: Callable[..., Tensor], layer: AlbertLayer, x: Tensor, *others: Any) -> Tensor:
+    """Calls a method of `layer` on rows `x` (K, H) and others, compiled where the layer is to be."""
+    if not layer.compiled:
+        return method(layer, x, *others)
+    for tensor in (x, *others):
+        if isinstance(tensor, Tensor):
+            torch._dynamo.maybe_mark_dynamic(tensor, 0)
+    return _compiled(method)(layer, x, *others)
 
 
 def check_length(length: int, config: AlbertConfig) -> None:

@@ -68,11 +68,24 @@ class _OneDnnLinear(torch.autograd.Function):
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     """Returns `x` (N, in) times the transpose of `weight` (out, in), plus `bias`."""
+    if torch.compiler.is_compiling():
+        return _opaque_product(x, weight, bias)
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 
 
+# Inductor takes oneDNN's operator with constant weights only; one that it does not know it just calls.
+@torch.library.custom_op("albert::onednn_product", mutates_args=())
+def _opaque_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@_opaque_product.register_fake
+def _(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:  # noqa: ARG001  # the operator's own
+    return x.new_empty(x.shape[0], weight.shape[0])
+
+
 def _prefers_onednn(weight: Tensor) -> bool:
-    """Tells whether oneDNN's float32 kernel is there and wanted; compiled graphs choose for themselves."""
+    """Tells whether oneDNN's float32 kernel is there and wanted; a graph that is compiled whole chooses."""
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.float32

@@ -63,6 +63,7 @@ class AdamW(Optimizer):
             "adapt": True,
         }
         super().__init__(params, defaults)
+        self._ratios: Tensor | None = None
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure result
@@ -73,8 +74,13 @@ class AdamW(Optimizer):
             if parameters:
                 updates = self._updates(parameters, group)
                 if self.adapts and group["adapt"]:
-                    _scale_by_trust_ratio(updates, parameters)
+                    self._ratios = _scale_by_trust_ratio(updates, parameters)
                 torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+
+    @property
+    def trust_ratios(self) -> tuple[float, float] | None:
+        """The smallest and the largest trust ratio of the last step; None where there are none."""
+        return None if self._ratios is None else (float(self._ratios.min()), float(self._ratios.max()))
 
     def _updates(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
         """Advances the moments and returns the update of each parameter, before learning rate and ratio."""
@@ -105,13 +111,14 @@ class Lamb(AdamW):
     adapts = True
 
 
-def _scale_by_trust_ratio(updates: list[Tensor], parameters: list[Tensor]) -> None:
-    """Multiplies each update by |parameter| / |update|, by 1 where either is 0."""
+def _scale_by_trust_ratio(updates: list[Tensor], parameters: list[Tensor]) -> Tensor:
+    """Multiplies each update by |parameter| / |update|, by 1 where either is 0; returns these ratios."""
     parameter_norms = torch.stack(torch._foreach_norm(parameters))
     update_norms = torch.stack(torch._foreach_norm(updates))
     usable = (parameter_norms > 0) & (update_norms > 0)
     ratios = torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
     torch._foreach_mul_(updates, list(ratios.unbind()))
+    return ratios
 
 
 def make_optimizer(

@@ -24,7 +24,8 @@ from albert.recipes.curves import Baselines, draw_curves, held_out_points
 from albert.recipes.documentation import Document, find_documents, standard_library
 from albert.recipes.finetune import FinetuneSettings, finetune
 from albert.recipes.prepare import JOB_NAME, PrepareSettings, prepare
-from albert.recipes.pretrain import PretrainSettings, pretrain
+from albert.recipes.pretrain import pretrain
+from albert.recipes.pretraining_settings import PretrainSettings
 from albert.recipes.stages import (
     Stage,
     State,

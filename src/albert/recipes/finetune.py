@@ -11,6 +11,7 @@ import torch
 from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.checkpoint.release import check_tokenizer, model_card, write_model_folder
+from albert.checkpoint.snapshots import Place
 from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.console import progress, say, warn
 from albert.errors import CheckpointError, DataError
@@ -273,7 +274,7 @@ def _train(plan: _Plan, run: Run, model: AlbertForSequenceClassification) -> Non
     """Runs the steps that are missing: log, evaluate, keep the best, save."""
     loop, moves = plan.loop, plan.optimizer
     optimizer = make_optimizer(moves.optimizer, model, weight_decay=moves.weight_decay)
-    steps_done = run.resume(model, optimizer)
+    steps_done = run.resume(model, optimizer).step
     batches = shuffled_batches(
         plan.train, loop.micro_size, seed=loop.seed, start=steps_done * loop.batch_size
     )
@@ -298,7 +299,7 @@ def _train(plan: _Plan, run: Run, model: AlbertForSequenceClassification) -> Non
             if _is_due(loop, step.number) and not stop:
                 _evaluate(plan, run, model, step=step.number)
             if step.number % loop.save_steps == 0 or step.number == loop.max_steps or stop:
-                run.save(step.number, model, optimizer, keep=loop.keep_checkpoints)
+                run.save(Place(step=step.number), model, optimizer, keep=loop.keep_checkpoints)
             if stop:
                 stop.leave()
 

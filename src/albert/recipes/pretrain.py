@@ -1,179 +1,117 @@
-"""`albert pretrain`: prepared data to a pretrained model, resumable at any moment."""
+"""`albert pretrain`: prepared data to a pretrained model, on one process or many, resumable at any moment."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 
+from albert import console
 from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import load_weights, read_config
 from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.checkpoint.release import check_tokenizer, model_card, write_model_folder
-from albert.console import progress, say
-from albert.data.batches import NO_ORDER_LABEL, PretrainingBatch
-from albert.data.example_settings import ExampleSettings
-from albert.data.examples import Examples
-from albert.errors import ConfigError
+from albert.checkpoint.release import check_tokenizer
+from albert.errors import ConfigError, RunError
 from albert.model.config import AlbertConfig
-from albert.model.losses import LossSum, cross_entropy_sum
-from albert.optim.optimizers import make_optimizer
-from albert.optim.schedules import make_schedule
+from albert.recipes.plan import make_plan
 from albert.recipes.pretraining_data import PretrainingData, open_pretraining_data
+from albert.recipes.pretraining_objective import PretrainingObjective, longest_examples
+from albert.recipes.pretraining_run import Pretraining
+from albert.recipes.pretraining_settings import PretrainSettings
 from albert.text.tokenizer import AlbertTokenizer
-from albert.training.log import StepLog, flat_scores
-from albert.training.loop import Score, evaluate, train
+from albert.training.distributed import World, join_world, local_device
+from albert.training.loop import autocast_of
+from albert.training.micro_batches import largest_micro_batch
 from albert.training.runs import Run, settings_as_json
-from albert.training.settings import LoopSettings, OptimizerSettings, find_device
-from albert.training.stopping import graceful_stop
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PretrainSettings:
-    """Pretrains a model on prepared data.
-
-    Masked language model plus sentence order, both heads from the start. Running the same command again
-    on an unfinished folder continues it.
-    """
-
-    data: tuple[Path, ...]
-    """Folder that `albert prepare` wrote, whose tokenizer becomes the model's; or TFRecord files, as the
-    original's create_pretraining_data.py wrote them."""
-    output: Path
-    """Folder of the run."""
-    tokenizer: Path | None = None
-    """Folder of the tokenizer that made the TFRecord files; shards bring their own."""
-    eval_data: tuple[Path, ...] = ()
-    """TFRecord files to evaluate on; shards bring held-out documents."""
-    workers: int = 1
-    """Processes that make examples; 1: the one that trains, when it needs them. The examples are the same."""
-    size: str | None = None
-    """Published size: base, large, xlarge, xxlarge (-v1 with dropout), tiny, small; else base."""
-    config: Path | None = None
-    """Configuration file instead of a size: config.json or the original's albert_config.json."""
-    init_from: str | None = None
-    """Model whose weights to start from, in any form; with --size or --config it may have another depth."""
-    eval_examples: int = 1000
-    """Held-out examples an evaluation looks at."""
-    examples: ExampleSettings = ExampleSettings()
-    """How examples are made."""
-    optimizer: OptimizerSettings = OptimizerSettings()
-    """How the weights are moved."""
-    loop: LoopSettings = LoopSettings()
-    """How long, on what, how often to save."""
-
-
-class PretrainingObjective:
-    """Masked LM over all hidden pieces plus sentence order over all pairs."""
-
-    def counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        """Returns how many pieces are hidden and how many sequences have an order."""
-        ordered = int((batch.sentence_order_labels != NO_ORDER_LABEL).sum())
-        return {"masked_lm": len(batch.masked_positions), "sentence_order": ordered}
-
-    def sums(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Returns both losses summed over the batch."""
-        masked_lm, order = model.packed_logits(
-            *(
-                torch.from_numpy(array).to(model.device, non_blocking=True)
-                for array in (batch.input_ids, batch.token_type_ids, batch.lengths, batch.masked_positions)
-            )
-        )
-        labels = torch.from_numpy(batch.masked_labels).to(model.device)
-        order_labels = torch.from_numpy(batch.sentence_order_labels).to(model.device)
-        return {
-            "masked_lm": cross_entropy_sum(masked_lm, labels),
-            "sentence_order": cross_entropy_sum(order, order_labels),
-        }
+from albert.training.settings import find_device
+from albert.training.speed import apply_switches
 
 
 def pretrain(settings: PretrainSettings) -> dict[str, Any]:
-    """Pretrains a model and returns its scores on held-out text."""
-    data = open_pretraining_data(settings.data, tokenizer=settings.tokenizer, eval_data=settings.eval_data)
-    config = _find_config(settings, data.tokenizer)
-    run = Run.open(
+    """Pretrains a model and returns its scores on held-out text.
+
+    Raises:
+        AlbertError: The data cannot be read, the settings do not go together, or the run went astray.
+    """
+    device = local_device(find_device(settings.loop.device))
+    with join_world(device) as world:
+        if not world.is_first:
+            console.mute()
+        if settings.loop.batch_size < world.size:
+            raise ConfigError(
+                f"--batch-size {settings.loop.batch_size} has no example for each of {world.size} processes"
+            )
+        data = open_pretraining_data(
+            settings.data, tokenizer=settings.tokenizer, eval_data=settings.eval_data
+        )
+        config = _find_config(settings, data.tokenizer)
+        if settings.dry_run:
+            return _plan(settings, data, config, world)
+        run = _open_run(settings, data, world)
+        if world.any(run is not None and run.result is not None):
+            console.say(f"{settings.output}: already finished")
+            return {} if run is None or run.result is None else run.result
+        model = _make_model(settings, config, device)
+        apply_switches(
+            model,
+            compile=settings.loop.compile,
+            activation_checkpointing=settings.loop.activation_checkpointing,
+            tf32=settings.loop.tf32,
+        )
+        if settings.loop.micro_batch_size == "auto":
+            settings = _with_micro_batch(settings, model, world)
+        _announce(model, data, settings, world)
+        try:
+            return Pretraining.of(settings, data, model, run=run, world=world).to_the_end()
+        except torch.OutOfMemoryError as error:
+            micro = settings.loop.micro_size
+            raise RunError(
+                f"out of memory on {device} with {micro} examples at once; "
+                f"try --micro-batch-size {max(1, micro // 2)}, or --activation-checkpointing"
+            ) from error
+
+
+def _plan(
+    settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, world: World
+) -> dict[str, Any]:
+    """Returns the plan of the run; one process makes it for all."""
+    if not world.is_first:
+        return {}
+    return make_plan(
+        settings,
+        data,
+        config,
+        world_size=world.size,
+        price_per_hour=settings.price_per_hour,
+        activation_checkpointing=settings.loop.activation_checkpointing,
+    )
+
+
+def _open_run(settings: PretrainSettings, data: PretrainingData, world: World) -> Run | None:
+    """Opens the folder of the run; only the first process has it."""
+    if not world.is_first:
+        return None
+    return Run.open(
         settings.output,
         command="pretrain",
         settings=settings_as_json(settings),
         inputs={"data": data.fingerprint},
     )
-    if run.result is not None:
-        say(f"{settings.output}: already finished")
-        return run.result
-    loop = settings.loop
-    torch.manual_seed(loop.seed)
-    model = AlbertForPreTraining(config).to(find_device(loop.device))
+
+
+def _make_model(
+    settings: PretrainSettings, config: AlbertConfig, device: torch.device
+) -> AlbertForPreTraining:
+    """Returns the model at its start: random weights, or those to begin with."""
+    torch.manual_seed(settings.loop.seed)
+    model = AlbertForPreTraining(config).to(device)
     if settings.init_from is not None:
         load_weights(
-            model, model_folder(settings.init_from), has_map=config.embedding_size != config.hidden_size
-        )
-    optimizer = make_optimizer(
-        settings.optimizer.optimizer,
-        model,
-        weight_decay=settings.optimizer.weight_decay,
-        beta2=settings.optimizer.adam_beta2,
-    )
-    _announce(model, data, settings)
-    score = partial(_held_out_scores, model, data, settings)
-    keep = partial(_write_model, run=run, model=model, tokenizer=data.tokenizer)
-    examples = Examples(data.train(settings.examples, seed=loop.seed), workers=settings.workers)
-    _train(run, model, optimizer, examples=examples, score=score, keep=keep, settings=settings)
-    scores = flat_scores(score())
-    keep(run.model, scores=scores)
-    result = {"steps": loop.max_steps, **scores, "model": str(run.model)}
-    run.finish(result)
-    return result
-
-
-def _train(
-    run: Run,
-    model: AlbertForPreTraining,
-    optimizer: torch.optim.Optimizer,
-    *,
-    examples: Examples,
-    score: Callable[[], dict[str, Score]],
-    keep: Callable[..., None],
-    settings: PretrainSettings,
-) -> None:
-    """Runs the steps that are missing: log, evaluate, keep the best, save."""
-    loop = settings.loop
-    steps_done = run.resume(model, optimizer)
-    batches = examples.batches(loop.micro_size, start=steps_done * loop.batch_size)
-    schedule = make_schedule(
-        settings.optimizer.schedule,
-        peak=settings.optimizer.learning_rate,
-        warmup_steps=settings.optimizer.warmup_steps,
-        train_steps=loop.max_steps,
-    )
-    best = min(_held_out_losses(run), default=float("inf"))
-    with (
-        graceful_stop() as stop,
-        progress("pretraining", total=loop.max_steps, done=steps_done, unit=" steps") as bar,
-    ):
-        log = StepLog(run, bar, log_steps=loop.log_steps)
-        for step in train(
             model,
-            batches,
-            PretrainingObjective(),
-            optimizer,
-            learning_rate=schedule,
-            settings=loop,
-            max_grad_norm=settings.optimizer.max_grad_norm,
-            steps_done=steps_done,
-        ):
-            log.add(step)
-            if step.number % loop.eval_steps == 0:
-                scores = score()
-                log.scores(step.number, scores)
-                if "masked_lm" in scores and scores["masked_lm"].loss < best:
-                    best = scores["masked_lm"].loss
-                    keep(run.best, scores=flat_scores(scores))
-            if step.number % loop.save_steps == 0 or stop:
-                run.save(step.number, model, optimizer, keep=loop.keep_checkpoints)
-            if stop:
-                stop.leave()
+            model_folder(settings.init_from),
+            has_map=config.embedding_size != config.hidden_size,
+            from_first_group=settings.init_from_group0,
+        )
+    return model
 
 
 def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> AlbertConfig:
@@ -197,49 +135,37 @@ def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> Albe
     return config
 
 
-def _announce(model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings) -> None:
+def _with_micro_batch(
+    settings: PretrainSettings, model: AlbertForPreTraining, world: World
+) -> PretrainSettings:
+    """Returns the settings with the number of examples that go through the model at once."""
+    length, vocab_size = settings.examples.max_seq_length, model.config.vocab_size
+    objective, precision = PretrainingObjective(), settings.loop
+
+    def try_examples(count: int) -> None:
+        batch = longest_examples(count, length, vocab_size=vocab_size)
+        with autocast_of(precision, model.device):
+            sums = objective.sums(model, batch)
+        total = torch.stack([part.total for part in sums.values()]).sum()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        model.zero_grad(set_to_none=True)
+
+    size = largest_micro_batch(
+        try_examples, batch_size=settings.loop.batch_size, device=model.device, world=world
+    )
+    console.say(f"--micro-batch-size auto: {size} examples at once")
+    return replace(settings, loop=replace(settings.loop, micro_batch_size=size))
+
+
+def _announce(
+    model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings, world: World
+) -> None:
     """Says what is about to happen."""
     parameters = sum(p.numel() for p in model.parameters())
     loop = settings.loop
-    say(
-        f"{parameters:,} parameters on {model.device}; {data.summary}; "
+    place = str(model.device) if world.size == 1 else f"{world.size} processes, this one on {model.device}"
+    console.say(
+        f"{parameters:,} parameters on {place}; {data.summary}; "
         f"{loop.max_steps:,} steps of {loop.batch_size} examples of up to "
         f"{settings.examples.max_seq_length} pieces"
     )
-
-
-def _held_out_scores(
-    model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings
-) -> dict[str, Score]:
-    """Returns the scores on held-out examples; none where none were held out."""
-    source = data.held_out(settings.examples)
-    if source is None:
-        return {}
-    batches = Examples(source).one_pass(settings.loop.micro_size, limit=settings.eval_examples)
-    return evaluate(model, batches, PretrainingObjective(), settings.loop)
-
-
-def _held_out_losses(run: Run) -> Iterator[float]:
-    """Yields the masked LM losses of the evaluations that are logged."""
-    for record in run.log_records():
-        if "masked_lm_loss" in record.get("held_out", {}):
-            yield record["held_out"]["masked_lm_loss"]
-
-
-def _write_model(
-    folder: Path,
-    *,
-    run: Run,
-    model: AlbertForPreTraining,
-    tokenizer: AlbertTokenizer,
-    scores: dict[str, float],
-) -> None:
-    """Writes the model as it is now to `folder`, with its card."""
-    description = (
-        "An ALBERT encoder with its masked LM and sentence-order heads, pretrained on the prepared text "
-        f"in `{' '.join(run.record['settings']['data'])}`."
-    )
-    card = model_card(
-        "ALBERT, pretrained", description=description, task="fill-mask", scores=scores, record=run.record
-    )
-    write_model_folder(folder, model, tokenizer, card=card, record=run.record)

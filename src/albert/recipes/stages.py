@@ -7,9 +7,8 @@ later stage may be deeper than the one before: the same layer is run through mor
 
 import json
 import shutil
-import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -23,11 +22,10 @@ from albert.data.batches import IntArray
 from albert.data.examples import Examples
 from albert.errors import RunError
 from albert.model.config import AlbertConfig
-from albert.optim.optimizers import make_optimizer
 from albert.recipes.curves import Leg
-from albert.recipes.pretrain import PretrainingObjective, PretrainSettings
 from albert.recipes.pretraining_data import open_pretraining_data
-from albert.training.loop import train
+from albert.recipes.pretraining_settings import PretrainSettings
+from albert.recipes.speed_trial import trial_steps
 from albert.training.runs import RUN_FILE, Run
 from albert.training.settings import find_device
 
@@ -94,26 +92,19 @@ def begin_anew_without(folder: Path, marker: str) -> None:
 
 def steps_within(seconds: float, settings: PretrainSettings, config: AlbertConfig) -> int:
     """Returns how many steps, evaluations included, fit into some seconds; measured on a throwaway model."""
-    source = open_pretraining_data(settings.data).train(settings.examples, seed=0)
-    batches = Examples(source).batches(settings.loop.micro_size)
     model = AlbertForPreTraining(config).to(find_device(settings.loop.device))
-    optimizer = make_optimizer(settings.optimizer.optimizer, model, weight_decay=0.0)
-    times: list[float] = []
-    start = time.monotonic()
-    for step in train(
+    trial = trial_steps(
         model,
-        batches,
-        PretrainingObjective(),
-        optimizer,
-        learning_rate=lambda _: 1e-5,
-        settings=replace(settings.loop, max_steps=1_000_000),
-    ):
-        if step.number > TRIAL_WARM_UP_STEPS:
-            times.append(step.seconds)
-        if times and time.monotonic() - start > TRIAL_SECONDS:
-            break
-    steps = max(1, int(seconds / median(times)))
-    say(f"{1 / median(times):.1f} steps/s: {steps:,} steps in {seconds / 60:.3g} minutes")
+        open_pretraining_data(settings.data),
+        settings.examples,
+        settings.optimizer,
+        settings.loop,
+        seconds=TRIAL_SECONDS,
+        warm_up_steps=TRIAL_WARM_UP_STEPS,
+    )
+    speed = 1 / median(step.seconds for step in trial)
+    steps = max(1, int(seconds * speed))
+    say(f"{speed:.1f} steps/s: {steps:,} steps in {seconds / 60:.3g} minutes")
     return steps
 
 

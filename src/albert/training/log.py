@@ -1,52 +1,85 @@
 """What a training tells while it runs: means over the last steps, for log.jsonl and for the progress bar."""
 
+import math
+import mmap
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+import torch
 
 from albert.console import Progress, human_count, warn
 from albert.training.loop import Score, Step
 from albert.training.runs import Run
+from albert.training.sinks import LogSink
 
 
 class StepLog:
     """Gathers steps, writes a record every `log_steps`, and moves the progress bar.
 
     Args:
-        run: Receives the records.
+        run: Receives the records; None where another process writes them.
         bar: Shows loss, accuracies and speed.
         log_steps: Steps a record averages over.
+        extras: Returns what else belongs into a record, given the seconds its steps took.
+        sinks: Receive the records, too.
     """
 
-    def __init__(self, run: Run, bar: Progress, *, log_steps: int) -> None:
+    def __init__(
+        self,
+        run: Run | None,
+        bar: Progress,
+        *,
+        log_steps: int,
+        extras: Callable[[float], dict[str, Any]] = lambda _: {},
+        sinks: Sequence[LogSink] = (),
+    ) -> None:
         self._run, self._bar, self._log_steps = run, bar, log_steps
+        self._extras, self._sinks = extras, sinks
         self._steps: list[Step] = []
         self._note = ""
 
     def add(self, step: Step) -> None:
         """Takes in one step."""
         self._steps.append(step)
-        if step.skipped:
+        if step.skipped and self._run is not None:
             warn(f"step {step.number}: loss or gradients not finite, weights left as they were")
         if step.number % self._log_steps == 0:
             record = self._record()
-            self._run.log(record)
+            self._write(record)
             self._note = note_of(record)
             self._steps.clear()
         self._bar.advance(1, self._note)
 
     def scores(self, step: int, scores: dict[str, Score]) -> None:
         """Writes one evaluation on held-out data."""
-        self._run.log({"step": step, "held_out": flat_scores(scores)})
+        self._write({"step": step, "held_out": flat_scores(scores)})
+
+    def event(self, step: int, name: str, text: str) -> None:
+        """Writes that something happened."""
+        self._write({"step": step, "event": name, "text": text})
+
+    def _write(self, record: dict[str, Any]) -> None:
+        if self._run is None:
+            return
+        self._run.log(record)
+        for sink in self._sinks:
+            sink.write(record)
 
     def _record(self) -> dict[str, Any]:
         """Returns the means over the gathered steps; steps with non-finite numbers only count."""
         last = self._steps[-1]
         good = [step for step in self._steps if not step.skipped]
         tokens = sum(step.tokens for step in self._steps)
+        seconds = sum(step.seconds for step in self._steps)
         record: dict[str, Any] = {
             "step": last.number,
             "learning_rate": last.learning_rate,
-            "tokens_per_second": tokens / sum(step.seconds for step in self._steps),
+            "tokens": tokens,
+            "tokens_per_second": tokens / seconds,
+            "data_wait_share": sum(step.data_seconds for step in self._steps) / seconds,
             "skipped": len(self._steps) - len(good),
+            **self._extras(seconds),
         }
         if good:
             record["loss"] = sum(step.loss for step in good) / len(good)
@@ -60,13 +93,23 @@ class StepLog:
         return record
 
 
+def memory_in_use(device: torch.device) -> int:
+    """Returns the bytes a training holds: the most so far on a GPU, at present on a CPU; 0 if unknown."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    status = Path("/proc/self/statm")
+    return int(status.read_text().split()[1]) * mmap.PAGESIZE if status.exists() else 0
+
+
 def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
-    """Returns scores as `name_loss` and `name_accuracy`."""
+    """Returns scores as `name_loss` and `name_accuracy`; of masked LM the perplexity, too."""
     flat = {}
     for name, score in scores.items():
         flat[f"{name}_loss"] = score.loss
         if score.accuracy is not None:
             flat[f"{name}_accuracy"] = score.accuracy
+    if "masked_lm" in scores:
+        flat["perplexity"] = math.exp(min(scores["masked_lm"].loss, 50.0))
     return flat
 
 

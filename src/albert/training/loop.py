@@ -6,11 +6,11 @@ them (so accumulation equals one large batch), clips, and moves the weights unle
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Generic, Protocol, TypeVar
+from itertools import islice, pairwise
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import numpy as np
 import torch
@@ -22,9 +22,18 @@ from albert.errors import RunError
 from albert.model.losses import LossSum
 from albert.optim.clipping import clip_gradients, global_norm
 from albert.optim.schedules import Schedule
+from albert.training.distributed import World
 from albert.training.settings import LoopSettings, autocast_dtype
 
 MAX_SKIPPED_STEPS = 10
+
+
+class DivergenceError(RunError):
+    """The loss went astray in `step`; what was done since the last checkpoint is of no use."""
+
+    def __init__(self, message: str, *, step: int) -> None:
+        super().__init__(message)
+        self.step = step
 
 
 class Batch(Protocol):
@@ -37,6 +46,19 @@ class Batch(Protocol):
 
 B_contra = TypeVar("B_contra", bound=Batch, contravariant=True)
 BatchT = TypeVar("BatchT", bound=Batch)
+
+
+class Sliced(Protocol):
+    """A batch that can be cut."""
+
+    def __len__(self) -> int:
+        """Returns the number of examples."""
+
+    def take(self, begin: int, end: int) -> Self:
+        """Returns the examples `begin` to `end` (exclusive)."""
+
+
+SlicedT = TypeVar("SlicedT", bound=Sliced)
 
 
 class Objective(Protocol, Generic[B_contra]):
@@ -74,11 +96,15 @@ class Step:
     grad_norm: float
     """Global norm of the gradients before clipping."""
     tokens: int
-    """Tokens that went through the model."""
+    """Tokens that went through the model, on all ranks."""
     seconds: float
     """Wall-clock of the step, data included."""
+    data_seconds: float
+    """How much of it was spent waiting for data."""
     skipped: bool
     """Whether loss or gradients were not finite, so that the weights stayed as they were."""
+    stop: bool
+    """Whether some rank was asked to stop."""
 
 
 def train(
@@ -91,6 +117,8 @@ def train(
     settings: LoopSettings,
     max_grad_norm: float = 1.0,
     steps_done: int = 0,
+    world: World = World(),
+    stop: Callable[[], object] = lambda: False,
 ) -> Iterator[Step]:
     """Trains `model`, and yields after every optimiser step.
 
@@ -99,29 +127,36 @@ def train(
 
     Args:
         model: In training mode while a step runs.
-        batches: Micro-batches, `settings.accumulation_steps` of them a step; the end of them is the end.
+        batches: Micro-batches of this rank, `settings.micro_batches(world.size)` of them a step; the end of
+            them is the end.
         objective: The loss.
         optimizer: Its groups' `lr` is set every step.
         learning_rate: Rate of step 0, 1, 2, ...
         settings: Steps, accumulation, precision, seed.
         max_grad_norm: Global norm to clip to.
         steps_done: Steps of earlier runs; `batches` begins behind their examples.
+        world: The processes that train together; their gradients are added up.
+        stop: Tells whether this process was asked to stop; every rank hears of it in the same step.
 
     Raises:
-        RunError: Loss or gradients were not finite `MAX_SKIPPED_STEPS` times in a row.
+        DivergenceError: Loss or gradients were not finite `MAX_SKIPPED_STEPS` times in a row.
     """
     source = iter(batches)
     device = next(model.parameters()).device
+    micro_batches_a_step = settings.micro_batches(world.size)
     skipped_in_a_row = 0
     for number in range(steps_done, settings.max_steps):
         start = time.perf_counter()
-        micro_batches = list(islice(source, settings.accumulation_steps))
+        micro_batches = list(islice(source, micro_batches_a_step))
         if not micro_batches:
             return
-        torch.manual_seed(_seed_of_step(settings.seed, number))
+        data_seconds = time.perf_counter() - start
+        torch.manual_seed(_seed_of_step(settings.seed, number, world.rank))
         model.train()
         rate = learning_rate(number)
-        loss, parts = _accumulate(model, micro_batches, objective, _autocast(settings, device))
+        totals, tokens, stopped = _add_up(micro_batches, objective, world, stopped=bool(stop()))
+        autocast = autocast_of(settings, device)
+        loss, parts = _accumulate(model, micro_batches, objective, totals, autocast=autocast, world=world)
         norm = global_norm(model.parameters())
         # One wait for the device a step: every number that is looked at, at once.
         grad_norm, *values = torch.stack([norm, loss, *parts.values()]).tolist()
@@ -134,9 +169,10 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         skipped_in_a_row = 0 if finite else skipped_in_a_row + 1
         if skipped_in_a_row == MAX_SKIPPED_STEPS:
-            raise RunError(
+            raise DivergenceError(
                 f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, the last is step "
-                f"{number + 1}; no weight was touched: lower --learning-rate or lengthen --warmup-steps"
+                f"{number + 1}; no weight was touched: lower --learning-rate or lengthen --warmup-steps",
+                step=number + 1,
             )
         yield Step(
             number=number + 1,
@@ -144,46 +180,76 @@ def train(
             parts=_scores(dict(zip(parts, values[1:], strict=True))),
             learning_rate=rate,
             grad_norm=grad_norm,
-            tokens=sum(batch.input_ids.size for batch in micro_batches),
+            tokens=tokens,
             seconds=time.perf_counter() - start,
+            data_seconds=data_seconds,
             skipped=not finite,
+            stop=stopped,
         )
 
 
 @torch.no_grad()
 def evaluate(
-    model: nn.Module, batches: Iterable[BatchT], objective: Objective[BatchT], settings: LoopSettings
+    model: nn.Module,
+    batches: Iterable[BatchT],
+    objective: Objective[BatchT],
+    settings: LoopSettings,
+    world: World = World(),
 ) -> dict[str, Score]:
-    """Returns loss and accuracy of each part over all of `batches`, dropout off."""
+    """Returns loss and accuracy of each part over all ranks' `batches`, dropout off."""
     model.eval()
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
     counts: dict[str, int] = {}
     for batch in batches:
-        with _autocast(settings, device):
+        with autocast_of(settings, device):
             sums = objective.sums(model, batch)
         for name, count in objective.counts(batch).items():
             counts[name] = counts.get(name, 0) + count
             for key, value in _sums_by_key(name, sums[name]):
                 totals[key] = totals.get(key, 0.0) + float(value)
-    return _scores({key: total / max(1, counts[key.split("/")[0]]) for key, total in totals.items()})
+    totals, all_counts = world.sum_named(totals), world.sum_named(counts)
+    return _scores({key: total / max(1, all_counts[key.split("/")[0]]) for key, total in totals.items()})
+
+
+def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT]:
+    """Yields every batch as `count` micro-batches of nearly equal size; of a small one some are empty."""
+    for batch in batches:
+        bounds = [len(batch) * number // count for number in range(count + 1)]
+        for begin, end in pairwise(bounds):
+            yield batch.take(begin, end)
+
+
+def _add_up(
+    batches: list[BatchT], objective: Objective[BatchT], world: World, *, stopped: bool
+) -> tuple[dict[str, float], int, bool]:
+    """Returns over how many items of all ranks each part is averaged, their tokens, and whether to stop."""
+    counts = [objective.counts(batch) for batch in batches]
+    names = list(counts[0])
+    own = [sum(count[name] for count in counts) for name in names]
+    tokens = sum(batch.input_ids.size for batch in batches)
+    *sums, all_tokens, stops = world.sum_numbers([*own, tokens, float(stopped)])
+    return {name: max(1.0, x) for name, x in zip(names, sums, strict=True)}, int(all_tokens), stops > 0
 
 
 def _accumulate(
     model: nn.Module,
     batches: list[BatchT],
     objective: Objective[BatchT],
+    totals: dict[str, float],
+    *,
     autocast: AbstractContextManager[object],
+    world: World,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adds up the gradients of one global batch.
+    """Adds up the gradients of one global batch, over micro-batches and ranks.
 
     Returns:
         The loss, and each part's mean loss and accuracy by key; scalars.
     """
-    counts = [objective.counts(batch) for batch in batches]
-    totals = {name: max(1, sum(count[name] for count in counts)) for name in counts[0]}
     parts: dict[str, Tensor] = {}
     for batch in batches:
+        if not batch.input_ids.size:
+            continue
         with autocast:
             sums = objective.sums(model, batch)
         loss = torch.stack([part.total / totals[name] for name, part in sums.items()]).sum()
@@ -191,12 +257,16 @@ def _accumulate(
         for name, part in sums.items():
             for key, value in _sums_by_key(name, part):
                 parts[key] = parts.get(key, 0) + value / totals[name]
+    world.sum_gradients(model.parameters())
+    means = world.sum_tensor(torch.stack(list(parts.values())))
+    parts = dict(zip(parts, means.unbind(), strict=True))
     return torch.stack([value for key, value in parts.items() if key.endswith("/loss")]).sum(), parts
 
 
-def _seed_of_step(seed: int, number: int) -> int:
-    """Returns the seed of one step, unrelated to those of its neighbours; NumPy promises it never changes."""
-    return int(np.random.SeedSequence((seed, number)).generate_state(1, np.uint64)[0] >> 1)
+def _seed_of_step(seed: int, number: int, rank: int) -> int:
+    """Returns the seed of a rank's step, unrelated to those of others; NumPy promises it never changes."""
+    entropy = (seed, number, rank) if rank else (seed, number)
+    return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _sums_by_key(name: str, part: LossSum) -> Iterator[tuple[str, Tensor]]:
@@ -212,6 +282,7 @@ def _scores(values: dict[str, float]) -> dict[str, Score]:
     return {name: Score(values[f"{name}/loss"], values.get(f"{name}/accuracy")) for name in names}
 
 
-def _autocast(settings: LoopSettings, device: torch.device) -> AbstractContextManager[object]:
+def autocast_of(settings: LoopSettings, device: torch.device) -> AbstractContextManager[object]:
+    """Returns the block in which the model runs on `device` with the precision of the settings."""
     dtype = autocast_dtype(settings.precision, device)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

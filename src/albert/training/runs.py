@@ -22,7 +22,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from albert.checkpoint.folder import replacing, write_json
-from albert.checkpoint.snapshots import drop_old_snapshots, load_newest_snapshot, save_snapshot
+from albert.checkpoint.snapshots import Place, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
 
@@ -75,39 +75,47 @@ class Run:
         self.record["result"] = result
         write_json(self.folder / RUN_FILE, self.record)
 
-    def resume(self, model: nn.Module, optimizer: Optimizer) -> int:
+    def resume(self, model: nn.Module, optimizer: Optimizer) -> Place:
         """Fills `model` and `optimizer` from the newest whole checkpoint.
 
         Log records behind it are dropped: their steps will be done again.
 
         Returns:
-            The steps done; 0 for a new run.
+            How far that is; the beginning for a new run.
         """
-        step = load_newest_snapshot(self.checkpoints, model, optimizer)
-        if step:
-            say(f"{self.folder}: resuming behind step {step}")
+        place = load_newest_snapshot(self.checkpoints, model, optimizer)
+        if place.step:
+            say(f"{self.folder}: resuming behind step {place.step}")
         log = self.folder / LOG_FILE
         if log.is_file():
-            kept = [record for record in self.log_records() if record["step"] <= step]
+            kept = [record for record in self.log_records() if record["step"] <= place.step]
             with replacing(log) as temporary:
                 lines = "".join(json.dumps(record) + "\n" for record in kept)
                 temporary.write_text(lines, encoding="utf-8")
-        return step
+        return place
 
-    def save(self, step: int, model: nn.Module, optimizer: Optimizer, *, keep: int) -> None:
-        """Writes the checkpoint of `step` and removes all but the `keep` newest.
+    def save(
+        self,
+        place: Place,
+        model: nn.Module,
+        optimizer: Optimizer,
+        *,
+        keep: int,
+        keep_every: int | None = None,
+    ) -> None:
+        """Writes the checkpoint of a place, and removes all but the `keep` newest and every so many steps.
 
         Raises:
             RunError: The disk is full or refuses; earlier checkpoints stay.
         """
         try:
-            save_snapshot(self.checkpoints, step, model, optimizer)
+            save_snapshot(self.checkpoints, place, model, optimizer)
         except OSError as error:
             raise RunError(
-                f"{self.checkpoints}: cannot write the checkpoint of step {step}: {error.strerror}; "
+                f"{self.checkpoints}: cannot write the checkpoint of step {place.step}: {error.strerror}; "
                 "earlier checkpoints are whole: free some space and run the same command again"
             ) from error
-        drop_old_snapshots(self.checkpoints, keep=keep)
+        drop_old_snapshots(self.checkpoints, keep=keep, keep_every=keep_every)
 
     def log(self, record: dict[str, Any]) -> None:
         """Appends `record`, which has a `step`, to log.jsonl."""

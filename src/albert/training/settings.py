@@ -1,5 +1,6 @@
 """Settings that every kind of training shares; each field is a flag of its subcommands."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -39,12 +40,15 @@ class LoopSettings:
     """Optimiser steps; 125 000 is the paper's."""
     batch_size: int = 256
     """Examples per optimiser step; the paper's is 4096."""
-    micro_batch_size: int | None = None
-    """Examples that go through the model at once, gradients accumulated; a whole batch if not given."""
+    micro_batch_size: int | Literal["auto"] | None = None
+    """Examples that go through the model at once, gradients accumulated; a whole batch if not given. auto:
+    as many as a GPU's memory takes, found by trial."""
     save_steps: int = 1000
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
     """Newest checkpoints that are kept."""
+    keep_every: int | None = None
+    """Checkpoints of multiples of so many steps are kept for good."""
     eval_steps: int = 1000
     """Steps between evaluations on held-out data."""
     log_steps: int = 10
@@ -53,6 +57,13 @@ class LoopSettings:
     """Seed of weights, data order, masks and dropout."""
     precision: Precision = "auto"
     """Type of matrix products: bf16 where the device computes it natively (auto), weights always float32."""
+    tf32: bool = False
+    """Multiply float32 matrices with 10 bits of mantissa, on GPUs that can."""
+    compile: bool = False
+    """Compile the shared layer, once for all layers and all batches; a minute at the start."""
+    activation_checkpointing: bool = False
+    """Keep only the input of each layer for the backward pass and compute the rest again: a third more work,
+    much less memory."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
 
@@ -61,20 +72,19 @@ class LoopSettings:
             if getattr(self, name) < 1:
                 flag = name.replace("_", "-")
                 raise ConfigError(f"--{flag} is {getattr(self, name)}; expected at least 1")
-        if self.batch_size % self.micro_size:
+        if self.micro_size < 1 or self.batch_size % self.micro_size:
             raise ConfigError(
                 f"--micro-batch-size {self.micro_batch_size} does not divide --batch-size {self.batch_size}"
             )
 
     @property
     def micro_size(self) -> int:
-        """Examples that go through the model at once."""
-        return self.micro_batch_size or self.batch_size
+        """Examples that go through the model at once, where that is not to be found by trial."""
+        return self.micro_batch_size if isinstance(self.micro_batch_size, int) else self.batch_size
 
-    @property
-    def accumulation_steps(self) -> int:
-        """Micro-batches per optimiser step."""
-        return self.batch_size // self.micro_size
+    def micro_batches(self, ranks: int = 1) -> int:
+        """Returns how many micro-batches each of `ranks` processes computes for a step."""
+        return math.ceil(math.ceil(self.batch_size / ranks) / self.micro_size)
 
 
 def find_device(name: str) -> torch.device:

@@ -8,6 +8,13 @@ from typing import Any
 
 from albert.console import say
 
+REQUEUE_EXIT_CODE = 75
+"""EX_TEMPFAIL of sysexits.h: whoever started this may start it again (RequeueExit of SLURM and the like)."""
+
+_SIGNALS = [signal.SIGINT, signal.SIGTERM]
+if hasattr(signal, "SIGUSR1"):
+    _SIGNALS.append(signal.SIGUSR1)  # what schedulers send ahead of the end
+
 
 class Stop:
     """Whether, and by which signal, the training was asked to stop."""
@@ -19,17 +26,20 @@ class Stop:
         return self.signal is not None
 
     def leave(self) -> None:
-        """Ends the program the way the signal asks for; call it after saving."""
+        """Ends the program the way the signal asks for; call it after saving.
+
+        Ctrl-C ends it as ever. Any other signal, which a scheduler or another process got, means that the
+        place is needed: the exit code says that the work is to be taken up again.
+        """
         say("saved; the same command continues")
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
-        assert self.signal is not None
-        raise SystemExit(128 + self.signal)
+        raise SystemExit(REQUEUE_EXIT_CODE)
 
 
 @contextmanager
 def graceful_stop() -> Iterator[Stop]:
-    """Turns the first Ctrl-C or SIGTERM inside the block into a flag; the second one acts at once."""
+    """Turns the first Ctrl-C, SIGTERM or SIGUSR1 in the block into a flag; the second one acts at once."""
     stop = Stop()
     previous: dict[signal.Signals, Any] = {}
 
@@ -39,7 +49,7 @@ def graceful_stop() -> Iterator[Stop]:
         for signal_number, handler in previous.items():
             signal.signal(signal_number, handler)
 
-    for signal_number in (signal.SIGINT, signal.SIGTERM):
+    for signal_number in _SIGNALS:
         previous[signal_number] = signal.signal(signal_number, note)
     try:
         yield stop

@@ -1,0 +1,176 @@
+"""Several processes that train one model together, as torchrun starts them; one process without it.
+
+Every rank holds the whole model and computes its part of each global batch. After its last micro-batch the
+gradients of all ranks are added up, then everyone takes the same step. No wrapper stands around the model:
+ALBERT's layers share their weights, so their gradients are complete only at the very end of the backward
+pass, and there is nothing that a bucketed all-reduce during it could hide.
+"""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
+from torch.optim import Optimizer
+
+from albert.errors import ConfigError
+
+BUCKET_ELEMENTS = 1 << 23
+"""Numbers that travel at once: 32 MB."""
+TIMEOUT = timedelta(minutes=30)
+"""How long a rank waits for the others, as for the evaluation or a checkpoint of the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The processes that train together, as seen by one of them."""
+
+    rank: int = 0
+    """Number of this process."""
+    size: int = 1
+    """How many there are."""
+    control: Any = None
+    """Group for numbers on the CPU; None for the default one."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and talks."""
+        return self.rank == 0
+
+    def part(self, count: int) -> int:
+        """Returns how many of `count` items are this process's."""
+        return count * (self.rank + 1) // self.size - count * self.rank // self.size
+
+    def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
+        """Returns the sums of all ranks' `numbers`, exact for whole numbers up to 2^53."""
+        if self.size == 1:
+            return list(numbers)
+        tensor = torch.tensor(numbers, dtype=torch.float64)
+        dist.all_reduce(tensor, group=self.control)
+        return [float(number) for number in tensor.tolist()]
+
+    def sum_named(self, numbers: Mapping[str, float]) -> dict[str, float]:
+        """Returns the sums of all ranks' numbers of the same names; a rank may lack some."""
+        if self.size == 1:
+            return dict(numbers)
+        gathered: list[Any] = [None] * self.size
+        dist.all_gather_object(gathered, dict(numbers), group=self.control)
+        sums: dict[str, float] = {}
+        for others in gathered:
+            for name, number in others.items():
+                sums[name] = sums.get(name, 0.0) + number
+        return sums
+
+    def sum_tensor(self, tensor: Tensor) -> Tensor:
+        """Adds up a tensor over all ranks, in place."""
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return tensor
+
+    def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Adds up all gradients over all ranks, in place; a parameter without one counts as 0."""
+        if self.size == 1:
+            return
+        bucket: list[Tensor] = []
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+            bucket.append(parameter.grad)
+            if sum(gradient.numel() for gradient in bucket) >= BUCKET_ELEMENTS:
+                _sum_together(bucket)
+                bucket = []
+        if bucket:
+            _sum_together(bucket)
+
+    def agree(self, value: float) -> float:
+        """Returns the first rank's `value` on every rank."""
+        return self.sum_numbers([value if self.is_first else 0.0])[0]
+
+    def least(self, value: int) -> int:
+        """Returns the least of all ranks' values."""
+        if self.size == 1:
+            return value
+        tensor = torch.tensor([value])
+        dist.all_reduce(tensor, op=dist.ReduceOp.MIN, group=self.control)
+        return int(tensor)
+
+    def any(self, flag: bool) -> bool:
+        """Returns whether `flag` is true on some rank."""
+        return self.sum_numbers([float(flag)])[0] > 0
+
+    def share_state(self, model: nn.Module, optimizer: Optimizer) -> None:
+        """Gives every rank the first one's weights and optimiser state, so that only that one reads files."""
+        if self.size == 1:
+            return
+        parameters = list(model.parameters())
+        for parameter in parameters:
+            dist.broadcast(parameter.data, src=0)
+        names = [sorted(optimizer.state.get(parameter, {})) for parameter in parameters]
+        shared: list[Any] = [names]
+        dist.broadcast_object_list(shared, src=0)
+        for parameter, keys in zip(parameters, shared[0], strict=True):
+            state = optimizer.state[parameter] if keys else {}
+            for key in keys:
+                state.setdefault(key, torch.empty_like(parameter))
+                dist.broadcast(state[key], src=0)
+
+    def wait(self) -> None:
+        """Returns when every rank has come here."""
+        if self.size > 1:
+            dist.barrier(group=self.control)
+
+
+def is_distributed() -> bool:
+    """Returns whether torchrun started this process."""
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+@contextmanager
+def join_world(device: torch.device) -> Iterator[World]:
+    """Joins the processes that torchrun started with this one, for the `with` block.
+
+    Raises:
+        ConfigError: They cannot be reached.
+    """
+    if not is_distributed():
+        yield World()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
+        store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
+        # torchrun may keep its store over a restart, with the addresses of processes that are gone.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"albert/{attempt}", store)
+        dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
+        control = dist.new_group(backend="gloo", timeout=TIMEOUT) if backend != "gloo" else None
+    except (RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"cannot join the other processes of torchrun: {reason}") from error
+    try:
+        yield World(dist.get_rank(), dist.get_world_size(), control)
+    finally:
+        dist.destroy_process_group()
+
+
+def local_device(device: torch.device) -> torch.device:
+    """Returns this process's own GPU where `device` is a GPU without a number."""
+    if device.type == "cuda" and device.index is None and is_distributed():
+        return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    return device
+
+
+def _sum_together(gradients: list[Tensor]) -> None:
+    """Adds up some gradients over all ranks in one message."""
+    flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
+    dist.all_reduce(flat)
+    parts = torch.split(flat, [gradient.numel() for gradient in gradients])
+    torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])

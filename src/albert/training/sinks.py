@@ -1,0 +1,218 @@
+"""The log of a training, shown by the viewers people know: TensorBoard and trackio, both on this machine.
+
+Stands beside `log.jsonl`, which stays the record: a viewer that can no longer write is left out with a
+warning, and never ends a training. Names are `train/loss`, `held_out/masked_lm_loss`; events are text.
+"""
+
+import importlib
+import io
+import json
+import math
+import os
+import uuid
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from albert.checkpoint.folder import write_json
+from albert.console import say, warn
+from albert.errors import ConfigError
+
+SinkName = Literal["tensorboard", "trackio"]
+
+TENSORBOARD_FOLDER = "tensorboard"
+TRACKIO_FILE = "trackio.json"
+TRACKIO_PROJECT = "albert"
+
+FLUSH_SECONDS = 20
+_SENDS_AWAY = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
+
+
+class LogSink(Protocol):
+    """Somewhere the records of a log go, beside the log."""
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Takes in one record of log.jsonl: of training, of an evaluation, or of an event."""
+
+    def close(self) -> None:
+        """Writes what is left; no record may follow."""
+
+
+def open_sinks(
+    names: Sequence[SinkName], folder: Path, run_name: str, config: dict[str, Any]
+) -> list[LogSink]:
+    """Opens viewers for one run, or goes on with those that an earlier part of it opened.
+
+    Args:
+        names: Which; each once.
+        folder: Of the run. TensorBoard's files are `tensorboard/` in it; trackio keeps its own in its own
+            place, `TRACKIO_DIR`, where it shows all runs together, and `trackio.json` here names the run.
+        run_name: What to call the run in trackio.
+        config: Its settings, as JSON, shown beside the curves.
+
+    Raises:
+        ConfigError: A package is missing, or the environment tells trackio to send the log away.
+    """
+    return [_OPENERS[name](folder, run_name, config) for name in dict.fromkeys(names)]
+
+
+class _TensorBoard:
+    """Event files that `tensorboard --logdir` shows.
+
+    When the steps jump back, because the run was resumed or rolled back, TensorBoard is told to forget what
+    it has from there on.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self._folder = folder / TENSORBOARD_FOLDER
+        self._config = None if self._folder.exists() else config
+        self._writer: Any = None
+        self._step = -1
+
+    def write(self, record: dict[str, Any]) -> None:
+        step = record["step"]
+        if self._writer is None or step < self._step:
+            self._open(step)
+        self._step = step
+        for name, value in _scalars(record).items():
+            self._writer.add_scalar(name, value, step)
+        if "event" in record:
+            self._writer.add_text("events", _text_of(record), step)
+
+    def close(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.close()
+        # Files are told apart by second and process alone; a jump back may come within the same second.
+        self._writer = SummaryWriter(
+            self._folder,
+            purge_step=step,
+            flush_secs=FLUSH_SECONDS,
+            filename_suffix=f".{len(list(self._folder.glob('*'))):04}",
+        )
+        if self._config is not None:
+            text = json.dumps(self._config, indent=2, ensure_ascii=False)
+            self._writer.add_text("settings", f"```json\n{text}\n```", 0)
+            self._config = None
+
+
+class _Trackio:
+    """A run in trackio's own store, which `trackio show` shows.
+
+    Steps that are done again stand there twice: it cannot forget.
+    """
+
+    def __init__(self, folder: Path, run_name: str, config: dict[str, Any]) -> None:
+        self._trackio = importlib.import_module("trackio")
+        path = folder / TRACKIO_FILE
+        resume = "allow" if path.is_file() else "never"
+        if resume == "never":
+            # Other folders may have runs of the same name.
+            name = f"{run_name}-{uuid.uuid4().hex[:6]}"
+            write_json(path, {"project": TRACKIO_PROJECT, "run": name})
+        name = json.loads(path.read_text(encoding="utf-8"))["run"]
+        # It talks on standard output, which is the result's.
+        with redirect_stdout(io.StringIO()):
+            self._run = self._trackio.init(
+                TRACKIO_PROJECT,
+                name=name,
+                config=config,
+                resume=resume,
+                embed=False,
+                auto_log_gpu=False,
+                auto_log_cpu=False,
+            )
+        say(f"trackio: {name}; look at it with: trackio show --project {TRACKIO_PROJECT}")
+
+    def write(self, record: dict[str, Any]) -> None:
+        values: dict[str, Any] = _scalars(record)
+        if "event" in record:
+            values["events"] = self._trackio.Markdown(_text_of(record))
+        self._run.log(values, step=record["step"])
+
+    def close(self) -> None:
+        with redirect_stdout(io.StringIO()):
+            # Not that of the run: it would be finished, and talk, once more when the program ends.
+            self._trackio.finish()
+
+
+class _Guarded:
+    """A sink whose failure is a warning."""
+
+    def __init__(self, name: str, sink: LogSink) -> None:
+        self._name, self._sink = name, sink
+        self._broken = False
+
+    def write(self, record: dict[str, Any]) -> None:
+        if not self._broken:
+            try:
+                self._sink.write(record)
+            except OSError as error:
+                self._give_up(error)
+
+    def close(self) -> None:
+        try:
+            self._sink.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if not self._broken:
+            warn(f"{self._name}: cannot write ({error.strerror or error}); it gets no more of this run's log")
+        self._broken = True
+
+
+def _open_tensorboard(folder: Path, _run_name: str, config: dict[str, Any]) -> LogSink:
+    _check_installed("tensorboard", "torch.utils.tensorboard")
+    return _Guarded("tensorboard", _TensorBoard(folder, config))
+
+
+def _open_trackio(folder: Path, run_name: str, config: dict[str, Any]) -> LogSink:
+    for variable in _SENDS_AWAY:
+        if os.environ.get(variable):
+            raise ConfigError(
+                f"{variable} is set, so trackio would send the log to another machine; this program only "
+                f"keeps logs on its own: unset {variable}"
+            )
+    _check_installed("trackio", "trackio")
+    return _Guarded("trackio", _Trackio(folder, run_name, config))
+
+
+_OPENERS = {"tensorboard": _open_tensorboard, "trackio": _open_trackio}
+
+
+def _check_installed(name: str, module: str) -> None:
+    """Checks that the package of an extra can be imported.
+
+    Raises:
+        ConfigError: It cannot; the message says how to install it.
+    """
+    try:
+        importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"the log in {name} needs a package that is not installed; run: pip install 'albert[{name}]'"
+        ) from error
+
+
+def _scalars(record: dict[str, Any]) -> dict[str, float]:
+    """Returns the numbers of a record by the names they are shown under."""
+    held_out = record.get("held_out")
+    prefix, values = ("train", record) if held_out is None else ("held_out", held_out)
+    return {
+        f"{prefix}/{name}": float(value)
+        for name, value in values.items()
+        if name != "step"
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+    }
+
+
+def _text_of(record: dict[str, Any]) -> str:
+    return f"step {record['step']}: {record['event']}: {record.get('text', '')}"

@@ -1,0 +1,226 @@
+"""Switches of speed and memory: the numbers stay, the shape of batches costs no compilation, memory falls."""
+
+import copy
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from torch._dynamo.utils import counters
+
+from albert.checkpoint.pretrained import AlbertForPreTraining
+from albert.errors import ConfigError
+from albert.model.config import AlbertConfig
+from albert.model.losses import cross_entropy_sum
+from albert.training.speed import apply_switches
+
+# What torch's own compiler imports and does, torch warns of.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated"),
+    pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf"),
+    pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning"),
+]
+
+OFF = {"compile": False, "activation_checkpointing": False, "tf32": False}
+
+
+@pytest.fixture
+def compiler() -> Iterator[None]:
+    """A compiler without the kernels and counts of other tests."""
+    torch._dynamo.reset()
+    counters.clear()
+    yield
+    torch._dynamo.reset()
+
+
+def make_model(*, dropout: float = 0.0, groups: int = 1) -> AlbertForPreTraining:
+    torch.manual_seed(0)
+    config = AlbertConfig(
+        vocab_size=31, embedding_size=6, hidden_size=12, num_hidden_layers=3, num_attention_heads=2,
+        num_hidden_groups=groups, intermediate_size=20, hidden_dropout_prob=dropout,
+        attention_probs_dropout_prob=dropout,
+    )  # fmt: skip
+    return AlbertForPreTraining(config).train()
+
+
+def loss_of(model: AlbertForPreTraining, lengths: list[int], *, seed: int) -> Tensor:
+    """Returns both losses of a batch that is easy to learn: five pieces in turn."""
+    generator = torch.Generator().manual_seed(seed)
+    count = sum(lengths)
+    ids = torch.arange(count) % 5 + 5
+    hidden = torch.randperm(count, generator=generator)[: max(1, count // 6)]
+    labels = ids[hidden]
+    inputs = ids.index_fill(0, hidden, 4)
+    masked_lm, order = model.packed_logits(inputs, torch.zeros_like(ids), torch.tensor(lengths), hidden)
+    order_labels = torch.arange(len(lengths)) % 2
+    masked_loss = cross_entropy_sum(masked_lm, labels).total / len(hidden)
+    return masked_loss + cross_entropy_sum(order, order_labels).total / len(lengths)
+
+
+def losses(model: AlbertForPreTraining, *, steps: int, bf16: bool = False) -> Tensor:
+    """Trains on batches of changing size and returns the loss of each step, (steps,)."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
+    found = []
+    for step in range(steps):
+        torch.manual_seed(step)
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            loss = loss_of(model, [9 + step, 30, 11 + 2 * step], seed=step)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        found.append(loss.detach())
+    return torch.stack(found)
+
+
+def gradients(model: AlbertForPreTraining, *, bf16: bool = False) -> tuple[Tensor, list[Tensor]]:
+    """Returns the loss of one batch and all gradients."""
+    torch.manual_seed(5)
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        loss = loss_of(model, [9, 30, 11], seed=5)
+    return loss.detach(), list(torch.autograd.grad(loss, list(model.parameters())))
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_compiled_model_learns_as_the_plain_one_for_50_steps(*, bf16: bool) -> None:
+    plain, compiled = make_model(), make_model()
+    apply_switches(compiled, **{**OFF, "compile": True})
+    expected, found = losses(plain, steps=50, bf16=bf16), losses(compiled, steps=50, bf16=bf16)
+    assert expected[-5:].mean() < expected[:5].mean() - 0.5
+    torch.testing.assert_close(found, expected, atol=0.02 if bf16 else 1e-4, rtol=0)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_neither_batches_nor_groups_of_layers_compile_again_after_the_first_step() -> None:
+    model = make_model(groups=3)
+    apply_switches(model, **{**OFF, "compile": True})
+
+    def evaluate(lengths: list[int]) -> None:
+        with torch.no_grad():
+            loss_of(model.eval(), lengths, seed=0)
+        model.train()
+
+    losses(model, steps=1)
+    evaluate([7, 9])
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs == 1 + 4  # The trial, then two parts of a block, each with and without gradients.
+    with torch._dynamo.config.patch(error_on_recompile=True):
+        losses(model, steps=12)
+        for lengths in ([1], [3], [64, 64], [200, 3, 150, 77]):
+            evaluate(lengths)
+            loss_of(model, lengths, seed=1).backward()
+    assert counters["stats"]["unique_graphs"] == graphs
+    assert not counters["graph_break"]
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_compiled_model_keeps_its_names_and_can_be_copied() -> None:
+    model = make_model()
+    names = list(model.state_dict())
+    apply_switches(model, compile=True, activation_checkpointing=True, tf32=False)
+    expected, _ = gradients(model)
+    assert list(model.state_dict()) == names
+    twin = copy.deepcopy(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    assert torch.equal(gradients(twin)[0], expected)
+
+
+@pytest.mark.usefixtures("compiler")
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("bf16", [False, True])
+def test_recomputing_with_dropout_gives_the_same_loss_and_gradients_to_the_bit(
+    *, compiled: bool, bf16: bool
+) -> None:
+    model = make_model(dropout=0.2)
+    apply_switches(model, compile=compiled, activation_checkpointing=False, tf32=False)
+    expected, expected_gradients = gradients(model, bf16=bf16)
+    apply_switches(model, compile=compiled, activation_checkpointing=True, tf32=False)
+    found, found_gradients = gradients(model, bf16=bf16)
+    assert torch.equal(found, expected)
+    assert all(torch.equal(a, b) for a, b in zip(found_gradients, expected_gradients, strict=True))
+    assert not torch.equal(loss_of(model, [9, 30, 11], seed=5), expected)  # Dropout was on.
+
+
+MEMORY = """
+import sys
+import torch
+from albert.checkpoint.pretrained import AlbertForPreTraining
+from albert.model.config import AlbertConfig
+from albert.training.speed import apply_switches
+
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM"))
+
+config = AlbertConfig(
+    vocab_size=31, embedding_size=16, hidden_size=64, num_hidden_layers=48, num_attention_heads=1,
+    intermediate_size=256,
+)
+model = AlbertForPreTraining(config).train()
+apply_switches(model, compile=False, activation_checkpointing=sys.argv[1] == "on", tf32=False)
+
+def step(sequences):
+    ids = torch.zeros(sequences * 32, dtype=torch.long)
+    logits, _ = model.packed_logits(ids, ids, torch.full((sequences,), 32), torch.arange(8))
+    logits.sum().backward()
+
+step(1)
+before = peak()
+step(64)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="peak memory is read as Linux tells it")
+def test_recomputing_takes_a_quarter_of_the_memory_of_a_deep_model() -> None:
+    kilobytes = {
+        switch: int(
+            subprocess.run(
+                [sys.executable, "-c", MEMORY, switch], check=True, capture_output=True, text=True
+            ).stdout
+        )
+        for switch in ("off", "on")
+    }
+    assert kilobytes["on"] < kilobytes["off"] / 4
+
+
+def test_bf16_follows_float32_for_50_steps_and_keeps_float32_weights() -> None:
+    model = make_model()
+    expected, found = losses(make_model(), steps=50), losses(model, steps=50, bf16=True)
+    assert not torch.equal(found, expected)
+    torch.testing.assert_close(found, expected, atol=0.02, rtol=0)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+def test_tf32_on_a_cpu_is_refused() -> None:
+    with pytest.raises(ConfigError, match="no effect there; leave it out"):
+        apply_switches(make_model(), **{**OFF, "tf32": True})
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_tf32_on_a_gpu_is_switched_on() -> None:
+    before = torch.get_float32_matmul_precision()
+    try:
+        apply_switches(make_model().cuda(), **{**OFF, "tf32": True})
+        assert torch.get_float32_matmul_precision() == "high"
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.usefixtures("compiler")
+def test_a_machine_without_a_compiler_says_so_before_the_first_step(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
+    model = make_model()
+    with (
+        torch._inductor.config.patch({"cpp.cxx": ("no-such-compiler",)}),
+        pytest.raises(ConfigError, match="leave --compile out"),
+    ):
+        apply_switches(model, **{**OFF, "compile": True})
+    assert torch.equal(gradients(model)[0], gradients(make_model())[0])
