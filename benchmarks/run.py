@@ -17,7 +17,15 @@ from typing import Any
 from albert.training.runs import versions
 
 HERE = Path(__file__).parent
-SCRIPTS = ("conversion", "examples", "help", "memory", "pretraining_step")
+SCRIPTS = (
+    "conversion",
+    "examples",
+    "help",
+    "memory",
+    "optimizer_step",
+    "pretraining_step",
+    "pretraining_trainer",
+)
 
 
 def main() -> None:

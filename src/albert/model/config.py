@@ -128,13 +128,14 @@ class AlbertConfig:
         """Returns the published configuration `name` with a vocabulary of `vocab_size` pieces.
 
         Names are `base`, `large`, `xlarge`, `xxlarge` (alone or with -v2: no dropout; with -v1: the
-        dropout of the first release) and albert_zh's `tiny` and `small`.
+        dropout of the first release), albert_zh's `tiny` and `small`, and `mini`, our own: one layer of width
+        256, with first weights large enough to learn within minutes on a CPU (docs/pretraining.md).
 
         Raises:
             ConfigError: There is no such size.
         """
         size, _, version = name.partition("-")
-        if size not in _SIZES or version not in {"", "v1", "v2"} or (version and size in _ZH_SIZES):
+        if size not in _SIZES or version not in {"", "v1", "v2"} or (version and size in _UNVERSIONED):
             known = size_names()
             raise ConfigError(f"no size {name!r}; known are {', '.join(known)}{did_you_mean(name, known)}")
         layers, hidden_size, heads = _SIZES[size]
@@ -148,6 +149,7 @@ class AlbertConfig:
             intermediate_size=4 * hidden_size,
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
+            initializer_range=0.05 if size == "mini" else 0.02,
         )
 
     @classmethod
@@ -218,6 +220,7 @@ class AlbertConfig:
 
 
 _SIZES = {  # layers, hidden size, attention heads
+    "mini": (1, 256, 4),
     "tiny": (4, 312, 12),
     "small": (6, 384, 12),
     "base": (12, 768, 12),
@@ -229,12 +232,12 @@ _SIZES = {  # layers, hidden size, attention heads
     ),  # The released weights have 16 heads, though the paper's rule H/64 gives 32.
     "xxlarge": (12, 4096, 64),
 }
-_ZH_SIZES = ("tiny", "small")
+_UNVERSIONED = ("mini", "tiny", "small")
 
 
 def size_names() -> list[str]:
     """Returns the names that `AlbertConfig.of_size` knows."""
-    versions = [f"{size}-{v}" for size in _SIZES if size not in _ZH_SIZES for v in ("v1", "v2")]
+    versions = [f"{size}-{v}" for size in _SIZES if size not in _UNVERSIONED for v in ("v1", "v2")]
     return [*_SIZES, *versions]
 
 

@@ -4,7 +4,7 @@ Both are the original's to the letter: betas 0.9 and 0.999, epsilon 1e-6 outside
 everything but biases and layer normalisations. LAMB scales each tensor's update by |parameter| / |update|
 (1 where either is 0), again except for biases and normalisations.
 Source: `AdamWeightDecayOptimizer` (optimization.py), `LAMBOptimizer` (lamb_optimizer.py); You et al. (2020).
-All arithmetic is on lists of tensors (`torch._foreach_*`): no Python per tensor.
+Arithmetic is on lists of tensors (`torch._foreach_*`), and allocates one copy of the parameters, not two.
 """
 
 from collections.abc import Callable, Iterable
@@ -74,8 +74,11 @@ class AdamW(Optimizer):
             if parameters:
                 updates = self._updates(parameters, group)
                 if self.adapts and group["adapt"]:
-                    self._ratios = _scale_by_trust_ratio(updates, parameters)
-                torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+                    self._ratios = _trust_ratios(updates, parameters)
+                    ratios = list(self._ratios.unbind())
+                    torch._foreach_addcmul_(parameters, updates, ratios, value=-group["lr"])
+                else:
+                    torch._foreach_add_(parameters, updates, alpha=-group["lr"])
 
     @property
     def trust_ratios(self) -> tuple[float, float] | None:
@@ -97,12 +100,14 @@ class AdamW(Optimizer):
         torch._foreach_lerp_(exp_avgs, gradients, 1 - beta1)
         torch._foreach_mul_(exp_avg_sqs, beta2)
         torch._foreach_addcmul_(exp_avg_sqs, gradients, gradients, 1 - beta2)
-        denominators = torch._foreach_sqrt(exp_avg_sqs)
-        torch._foreach_add_(denominators, group["eps"])
-        updates = torch._foreach_div(exp_avgs, denominators)
+        updates = list(torch._foreach_sqrt(exp_avg_sqs))
+        torch._foreach_add_(updates, group["eps"])
+        # In place, which no list operation is here: fresh memory would cost more than the division.
+        for exp_avg, update in zip(exp_avgs, updates, strict=True):
+            torch.div(exp_avg, update, out=update)
         if group["weight_decay"]:
             torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
-        return list(updates)
+        return updates
 
 
 class Lamb(AdamW):
@@ -111,14 +116,12 @@ class Lamb(AdamW):
     adapts = True
 
 
-def _scale_by_trust_ratio(updates: list[Tensor], parameters: list[Tensor]) -> Tensor:
-    """Multiplies each update by |parameter| / |update|, by 1 where either is 0; returns these ratios."""
+def _trust_ratios(updates: list[Tensor], parameters: list[Tensor]) -> Tensor:
+    """Returns |parameter| / |update| of each, 1 where either is 0."""
     parameter_norms = torch.stack(torch._foreach_norm(parameters))
     update_norms = torch.stack(torch._foreach_norm(updates))
     usable = (parameter_norms > 0) & (update_norms > 0)
-    ratios = torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
-    torch._foreach_mul_(updates, list(ratios.unbind()))
-    return ratios
+    return torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
 
 
 def make_optimizer(

@@ -14,7 +14,6 @@ from typing import Any
 
 from albert.checkpoint.folder import write_json
 from albert.console import human_seconds, say
-from albert.data.example_settings import ExampleSettings
 from albert.data.shard_jobs import hash_share, join_lines
 from albert.data.storage import write_whole
 from albert.errors import ConfigError, DataError
@@ -25,6 +24,7 @@ from albert.recipes.documentation import Document, find_documents, standard_libr
 from albert.recipes.finetune import FinetuneSettings, finetune
 from albert.recipes.prepare import JOB_NAME, PrepareSettings, prepare
 from albert.recipes.pretrain import pretrain
+from albert.recipes.pretraining_recipes import recipe_settings
 from albert.recipes.pretraining_settings import PretrainSettings
 from albert.recipes.stages import (
     Stage,
@@ -38,7 +38,6 @@ from albert.recipes.stages import (
 from albert.recipes.topics import DEV_FILE, majority_share, write_tables
 from albert.recipes.vocab import RECORD_NAME, VocabSettings, vocab
 from albert.training.runs import RUN_FILE
-from albert.training.settings import LoopSettings, OptimizerSettings
 
 HELD_OUT = 0.1
 EVALUATIONS = 20
@@ -198,27 +197,22 @@ def _with_a_stage_to_do(settings: DemoSettings, scale: DemoScale, state: State) 
 def _stage_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSettings:
     """Returns the settings of a stage: a function of the stage alone, so that it can be resumed."""
     continues = stage.number > 1
-    return PretrainSettings(
+    return recipe_settings(
+        "small",
         data=(folder / "data",),
         output=stage_folder(folder, stage.number),
         config=_config_file(folder, stage),
         init_from=str(stage_folder(folder, stage.number - 1) / "model") if continues else None,
-        examples=ExampleSettings(max_seq_length=scale.max_seq_length, masked_lm_prob=scale.masked_lm_prob),
-        optimizer=OptimizerSettings(
-            optimizer="adamw",
-            learning_rate=scale.learning_rate / (2 if continues else 1),
-            warmup_steps=int(scale.warmup_share * stage.steps),
-            schedule="linear",
-            adam_beta2=0.98,
-        ),
-        loop=LoopSettings(
-            max_steps=stage.steps,
-            batch_size=scale.batch_size,
-            save_steps=max(1, stage.steps // EVALUATIONS),
-            eval_steps=max(1, stage.steps // EVALUATIONS),
-            log_steps=max(1, min(50, stage.steps // EVALUATIONS)),
-            seed=stage.number,
-        ),
+        max_seq_length=scale.max_seq_length,
+        masked_lm_prob=scale.masked_lm_prob,
+        learning_rate=scale.learning_rate / (2 if continues else 1),
+        warmup_steps=int(scale.warmup_share * stage.steps),
+        max_steps=stage.steps,
+        batch_size=scale.batch_size,
+        save_steps=max(1, stage.steps // EVALUATIONS),
+        eval_steps=max(1, stage.steps // EVALUATIONS),
+        log_steps=max(1, min(50, stage.steps // EVALUATIONS)),
+        seed=stage.number,
     )
 
 

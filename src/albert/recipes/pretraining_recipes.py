@@ -50,7 +50,25 @@ _ORIGINAL = {
 _SIZES = ("base", "large", "xlarge", "xxlarge")
 _V2_STEPS = {"base": 10_000_000, "large": 3_000_000, "xlarge": 3_000_000, "xxlarge": 3_000_000}
 
+_SMALL = {
+    "size": "mini",
+    "max_seq_length": 64,
+    "masked_lm_prob": 0.25,
+    "optimizer": "adamw",
+    "learning_rate": 2e-3,
+    "adam_beta2": 0.98,
+    "schedule": "linear",
+    "warmup_steps": 600,
+    "max_steps": 30_000,
+    "batch_size": 32,
+}
+
 RECIPES = {
+    "small": PretrainingRecipe(
+        source="Ours, for an hour on one core: one layer, large first weights, short sequences, a "
+        "quarter of the pieces hidden, AdamW with beta2 0.98; by the trials in docs/pretraining.md",
+        numbers=_SMALL,
+    ),
     **{
         f"albert-{size}-v1": PretrainingRecipe(
             source=f"The paper's ALBERT-{size} at 125 000 steps (table 2), dropout as in the release v1: "
