@@ -22,6 +22,7 @@ from albert.data.example_settings import ExampleSettings
 from albert.recipes.pretrain import pretrain
 from albert.recipes.pretraining_settings import PretrainSettings
 from albert.training.settings import LoopSettings, OptimizerSettings
+from albert.training.stopping import REQUEUE_EXIT_CODE
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
@@ -145,17 +146,32 @@ def test_a_killed_rank_is_started_again_and_the_result_is_that_of_the_unbroken_r
         text=True,
     )
     wait_for_snapshot(long, process)
-    victims = [
-        child
-        for child in psutil.Process(process.pid).children(recursive=True)
-        if child.environ().get("RANK") == "1"
-    ]
-    victims[0].send_signal(signal.SIGKILL)
+    rank_of(process, "1").send_signal(signal.SIGKILL)
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
     assert "resuming behind step" in stderr
     ours, theirs = weights_of(long), weights_of(replace(long, output=tmp_path / "unbroken"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
+
+
+def test_a_signal_to_one_rank_makes_all_save_behind_the_same_step(settings: PretrainSettings) -> None:
+    long = replace(
+        settings,
+        loop=replace(settings.loop, max_steps=100_000, save_steps=100_000, eval_steps=100_000, log_steps=2),
+    )
+    process = subprocess.Popen(
+        torchrun(long, "--nproc-per-node=2"), env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    )
+    while not (long.output / "log.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    rank_of(process, "1").send_signal(signal.SIGUSR1)
+    _, stderr = process.communicate(timeout=120)
+    assert process.returncode != 0
+    assert f"exitcode  : {REQUEUE_EXIT_CODE}" in stderr
+    assert "saved; the same command continues" in stderr
+    (step,) = snapshot_steps(long.output / "checkpoints")
+    assert step > 0
 
 
 def test_a_batch_smaller_than_the_processes_is_refused(settings: PretrainSettings) -> None:
@@ -217,6 +233,12 @@ def test_two_hosts_give_the_weights_that_one_process_gives(
     errors = [process.communicate(timeout=240)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], errors
     assert_close(spread, settings, atol=1e-6)
+
+
+def rank_of(process: "subprocess.Popen[Any]", rank: str) -> psutil.Process:
+    """Returns the process that torchrun started as this rank."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return next(child for child in children if child.environ().get("RANK") == rank)
 
 
 def wait_for_snapshot(settings: PretrainSettings, process: "subprocess.Popen[Any]") -> None:

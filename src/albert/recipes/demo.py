@@ -50,8 +50,7 @@ MASKED_TEXTS = (
 OWN_TEXT = (
     "albert vocab --input YOUR.txt --output own/vocab --vocab-size 8000",
     "albert prepare --input YOUR.txt --tokenizer own/vocab --output own/data",
-    "albert pretrain --data own/data --output own/run --size small --max-seq-length 128 --batch-size 32 "
-    "--max-steps 20000 --optimizer adamw --learning-rate 1e-3 --warmup-steps 1000",
+    "albert pretrain --recipe small --data own/data --output own/run",
     'albert fill-mask --model own/run/model "A sentence with a [MASK]."',
     "albert finetune --task classification --model own/run/model --data FOLDER_WITH_TRAIN_AND_DEV_TSV "
     "--output own/classifier",

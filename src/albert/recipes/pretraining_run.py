@@ -132,6 +132,8 @@ class Pretraining:
                     if self.save_is_due and watch.calm:
                         self._save(replace(place, step=step.number))
                     if leaving:
+                        # torchrun ends all others as soon as one has left; the first must have saved.
+                        self.world.wait()
                         stop.leave()
             except DivergenceError as error:
                 return self._roll_back(error, log)

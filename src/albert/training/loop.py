@@ -163,17 +163,10 @@ def train(
         finite = math.isfinite(grad_norm) and math.isfinite(values[0])
         if finite:
             clip_gradients(model.parameters(), norm, max_norm=max_grad_norm)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            optimizer.step()
+            _move(optimizer, rate)
         optimizer.zero_grad(set_to_none=True)
         skipped_in_a_row = 0 if finite else skipped_in_a_row + 1
-        if skipped_in_a_row == MAX_SKIPPED_STEPS:
-            raise DivergenceError(
-                f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, the last is step "
-                f"{number + 1}; no weight was touched: lower --learning-rate or lengthen --warmup-steps",
-                step=number + 1,
-            )
+        _check_skipped(skipped_in_a_row, step=number + 1)
         yield Step(
             number=number + 1,
             loss=values[0],
@@ -185,6 +178,23 @@ def train(
             data_seconds=data_seconds,
             skipped=not finite,
             stop=stopped,
+        )
+
+
+def _move(optimizer: Optimizer, rate: float) -> None:
+    """Moves the weights at a learning rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+
+
+def _check_skipped(in_a_row: int, *, step: int) -> None:
+    """Raises DivergenceError when too many steps in a row were skipped."""
+    if in_a_row == MAX_SKIPPED_STEPS:
+        raise DivergenceError(
+            f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, the last is step "
+            f"{step}; no weight was touched: lower --learning-rate or lengthen --warmup-steps",
+            step=step,
         )
 
 
