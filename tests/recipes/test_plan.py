@@ -98,9 +98,9 @@ SPEED: dict[str, Any] = {
 def test_the_plan_is_json_writes_nothing_and_its_report_says_the_same(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
-    plan = make_plan(settings, data, config, price_per_hour=1.0)
+    made = make_plan(settings, data, config, price_per_hour=1.0)
     assert not settings.output.exists()
-    again = json.loads(json.dumps(plan))
+    again = json.loads(json.dumps(made))
     lines = {line[:10].strip(): line[10:] for line in again["report"].splitlines() if line[0] != " "}
     assert list(lines) == [
         "data", "padding", "run", "split", "model", "memory", "rate", "work", "speed", "time", "price",
@@ -121,10 +121,18 @@ def test_the_proposed_rate_is_the_papers_at_4096_and_falls_with_the_root() -> No
 @pytest.mark.parametrize(
     ("rate", "words"), [(1.76e-3, "22.6 times above"), (1e-6, "times below"), (1e-4, None), (2e-4, None)]
 )
-def test_a_rate_far_from_the_square_root_rule_is_mentioned(
-    settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, rate: float, words: str | None
+def test_a_rate_far_from_the_square_root_rule_is_mentioned_of_a_wide_model(
+    settings: PretrainSettings,
+    data: PretrainingData,
+    config: AlbertConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    rate: float,
+    words: str | None,
 ) -> None:
     chosen = replace(settings, optimizer=replace(settings.optimizer, learning_rate=rate))
+    assert make_plan(chosen, data, config)["remarks"] == []
+    monkeypatch.setattr(plan_module, "RULE_WIDTH", config.hidden_size)
     remarks = make_plan(chosen, data, config)["remarks"]
     assert [words in remark for remark in remarks if words] == ([True] if words else [])
     assert len(remarks) == (words is not None)

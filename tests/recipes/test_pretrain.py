@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from albert.checkpoint.snapshots import snapshot_steps
 from albert.data.example_settings import ExampleSettings
-from albert.errors import ConfigError, RunError, TokenizerError
+from albert.errors import CheckpointError, ConfigError, RunError, TokenizerError
 from albert.recipes.pretrain import pretrain
 from albert.recipes.pretraining_settings import PretrainSettings
 from albert.training.settings import LoopSettings, OptimizerSettings
@@ -209,3 +209,28 @@ def test_a_sequence_longer_than_the_positions_is_refused_before_training(setting
 def test_size_and_config_together_are_refused(settings: PretrainSettings) -> None:
     with pytest.raises(ConfigError, match="choose one"):
         pretrain(replace(settings, size="base"))
+
+
+def test_what_cannot_work_is_said_before_there_is_a_folder(settings: PretrainSettings) -> None:
+    with pytest.raises(ConfigError, match="--tf32"):
+        pretrain(replace(settings, loop=replace(settings.loop, tf32=True)))
+    assert not settings.output.exists()
+
+
+def test_groups_of_layers_may_begin_as_copies_of_the_first(
+    settings: PretrainSettings, tmp_path: Path
+) -> None:
+    pretrain(replace(settings, output=tmp_path / "first"))
+    config = json.loads(settings.config.read_text())
+    (tmp_path / "groups.json").write_text(json.dumps(config | {"num_hidden_groups": 2}))
+    start = str(tmp_path / "first" / "model")
+    grown = replace(settings, config=tmp_path / "groups.json", init_from=start, output=tmp_path / "grown")
+    with pytest.raises(CheckpointError, match="tensors are missing"):
+        pretrain(grown)
+    frozen = replace(grown.optimizer, learning_rate=0.0)
+    pretrain(replace(grown, init_from_group0=True, optimizer=frozen, output=tmp_path / "copied"))
+    weights, first = weights_of(tmp_path / "copied" / "model"), weights_of(tmp_path / "first" / "model")
+    groups = [name for name in weights if "albert_layer_groups.1." in name]
+    assert groups
+    for name in groups:
+        assert torch.equal(weights[name], first[name.replace("groups.1.", "groups.0.")])

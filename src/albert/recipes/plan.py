@@ -32,6 +32,8 @@ CURVE_POINTS = 11
 SKETCH_COLUMNS, SKETCH_LINES = 60, 8
 FAR_OFF = 3.0
 """Factor between the chosen and the proposed learning rate from which on it is mentioned."""
+RULE_WIDTH = 768
+"""Hidden size from which on; the rule comes from `base` and wider models, narrow ones stand far more."""
 
 
 def proposed_rate(batch_size: int, optimizer: Literal["lamb", "adamw"]) -> float:
@@ -101,7 +103,7 @@ def make_plan(
         hours = pieces / speed["pieces_per_second"] / world_size / 3600
         plan["hours"] = hours
         plan["price"] = None if price_per_hour is None else hours * world_size * price_per_hour
-    plan["remarks"] = _remarks(plan, settings)
+    plan["remarks"] = _remarks(plan, settings, config)
     return {"report": "\n".join(_report(plan, settings)), **plan}
 
 
@@ -302,17 +304,16 @@ def sketch(values: Sequence[float]) -> list[str]:
     return ["".join("*" if height == line else " " for height in heights).rstrip() for line in lines]
 
 
-def _remarks(plan: dict[str, Any], settings: PretrainSettings) -> list[str]:
+def _remarks(plan: dict[str, Any], settings: PretrainSettings, config: AlbertConfig) -> list[str]:
     """Returns what should give pause."""
     remarks = []
     rate, proposed = plan["learning_rate"]["peak"], plan["learning_rate"]["proposed"]
     factor = max(rate, proposed) / max(min(rate, proposed), 1e-12)
-    if factor > FAR_OFF:
+    if factor > FAR_OFF and config.hidden_size >= RULE_WIDTH:
         remarks.append(
             f"--learning-rate {rate:g} is {factor:.3g} times {'above' if rate > proposed else 'below'} the "
             f"{proposed:.2g} that {settings.optimizer.optimizer} at --batch-size {plan['batch_size']} would "
-            "have by the square-root rule; above it runs tend to diverge (small models stand more), below it "
-            "they are slow"
+            "have by the square-root rule; above it runs tend to diverge, below it they are slow"
         )
     memory = plan["memory"]
     if not memory["largest_micro_batch_size"]:
@@ -342,7 +343,7 @@ def _report(plan: dict[str, Any], settings: PretrainSettings) -> Iterator[str]:
         f"model     {plan['parameters']:,} parameters",
         f"memory    about {memory['bytes'] / 1e9:.3g} GB a process"
         + (f", {memory['free_bytes'] / 1e9:.3g} GB free" if memory["free_bytes"] is not None else ""),
-        f"rate      {rate['schedule']}, peak {rate['peak']:g}; the square-root rule gives "
+        f"rate      {rate['schedule']}, peak {rate['peak']:g}; the square-root rule of wide models gives "
         f"{rate['proposed']:.2g}",
         *(f"          {line}" for line in rate["sketch"]),
         "          " + ", ".join(f"{human_count(p['step'])}: {p['rate']:.2g}" for p in rate["curve"]),

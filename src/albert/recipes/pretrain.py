@@ -46,17 +46,12 @@ def pretrain(settings: PretrainSettings) -> dict[str, Any]:
         config = _find_config(settings, data.tokenizer)
         if settings.dry_run:
             return _plan(settings, data, config, world)
+        model = _make_model(settings, config, device)
+        # From here on there is a folder; what cannot work was said before.
         run = _open_run(settings, data, world)
         if world.any(run is not None and run.result is not None):
             console.say(f"{settings.output}: already finished")
             return {} if run is None or run.result is None else run.result
-        model = _make_model(settings, config, device)
-        apply_switches(
-            model,
-            compile=settings.loop.compile,
-            activation_checkpointing=settings.loop.activation_checkpointing,
-            tf32=settings.loop.tf32,
-        )
         if settings.loop.micro_batch_size == "auto":
             settings = _with_micro_batch(settings, model, world)
         _announce(model, data, settings, world)
@@ -111,6 +106,12 @@ def _make_model(
             has_map=config.embedding_size != config.hidden_size,
             from_first_group=settings.init_from_group0,
         )
+    apply_switches(
+        model,
+        compile=settings.loop.compile,
+        activation_checkpointing=settings.loop.activation_checkpointing,
+        tf32=settings.loop.tf32,
+    )
     return model
 
 

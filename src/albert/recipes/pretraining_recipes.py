@@ -55,11 +55,11 @@ _SMALL = {
     "max_seq_length": 64,
     "masked_lm_prob": 0.25,
     "optimizer": "adamw",
-    "learning_rate": 2e-3,
+    "learning_rate": 1e-3,
     "adam_beta2": 0.98,
     "schedule": "linear",
-    "warmup_steps": 600,
-    "max_steps": 30_000,
+    "warmup_steps": 1000,
+    "max_steps": 20_000,
     "batch_size": 32,
 }
 
