@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import transformers
@@ -234,3 +235,36 @@ def test_groups_of_layers_may_begin_as_copies_of_the_first(
     assert groups
     for name in groups:
         assert torch.equal(weights[name], first[name.replace("groups.1.", "groups.0.")])
+
+
+def test_examples_made_by_other_processes_give_the_same_weights_and_the_processes_end(
+    settings: PretrainSettings, tmp_path: Path
+) -> None:
+    pretrain(settings)
+    command = [sys.executable, "-m", "albert", "pretrain", *flags_of(settings), "--workers", "2"]
+    elsewhere = ["--output", str(tmp_path / "workers")]
+    done = subprocess.run([*command, *elsewhere], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert same_weights(tmp_path / "workers" / "model", settings.output / "model")
+
+
+def test_interrupted_with_workers_it_saves_and_leaves_no_process(
+    settings: PretrainSettings, tmp_path: Path
+) -> None:
+    slow = replace(
+        settings, loop=replace(settings.loop, max_steps=100_000, save_steps=100_000, eval_steps=100_000)
+    )
+    command = [sys.executable, "-m", "albert", "pretrain", *flags_of(slow), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (slow.output / "log.jsonl").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    children = psutil.Process(process.pid).children(recursive=True)
+    assert len(children) >= 2
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert "saved; the same command continues" in stderr
+    assert "Traceback" not in stderr
+    assert snapshot_steps(slow.output / "checkpoints")
+    _, alive = psutil.wait_procs(children, timeout=20)
+    assert alive == []
