@@ -13,7 +13,6 @@ from albert.data.segments import (
     make_segments,
     open_window,
     pack_sentences,
-    truncated_lengths,
 )
 from albert.data.shards import Shard
 
@@ -53,15 +52,6 @@ def pack_by_loop(documents: list[list[int]], targets: npt.NDArray[np.int64]) -> 
     return [*starts, sentence]
 
 
-def truncate_by_loop(first: int, second: int, room: int) -> tuple[int, int]:
-    while first + second > room:
-        if first > second:
-            first -= 1
-        else:
-            second -= 1
-    return first, second
-
-
 @given(DOCUMENTS, st.integers(2, 30), st.integers(0, 99))
 def test_packing_equals_the_loop_over_sentences(
     documents: list[list[int]], max_pieces: int, seed: int
@@ -73,12 +63,6 @@ def test_packing_equals_the_loop_over_sentences(
     assert chunks.end.tolist() == pack_by_loop(documents, targets)[1:]
     of_sentence = [number for number, document in enumerate(documents) for _ in document]
     assert chunks.document.tolist() == [of_sentence[first] for first in chunks.first]
-
-
-@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40), st.integers(2, 30)), min_size=1))
-def test_truncation_equals_the_loop_over_pieces(rows: list[tuple[int, int, int]]) -> None:
-    lengths, room = np.array([row[:2] for row in rows]), np.array([row[2] for row in rows])
-    assert truncated_lengths(lengths, room).tolist() == [list(truncate_by_loop(*row)) for row in rows]
 
 
 def test_targets_are_full_length_or_uniform_from_two_up() -> None:

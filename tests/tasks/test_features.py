@@ -9,12 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from albert.errors import ConfigError
 from albert.tasks.catalogue import TASKS, find_task
-from albert.tasks.features import Features, cut_lengths, make_features, stream_features
+from albert.tasks.features import Features, make_features, stream_features
 from albert.tasks.tables import Example, read_examples, require_table
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -69,17 +67,6 @@ def test_features_of_every_recorded_text_equal_the_originals(tokenizers: dict[bo
     for (_, _, lower, max_seq_length), records in golden_records():
         texts = [Example(record["text_a"], record["text_b"]) for record in records]
         assert_equal(make_features(texts, tokenizers[lower], max_seq_length=max_seq_length), records)
-
-
-@given(st.integers(0, 40), st.integers(0, 40), st.integers(2, 30))
-def test_cutting_equals_dropping_one_piece_at_a_time(text: int, pair: int, limit: int) -> None:
-    a, b = text, pair
-    while a + b > limit:
-        if a > b:
-            a -= 1
-        else:
-            b -= 1
-    assert cut_lengths(text, pair, limit=limit) == (a, b)
 
 
 def test_taking_examples_equals_encoding_them_in_that_order(tokenizers: dict[bool, AlbertTokenizer]) -> None:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from albert.data.batches import NO_ORDER_LABEL, IntArray
 from albert.data.example_settings import SPECIALS_OF_PAIR, SPECIALS_OF_SINGLE, ExampleSettings, SentenceLoss
 from albert.data.shards import Shard
+from albert.text.truncation import kept_lengths
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,27 +168,11 @@ def make_segments(
         labels[alone] = 1
 
     specials = np.where(lengths[:, 1] > 0, SPECIALS_OF_PAIR, SPECIALS_OF_SINGLE)
-    kept = truncated_lengths(lengths, settings.max_seq_length - specials)
+    room = settings.max_seq_length - specials
+    kept = np.stack(kept_lengths(lengths[:, 0], lengths[:, 1], room), axis=1)
     # The original drops piece after piece, each from the front or the back by a coin.
     begins += random.binomial(lengths - kept, 0.5)
     return Segments(begins=begins, lengths=kept, sentence_order_labels=labels)
-
-
-def truncated_lengths(lengths: IntArray, max_pieces: IntArray) -> IntArray:
-    """Returns (B, 2) what is left of pairs of `lengths` (B, 2) when cut to `max_pieces` (B,) in all.
-
-    The closed form of the original's loop, which drops from the longer segment, the second on a tie, until
-    the pair fits: a segment gives way only as far as half of the room.
-    """
-    first, second = lengths[:, 0], lengths[:, 1]
-    half = max_pieces // 2
-    return np.stack(
-        [
-            np.minimum(first, np.maximum(max_pieces - second, max_pieces - half)),
-            np.minimum(second, np.maximum(max_pieces - first, half)),
-        ],
-        axis=1,
-    )
 
 
 def _walk(following: IntArray) -> IntArray:

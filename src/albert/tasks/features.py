@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from albert.errors import ConfigError
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
+from albert.text.truncation import kept_of_pair
 
 EXAMPLES_AT_ONCE = 1024
 SHORTEST_LENGTH = 5  # [CLS] a [SEP] b [SEP]
@@ -120,7 +121,7 @@ def _encode(examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_len
             first_lengths.append(len(sequences[-1]))
             continue
         pair = next(second)
-        text_length, pair_length = cut_lengths(len(text), len(pair), limit=max_seq_length - 3)
+        text_length, pair_length = kept_of_pair(len(text), len(pair), max_seq_length - 3)
         sequences.append([cls, *text[:text_length], sep, *pair[:pair_length], sep])
         first_lengths.append(text_length + 2)
     lengths = np.array([len(sequence) for sequence in sequences], np.int64)
@@ -131,16 +132,4 @@ def _encode(examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_len
         np.repeat(np.tile(np.array([0, 1], np.int64), len(examples)), alternating),
         lengths,
         np.array([np.nan if e.label is None else e.label for e in examples], np.float64),
-    )
-
-
-def cut_lengths(text_length: int, pair_length: int, *, limit: int) -> tuple[int, int]:
-    """Returns how many pieces of a text and of its pair remain so that both fit into `limit`.
-
-    The same as dropping the last piece of the longer one, of the pair where both are equal, until they
-    fit. Source: `_truncate_seq_pair` of the original.
-    """
-    return (
-        min(text_length, max(limit - pair_length, limit - limit // 2)),
-        min(pair_length, max(limit - text_length, limit // 2)),
     )

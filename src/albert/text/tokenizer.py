@@ -20,6 +20,7 @@ from albert.text.chinese import ChineseWords
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
 from albert.text.files import find_vocabulary, read_config, read_encoder
 from albert.text.pieces import Kind, Piece, PieceEncoder
+from albert.text.truncation import kept_of_pair
 from albert.text.words import word_rule
 
 Truncation = Literal["longest_first", "only_first", "only_second"]
@@ -330,10 +331,7 @@ def _pair_up(
 
 
 def _truncate(first: list[_Marked], second: list[_Marked] | None, *, room: int, strategy: Truncation) -> None:
-    """Takes pieces from the ends of the two lists until they fit.
-
-    Source: `_truncate_seq_pair` in google-research/albert classifier_utils.py.
-    """
+    """Takes pieces from the ends of the two lists until they fit."""
     second = [] if second is None else second
     excess = len(first) + len(second) - room
     if strategy != "longest_first":
@@ -348,5 +346,5 @@ def _truncate(first: list[_Marked], second: list[_Marked] | None, *, room: int, 
         return
     if room < 0:
         raise TokenizerError("max_length has no room for the special pieces; use a larger one")
-    for _ in range(excess):
-        (first if len(first) > len(second) else second).pop()
+    kept = kept_of_pair(len(first), len(second), room)
+    del first[kept[0] :], second[kept[1] :]

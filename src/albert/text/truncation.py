@@ -1,0 +1,30 @@
+"""The original's rule for shortening a pair of texts, in closed form.
+
+Stands below everything that makes sequences: `tokenizer`, and the examples of `data` and `tasks`.
+Source: `truncate_seq_pair` in create_pretraining_data.py and `_truncate_seq_pair` in classifier_utils.py of
+google-research/albert.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+_Lengths = npt.NDArray[np.int64]
+
+
+def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tuple[_Lengths, _Lengths]:
+    """Returns how many pieces of two texts, (B,) each, remain so that a pair fits into its `room`, (B,).
+
+    The same as dropping a piece of the longer one, of the second where both are equal, until they fit: a
+    text gives way only as far as half of the room.
+    """
+    half = np.asarray(room) // 2
+    return (
+        np.minimum(first, np.maximum(room - second, room - half)),
+        np.minimum(second, np.maximum(room - first, half)),
+    )
+
+
+def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
+    """Returns `kept_lengths` of one pair."""
+    kept = kept_lengths(np.asarray(first), np.asarray(second), room)
+    return int(kept[0]), int(kept[1])
