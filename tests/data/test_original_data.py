@@ -8,6 +8,7 @@ between the extremes of many groups.
 """
 
 import gzip
+import itertools
 import json
 import os
 from collections import deque
@@ -36,6 +37,7 @@ GROUPS = 25
 GROUPS_OF_LENGTHS = 1500
 SETS = (
     "base128",
+    "base128_seed777",
     "base512",
     "base512_pred77",
     "cased128",
@@ -264,6 +266,36 @@ def test_examples_are_as_many_and_as_long_as_the_originals(reference: Path, name
         assert ours.min() <= value <= ours.max(), (key, value, ours.mean(), ours.std())
         if key == "tokens":
             assert ours.std() < 0.1 * ours.mean(), "the groups vary too much to tell anything"
+
+
+def test_forty_passes_give_what_the_original_counted_in_its_own(reference: Path, prepared: Any) -> None:
+    name = "base512_dupe40"
+    path = reference / "pretrain_data" / "stats_flag_sets.json"
+    counted = json.loads(path.read_text(encoding="utf-8"))[name]
+    data, tokenizer = prepared(name)
+    settings = settings_of(flag_sets(reference)[name]["flags"])
+    vocabulary = vocabulary_of(tokenizer, ExampleSettings(style="original"))
+    source = MaskedText(data=data, vocabulary=vocabulary, settings=settings, seed=3)
+    theirs = {
+        "records": counted["records"],
+        "tokens": counted["tokens"],
+        "share shorter than full": counted["share_short"],
+        "share below 90%": counted["share_lt90"],
+    }
+    lengths = itertools.islice(our_lengths(source, 40), 60)
+    groups = [length_statistics(group, settings.max_seq_length) for group in lengths]
+    theirs |= {
+        "share told": counted["share_masked"],
+        "share shown as [MASK]": counted["replacement_share"]["mask"],
+        "share labelled 1": counted["share_label1"],
+    }
+    hidden = [
+        statistics(batch, vocabulary, settings) for batch in itertools.islice(our_groups(source, 40), 8)
+    ]
+    for key, value in theirs.items():
+        ours = np.array([group[key] for group in (groups if key in groups[0] else hidden)])
+        tolerance = 4 * ours.std(ddof=1) * np.sqrt(1 + 1 / len(ours))
+        assert abs(value - ours.mean()) <= tolerance, (key, value, ours.mean(), ours.std())
 
 
 def test_without_masking_the_records_are_the_same_set_of_texts_in_distribution(
