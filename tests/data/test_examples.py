@@ -14,11 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from albert.data import masked_text
 from albert.data.batches import NO_ORDER_LABEL, BoolArray, IntArray, PretrainingBatch
 from albert.data.example_settings import ExampleSettings
 from albert.data.examples import Examples, Share
 from albert.data.masked_text import MaskedText
 from albert.data.masking import Vocabulary
+from albert.data.segments import open_window
 from albert.data.shards import (
     PreparedData,
     Shard,
@@ -421,3 +423,29 @@ def test_style_fills_in_what_is_not_given() -> None:
     names = ("sentence_loss", "max_predictions_per_seq", "word_rule", "dupe_factor")
     assert [getattr(recommended, name) for name in names] == ["sop", 0, "unicode", None]
     assert [getattr(original, name) for name in names] == ["original", 77, "original", 40]
+
+
+@pytest.mark.parametrize("start", [0, 700, 1500, 2900])
+def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
+    data: PreparedData,
+    vocabulary: Vocabulary,
+    reference: PretrainingBatch,
+    monkeypatch: pytest.MonkeyPatch,
+    start: int,
+) -> None:
+    first = stream(data, vocabulary)
+    next(first.batches(2950))
+    mark = first.mark_before(start)
+    assert start - mark.examples <= 600
+    opened = 0
+
+    def count(*args: Any) -> Any:
+        nonlocal opened
+        opened += 1
+        return open_window(*args)
+
+    monkeypatch.setattr(masked_text, "open_window", count)
+    again = stream(data, vocabulary)
+    assert_equal(next(again.batches(20, start=start, mark=mark)), reference.take(start, start + 20))
+    assert opened <= 2
+    assert again.mark_before(start) == mark

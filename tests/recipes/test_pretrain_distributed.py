@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -69,15 +68,9 @@ def flags_of(settings: PretrainSettings) -> list[str]:
 
 def torchrun(settings: PretrainSettings, *options: str) -> list[str]:
     return [
-        sys.executable, "-m", "torch.distributed.run", "--master-port", str(free_port()), *options,
+        sys.executable, "-m", "torch.distributed.run", "--standalone", "--local-addr=127.0.0.1", *options,
         "-m", "albert", "pretrain", *flags_of(settings),
     ]  # fmt: skip
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(command: list[str]) -> str:

@@ -33,6 +33,12 @@ class Place:
     """Examples passed over by roll-backs, so that the data are farther than the steps tell."""
     roll_backs: int = 0
     """How often it went back to a checkpoint because the loss went astray."""
+    mark_examples: int = 0
+    """Examples before a window of the data that the training has come to, ..."""
+    mark_epoch: int = 0
+    """... its epoch, ..."""
+    mark_window: int = 0
+    """... and its number there, so that a resumed training need not count its way through the data."""
 
 
 def save_snapshot(folder: Path, place: Place, model: nn.Module, optimizer: Optimizer) -> None:

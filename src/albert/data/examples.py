@@ -33,14 +33,26 @@ class ExampleWindow(Protocol):
 class ExampleSource(Protocol):
     """Where examples come from; picklable, so that other processes can make them."""
 
-    def windows(self, epoch: int) -> Iterator[ExampleWindow]:
-        """Yields the windows of an epoch, one at least."""
+    def windows(self, epoch: int, first: int = 0) -> Iterator[ExampleWindow]:
+        """Yields the windows of an epoch from number `first` on; an epoch has one at least."""
 
     def make(self, job: Any) -> PretrainingBatch:
         """Makes the examples of a job."""
 
     def estimate_per_epoch(self) -> int:
         """Returns about how many examples an epoch has."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """A window and what lies before it, so that a reader need not count its way there."""
+
+    examples: int = 0
+    """Examples of the stream before the window."""
+    epoch: int = 0
+    """Its epoch."""
+    window: int = 0
+    """Its number in the epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,16 +83,23 @@ class Examples:
     def __init__(self, source: ExampleSource, *, workers: int = 0) -> None:
         """Takes a source, and the number of processes that make examples ahead; 0: this one, when asked."""
         self._source, self._workers = source, workers
+        self._marks: list[Mark] = []
 
     def batches(
-        self, batch_size: int, *, start: int = 0, share: Share = Share()
+        self, batch_size: int, *, start: int = 0, share: Share = Share(), mark: Mark = Mark()
     ) -> Iterator[PretrainingBatch]:
         """Yields batches without end, epoch after epoch, from example `start` of the stream on.
 
-        Examples that are skipped cost their segmentation only. The `share` is counted from `start`.
+        Examples between the `mark`, which lies not behind `start`, and `start` cost their segmentation
+        only, those before the mark nothing. The `share` is counted from `start`.
         """
-        jobs = self._jobs(itertools.count(), start=start, share=share)
+        jobs = self._jobs(itertools.count(mark.epoch), start=start, share=share, mark=mark)
         return rebatch(self._make(jobs), batch_size)
+
+    def mark_before(self, example: int) -> Mark:
+        """Returns the last window known to begin not behind an example; one that was read lies near it."""
+        known = [mark for mark in self._marks if mark.examples <= example]
+        return max(known, key=lambda mark: mark.examples, default=Mark())
 
     def one_pass(
         self, batch_size: int, *, limit: int | None = None, epoch: int = 0, share: Share = Share()
@@ -89,7 +108,7 @@ class Examples:
 
         For evaluation: equal calls give equal examples.
         """
-        jobs = self._jobs([epoch], start=0, share=share, limit=limit)
+        jobs = self._jobs([epoch], start=0, share=share, mark=Mark(epoch=epoch), limit=limit)
         return rebatch(self._make(jobs), batch_size)
 
     def estimate_per_epoch(self) -> int:
@@ -97,12 +116,14 @@ class Examples:
         return self._source.estimate_per_epoch()
 
     def _jobs(
-        self, epochs: Iterable[int], *, start: int, share: Share, limit: int | None = None
+        self, epochs: Iterable[int], *, start: int, share: Share, mark: Mark, limit: int | None = None
     ) -> Iterator[tuple[Any, _Ranges]]:
         """Yields the jobs of the blocks of which the share wants examples, and which of each it wants."""
-        position = -start  # of the window, counted from the first example that is wanted
+        position = mark.examples - start  # of the window, counted from the first example that is wanted
         for epoch in epochs:
-            for window in self._source.windows(epoch):
+            first_window = mark.window if epoch == mark.epoch else 0
+            for number, window in enumerate(self._source.windows(epoch, first_window), start=first_window):
+                self._marks.append(Mark(examples=position + start, epoch=epoch, window=number))
                 for begin in range(
                     max(0, -position) // BLOCK_EXAMPLES * BLOCK_EXAMPLES, len(window), BLOCK_EXAMPLES
                 ):

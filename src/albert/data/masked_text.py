@@ -68,12 +68,13 @@ class MaskedText:
                 + (", or a larger share of it with --held-out" if self.split == "held-out" else "")
             )
 
-    def windows(self, epoch: int) -> Iterator["MaskedWindow"]:
-        """Yields the windows of an epoch in order, each packed when it is asked for."""
+    def windows(self, epoch: int, first: int = 0) -> Iterator["MaskedWindow"]:
+        """Yields the windows of an epoch in order, from number `first` on, each packed when asked for."""
         passing = epoch % self.settings.dupe_factor if self.settings.dupe_factor else epoch
         order = self.random(_SHARD_ORDER, passing).permutation(len(self.data.shards[self.split]))
-        for number, first in enumerate(range(0, len(order), WINDOW_SHARDS)):
-            shards = tuple(order[first : first + WINDOW_SHARDS].tolist())
+        begins = range(0, len(order), WINDOW_SHARDS)
+        for number in range(first, len(begins)):
+            shards = tuple(order[begins[number] : begins[number] + WINDOW_SHARDS].tolist())
             window = open_window(
                 (self.data.read_shard(self.split, shard) for shard in shards),
                 self.settings,

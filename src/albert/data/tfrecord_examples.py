@@ -103,8 +103,8 @@ class TfrecordExamples:
         if not any(self._sizes):
             raise DataError(f"{', '.join(map(str, self.paths))}: no record in it; make more examples")
 
-    def windows(self, epoch: int) -> Iterator["RecordsWindow"]:
-        """Yields the windows of an epoch; their files are not read before they are asked for."""
+    def windows(self, epoch: int, first: int = 0) -> Iterator["RecordsWindow"]:
+        """Yields the windows of an epoch from number `first` on; files are not read before asked for."""
         order = self.random(_FILE_ORDER, epoch).permutation(len(self.paths)).tolist()
         window: list[int] = []
         number = 0
@@ -113,7 +113,8 @@ class TfrecordExamples:
             following = order[place + 1 : place + 2]
             num_bytes = sum(self._sizes[other] for other in [*window, *following])
             if not following or len(window) == WINDOW_FILES or num_bytes > WINDOW_BYTES:
-                yield RecordsWindow(source=self, files=tuple(window), place=(epoch, number))
+                if number >= first:
+                    yield RecordsWindow(source=self, files=tuple(window), place=(epoch, number))
                 window, number = [], number + 1
 
     def make(self, job: RecordsJob) -> PretrainingBatch:

@@ -5,7 +5,7 @@ All processes of a run go through here in step; only the first has the run's fol
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.checkpoint.release import model_card, write_model_folder
 from albert.checkpoint.snapshots import Place
 from albert.console import progress, say, warn
-from albert.data.examples import Examples, Share
+from albert.data.examples import Examples, Mark, Share
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
 from albert.optim.optimizers import AdamW, make_optimizer
@@ -59,6 +59,8 @@ class Pretraining:
     """How often the run went back."""
     save_is_due: bool = False
     """Whether the next calm step is to be saved."""
+    examples: Examples | None = None
+    """The stream that is read at present."""
     plateau: PlateauWatch = field(default_factory=PlateauWatch)
     """Warns of a start that is no learning."""
 
@@ -145,13 +147,14 @@ class Pretraining:
     def _steps(self, place: Place, stop: Stop) -> Iterator[Step]:
         """Yields the steps behind a place."""
         loop, world = self.settings.loop, self.world
-        examples = Examples(
+        self.examples = Examples(
             self.data.train(self.settings.examples, seed=loop.seed), workers=self.settings.workers
         )
-        batches = examples.batches(
+        batches = self.examples.batches(
             world.part(loop.batch_size),
-            start=place.step * loop.batch_size + place.skipped_examples,
+            start=self._next_example(place),
             share=Share(rank=world.rank, ranks=world.size, batch=loop.batch_size),
+            mark=Mark(examples=place.mark_examples, epoch=place.mark_epoch, window=place.mark_window),
         )
         return train(
             self.model,
@@ -183,11 +186,21 @@ class Pretraining:
     def _save(self, place: Place) -> None:
         """Writes a checkpoint."""
         self.save_is_due = False
+        if self.run is None:
+            return
         loop = self.settings.loop
-        if self.run is not None:
-            self.run.save(
-                place, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
+        if self.examples is not None:
+            mark = self.examples.mark_before(self._next_example(place))
+            place = replace(
+                place, mark_examples=mark.examples, mark_epoch=mark.epoch, mark_window=mark.window
             )
+        self.run.save(
+            place, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
+        )
+
+    def _next_example(self, place: Place) -> int:
+        """Returns the example of the stream with which the step behind a place begins."""
+        return place.step * self.settings.loop.batch_size + place.skipped_examples
 
     def _roll_back(self, error: DivergenceError, log: StepLog) -> Place:
         """Returns to the last checkpoint, and passes over the examples that were seen since.
@@ -216,10 +229,9 @@ class Pretraining:
     def _resume(self) -> Place:
         """Fills model and optimiser from the newest checkpoint, on all ranks."""
         place = Place() if self.run is None else self.run.resume(self.model, self.optimizer)
-        numbers = [place.step, place.skipped_examples, place.roll_backs]
-        step, skipped, roll_backs = (int(self.world.agree(number)) for number in numbers)
+        agreed = {name: int(self.world.agree(number)) for name, number in asdict(place).items()}
         self.world.share_state(self.model, self.optimizer)
-        return Place(step=step, skipped_examples=skipped, roll_backs=roll_backs)
+        return Place(**agreed)
 
     def _score(self) -> dict[str, Score]:
         """Returns the scores on held-out examples; none where none were held out."""
