@@ -107,7 +107,7 @@ def test_number_of_processes_does_not_change_a_byte(
 
 def test_little_text_starts_no_process(settings: PrepareSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("albert.data.workers._Process", None)
-    prepare(replace(settings, workers=64))
+    assert prepare(replace(settings, workers=64))["documents"] == 60
 
 
 def test_finished_folder_is_left_alone(settings: PrepareSettings, capsys: pytest.CaptureFixture[str]) -> None:

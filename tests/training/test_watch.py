@@ -22,12 +22,14 @@ def test_noise_and_a_single_bad_batch_are_no_leap() -> None:
     for number in range(1000):
         loss = 20.0 if number % 97 == 60 else 5 + 0.1 * random.standard_normal()
         watch.add(step(number, loss))
+        assert watch.calm == (loss < 20 or number < 60)
 
 
 def test_a_falling_loss_is_no_leap() -> None:
     watch = LeapWatch()
     for number in range(2000):
         watch.add(step(number, 9 * math.exp(-number / 100) + 1))
+        assert watch.calm
 
 
 def test_a_loss_that_leaps_and_stays_is_a_divergence() -> None:
@@ -44,6 +46,7 @@ def test_the_wild_losses_of_a_start_are_no_leap() -> None:
     watch = LeapWatch()
     for number, loss in enumerate([9, 15, 30, 12, 11] * 9):
         watch.add(step(number, loss))
+        assert watch.calm
 
 
 def warnings_at(loss: float, order: float, *, steps: int = PLATEAU_STEPS) -> list[str]:

@@ -37,7 +37,14 @@ def main() -> NoReturn:
     # Threads that wait for each other spin for long by default: beside one busy process a training step took
     # 25 times as long. A short spin costs nothing on an idle machine. It is read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    sys.exit(run(sys.argv[1:]))
+    code = run(sys.argv[1:])
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        # Under torchrun: the threads that talk to other processes may abort an interpreter that tidies up,
+        # and a finished run would count as failed. All files are written and synced by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:

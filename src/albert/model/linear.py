@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor, library, nn
 from torch.autograd.function import once_differentiable
 
 
@@ -74,7 +74,7 @@ def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 
 # Inductor takes oneDNN's operator with constant weights only; one that it does not know it just calls.
-@torch.library.custom_op("albert::onednn_product", mutates_args=())
+@library.custom_op("albert::onednn_product", mutates_args=())
 def _opaque_product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
 

@@ -155,10 +155,14 @@ def join_world(device: torch.device) -> Iterator[World]:
     except (RuntimeError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ConfigError(f"cannot join the other processes of torchrun: {reason}") from error
+    world = World(dist.get_rank(), dist.get_world_size(), control)
     try:
-        yield World(dist.get_rank(), dist.get_world_size(), control)
+        yield world
+        world.wait()  # nobody hangs up while another still talks
     finally:
-        dist.destroy_process_group()
+        # Gloo's threads may abort a process that tears them down; they end with it (see cli/main.py).
+        if backend == "nccl":
+            dist.destroy_process_group()
 
 
 def local_device(device: torch.device) -> torch.device:
