@@ -45,3 +45,13 @@ def test_a_report_is_printed_as_it_is_and_its_numbers_only_as_json(
     assert capsys.readouterr().out == "all is well\nnothing to do\n"
     show(result, as_json=True)
     assert json.loads(capsys.readouterr().out) == result
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_process_that_leaves_the_telling_to_another_prints_nothing(
+    capsys: pytest.CaptureFixture[str], *, as_json: bool
+) -> None:
+    show({}, as_json=as_json)
+    assert capsys.readouterr().out == ""
+    show([], as_json=True)
+    assert capsys.readouterr().out == "[]\n"

@@ -263,7 +263,7 @@ def test_interrupted_with_workers_it_saves_and_leaves_no_process(
     assert len(children) >= 2
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert "saved; the same command continues" in stderr
+    assert "stopped; the same command continues" in stderr
     assert "Traceback" not in stderr
     assert snapshot_steps(slow.output / "checkpoints")
     _, alive = psutil.wait_procs(children, timeout=20)

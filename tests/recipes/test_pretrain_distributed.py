@@ -73,10 +73,10 @@ def torchrun(settings: PretrainSettings, *options: str) -> list[str]:
     ]  # fmt: skip
 
 
-def run(command: list[str]) -> str:
+def run(command: list[str]) -> tuple[str, str]:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=ENVIRONMENT, timeout=240)
     assert done.returncode == 0, done.stderr
-    return done.stderr
+    return done.stdout, done.stderr
 
 
 def weights_of(settings: PretrainSettings) -> dict[str, torch.Tensor]:
@@ -97,8 +97,9 @@ def test_one_process_two_and_two_that_accumulate_give_the_same_weights(
     alone = replace(settings, optimizer=replace(settings.optimizer, optimizer=optimizer))
     pretrain(alone)
     two = replace(alone, output=tmp_path / "two")
-    stderr = run(torchrun(two, "--nproc-per-node=2"))
+    stdout, stderr = run([*torchrun(two, "--nproc-per-node=2"), "--json"])
     assert stderr.count("2 processes") == 1  # one of them speaks
+    assert json.loads(stdout)["steps"] == 20
     accumulating = replace(
         alone, output=tmp_path / "accumulating", loop=replace(alone.loop, micro_batch_size=3)
     )
@@ -162,7 +163,7 @@ def test_a_signal_to_one_rank_makes_all_save_behind_the_same_step(settings: Pret
     _, stderr = process.communicate(timeout=120)
     assert process.returncode != 0
     assert f"exitcode  : {REQUEUE_EXIT_CODE}" in stderr
-    assert "saved; the same command continues" in stderr
+    assert "stopped; the same command continues" in stderr
     (step,) = snapshot_steps(long.output / "checkpoints")
     assert step > 0
 

@@ -53,7 +53,7 @@ def warnings_at(loss: float, order: float, *, steps: int = PLATEAU_STEPS) -> lis
     watch = PlateauWatch()
     found: list[str] = []
     for number in range(1, steps + 1):
-        found += watch.add(step(number, loss, order=order), unigram_entropy=6.3)
+        found += watch.add(step(number, loss, order=order), unigram_entropy=lambda: 6.3)
     return found
 
 

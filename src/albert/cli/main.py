@@ -37,8 +37,11 @@ def main() -> NoReturn:
     # Threads that wait for each other spin for long by default: beside one busy process a training step took
     # 25 times as long. A short spin costs nothing on an idle machine. It is read when torch is loaded.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    code = run(sys.argv[1:])
-    if "TORCHELASTIC_RUN_ID" in os.environ:
+    try:
+        code: Any = run(sys.argv[1:])
+    except SystemExit as leaving:
+        code = leaving.code
+    if "TORCHELASTIC_RUN_ID" in os.environ and isinstance(code, int):
         # Under torchrun: the threads that talk to other processes may abort an interpreter that tidies up,
         # and a finished run would count as failed. All files are written and synced by now.
         sys.stdout.flush()

@@ -12,7 +12,12 @@ LONG_TEXT = 80
 
 
 def show(result: Row | list[Row], *, as_json: bool) -> None:
-    """Prints a record or a list of records; of a record that has a `report`, made for people, only that."""
+    """Prints a record or a list of records; of a record that has a `report`, made for people, only that.
+
+    An empty record is the result of a process that leaves the telling to another.
+    """
+    if result == {}:
+        return
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, default=str))
     elif isinstance(result, dict) and "report" in result:

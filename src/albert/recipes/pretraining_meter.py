@@ -43,9 +43,8 @@ class Meter:
         """Share of the work that padding would be, and is not here."""
         return 1 - self.tokens / max(1, self.cells)
 
-    @property
     def unigram_entropy(self) -> float:
-        """Nats; the masked LM loss of who knows how frequent each piece is, and nothing else."""
+        """Returns the masked LM loss, in nats, of who knows how frequent each piece is, and nothing else."""
         shares = self.label_counts[self.label_counts > 0] / max(1, self.label_counts.sum())
         return float(-(shares * np.log(shares)).sum())
 

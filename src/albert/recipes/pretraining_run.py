@@ -3,9 +3,9 @@
 All processes of a run go through here in step; only the first has the run's folder and writes.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -28,7 +28,7 @@ from albert.training.log import StepLog, flat_scores, memory_in_use
 from albert.training.loop import DivergenceError, Score, Step, evaluate, in_micro_batches, train
 from albert.training.runs import Run
 from albert.training.settings import autocast_dtype
-from albert.training.sinks import open_sinks
+from albert.training.sinks import LogSink, open_sinks
 from albert.training.stopping import Stop, graceful_stop
 from albert.training.watch import LeapWatch, PlateauWatch
 
@@ -63,6 +63,8 @@ class Pretraining:
     """The stream that is read at present."""
     plateau: PlateauWatch = field(default_factory=PlateauWatch)
     """Warns of a start that is no learning."""
+    measured_peak: float | None = None
+    """Operations a second of a large matrix product on this device, once measured."""
 
     @classmethod
     def of(
@@ -259,14 +261,12 @@ class Pretraining:
 
     def _peak(self) -> float:
         """Returns the operations a second that this device does in a large product; measured once."""
-        if self._measured_peak is None:
+        if self.measured_peak is None:
             device = self.model.device
             dtype = autocast_dtype(self.settings.loop.precision, device) or torch.float32
-            self._measured_peak = matrix_peak(device, dtype)
-            say(f"matrix products reach {self._measured_peak / 1e12:.3g} TFLOP/s on {device}")
-        return self._measured_peak
-
-    _measured_peak: float | None = None
+            self.measured_peak = matrix_peak(device, dtype)
+            say(f"matrix products reach {self.measured_peak / 1e12:.3g} TFLOP/s on {device}")
+        return self.measured_peak
 
     def _held_out_losses(self) -> Iterator[float]:
         """Yields the masked LM losses of the evaluations that are logged."""
@@ -274,13 +274,13 @@ class Pretraining:
             if "masked_lm_loss" in record.get("held_out", {}):
                 yield record["held_out"]["masked_lm_loss"]
 
-    def _open_sinks(self) -> list[Any]:
-        if self.run is None or not self.settings.log_to:
+    def _open_sinks(self) -> list[LogSink]:
+        if self.run is None:
             return []
-        config = json.loads(json.dumps(self.run.record["settings"]))
-        return open_sinks(self.settings.log_to, self.run.folder, self.run.folder.name, config)
+        folder, config = self.run.folder, self.run.record["settings"]
+        return open_sinks(self.settings.log_to, folder, folder.name, config)
 
-    def _keep(self, folder: Any, scores: dict[str, float]) -> None:
+    def _keep(self, folder: Path, scores: dict[str, float]) -> None:
         """Writes the model as it is now to `folder`, with its card."""
         assert self.run is not None
         record = self.run.record

@@ -26,12 +26,12 @@ class Stop:
         return self.signal is not None
 
     def leave(self) -> None:
-        """Ends the program the way the signal asks for; call it after saving.
+        """Ends the program the way the signal asks for; call it when all that is worth it was saved.
 
         Ctrl-C ends it as ever. Any other signal, which a scheduler or another process got, means that the
         place is needed: the exit code says that the work is to be taken up again.
         """
-        say("saved; the same command continues")
+        say("stopped; the same command continues")
         if self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         raise SystemExit(REQUEUE_EXIT_CODE)

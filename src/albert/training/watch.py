@@ -2,6 +2,7 @@
 
 import math
 from collections import deque
+from collections.abc import Callable
 from statistics import median
 
 from albert.training.loop import DivergenceError, Step
@@ -72,12 +73,13 @@ class PlateauWatch:
         self._masked_lm: deque[float] = deque(maxlen=REMEMBERED_STEPS)
         self._order: deque[float] = deque(maxlen=REMEMBERED_STEPS)
 
-    def add(self, step: Step, *, unigram_entropy: float) -> list[str]:
+    def add(self, step: Step, *, unigram_entropy: Callable[[], float]) -> list[str]:
         """Takes in one step, and returns what there is to warn of.
 
         Args:
             step: Its parts are named `masked_lm` and `sentence_order`.
-            unigram_entropy: Nats; the loss of who knows how frequent each hidden piece is, and nothing else.
+            unigram_entropy: Returns the loss, in nats, of who knows how frequent each hidden piece is, and
+                nothing else; asked once.
         """
         if not step.skipped:
             self._masked_lm.append(step.parts["masked_lm"].loss)
@@ -85,11 +87,11 @@ class PlateauWatch:
         if step.number != PLATEAU_STEPS or not self._masked_lm:
             return []
         warnings = []
-        masked_lm, order = median(self._masked_lm), median(self._order)
-        if masked_lm > unigram_entropy - PLATEAU_MARGIN:
+        masked_lm, order, unigram = median(self._masked_lm), median(self._order), unigram_entropy()
+        if masked_lm > unigram - PLATEAU_MARGIN:
             warnings.append(
                 f"after {step.number:,} steps the masked LM loss is {masked_lm:.2f}, no better than knowing "
-                f"how frequent each piece is ({unigram_entropy:.2f}); usual causes: a rate too high or low "
+                f"how frequent each piece is ({unigram:.2f}); usual causes: a rate too high or low "
                 "for the batch, a warm-up that is still on, initial weights too small for a small model "
                 "(initializer_range), too many layers for the start, a vocabulary that does not fit the "
                 "text; docs/pretraining.md tells what helped"
