@@ -1,7 +1,6 @@
 """Fine-tuning from files to model folders: it learns, it resumes, it refuses what cannot work."""
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -9,73 +8,23 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.errors import CheckpointError, ConfigError, DataError, RunError
-from albert.model.config import AlbertConfig
-from albert.recipes import finetune as recipe
-from albert.recipes.finetune import FinetuneSettings, finetune
-from albert.text.tokenizer import AlbertTokenizer
-
-WORDS = ["the", "value", "of", "this", "type", "is", "a", "reference", "to", "it"]
+from albert.recipes.finetune import finetune
+from albert.tasks.classification import ClassificationSolver
+from albert.tasks.own import ColumnSettings
+from samples.toy_task import sentences, settings, write_encoder, write_table, write_toy
 
 
 @pytest.fixture(scope="module")
 def encoder(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
     """A folder with a tiny pretrained model."""
-    folder = tmp_path_factory.mktemp("encoder")
-    (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
-    tokenizer = AlbertTokenizer.from_pretrained(folder)
-    config = AlbertConfig(
-        vocab_size=tokenizer.vocab_size,
-        embedding_size=8,
-        hidden_size=16,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
-        max_position_embeddings=32,
-    )
-    torch.manual_seed(0)
-    AlbertForPreTraining(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def write_table(path: Path, rows: list[tuple[str, ...]], *header: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join("\t".join(row) for row in [header, *rows]) + "\n", encoding="utf-8")
-
-
-def sentences(count: int, *, seed: int) -> list[tuple[str, str]]:
-    """Returns sentences that contain a word which gives their label away."""
-    draw = random.Random(seed)
-    rows = []
-    for index in range(count):
-        words = draw.choices(WORDS, k=draw.randint(2, 7))
-        words.insert(draw.randint(0, len(words)), "error" if index % 2 else "true")
-        rows.append((" ".join(words), "bad" if index % 2 else "good"))
-    return rows
+    return write_encoder(tmp_path_factory.mktemp("encoder"), golden)
 
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of own data that one word decides."""
-    folder = tmp_path_factory.mktemp("toy")
-    write_table(folder / "train.tsv", sentences(96, seed=1), "text", "label")
-    write_table(folder / "dev.tsv", sentences(40, seed=2), "text", "label")
-    return folder
-
-
-def settings(encoder: Path, data: Path, output: Path, **changes: Any) -> FinetuneSettings:
-    values: dict[str, Any] = {
-        "task": "classification",
-        "max_steps": 6,
-        "batch_size": 8,
-        "eval_steps": 3,
-        "learning_rate": 1e-3,
-        "precision": "float32",
-        "device": "cpu",
-    }
-    return FinetuneSettings(model=encoder, data=data, output=output, **{**values, **changes})
+    return write_toy(tmp_path_factory.mktemp("toy"))
 
 
 def test_a_separable_task_is_learnt_from_scratch(encoder: Path, toy: Path, tmp_path: Path) -> None:
@@ -123,8 +72,7 @@ def test_model_folders_open_in_transformers_with_the_labels_and_the_same_logits(
 ) -> None:
     import transformers
 
-    from albert.tasks.classification import classify, read_classifier
-    from albert.tasks.features import make_features
+    from albert.recipes.trained_model import open_trained
     from albert.tasks.tables import Example
 
     finetune(settings(encoder, toy, tmp_path / "run"))
@@ -133,8 +81,10 @@ def test_model_folders_open_in_transformers_with_the_labels_and_the_same_logits(
     tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "run" / "best")
     with torch.no_grad():
         expected = theirs(**tokenizer(texts, padding=True, return_tensors="pt")).logits
-    model, ours = read_classifier(tmp_path / "run" / "best")
-    logits = classify(model, make_features(map(Example, texts), ours, max_seq_length=32))
+    ours = open_trained(str(tmp_path / "run" / "best"), task=None, device="cpu")
+    examples = [Example(text) for text in texts]
+    features = ours.solver.encode(ours.task, examples, ours.tokenizer, lengths=ours.lengths)
+    logits = ours.solver.answers(ours.task, ours.model, examples, features)
     torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-5, rtol=0)
     assert theirs.config.id2label == {0: "bad", 1: "good"}
     assert theirs.config.problem_type == "single_label_classification"
@@ -164,7 +114,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
     changes = {"max_steps": 9, "save_steps": 2, "hidden_dropout_prob": 0.1}
     unbroken = finetune(settings(encoder, toy, tmp_path / "unbroken", **changes))
     broken = settings(encoder, toy, tmp_path / "broken", **changes)
-    score = recipe.scores_of
+    score = ClassificationSolver.scores
     calls: list[int] = []
 
     def power_cut(*arguments: Any) -> dict[str, float]:
@@ -173,7 +123,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
             raise KeyboardInterrupt
         return score(*arguments)
 
-    monkeypatch.setattr(recipe, "scores_of", power_cut)
+    monkeypatch.setattr(ClassificationSolver, "scores", power_cut)
     with pytest.raises(KeyboardInterrupt):
         finetune(broken)
     resumed = finetune(broken)
@@ -213,7 +163,8 @@ def test_the_best_model_is_that_of_the_earliest_best_score(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.75, 0.75, 0.25])
-    monkeypatch.setattr(recipe, "scores_of", lambda *_: {"accuracy": next(scores), "loss": 1.0})
+    answer = {"loss": 1.0}
+    monkeypatch.setattr(ClassificationSolver, "scores", lambda *_: {"accuracy": next(scores)} | answer)
     result = finetune(settings(encoder, toy, tmp_path / "run", max_steps=4, eval_steps=1))
     assert result["best"] == {"step": 2, "accuracy": 0.75, "loss": 1.0}
     assert result["last"]["step"] == 4
@@ -228,6 +179,7 @@ def test_a_recipe_is_scaled_to_the_steps_asked_for(encoder: Path, toy: Path, tmp
     finetune(settings(encoder, tmp_path, tmp_path / "run", task="rte", max_steps=8, learning_rate=None))
     recipe_used = json.loads((tmp_path / "run" / "run.json").read_text())["inputs"]["recipe"]
     assert recipe_used == {
+        "source": "Lan et al. (2020), table 14",
         "max_steps": 8,
         "batch_size": 8,
         "max_seq_length": 32,
@@ -276,7 +228,11 @@ def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, toy: Pat
 @pytest.mark.parametrize(
     ("rows", "changes", "message"),
     [
-        ([("a", "x"), ("b", "y")], {"text_column": "sentence"}, r"train\.tsv:1: no column 'sentence'"),
+        (
+            [("a", "x"), ("b", "y")],
+            {"columns": ColumnSettings(text_column="sentence")},
+            r"train\.tsv:1: no column 'sentence'",
+        ),
         ([("a", "x"), ("", "y")], {}, r"train\.tsv:3: the text in column 'text' is empty"),
         ([("a", "x"), ("b", "")], {}, "1 different labels"),
         ([], {"task": "regression"}, "holds no example"),

@@ -1,17 +1,14 @@
-"""`albert evaluate`: scores a fine-tuned model on a split of its task."""
+"""`albert evaluate`: scores of a fine-tuned model on a split of its task."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from albert.checkpoint.conversion import model_folder
 from albert.errors import DataError
-from albert.tasks.catalogue import find_task
-from albert.tasks.classification import read_classifier, scores_of, sequence_length, with_labels_of_model
-from albert.tasks.features import make_features
-from albert.tasks.own import with_columns
-from albert.tasks.tables import read_examples, require_table
-from albert.training.settings import find_device
+from albert.recipes.trained_model import open_trained
+from albert.tasks.files import require_files
+from albert.tasks.hub_data import fetch
+from albert.tasks.own import ColumnSettings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,19 +16,15 @@ class EvaluateSettings:
     """Scores a fine-tuned model on a task."""
 
     task: str
-    """Task, as listed by `albert tasks`; `classification` or `regression` for own data."""
+    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
     model: str
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
-    data: Path
-    """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl)."""
+    data: Path | None = None
+    """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl); without it, the Hub's."""
     split: Literal["train", "dev", "test"] = "dev"
     """Which file is scored; it must have labels."""
-    text_column: str | None = None
-    """Column of the text; the task's own where missing, `text` for own data."""
-    pair_column: str | None = None
-    """Column of the second text of a pair; the task's own where missing."""
-    label_column: str | None = None
-    """Column of the label; the task's own where missing, `label` for own data."""
+    columns: ColumnSettings = ColumnSettings()
+    """Which columns hold what."""
     max_seq_length: int | None = None
     """Pieces an example is cut to; the length of the fine-tuning where missing."""
     device: str = "auto"
@@ -44,20 +37,20 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
     Raises:
         AlbertError: Model, task and data do not fit each other, or a file cannot be read.
     """
-    task = with_columns(
-        find_task(settings.task),
-        text=settings.text_column,
-        pair=settings.pair_column,
-        label=settings.label_column,
+    trained = open_trained(
+        settings.model,
+        task=settings.task,
+        columns=settings.columns,
+        max_seq_length=settings.max_seq_length,
+        device=settings.device,
     )
-    path = require_table(task, settings.data, settings.split)
-    model, tokenizer = read_classifier(model_folder(settings.model))
-    task = with_labels_of_model(task, model.config)
-    examples = read_examples(task, path, split=settings.split)
-    length = sequence_length(settings.max_seq_length, model.config, default=tokenizer.model_max_length)
-    features = make_features(examples, tokenizer, max_seq_length=length)
-    if not len(features):
-        raise DataError(f"{path}: holds no example; expected rows below the header")
-    model.to(find_device(settings.device))
-    scores = scores_of(task, model, features)
-    return {"task": task.name, "split": settings.split, "examples": len(features), **scores}
+    task, solver = trained.task, trained.solver
+    data = fetch(task) if settings.data is None else settings.data
+    paths = require_files(task, data, settings.split)
+    examples = list(solver.read(task, paths, split=settings.split))
+    if not examples:
+        raise DataError(f"{paths[0]}: holds no example; expected rows below the header")
+    features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths)
+    answers = solver.answers(task, trained.model, examples, features)
+    scores = solver.scores(task, examples, answers)
+    return {"task": task.name, "split": settings.split, "examples": len(examples), **scores}

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from albert.tasks.catalogue import TASKS
+from albert.tasks.task import Task
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -12,17 +13,21 @@ class TasksSettings:
 
 def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every recipe takes its settings
     """Returns one row for each task: name, kind, files, scores, and the recipe with its source."""
-    return [
-        {
-            "task": task.name,
-            "title": task.title,
-            "kind": task.kind,
-            "files": f"{task.data.folder or 'DATA'}/{{{','.join(task.data.files.values())}}}.tsv",
-            "metrics": ", ".join(task.metrics),
-            "learning_rate": task.recipe.learning_rate,
-            "batch_size": task.recipe.batch_size,
-            "max_steps": task.recipe.max_steps or f"{task.recipe.num_epochs} epochs",
-            "source": task.recipe.source,
-        }
-        for task in TASKS.values()
-    ]
+    return [_row(task) for task in TASKS.values()]
+
+
+def _row(task: Task) -> dict[str, object]:
+    names = dict.fromkeys(patterns[0] for patterns in task.data.files.values())
+    steps = task.recipe.max_steps or f"{task.recipe.num_epochs:g} epochs"
+    return {
+        "task": task.name,
+        "title": task.title,
+        "kind": task.kind,
+        "files": f"{task.data.folder or 'DATA'}/{{{','.join(names)}}}",
+        "hub": task.data.hub.name if task.data.hub else "",
+        "metrics": ", ".join(task.metrics),
+        "learning_rate": task.recipe.learning_rate,
+        "batch_size": task.recipe.batch_size,
+        "max_steps": steps,
+        "source": task.recipe.source,
+    }

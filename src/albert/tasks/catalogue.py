@@ -1,15 +1,25 @@
-"""Every task by its name.
+"""Every task by its name, and the solver of every kind of task.
 
-Stands above the tables of records (`glue`, `own`); a new table is one more line here.
+Stands above the tables of records (`glue`, `own`) and the kinds (`classification`); a new table or kind is
+one more line here.
 """
 
 from albert.errors import ConfigError, did_you_mean
+from albert.tasks.classification import ClassificationSolver
 from albert.tasks.glue import GLUE_TASKS
 from albert.tasks.own import OWN_TASKS
-from albert.tasks.task import Task
+from albert.tasks.solver import Solver
+from albert.tasks.task import Kind, Task
 
 TASKS = {task.name: task for task in (*GLUE_TASKS, *OWN_TASKS)}
 """The record of every task, benchmarks first."""
+
+
+SOLVERS: dict[Kind, Solver] = {
+    "classification": ClassificationSolver(),
+    "regression": ClassificationSolver(),
+}
+"""How tasks of each kind are solved."""
 
 
 def find_task(name: str) -> Task:
@@ -24,6 +34,11 @@ def find_task(name: str) -> Task:
             f"unknown task {name!r}{did_you_mean(_plain(name), list(TASKS))}; known: {', '.join(TASKS)}"
         )
     return found
+
+
+def solver_of(task: Task) -> Solver:
+    """Returns what solves tasks of the kind of `task`."""
+    return SOLVERS[task.kind]
 
 
 def _plain(name: str) -> str:

@@ -1,30 +1,31 @@
-"""Classifying texts and rating them with a number: loss, logits, scores, and a trained model's folder.
+"""Classifying texts and rating them with a number: the solver of `classification` and `regression`.
 
-Stands on `features` and the model with one linear head; what `finetune`, `evaluate` and `predict` share.
+Stands on `features` and the model with one linear head. An answer is a row of logits.
 Letters: B examples, K labels (1 for regression).
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
+from scipy.special import log_softmax
 from torch import Tensor
 
-from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
-from albert.checkpoint.release import check_tokenizer
+from albert.checkpoint.pretrained import Pretrained
 from albert.checkpoint.task_models import AlbertForSequenceClassification
-from albert.errors import CheckpointError, ConfigError
+from albert.errors import ConfigError
 from albert.metrics.scores import score
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum, cross_entropy_sum, squared_error_sum
-from albert.tasks.features import Features
-from albert.tasks.task import Kind, Task
+from albert.tasks.features import TextFeatures, make_features
+from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.tables import Example, labels_in, read_examples
+from albert.tasks.task import Kind, Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
-
-PIECES_AT_ONCE = 8192
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,117 +34,146 @@ class ClassificationObjective:
 
     kind: Kind
 
-    def counts(self, batch: Features) -> dict[str, int]:
+    def counts(self, batch: TextFeatures) -> dict[str, int]:
         """Returns the number of examples."""
         return {"task": len(batch)}
 
-    def sums(self, model: AlbertForSequenceClassification, batch: Features) -> dict[str, LossSum]:
+    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Returns the summed loss of the examples of `batch`."""
         logits = _packed_logits(model, batch)
         labels = torch.from_numpy(batch.labels).to(logits.device)
-        return {"task": _loss_sum(self.kind, logits, labels)}
+        if self.kind == "regression":
+            return {"task": squared_error_sum(logits.squeeze(-1), labels)}
+        return {"task": cross_entropy_sum(logits, labels.long())}
 
 
-def classify(model: AlbertForSequenceClassification, features: Features) -> NDArray[np.float32]:
-    """Returns the logits (B, K) of `features`, in their order; computed in groups of similar length."""
-    order = np.argsort(features.lengths, kind="stable")
-    group = features.lengths[order].cumsum() // PIECES_AT_ONCE
-    logits = np.zeros((len(features), model.config.num_labels), np.float32)
-    model.eval()
-    with torch.inference_mode():
-        for indices in np.split(order, np.flatnonzero(np.diff(group)) + 1):
-            if len(indices):
+class ClassificationSolver:
+    """One label, or one number, for a text or a pair of texts."""
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[Example]:
+        """Reads tables."""
+        for path in paths:
+            yield from read_examples(task, path, split=split, labelled=labelled)
+
+    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
+        """Returns `task` with the labels that occur in its column: numbers in their order, then words.
+
+        Raises:
+            DataError: There is only one label, or so many that the column can hardly hold labels.
+        """
+        if task.labels or task.kind == "regression":
+            return task
+        return replace(task, labels=labels_in(task, paths))
+
+    def encode(
+        self, task: Task, examples: Sequence[Example], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    ) -> TextFeatures:
+        """Returns `[CLS] text [SEP] pair [SEP]` of every example."""
+        del task
+        return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length)
+
+    def model_class(self, task: Task) -> type[Pretrained]:
+        """Returns the one class of this kind."""
+        del task
+        return AlbertForSequenceClassification
+
+    def model_classes(self) -> tuple[type[Pretrained], ...]:
+        """Returns the one class of this kind."""
+        return (AlbertForSequenceClassification,)
+
+    def config_changes(self, task: Task) -> dict[str, Any]:
+        """Returns labels, kind of loss, and dropout before the classifier."""
+        return {
+            "classifier_dropout_prob": task.recipe.classifier_dropout_prob,
+            "problem_type": "regression" if task.kind == "regression" else "single_label_classification",
+            "id2label": dict(enumerate(task.labels or ("score",))),
+        }
+
+    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
+        """Returns `task` with its labels in the order of the model's outputs.
+
+        A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
+
+        Raises:
+            ConfigError: The model predicts something else than the task asks for.
+        """
+        kind = kind_of_classifier(config)
+        if kind != task.kind:
+            raise ConfigError(
+                f"the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
+                "give the model that was fine-tuned for it"
+            )
+        names = label_names(config)
+        unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
+        if kind == "regression" or (unnamed and len(names) == len(task.labels)):
+            return task
+        if task.labels and set(names) != set(task.labels):
+            raise ConfigError(
+                f"the model knows the labels {', '.join(names[:20])}, but task {task.name!r} has "
+                f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
+            )
+        return replace(task, labels=names)
+
+    def objective(self, task: Task) -> ClassificationObjective:
+        """Returns the loss of the task's kind."""
+        return ClassificationObjective(task.kind)
+
+    def answers(
+        self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
+    ) -> NDArray[np.float32]:
+        """Returns the logits (B, K)."""
+        del task, examples
+        assert isinstance(model, AlbertForSequenceClassification)
+        logits = np.zeros((len(features), model.config.num_labels), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            for indices in groups_of_similar_length(features.lengths):
                 logits[indices] = _packed_logits(model, features.take(indices)).float().cpu().numpy()
-    return logits
+        return logits
+
+    def scores(
+        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
+    ) -> dict[str, float]:
+        """Returns the task's metrics and the mean `loss`."""
+        predictions = answers[:, 0] if task.kind == "regression" else answers.argmax(-1)
+        named = score(task.metrics, labels=_labels(examples), predictions=predictions)
+        return {**named, "loss": float(self.losses(task, examples, answers).mean())}
+
+    def losses(
+        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
+    ) -> NDArray[np.float64]:
+        """Returns the cross-entropy or the squared error of each answer, (B,)."""
+        labels, logits = _labels(examples), answers.astype(np.float64)
+        if task.kind == "regression":
+            return np.square(logits[:, 0] - labels)
+        return -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels.astype(np.int64)]
+
+    def records(
+        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
+    ) -> Iterator[dict[str, Any]]:
+        """Yields `label`, its probability `score` and `scores` of all labels; for a number, `score`."""
+        del examples
+        for logits in answers:
+            if task.kind == "regression":
+                yield {"score": six_digits(logits[0])}
+                continue
+            probabilities = map(six_digits, np.exp(log_softmax(logits.astype(np.float64))))
+            scores = dict(zip(task.labels, probabilities, strict=True))
+            label = task.labels[int(logits.argmax())]
+            yield {"label": label, "score": scores[label], "scores": scores}
+
+    def shown(self, task: Task, example: Example) -> dict[str, str]:
+        """Returns the texts and the label."""
+        texts = {"text": example.text} | ({} if example.pair is None else {"pair": example.pair})
+        if example.label is None:
+            return texts
+        name = task.labels[int(example.label)] if task.labels else f"{example.label:g}"
+        return texts | {"label": name}
 
 
-def scores_of(task: Task, model: AlbertForSequenceClassification, features: Features) -> dict[str, float]:
-    """Returns the scores of `task` for labelled `features`, and the mean `loss`."""
-    logits = classify(model, features)
-    predictions = logits[:, 0] if task.kind == "regression" else logits.argmax(-1)
-    loss = _loss_sum(task.kind, torch.from_numpy(logits), torch.from_numpy(features.labels)).total
-    named = score(task.metrics, labels=features.labels, predictions=predictions)
-    return {**named, "loss": float(loss) / len(features)}
-
-
-def read_classifier(folder: Path) -> tuple[AlbertForSequenceClassification, AlbertTokenizer]:
-    """Reads a fine-tuned model folder.
-
-    Raises:
-        CheckpointError: The folder holds no model, or one without a classifier.
-        TokenizerError: Its tokenizer belongs to another model.
-    """
-    config = read_config(folder)
-    if not has_classifier(folder):
-        raise CheckpointError(
-            f"{folder}: the model has no classifier; train one first: albert finetune --model {folder}"
-        )
-    tokenizer = AlbertTokenizer.from_pretrained(folder)
-    check_tokenizer(tokenizer, config.vocab_size, source=str(folder))
-    return AlbertForSequenceClassification.from_pretrained(folder), tokenizer
-
-
-def new_classifier(
-    task: Task, folder: Path, *, hidden_dropout_prob: float, from_scratch: bool
-) -> AlbertForSequenceClassification:
-    """Makes a model to be fine-tuned for `task` from the encoder in `folder`.
-
-    A classifier that is there already stays if it has the task's labels; else it starts at random.
-    With `from_scratch` everything does, and only the configuration is read.
-
-    Raises:
-        CheckpointError: There are no weights, or only a part of the encoder's.
-    """
-    labels = task.labels or ("score",)
-    config = read_config(
-        folder,
-        hidden_dropout_prob=hidden_dropout_prob,
-        attention_probs_dropout_prob=hidden_dropout_prob,
-        classifier_dropout_prob=task.recipe.classifier_dropout_prob,
-        problem_type="regression" if task.kind == "regression" else "single_label_classification",
-        id2label=dict(enumerate(labels)),
-    )
-    model = AlbertForSequenceClassification(config)
-    if from_scratch:
-        return model
-    if not (folder / WEIGHTS_FILE).is_file():
-        raise CheckpointError(
-            f"{folder}: holds no {WEIGHTS_FILE}, and random weights are rarely wanted; give a pretrained "
-            "model, or --from-scratch if they are"
-        )
-    has_map = config.embedding_size != config.hidden_size
-    keeps = has_classifier(folder) and label_names(read_config(folder)) == labels
-    load_weights(model if keeps else model.albert, folder, has_map=has_map)
-    return model
-
-
-def has_classifier(folder: Path) -> bool:
-    """Tells whether a model folder has the weights of a classifier.
-
-    Raises:
-        CheckpointError: It has no weights at all, or damaged ones.
-    """
-    path = folder / WEIGHTS_FILE
-    try:
-        with safe_open(path, framework="np") as file:
-            return "classifier.weight" in file.keys()  # noqa: SIM118  # not a dict: no membership test
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: missing or not a safetensors file: {error}") from error
-
-
-def sequence_length(asked: int | None, config: AlbertConfig, *, default: int) -> int:
-    """Returns to how many pieces examples are cut: `asked`, else `default` as far as the model goes.
-
-    Raises:
-        ConfigError: More is asked than the model has positions.
-    """
-    positions = config.max_position_embeddings
-    if asked is not None and asked > positions:
-        raise ConfigError(f"--max-seq-length is {asked}, but the model has {positions} positions; lower it")
-    return min(default, positions) if asked is None else asked
-
-
-def model_kind(config: AlbertConfig) -> Kind:
+def kind_of_classifier(config: AlbertConfig) -> Kind:
     """Returns what a classifier with `config` predicts."""
     regression = config.problem_type == "regression" or config.num_labels == 1
     return "regression" if regression else "classification"
@@ -155,40 +185,16 @@ def label_names(config: AlbertConfig) -> tuple[str, ...]:
     return tuple(names.get(index, f"LABEL_{index}") for index in range(config.num_labels))
 
 
-def with_labels_of_model(task: Task, config: AlbertConfig) -> Task:
-    """Returns `task` with its labels in the order of the model's outputs.
-
-    A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
-
-    Raises:
-        ConfigError: The model predicts something else than the task asks for.
-    """
-    kind = model_kind(config)
-    if kind != task.kind:
-        raise ConfigError(
-            f"the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
-            "give the model that was fine-tuned for it"
-        )
-    names = label_names(config)
-    unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
-    if kind == "regression" or (unnamed and len(names) == len(task.labels)):
-        return task
-    if task.labels and set(names) != set(task.labels):
-        raise ConfigError(
-            f"the model knows the labels {', '.join(names[:20])}, but task {task.name!r} has "
-            f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
-        )
-    return replace(task, labels=names)
+def six_digits(number: float) -> float:
+    """Returns the number with the six digits that float32 carries."""
+    return float(f"{number:.6g}")
 
 
-def _packed_logits(model: AlbertForSequenceClassification, batch: Features) -> Tensor:
+def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
+    return np.array([np.nan if example.label is None else example.label for example in examples], np.float64)
+
+
+def _packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:
     """Returns logits (B, K)."""
     arrays = (batch.input_ids, batch.token_type_ids, batch.lengths)
     return model.packed_logits(*(torch.from_numpy(array).to(model.device) for array in arrays))
-
-
-def _loss_sum(kind: Kind, logits: Tensor, labels: Tensor) -> LossSum:
-    """Returns the summed loss of `logits` (B, K) against `labels` (B,)."""
-    if kind == "regression":
-        return squared_error_sum(logits.squeeze(-1), labels)
-    return cross_entropy_sum(logits, labels.long())

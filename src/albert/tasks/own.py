@@ -1,16 +1,11 @@
-"""The user's own data as tasks: the columns come from flags, the labels from the training file.
+"""The user's own texts as tasks: the columns come from flags, the labels from the training file.
 
 Stands beside `glue`: records of the same kind, but with names to be filled in.
 """
 
-from dataclasses import replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 
-from albert.errors import DataError
-from albert.tasks.tables import read_columns
-from albert.tasks.task import Recipe, TableFiles, Task
-
-MAX_LABELS = 1000
+from albert.tasks.task import Recipe, Task, TaskData
 
 _RECIPE = Recipe(
     learning_rate=2e-5,
@@ -23,7 +18,7 @@ OWN_TASKS = (
         name="classification",
         title="own data: one label for a text or a pair of texts",
         kind="classification",
-        data=TableFiles(),
+        data=TaskData(),
         metrics=("accuracy", "f1_macro"),
         recipe=_RECIPE,
     ),
@@ -31,56 +26,28 @@ OWN_TASKS = (
         name="regression",
         title="own data: one number for a text or a pair of texts",
         kind="regression",
-        data=TableFiles(),
+        data=TaskData(),
         metrics=("pearson", "spearman"),
         recipe=_RECIPE,
     ),
 )
 
 
-def with_columns(
-    task: Task, *, text: str | None = None, pair: str | None = None, label: str | None = None
-) -> Task:
-    """Returns `task` reading from the columns given; None keeps a column as it is."""
-    data = replace(
-        task.data,
-        text_column=task.data.text_column if text is None else text,
-        pair_column=task.data.pair_column if pair is None else pair,
-        label_column=task.data.label_column if label is None else label,
-    )
-    return replace(task, data=data)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSettings:
+    """Which columns of own tables hold what; a benchmark knows its own."""
+
+    text_column: str | None = None
+    """Column of the text, of the passage, or of the words to be tagged; the task's own if not given."""
+    pair_column: str | None = None
+    """Column of the second text of a pair, or of the question; the task's own if not given."""
+    choices_column: str | None = None
+    """Column of the list of choices; the task's own if not given."""
+    label_column: str | None = None
+    """Column of the label, answers or tags; the task's own if not given."""
 
 
-def with_labels_of(task: Task, path: Path) -> Task:
-    """Returns `task` with the labels that occur in the training file `path`.
-
-    Numbers come in their order, then words from A to Z. A task that knows its labels, or predicts a
-    number, is returned as it is.
-
-    Raises:
-        DataError: There is only one label, or so many that the column can hardly hold labels.
-    """
-    if task.labels or task.kind == "regression":
-        return task
-    column = task.data.label_column
-    found: set[str] = set()
-    for row in read_columns(path, (column,), header=task.data.headerless.get("train")):
-        found.add(row.cells[0].strip())
-        if len(found) > MAX_LABELS:
-            raise DataError(
-                f"{path}:{row.line}: column {column!r} holds more than {MAX_LABELS} different labels; "
-                "name another with --label-column, or use --task regression for numbers"
-            )
-    found.discard("")
-    if len(found) < 2:
-        raise DataError(
-            f"{path}: column {column!r} holds {len(found)} different labels; a classifier needs two or more"
-        )
-    return replace(task, labels=tuple(sorted(found, key=_number_first)))
-
-
-def _number_first(label: str) -> tuple[int, float, str]:
-    try:
-        return (0, float(label), label)
-    except ValueError:
-        return (1, 0.0, label)
+def with_columns(task: Task, columns: ColumnSettings) -> Task:
+    """Returns `task` reading from the columns that are given."""
+    given = {name: value for name, value in asdict(columns).items() if value is not None}
+    return replace(task, data=replace(task.data, **given))

@@ -1,8 +1,8 @@
 """What a task is: a frozen record. Nothing here computes; readers, features and scores read the record.
 
-A benchmark is a few rows in a table of such records (`albert.tasks.glue`), the user's own data is two
-more (`albert.tasks.own`), and `albert.tasks.catalogue` finds them by name. Adding a task of a known kind
-means adding a row.
+A benchmark is a few rows in a table of such records (`glue`, `clue`, `reading`, `choices`, `entities`), the
+user's own data is some more (`own`), and `catalogue` finds them by name. Adding a task of a known kind means
+adding a row. How tasks of a kind are read, learnt and scored is its `solver`.
 """
 
 from collections.abc import Mapping
@@ -10,27 +10,60 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["classification", "regression"]
+Kind = Literal["classification", "regression", "choice", "spans", "tagging"]
+"""What is predicted: one of some labels, a number, one of some choices, a span, a tag for every word."""
+
+Layout = Literal["table", "squad", "race", "c3", "copa", "conll", "cluener", "csl", "cluewsc"]
+"""How a file is laid out. `table`: rows with columns (.tsv, .csv, .jsonl); others are a benchmark's own."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class TableFiles:
-    """Where the examples of a task lie and which columns hold them."""
+class HubData:
+    """A data set of the Hub that holds a task, in Parquet."""
+
+    name: str
+    """Id on the Hub, such as `nyu-mll/glue`."""
+    config: str | None = None
+    """One of several data sets under that name."""
+    splits: Mapping[str, str] = field(
+        default_factory=lambda: MappingProxyType({"train": "train", "dev": "validation", "test": "test"})
+    )
+    """The Hub's name of each split it has."""
+    columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Our column for a column of the Hub, where the names differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskData:
+    """Where the examples of a task lie, how the files are laid out, and which columns hold what."""
 
     folder: str = ""
     """Folder the benchmark unpacks to; the files may also lie in the data folder itself."""
-    files: Mapping[str, str] = field(
-        default_factory=lambda: MappingProxyType({"train": "train", "dev": "dev", "test": "test"})
+    files: Mapping[str, tuple[str, ...]] = field(
+        default_factory=lambda: MappingProxyType({"train": ("train",), "dev": ("dev",), "test": ("test",)})
     )
-    """Name of the file of each split, without its suffix (.tsv, .csv or .jsonl)."""
+    """Names or patterns of the files of each split, the first that is found wins; a name without a suffix
+    stands for .tsv, .csv and .jsonl."""
+    layout: Layout = "table"
+    """How the files are laid out."""
     text_column: str = "text"
-    """Column of the text, or of the first text of a pair."""
+    """Column of the text: of the first of a pair, of the passage, of the words to be tagged."""
     pair_column: str | None = None
-    """Column of the second text; None where an example is a single text."""
+    """Column of the second text, or of the question; None where an example is a single text."""
+    choices_column: str = "choices"
+    """Column of the choices, a list; only where one of some choices is asked for."""
     label_column: str = "label"
-    """Column of the label."""
+    """Column of the label, the number, the right choice, the answers or the tags."""
+    id_column: str | None = None
+    """Column of the example's id; None where examples are known by their place, from 0."""
     headerless: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
-    """Column names of those splits whose file has no header line."""
+    """Column names of those splits whose table has no header line."""
+    test_columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Columns that have another name in the test file, by their name elsewhere."""
+    dropped_labels: tuple[str, ...] = ()
+    """Labels that mean that an example has none and is passed over, counted and said."""
+    hub: HubData | None = None
+    """Where to fetch the data if no folder is given; None where the Hub has none that we know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,14 +76,16 @@ class Recipe:
     """Examples per optimiser step."""
     max_steps: int | None = None
     """Optimiser steps; None where `num_epochs` decides."""
-    num_epochs: int = 3
+    num_epochs: float = 3
     """Passes over the training data, where `max_steps` is None."""
     warmup_steps: int | None = None
-    """Steps until the peak learning rate; None for a tenth of all steps."""
+    """Steps until the peak learning rate; None where `warmup_share` decides."""
+    warmup_share: float = 0.1
+    """Share of all steps until the peak learning rate, where `warmup_steps` is None."""
     max_seq_length: int = 512
     """Pieces an example is cut to, special ones included."""
-    hidden_dropout_prob: float = 0.0
-    """Dropout inside the encoder, hidden states and attention alike."""
+    hidden_dropout_prob: float | None = 0.0
+    """Dropout inside the encoder, hidden states and attention alike; None for the model's own."""
     classifier_dropout_prob: float = 0.1
     """Dropout before the classifier."""
     source: str
@@ -60,13 +95,27 @@ class Recipe:
         """Returns the optimiser steps for `num_examples` training examples in batches of `batch_size`."""
         if self.max_steps is not None:
             return self.max_steps
-        return self.num_epochs * -(-num_examples // batch_size)
+        return max(1, round(self.num_epochs * -(-num_examples // batch_size)))
 
     def warmup(self, num_steps: int) -> int:
         """Returns the warm-up for a run of `num_steps`: the same share of them as in the recipe."""
         if self.warmup_steps is None or self.max_steps is None:
-            return num_steps // 10
+            return int(num_steps * self.warmup_share)
         return num_steps * self.warmup_steps // self.max_steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lengths:
+    """How many pieces of what go into one sequence; travels with a fine-tuned model."""
+
+    max_seq_length: int
+    """Pieces of a sequence, special ones included."""
+    max_query_length: int = 64
+    """Spans: pieces of the question that are kept, its first."""
+    doc_stride: int = 128
+    """Spans: pieces from the start of one window of a long passage to that of the next."""
+    max_qa_length: int = 128
+    """Choice: pieces of question and choice that are kept, their last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,15 +127,20 @@ class Task:
     title: str
     """Name and subject in words."""
     kind: Kind
-    """What is predicted: one of `labels`, or a number."""
-    data: TableFiles
+    """What is predicted."""
+    data: TaskData
     """Where the examples lie."""
     labels: tuple[str, ...] = ()
-    """Label strings; the position is the id. Empty for regression, and where the training file tells them."""
+    """Label strings; the position is the id. Empty where nothing is chosen by name, and where the training
+    file tells them."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
     recipe: Recipe
     """Default training settings."""
+    language: Literal["en", "zh"] = "en"
+    """Language of the texts, where scores depend on it."""
+    may_lack_answer: bool = False
+    """Spans: whether a question may have no answer in its passage."""
 
     @property
     def best_metric(self) -> str:

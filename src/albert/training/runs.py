@@ -10,6 +10,7 @@ The same command on an unfinished folder resumes it; with other settings it is r
 
 import json
 import platform
+import shutil
 import subprocess
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -69,6 +70,22 @@ class Run:
     def result(self) -> dict[str, Any] | None:
         """What the finished run found; None while it is unfinished."""
         return self.record.get("result")
+
+    @property
+    def attempts(self) -> int:
+        """How often the run was begun again."""
+        return len(self.record.get("attempts", ()))
+
+    def begin_again(self, reason: str) -> None:
+        """Drops checkpoints and best model; the log so far becomes `log-N.jsonl`, the reason is recorded."""
+        number = self.attempts
+        shutil.rmtree(self.checkpoints, ignore_errors=True)
+        shutil.rmtree(self.best, ignore_errors=True)
+        log = self.folder / LOG_FILE
+        if log.is_file():
+            log.rename(log.with_name(f"log-{number}.jsonl"))
+        self.record["attempts"] = [*self.record.get("attempts", ()), reason]
+        write_json(self.folder / RUN_FILE, self.record)
 
     def finish(self, result: dict[str, Any]) -> None:
         """Marks the run as finished."""
