@@ -5,6 +5,7 @@ usage: make_selection.py REFERENCE_FOLDER
 """
 
 import gzip
+import json
 import sys
 from pathlib import Path
 
@@ -28,7 +29,7 @@ OPTIMIZED = (
 
 
 def main() -> None:
-    """Writes tiny_model.npz, optimizers.npz, lr_schedules.npz and pretrain_data/."""
+    """Writes tiny_model.npz, optimizers.npz, lr_schedules.npz, pretrain_data/ and squad/."""
     reference = Path(sys.argv[1])
     tiny = reference / "ckpt_tiny"
     outputs = dict(np.load(tiny / "outputs.npz"))
@@ -52,6 +53,7 @@ def main() -> None:
     schedules = np.load(reference / "optim" / "lr_schedules.npz")
     np.savez_compressed(HERE / "lr_schedules.npz", **dict(schedules))
     select_records(reference / "pretrain_data", HERE / "pretrain_data")
+    select_answer_scores(reference / "squad", HERE / "squad")
 
 
 def select_records(source: Path, target: Path) -> None:
@@ -64,6 +66,27 @@ def select_records(source: Path, target: Path) -> None:
     target.mkdir(exist_ok=True)
     (target / "first_records.tfrecord").write_bytes(content[:end])
     (target / "first_records.jsonl.gz").write_bytes(gzip.compress(b"".join(lines[:RECORDS]), 9, mtime=0))
+
+
+def select_answer_scores(source: Path, target: Path) -> None:
+    """Writes the gold answers, the predictions, and what the original scored of them."""
+    target.mkdir(exist_ok=True)
+    (target / "metric_pairs.jsonl").write_bytes((source / "metric_pairs.jsonl").read_bytes())
+    cases: dict[str, object] = {}
+    for version in ("v1", "v2"):
+        data = json.loads((source / f"{version}_dev.json").read_text(encoding="utf-8"))["data"]
+        questions = [qa for article in data for paragraph in article["paragraphs"] for qa in paragraph["qas"]]
+        cases[f"{version}_gold"] = {
+            qa["id"]: [answer["text"] for answer in qa["answers"]] for qa in questions
+        }
+    for path in sorted(source.glob("decode_*_eval.json")):
+        name = path.name.removesuffix("_eval.json")
+        parts = ["predictions", "eval"] if name.startswith("decode_v1") else ["null_odds", "eval"]
+        cases[name] = {
+            part: json.loads((source / f"{name}_{part}.json").read_text(encoding="utf-8")) for part in parts
+        }
+    lines = json.dumps(cases, ensure_ascii=False, indent=0)
+    (target / "answer_scores.json").write_text(lines + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from albert.errors import ConfigError, DataError
 from albert.metrics.scores import (
     SCORES,
     accuracy,
+    accuracy_by_group,
     f1,
     f1_macro,
     matthews_correlation,
@@ -112,3 +113,13 @@ def test_a_prediction_that_is_not_finite_is_named() -> None:
 def test_an_unknown_score_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'accuracy'"):
         score(["acuracy"], labels=[1], predictions=[1])
+
+
+def test_accuracy_by_group_is_that_of_its_members() -> None:
+    scores = accuracy_by_group([0, 1, 2, 3], [0, 1, 2, 0], ["middle", "high", "high", "high"])
+    assert scores == {"accuracy": 0.75, "accuracy_high": pytest.approx(2 / 3), "accuracy_middle": 1.0}
+
+
+def test_groups_that_do_not_fit_the_labels_are_refused() -> None:
+    with pytest.raises(DataError, match="2 labels and 1 groups"):
+        accuracy_by_group([0, 1], [0, 1], ["middle"])

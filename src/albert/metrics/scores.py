@@ -120,6 +120,27 @@ def score(names: Sequence[str], *, labels: ArrayLike, predictions: ArrayLike) ->
     return {name: SCORES[name](labels, predictions) for name in names}
 
 
+def accuracy_by_group(labels: ArrayLike, predictions: ArrayLike, groups: Sequence[str]) -> dict[str, float]:
+    """Returns `accuracy` over all, then `accuracy_NAME` of every group, such as `accuracy_middle` of RACE.
+
+    `groups` names the group of each label; groups come in the order of their names.
+
+    Raises:
+        DataError: The three differ in length or are empty.
+    """
+    true, predicted = _checked(labels, predictions)
+    if len(groups) != len(true):
+        raise DataError(
+            f"{len(true)} labels and {len(groups)} groups do not fit; name one group for each label"
+        )
+    names = np.asarray(groups, dtype=object)
+    scores = {"accuracy": accuracy(true, predicted)}
+    for name in sorted(set(groups)):
+        members = names == name
+        scores[f"accuracy_{name}"] = accuracy(true[members], predicted[members])
+    return scores
+
+
 def _checked(labels: ArrayLike, predictions: ArrayLike) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
     true, predicted = np.asarray(labels), np.asarray(predictions)
     if true.ndim != 1 or true.shape != predicted.shape:
