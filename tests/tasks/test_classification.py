@@ -1,19 +1,27 @@
 """Loss and logits of classifiers: the original's numbers, and indifference to how examples are grouped."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from albert.checkpoint.names import from_original, name_of_original
 from albert.checkpoint.task_models import AlbertForSequenceClassification
+from albert.errors import ConfigError
 from albert.model.config import AlbertConfig
-from albert.tasks import classification
-from albert.tasks.classification import ClassificationObjective, classify, scores_of
-from albert.tasks.features import Features
+from albert.tasks import solver as solver_module
+from albert.tasks.catalogue import find_task
+from albert.tasks.classification import ClassificationObjective, ClassificationSolver
+from albert.tasks.features import TextFeatures
 from albert.tasks.own import OWN_TASKS
-from albert.tasks.task import Kind
+from albert.tasks.tables import Example
+from albert.tasks.task import Kind, Task
+
+SOLVER = ClassificationSolver()
+TASK = replace(OWN_TASKS[0], labels=("a", "b", "c"))
 
 
 def make_model() -> AlbertForSequenceClassification:
@@ -32,10 +40,10 @@ def make_model() -> AlbertForSequenceClassification:
     return AlbertForSequenceClassification(config)
 
 
-def make_batch(lengths: list[int], *, seed: int) -> Features:
+def make_batch(lengths: list[int], *, seed: int) -> TextFeatures:
     draw = np.random.default_rng(seed)
     count = sum(lengths)
-    return Features(
+    return TextFeatures(
         draw.integers(5, 31, count),
         draw.integers(0, 2, count),
         np.array(lengths),
@@ -43,19 +51,23 @@ def make_batch(lengths: list[int], *, seed: int) -> Features:
     )
 
 
+def logits_of(model: AlbertForSequenceClassification, features: TextFeatures) -> NDArray[np.float32]:
+    return SOLVER.answers(TASK, model, [], features)
+
+
 def test_logits_do_not_depend_on_the_company_of_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
     features = make_batch([7, 33, 3, 12, 12, 25, 4], seed=1)
     model = make_model()
-    together = classify(model, features)
-    monkeypatch.setattr(classification, "PIECES_AT_ONCE", 20)
-    np.testing.assert_allclose(classify(model, features), together, atol=1e-5)
+    together = logits_of(model, features)
+    monkeypatch.setattr(solver_module, "PIECES_AT_ONCE", 20)
+    np.testing.assert_allclose(logits_of(model, features), together, atol=1e-5)
     for index in range(len(features)):
-        alone = classify(model, features.take(np.array([index])))
+        alone = logits_of(model, features.take(np.array([index])))
         np.testing.assert_allclose(alone[0], together[index], atol=1e-5)
 
 
 def test_nothing_to_classify_gives_no_logits() -> None:
-    assert classify(make_model(), make_batch([], seed=0)).shape == (0, 3)
+    assert logits_of(make_model(), make_batch([], seed=0)).shape == (0, 3)
 
 
 def test_scores_report_the_mean_of_the_loss_that_is_trained() -> None:
@@ -63,9 +75,60 @@ def test_scores_report_the_mean_of_the_loss_that_is_trained() -> None:
     model = make_model().eval()
     total = ClassificationObjective("classification").sums(model, features)["task"].total.detach()
     count = ClassificationObjective("classification").counts(features)["task"]
-    found = scores_of(OWN_TASKS[0], model, features)
+    examples = [Example("", None, int(label)) for label in features.labels]
+    answers = logits_of(model, features)
+    found = SOLVER.scores(TASK, examples, answers)
+    assert SOLVER.losses(TASK, examples, answers).mean() == pytest.approx(found["loss"])
     assert found["loss"] == pytest.approx(float(total) / count, abs=1e-5)
     assert list(found) == ["accuracy", "f1_macro", "loss"]
+
+
+def test_records_name_the_label_and_its_probability() -> None:
+    answers = np.log(np.array([[0.25, 0.5, 0.25], [0.8, 0.1, 0.1]], np.float32))
+    records = list(SOLVER.records(TASK, [Example("x"), Example("y")], answers))
+    assert [record["label"] for record in records] == ["b", "a"]
+    assert [record["score"] for record in records] == pytest.approx([0.5, 0.8])
+    assert records[1]["scores"] == pytest.approx({"a": 0.8, "b": 0.1, "c": 0.1})
+    numbers = list(SOLVER.records(find_task("stsb"), [Example("x", "y")], np.array([[2.5]], np.float32)))
+    assert numbers == [{"score": 2.5}]
+
+
+def test_an_example_is_shown_with_the_name_of_its_label() -> None:
+    assert SOLVER.shown(TASK, Example("x", "y", 2)) == {"text": "x", "pair": "y", "label": "c"}
+    assert SOLVER.shown(find_task("stsb"), Example("x", "y", 2.5))["label"] == "2.5"
+    assert SOLVER.shown(TASK, Example("x")) == {"text": "x"}
+
+
+@pytest.mark.parametrize(
+    ("task", "names", "message"),
+    [
+        (
+            "rte",
+            {0: "yes", 1: "no"},
+            "knows the labels yes, no, but task 'rte' has entailment, not_entailment",
+        ),
+        ("rte", {0: "score"}, "trained for regression, but task 'rte' is classification"),
+        ("stsb", {0: "yes", 1: "no"}, "trained for classification, but task 'stsb' is regression"),
+    ],
+)
+def test_a_model_that_was_trained_for_something_else_is_refused(
+    task: str, names: dict[int, str], message: str
+) -> None:
+    config = replace(make_model().config, id2label=names)
+    with pytest.raises(ConfigError, match=message):
+        SOLVER.with_labels_of(find_task(task), config)
+
+
+def labels_by_model(task: Task, names: tuple[str, ...]) -> tuple[str, ...]:
+    config = replace(make_model().config, id2label=dict(enumerate(names)))
+    return SOLVER.with_labels_of(task, config).labels
+
+
+def test_labels_come_in_the_order_of_the_models_outputs() -> None:
+    mnli = find_task("mnli")
+    assert labels_by_model(mnli, ("neutral", "entailment", "contradiction"))[0] == "neutral"
+    assert labels_by_model(mnli, ("LABEL_0", "LABEL_1", "LABEL_2")) == mnli.labels
+    assert labels_by_model(OWN_TASKS[0], ("x", "y")) == ("x", "y")
 
 
 @pytest.mark.reference
@@ -83,7 +146,7 @@ def test_loss_logits_and_gradients_equal_the_original(reference: Path, name: str
     model.load_state_dict(from_original({k: torch.tensor(v) for k, v in {**body, **head}.items()}))
 
     real = trace["input_mask"] > 0
-    batch = Features(
+    batch = TextFeatures(
         trace["input_ids"][real].astype(np.int64),
         trace["segment_ids"][real].astype(np.int64),
         real.sum(1).astype(np.int64),
@@ -93,7 +156,7 @@ def test_loss_logits_and_gradients_equal_the_original(reference: Path, name: str
     loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
 
     assert float(loss.detach()) == pytest.approx(float(trace["loss"][0]), abs=1e-5)
-    np.testing.assert_allclose(classify(model, batch).squeeze(), trace["logits"][0], atol=1e-5)
+    np.testing.assert_allclose(logits_of(model, batch).squeeze(), trace["logits"][0], atol=1e-5)
     gradients = {key: parameter.grad for key, parameter in model.named_parameters()}
     for key, value in trace.items():
         if key.startswith("step0/grad/"):

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from albert.errors import DataError
 from albert.tasks.catalogue import find_task
-from albert.tasks.own import with_columns, with_labels_of
-from albert.tasks.tables import Example, find_table, read_columns, read_examples, require_table
+from albert.tasks.own import ColumnSettings, with_columns
+from albert.tasks.tables import Columns, Example, labels_in, read_columns, read_examples, read_rows
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"), min_size=1).filter(
     str.strip
@@ -28,30 +28,6 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 def examples(name: str, path: Path, **settings: object) -> list[Example]:
     return list(read_examples(find_task(name), path, **settings))  # type: ignore[arg-type]
-
-
-def test_a_benchmark_file_is_found_in_its_own_folder_and_without_it(tmp_path: Path) -> None:
-    inner = write(tmp_path, "RTE/dev.tsv", "")
-    assert find_table(find_task("rte"), tmp_path, "dev") == inner
-    assert find_table(find_task("rte"), tmp_path / "RTE", "dev") == inner
-    assert find_table(find_task("rte"), tmp_path, "test") is None
-
-
-def test_a_missing_split_says_where_it_was_looked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"no dev file of task 'rte'; expected RTE/dev\.tsv or dev\.tsv"):
-        require_table(find_task("rte"), tmp_path, "dev")
-
-
-def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent: no such folder"):
-        find_table(find_task("rte"), tmp_path / "absent", "dev")
-
-
-def test_a_split_stored_twice_is_refused(tmp_path: Path) -> None:
-    write(tmp_path, "train.tsv", "")
-    write(tmp_path, "train.csv", "")
-    with pytest.raises(DataError, match=r"both train\.tsv and train\.csv"):
-        find_table(find_task("classification"), tmp_path, "train")
 
 
 def test_quotation_marks_in_tsv_are_letters(tmp_path: Path) -> None:
@@ -100,7 +76,7 @@ def test_cola_is_read_without_a_header(tmp_path: Path) -> None:
 
 def test_cola_test_has_a_header_and_no_labels(tmp_path: Path) -> None:
     path = write(tmp_path, "test.tsv", "index\tsentence\n0\tThey run.\n")
-    assert examples("cola", path, split="test", labelled=False) == [Example("They run.")]
+    assert examples("cola", path, split="test", labelled=False) == [Example("They run.", id="0")]
 
 
 def test_regression_labels_are_numbers(tmp_path: Path) -> None:
@@ -143,7 +119,7 @@ def test_regression_labels_are_numbers(tmp_path: Path) -> None:
             r"t\.jsonl:1: field 'sentence1' holds list",
         ),
         ("t.jsonl", '{"sentence1": null, "sentence2": "b", "label": 0}', r"t\.jsonl:1: the text in column"),
-        ("t.xlsx", "", r"expected a file ending in \.tsv, \.csv, \.jsonl, found '\.xlsx'"),
+        ("t.xlsx", "", r"expected a file ending in \.tsv, \.csv, \.jsonl, \.txt, \.json, found '\.xlsx'"),
     ],
 )
 def test_a_bad_table_is_refused_with_file_and_line(
@@ -165,21 +141,94 @@ def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
         examples("rte", tmp_path / "absent.tsv")
 
 
-def test_own_labels_come_from_the_training_file_in_order(tmp_path: Path) -> None:
-    task = with_columns(find_task("classification"), text="t", label="y")
+def test_own_labels_come_from_the_training_files_in_order(tmp_path: Path) -> None:
+    task = with_columns(find_task("classification"), ColumnSettings(text_column="t", label_column="y"))
     words = write(tmp_path, "a.tsv", "t\ty\na\tsports\nb\tarts\nc\tsports\n")
     numbers = write(tmp_path, "b.tsv", "t\ty\na\t10\nb\t9\nc\t-1\n")
-    assert with_labels_of(task, words).labels == ("arts", "sports")
-    assert with_labels_of(task, numbers).labels == ("-1", "9", "10")
+    assert labels_in(task, [words]) == ("arts", "sports")
+    assert labels_in(task, [numbers]) == ("-1", "9", "10")
+    assert labels_in(task, [words, numbers]) == ("-1", "9", "10", "arts", "sports")
 
 
 def test_a_training_file_with_one_label_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\na\tyes\nb\tyes\n")
     with pytest.raises(DataError, match="1 different labels"):
-        with_labels_of(find_task("classification"), path)
+        labels_in(find_task("classification"), [path])
 
 
 def test_a_text_column_named_as_label_is_noticed(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\n" + "".join(f"a\tfree text {n}\n" for n in range(1200)))
     with pytest.raises(DataError, match=r"a\.tsv:1002: column 'label' holds more than 1000"):
-        with_labels_of(find_task("classification"), path)
+        labels_in(find_task("classification"), [path])
+
+
+def test_the_name_of_an_example_comes_from_its_column_where_there_is_one(tmp_path: Path) -> None:
+    named = write(tmp_path, "test.tsv", "index\tsentence1\tsentence2\n7\ta\tb\n")
+    unnamed = write(tmp_path, "dev.jsonl", '{"sentence1": "a", "sentence2": "b", "label": "entailment"}\n')
+    assert examples("rte", named, labelled=False) == [Example("a", "b", id="7")]
+    assert examples("rte", unnamed) == [Example("a", "b", 0)]
+
+
+def test_short_rows_of_qqp_are_passed_over_and_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
+    path = write(tmp_path, "train.tsv", header + "1\t2\t3\ta\n1\t2\t3\ta\tb\t1\n4\t5\t6\t\tc\t0\n")
+    assert examples("qqp", path) == [Example("a", "b", 1, id="1"), Example("", "c", 0, id="4")]
+    assert "rows with too few columns: 1 (first: " in (said := capsys.readouterr().err)
+    assert "train.tsv:2)" in said
+    write(tmp_path, "train.tsv", header + "1\t2\t3\ta\tb\t1\t1\n")
+    with pytest.raises(DataError, match=r"train\.tsv:2: expected 6 columns, found 7"):
+        examples("qqp", path)
+
+
+def test_no_row_of_a_test_set_is_passed_over(tmp_path: Path) -> None:
+    path = write(tmp_path, "test.tsv", "id\tquestion1\tquestion2\n0\ta\tb\n1\tc\n")
+    with pytest.raises(DataError, match=r"test\.tsv:3: expected 3 columns, found 2"):
+        examples("qqp", path, labelled=False)
+
+
+def test_a_byte_order_mark_where_files_were_joined_leaves_no_trace(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.json", '\ufeff{"text": "a"}\r\n\ufeff{"text": "b"}\r\n')
+    assert [row.cells for row in read_columns(path, ["text"])] == [("a",), ("b",)]
+
+
+def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.json", '{"text": "a\u2028b"}\n')
+    assert [row.cells for row in read_columns(path, ["text"])] == [("a\u2028b",)]
+
+
+PAIRS = Columns(
+    wanted=("sentence1", "sentence2"),
+    optional=("id",),
+    aliases={"sentence2": ("text_b", "hypo")},
+    bare=("sentence1", "sentence2", "label"),
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.tsv", "sentence1\thypo\na\tb\n"),
+        ("t.tsv", "text_b \tsentence1\nb\ta\n"),
+        ("t.tsv", "a\tb\t1\n"),
+        ("t.txt", "a\tb\n"),
+        ("t.csv", '"a",b,1\r\n'),
+        ("t.json", '{"sentence1": "a", "text_b": "b"}\n'),
+    ],
+)
+def test_columns_are_found_under_other_names_and_without_a_header(
+    tmp_path: Path, name: str, content: str
+) -> None:
+    assert [row.cells for row in read_rows(write(tmp_path, name, content), PAIRS)] == [("a", "b", "")]
+
+
+def test_the_own_name_of_a_column_goes_before_others(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.tsv", "hypo\tsentence2\tsentence1\nno\tb\ta\n")
+    assert [row.cells[1] for row in read_rows(path, PAIRS)] == ["b"]
+
+
+def test_a_table_without_header_keeps_its_width(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.tsv", "a\tb\t1\nc\td\n")
+    with pytest.raises(DataError, match=r"t\.tsv:2: expected 3 columns, found 2"):
+        list(read_rows(path, PAIRS))

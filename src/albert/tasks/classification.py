@@ -21,6 +21,7 @@ from albert.errors import ConfigError
 from albert.metrics.scores import score
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum, cross_entropy_sum, squared_error_sum
+from albert.tasks.clue_files import read_cluewsc, read_csl
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.solver import groups_of_similar_length
 from albert.tasks.tables import Example, labels_in, read_examples
@@ -53,9 +54,10 @@ class ClassificationSolver:
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Example]:
-        """Reads tables."""
+        """Reads tables, and the two layouts of CLUE that are none."""
+        read = {"csl": read_csl, "cluewsc": read_cluewsc}.get(task.data.layout, read_examples)
         for path in paths:
-            yield from read_examples(task, path, split=split, labelled=labelled)
+            yield from read(task, path, split=split, labelled=labelled)
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
         """Returns `task` with the labels that occur in its column: numbers in their order, then words.

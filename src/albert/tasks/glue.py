@@ -6,69 +6,192 @@ processors, so that a position is the original's label id. Recipes are those of 
 Source: Wang et al. (2019); `classifier_utils.py` of the original; Lan et al. (2020), table 14.
 """
 
+from dataclasses import replace
 from types import MappingProxyType
 
-from albert.tasks.task import Recipe, TableFiles, Task
+from albert.tasks.task import HubData, Recipe, Task, TaskData
 
-_TABLE_14 = "Lan et al. (2020), table 14"
+TABLE_14 = "Lan et al. (2020), table 14"
+
 _NOT_OR_YES = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
+_INFERENCE = ("contradiction", "entailment", "neutral")
 _COLA_COLUMNS = ("source", "label", "mark", "sentence")
+
+
+def _hub(config: str, *, id_column: str = "index", **columns: str) -> HubData:
+    """Returns a data set of GLUE on the Hub; `columns` are ours by the Hub's name, where they differ."""
+    return HubData(
+        name="nyu-mll/glue", config=config, columns=MappingProxyType({"idx": id_column, **columns})
+    )
+
+
+_MNLI = Task(
+    name="mnli",
+    title="MNLI: does the first text entail, contradict or leave open the second",
+    kind="classification",
+    data=TaskData(
+        folder="MNLI",
+        files=MappingProxyType(
+            {"train": ("train",), "dev": ("dev_matched", "dev"), "test": ("test_matched", "test")}
+        ),
+        text_column="sentence1",
+        pair_column="sentence2",
+        label_column="gold_label",
+        id_column="index",
+        hub=replace(
+            _hub("mnli", premise="sentence1", hypothesis="sentence2", label="gold_label"),
+            splits=MappingProxyType({"train": "train", "dev": "validation_matched", "test": "test_matched"}),
+        ),
+    ),
+    labels=_INFERENCE,
+    metrics=("accuracy",),
+    recipe=Recipe(learning_rate=3e-5, batch_size=128, max_steps=10000, warmup_steps=1000, source=TABLE_14),
+)
+
+_MNLI_MISMATCHED = replace(
+    _MNLI,
+    name="mnli-mm",
+    title="MNLI, evaluated on other genres than it is trained on",
+    data=replace(
+        _MNLI.data,
+        files=MappingProxyType(
+            {"train": ("train",), "dev": ("dev_mismatched", "dev"), "test": ("test_mismatched", "test")}
+        ),
+        hub=replace(
+            _hub("mnli", premise="sentence1", hypothesis="sentence2", label="gold_label"),
+            splits=MappingProxyType(
+                {"train": "train", "dev": "validation_mismatched", "test": "test_mismatched"}
+            ),
+        ),
+    ),
+)
+
+_AX = replace(
+    _MNLI,
+    name="ax",
+    title="AX: the diagnostic sentences of GLUE, for models fine-tuned on MNLI; no labels",
+    data=TaskData(
+        folder="diagnostic",
+        files=MappingProxyType({"test": ("diagnostic", "test")}),
+        text_column="sentence1",
+        pair_column="sentence2",
+        id_column="index",
+        hub=replace(
+            _hub("ax", premise="sentence1", hypothesis="sentence2"),
+            splits=MappingProxyType({"test": "test"}),
+        ),
+    ),
+)
 
 GLUE_TASKS = (
     Task(
         name="cola",
         title="CoLA: is the sentence acceptable English",
         kind="classification",
-        data=TableFiles(
+        data=TaskData(
             folder="CoLA",
             text_column="sentence",
+            id_column="index",
             headerless=MappingProxyType({"train": _COLA_COLUMNS, "dev": _COLA_COLUMNS}),
+            hub=_hub("cola"),
         ),
         labels=_NOT_OR_YES,
         metrics=("matthews_correlation", "accuracy"),
-        recipe=Recipe(learning_rate=1e-5, batch_size=16, max_steps=5336, warmup_steps=320, source=_TABLE_14),
+        recipe=Recipe(learning_rate=1e-5, batch_size=16, max_steps=5336, warmup_steps=320, source=TABLE_14),
     ),
     Task(
         name="sst2",
         title="SST-2: is the review positive",
         kind="classification",
-        data=TableFiles(folder="SST-2", text_column="sentence"),
+        data=TaskData(folder="SST-2", text_column="sentence", id_column="index", hub=_hub("sst2")),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
-        recipe=Recipe(
-            learning_rate=1e-5, batch_size=32, max_steps=20935, warmup_steps=1256, source=_TABLE_14
-        ),
+        recipe=Recipe(learning_rate=1e-5, batch_size=32, max_steps=20935, warmup_steps=1256, source=TABLE_14),
     ),
     Task(
         name="mrpc",
         title="MRPC: do the sentences say the same",
         kind="classification",
-        data=TableFiles(
+        data=TaskData(
             folder="MRPC",
             text_column="#1 String",
             pair_column="#2 String",
             label_column="Quality",
+            id_column="index",
+            hub=_hub("mrpc", sentence1="#1 String", sentence2="#2 String", label="Quality"),
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
-        recipe=Recipe(learning_rate=2e-5, batch_size=32, max_steps=800, warmup_steps=200, source=_TABLE_14),
+        recipe=Recipe(learning_rate=2e-5, batch_size=32, max_steps=800, warmup_steps=200, source=TABLE_14),
     ),
     Task(
         name="stsb",
         title="STS-B: how similar are the sentences, 0 to 5",
         kind="regression",
-        data=TableFiles(
-            folder="STS-B", text_column="sentence1", pair_column="sentence2", label_column="score"
+        data=TaskData(
+            folder="STS-B",
+            text_column="sentence1",
+            pair_column="sentence2",
+            label_column="score",
+            id_column="index",
+            hub=_hub("stsb", label="score"),
         ),
         metrics=("pearson", "spearman"),
-        recipe=Recipe(learning_rate=2e-5, batch_size=16, max_steps=3598, warmup_steps=214, source=_TABLE_14),
+        recipe=Recipe(learning_rate=2e-5, batch_size=16, max_steps=3598, warmup_steps=214, source=TABLE_14),
+    ),
+    Task(
+        name="qqp",
+        title="QQP: do the questions ask the same",
+        kind="classification",
+        data=TaskData(
+            folder="QQP",
+            text_column="question1",
+            pair_column="question2",
+            label_column="is_duplicate",
+            id_column="id",
+            has_blemishes=True,
+            hub=_hub("qqp", id_column="id", label="is_duplicate"),
+        ),
+        labels=_NOT_OR_YES,
+        metrics=("accuracy", "f1"),
+        recipe=Recipe(
+            learning_rate=5e-5,
+            batch_size=128,
+            max_steps=14000,
+            warmup_steps=1000,
+            hidden_dropout_prob=0.1,
+            source=TABLE_14,
+        ),
+    ),
+    _MNLI,
+    _MNLI_MISMATCHED,
+    Task(
+        name="qnli",
+        title="QNLI: does the sentence answer the question",
+        kind="classification",
+        data=TaskData(
+            folder="QNLI",
+            text_column="question",
+            pair_column="sentence",
+            id_column="index",
+            hub=_hub("qnli"),
+        ),
+        labels=_ENTAILMENT,
+        metrics=("accuracy",),
+        recipe=Recipe(learning_rate=1e-5, batch_size=32, max_steps=33112, warmup_steps=1986, source=TABLE_14),
     ),
     Task(
         name="rte",
         title="RTE: does the first text entail the second",
         kind="classification",
-        data=TableFiles(folder="RTE", text_column="sentence1", pair_column="sentence2"),
+        data=TaskData(
+            folder="RTE",
+            text_column="sentence1",
+            pair_column="sentence2",
+            id_column="index",
+            hub=_hub("rte"),
+        ),
         labels=_ENTAILMENT,
         metrics=("accuracy",),
         recipe=Recipe(
@@ -77,14 +200,20 @@ GLUE_TASKS = (
             max_steps=800,
             warmup_steps=200,
             hidden_dropout_prob=0.1,
-            source=_TABLE_14,
+            source=TABLE_14,
         ),
     ),
     Task(
         name="wnli",
         title="WNLI: does the pronoun mean what the second sentence says",
         kind="classification",
-        data=TableFiles(folder="WNLI", text_column="sentence1", pair_column="sentence2"),
+        data=TaskData(
+            folder="WNLI",
+            text_column="sentence1",
+            pair_column="sentence2",
+            id_column="index",
+            hub=_hub("wnli"),
+        ),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
         recipe=Recipe(
@@ -93,7 +222,8 @@ GLUE_TASKS = (
             max_steps=2000,
             warmup_steps=250,
             hidden_dropout_prob=0.1,
-            source=_TABLE_14,
+            source=TABLE_14,
         ),
     ),
+    _AX,
 )

@@ -1,10 +1,10 @@
-"""Reads the rows of a table: TSV as the benchmarks publish it, CSV, JSONL, and plain lines of text.
+"""Reads the rows of a table: TSV as the benchmarks publish it, CSV, JSON lines, and plain lines of text.
 
 Stands between a task's files and `features`. Everything is read as a stream, one row at a time.
 
-- `.tsv`: tabs alone separate, and a quotation mark is a letter (GLUE's files hold single ones).
+- `.tsv`, `.txt`: tabs alone separate, and a quotation mark is a letter (GLUE's files hold single ones).
 - `.csv`: commas separate, and quotation marks enclose, so that a cell may hold commas and line ends.
-- `.jsonl`: one object a line; the columns are its fields.
+- `.jsonl`, `.json`: one object a line, as CLUE publishes; the columns are its fields.
 
 A byte order mark and CRLF line ends are dropped; blank lines of a table are passed over.
 """
@@ -12,15 +12,44 @@ A byte order mark and CRLF line ends are dropped; blank lines of a table are pas
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 from albert.data.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
+from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
 
-SUFFIXES = (".tsv", ".csv", ".jsonl")
+MAX_LABELS = 1000
+
+_TABBED = (".tsv", ".txt")
+_JSON = (".jsonl", ".json")
+_HOW_TO_NAME = "with --text-column, --pair-column, --label-column"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """Which columns of a table are wanted, and what may be odd about the table."""
+
+    wanted: tuple[str, ...]
+    """Columns that must be there."""
+    optional: tuple[str, ...] = ()
+    """Columns that may be there."""
+    aliases: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
+    """Other names of columns, tried in that order."""
+    header: tuple[str, ...] | None = None
+    """Names of all columns where the table has no header line; None where it has one."""
+    bare: tuple[str, ...] = ()
+    """Names of the columns, as far as a row goes, if the first line names none of those that are wanted."""
+    short_rows: Tally | None = None
+    """Counts rows with too few columns, which are passed over; None where they are an error."""
+
+    def spellings(self, column: str) -> tuple[str, ...]:
+        """Returns all names under which `column` may stand, its own first."""
+        return (column, *self.aliases.get(column, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +59,7 @@ class Row:
     line: int
     """Line of the file the row begins on, from 1."""
     cells: tuple[str, ...]
-    """The cells of the columns that were asked for, in that order."""
+    """The cells of the columns that were asked for, in that order; "" where an optional one is not there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,90 +72,159 @@ class Example:
     """The second text; None where there is none."""
     label: int | float | None = None
     """Label id, or the number to be predicted; None where it is not known."""
-
-
-def find_table(task: Task, data: Path, split: str) -> Path | None:
-    """Returns the file of `split` under the data folder, or None where there is none.
-
-    It may lie in the folder itself or in the task's own sub-folder.
-
-    Raises:
-        DataError: `data` is no folder, or holds the split twice.
-    """
-    if not data.is_dir():
-        raise DataError(f"{data}: no such folder; --data names the folder that holds the task's files")
-    stem = task.data.files.get(split, split)
-    folders = [data / task.data.folder, data] if task.data.folder else [data]
-    for folder in folders:
-        found = [path for suffix in SUFFIXES if (path := folder / f"{stem}{suffix}").is_file()]
-        if len(found) > 1:
-            raise DataError(
-                f"{folder}: holds both {found[0].name} and {found[1].name}; keep the one to be read"
-            )
-        if found:
-            return found[0]
-    return None
-
-
-def require_table(task: Task, data: Path, split: str) -> Path:
-    """Returns the file of `split` under the data folder.
-
-    Raises:
-        DataError: There is none.
-    """
-    path = find_table(task, data, split)
-    if path is None:
-        stem = task.data.files.get(split, split)
-        inside = f"{task.data.folder}/{stem}.tsv or {stem}.tsv" if task.data.folder else f"{stem}.tsv"
-        raise DataError(
-            f"{data}: found no {split} file of task {task.name!r}; expected {inside} (or .csv, .jsonl)"
-        )
-    return path
+    id: str | None = field(default=None, kw_only=True)
+    """What the benchmark calls the example; None where it is known by its place."""
 
 
 def read_examples(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads the examples of the file `path` of `task`.
+    """Reads the examples of the table `path` of `task`.
 
-    `split` decides whether a benchmark's file has a header line; labels are read where `labelled`.
+    `split` decides whether a benchmark's file has a header line; labels are read where `labelled`. Examples
+    whose label says that they have none are passed over and counted.
 
     Raises:
         DataError: A column is missing, a row is of another width, a text is empty, a label is missing or
             unknown; with file and line.
     """
-    data = task.data
+    data, tally = task.data, Tally()
     texts = (data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column)
-    columns = (*texts, data.label_column) if labelled else texts
-    label_ids = {label: number for number, label in enumerate(task.labels)}
-    for row in read_columns(path, columns, header=data.headerless.get(split)):
-        for column, cell in zip(texts, row.cells, strict=False):
-            if not cell.strip():
-                raise DataError(
-                    f"{path}:{row.line}: the text in column {column!r} is empty; fill it or drop the row"
-                )
+    wanted = (*texts, data.label_column) if labelled else texts
+    filters = tuple(data.rows_with)
+    columns = Columns(
+        wanted=wanted,
+        optional=filters if data.id_column is None else (*filters, data.id_column),
+        aliases=data.aliases,
+        header=data.headerless.get(split),
+        bare=data.bare_columns,
+        # A row that is missing from the answers to a test set would shift all behind it.
+        short_rows=tally if data.has_blemishes and labelled else None,
+    )
+    read_label = LabelReader(task, tally)
+    for row in read_rows(path, columns):
+        cells = dict(zip((*wanted, *columns.optional), row.cells, strict=True))
+        if any(cells[name] not in {"", value} for name, value in data.rows_with.items()):
+            continue
+        where = f"{path}:{row.line}"
+        if not data.has_blemishes:
+            for column in texts:
+                check_text(cells[column], column, where)
         label = None
         if labelled:
-            where = f"{path}:{row.line}"
-            text = row.cells[-1].strip()
-            label = _number(text, where) if task.kind == "regression" else _label_id(text, label_ids, where)
-        yield Example(row.cells[0], row.cells[1] if len(texts) > 1 else None, label)
+            label = read_label(cells[data.label_column], where)
+            if label is None:
+                continue
+        pair = None if data.pair_column is None else cells[data.pair_column]
+        id_ = None if data.id_column is None else cells[data.id_column].strip() or None
+        yield Example(cells[data.text_column], pair, label, id=id_)
+    report_skipped(tally)
+
+
+class LabelReader:
+    """Turns the label strings of a task into label ids or numbers."""
+
+    def __init__(self, task: Task, tally: Tally) -> None:
+        self._task = task
+        self._tally = tally
+        self._ids = {label: number for number, label in enumerate(task.labels)}
+
+    def __call__(self, text: str, where: str) -> int | float | None:
+        """Returns the label, or None, and counts it, where it says that there is none.
+
+        Raises:
+            DataError: The task has no such label.
+        """
+        text = text.strip()
+        text = self._task.data.spellings.get(text, text)
+        if text in self._task.data.dropped_labels:
+            self._tally.skip(f"examples labelled {text!r}, that is without label", where)
+            return None
+        return _number(text, where) if self._task.kind == "regression" else _label_id(text, self._ids, where)
+
+
+def check_text(text: str, column: str, where: str) -> None:
+    """Refuses an empty text.
+
+    Raises:
+        DataError: The text is empty.
+    """
+    if not text.strip():
+        raise DataError(f"{where}: the text in column {column!r} is empty; fill it or drop the row")
+
+
+def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
+    """Returns the labels that occur in the training files: numbers in their order, then words from A to Z.
+
+    Raises:
+        DataError: There is only one label, or so many that the column can hardly hold labels.
+    """
+    column = task.data.label_column
+    found: set[str] = set()
+    for path in paths:
+        for row in read_columns(path, (column,), header=task.data.headerless.get("train")):
+            found.add(row.cells[0].strip())
+            if len(found) > MAX_LABELS:
+                raise DataError(
+                    f"{path}:{row.line}: column {column!r} holds more than {MAX_LABELS} different labels; "
+                    "name another with --label-column, or use --task regression for numbers"
+                )
+    found.discard("")
+    if len(found) < 2:
+        raise DataError(
+            f"{paths[0]}: column {column!r} holds {len(found)} different labels; "
+            "a classifier needs two or more"
+        )
+    return tuple(sorted(found, key=_number_first))
 
 
 def read_columns(path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None) -> Iterator[Row]:
     """Reads the cells of `columns` from the table `path`.
 
-    `header` names the columns of a .tsv or .csv file that has no header line.
+    `header` names the columns of a file of lines that has no header line.
 
     Raises:
         DataError: The file cannot be read as its suffix says, or lacks a column; with file and line.
     """
-    if path.suffix == ".jsonl":
-        yield from _read_jsonl(path, columns)
-    elif path.suffix in {".tsv", ".csv"}:
-        yield from _read_separated(path, columns, header)
+    return read_rows(path, Columns(wanted=tuple(columns), header=None if header is None else tuple(header)))
+
+
+def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
+    """Reads the cells of `columns` from the table `path`, wanted ones first, then optional ones.
+
+    Raises:
+        DataError: The file cannot be read as its suffix says, or lacks a column; with file and line.
+    """
+    if path.suffix in _JSON:
+        for line, fields in read_objects(path):
+            yield Row(line, _cells_of(fields, columns, f"{path}:{line}"))
+    elif path.suffix in {*_TABBED, ".csv"}:
+        yield from _read_separated(path, columns)
     else:
+        known = dict.fromkeys((*TABLE_SUFFIXES, *_TABBED, *_JSON))
         raise DataError(
-            f"{path}: expected a file ending in {', '.join(SUFFIXES)}, found {path.suffix or 'none'!r}"
+            f"{path}: expected a file ending in {', '.join(known)}, found {path.suffix or 'none'!r}"
         )
+
+
+def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Reads the JSON objects of a file, one a line, with their lines from 1.
+
+    Raises:
+        DataError: A line holds no JSON object; with file and line.
+    """
+    for line, text in read_text_lines(path):
+        # A second mark stands where files were joined end to end.
+        text = text.lstrip("\ufeff")  # noqa: PLW2901  # the mark is no part of the line
+        if not text.strip():
+            continue
+        try:
+            fields = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"{path}:{line}: not a JSON object ({error}); expected one on each line"
+            ) from error
+        if not isinstance(fields, dict):
+            raise DataError(f"{path}:{line}: expected a JSON object, found {type(fields).__name__}")
+        yield line, fields
 
 
 def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -141,21 +239,56 @@ def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
     report_skipped(tally)  # NUL bytes
 
 
-def _read_separated(path: Path, columns: Sequence[str], header: Sequence[str] | None) -> Iterator[Row]:
+def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: str) -> str:
+    """Returns a field of a JSON object as text; "" where it is null, or optional and not there.
+
+    Raises:
+        DataError: It is not there though wanted, or is neither text nor number.
+    """
+    name = next((name for name in columns.spellings(column) if name in fields), None)
+    if name is None:
+        if column in columns.optional:
+            return ""
+        raise DataError(
+            f"{where}: no field {column!r}{did_you_mean(column, list(fields))}; found {', '.join(fields)}; "
+            f"name fields {_HOW_TO_NAME}"
+        )
+    value = fields[name]
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, int | float):
+        return json.dumps(value)
+    raise DataError(f"{where}: field {name!r} holds {type(value).__name__}, not a text or a number")
+
+
+def _cells_of(fields: Mapping[str, Any], columns: Columns, where: str) -> tuple[str, ...]:
+    names = (*columns.wanted, *columns.optional)
+    return tuple(text_field(fields, columns, name, where) for name in names)
+
+
+def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
     rows = _split_csv(path) if path.suffix == ".csv" else _split_tsv(path)
-    positions = _positions(path, columns, header) if header is not None else None
+    header: Sequence[str] | None = columns.header
+    positions = None if header is None else _positions(path, columns, header)
     for line, cells in rows:
-        if positions is None or header is None:
-            header, positions = cells, _positions(path, columns, cells)
+        if header is None or positions is None:
+            bare = bool(columns.bare) and not _names_any(cells, columns)
+            header = columns.bare[: len(cells)] if bare else cells
+            positions = _positions(path, columns, header)
+            if not bare:
+                continue
+        if len(cells) < len(header) and columns.short_rows is not None:
+            columns.short_rows.skip("rows with too few columns", f"{path}:{line}")
         elif len(cells) != len(header):
             raise DataError(
                 f"{path}:{line}: expected {len(header)} columns, found {len(cells)}; "
                 f"the columns are {', '.join(header)}"
             )
         else:
-            yield Row(line, tuple(cells[position] for position in positions))
+            yield Row(line, tuple("" if at is None else cells[at] for at in positions))
     if header is None:
-        raise DataError(f"{path}: the file is empty; expected a header line with {', '.join(columns)}")
+        names = ", ".join(columns.wanted)
+        raise DataError(f"{path}: the file is empty; expected a header line with {names}")
 
 
 def _split_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -177,44 +310,29 @@ def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}:{line}: not a row of CSV ({error}); check the quotation marks") from error
 
 
-def _positions(path: Path, columns: Sequence[str], header: Sequence[str]) -> list[int]:
-    for column in columns:
-        if column not in header:
+def _names_any(cells: Sequence[str], columns: Columns) -> bool:
+    """Returns whether a first line names one of the columns, so that it is a header."""
+    names = (*columns.wanted, *columns.optional, *columns.bare)
+    known = {spelling for name in names for spelling in columns.spellings(name)}
+    return any(cell.strip() in known for cell in cells)
+
+
+def _positions(path: Path, columns: Columns, header: Sequence[str]) -> list[int | None]:
+    """Returns where the cells of wanted and optional columns stand in a row."""
+    names = [name.strip() for name in header]
+    positions: list[int | None] = []
+    for column in (*columns.wanted, *columns.optional):
+        at = next((names.index(name) for name in columns.spellings(column) if name in names), None)
+        if at is None and column in columns.wanted:
             raise DataError(
-                f"{path}:1: no column {column!r}{did_you_mean(column, list(header))}; "
-                f"found {', '.join(header)}; name columns with --text-column, --pair-column, --label-column"
+                f"{path}:1: no column {column!r}{did_you_mean(column, names)}; "
+                f"found {', '.join(names)}; name columns {_HOW_TO_NAME}"
             )
-    return [list(header).index(column) for column in columns]
+        positions.append(at)
+    return positions
 
 
-def _read_jsonl(path: Path, columns: Sequence[str]) -> Iterator[Row]:
-    for line, text in read_text_lines(path):
-        if not text.strip():
-            continue
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{path}:{line}: not a JSON object ({error})") from error
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}:{line}: expected a JSON object, found {type(fields).__name__}")
-        yield Row(line, tuple(_field(fields, column, f"{path}:{line}") for column in columns))
-
-
-def _field(fields: dict[str, object], column: str, where: str) -> str:
-    if column not in fields:
-        raise DataError(
-            f"{where}: no field {column!r}{did_you_mean(column, list(fields))}; found {', '.join(fields)}; "
-            "name fields with --text-column, --pair-column, --label-column"
-        )
-    value = fields[column]
-    if value is None or isinstance(value, str):
-        return value or ""
-    if isinstance(value, int | float):
-        return json.dumps(value)
-    raise DataError(f"{where}: field {column!r} holds {type(value).__name__}, not a text or a number")
-
-
-def _label_id(text: str, label_ids: dict[str, int], where: str) -> int:
+def _label_id(text: str, label_ids: Mapping[str, int], where: str) -> int:
     if text not in label_ids:
         if not text:
             raise DataError(f"{where}: the label is empty; fill it or drop the row")
@@ -234,3 +352,10 @@ def _number(text: str, where: str) -> float:
     if not math.isfinite(number):
         raise DataError(f"{where}: expected a number as label, found {text[:60]!r}; fix it or drop the row")
     return number
+
+
+def _number_first(label: str) -> tuple[int, float, str]:
+    try:
+        return (0, float(label), label)
+    except ValueError:
+        return (1, 0.0, label)

@@ -58,10 +58,20 @@ class TaskData:
     """Column of the example's id; None where examples are known by their place, from 0."""
     headerless: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Column names of those splits whose table has no header line."""
-    test_columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Columns that have another name in the test file, by their name elsewhere."""
+    bare_columns: tuple[str, ...] = ()
+    """Column names of tables that circulate with a header line and without, as far as a row goes; used where
+    the first line names none of the columns that are wanted."""
+    aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Other names of columns in files that circulate, tried in that order."""
+    spellings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Labels by other words for them that some files have."""
     dropped_labels: tuple[str, ...] = ()
     """Labels that mean that an example has none and is passed over, counted and said."""
+    rows_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """What cells of a row must hold for it to belong to the task, where the table has such a column."""
+    has_blemishes: bool = False
+    """Whether the published files have blemishes: training rows with too few columns, which are passed over,
+    counted and said, and empty texts, which are kept, both as in the original."""
     hub: HubData | None = None
     """Where to fetch the data if no folder is given; None where the Hub has none that we know."""
 
@@ -90,6 +100,8 @@ class Recipe:
     """Dropout before the classifier."""
     source: str
     """Where the numbers are from."""
+    sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    """Where single numbers are from, by the name of their field, if not from `source`."""
 
     def steps(self, num_examples: int, batch_size: int) -> int:
         """Returns the optimiser steps for `num_examples` training examples in batches of `batch_size`."""
