@@ -1,0 +1,148 @@
+"""The data of a task from the Hugging Face Hub, as files of JSON lines in the cache.
+
+Stands on the records in `task`; what it writes is read like any other file. Goes through `datasets`, which
+runs no code of a data set: HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens mean what they mean everywhere.
+
+Rows stay as they are but for the names of columns, which become the task's, and labels stored as numbers,
+which become words.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from albert.console import say
+from albert.data.storage import one_line
+from albert.errors import DataError
+from albert.tasks.task import HubData, Task
+
+_LAYOUT_VERSION = 1
+"""Part of the name of a folder in the cache; rises with any change in what is written there."""
+
+
+def fetch(task: Task) -> Path:
+    """Returns a folder with `train.jsonl`, `dev.jsonl`, ... of `task`, fetched if it is not there yet.
+
+    The folder appears whole or not at all, also when several processes fetch at once.
+
+    Raises:
+        DataError: No data set of the Hub is known for the task, or it cannot be had.
+    """
+    hub = task.data.hub
+    if hub is None:
+        raise DataError(
+            f"task {task.name!r}: no data set of the Hub is known for it; "
+            "name the folder of its files with --data"
+        )
+    folder = cache_folder(task, hub)
+    if folder.is_dir():
+        say(f"{task.name}: data from {folder}")
+        return folder
+    say(f"{task.name}: fetching {_name_of(hub)} from the Hugging Face Hub")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        with _fetching(task, hub):
+            counts = [f"{split} {_write(task, hub, split, temporary):,}" for split in hub.splits]
+        _move(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    say(f"{task.name}: {', '.join(counts)} in {folder}")
+    return folder
+
+
+def cache_folder(task: Task, hub: HubData) -> Path:
+    """Returns where the data of a task lie once fetched, named after all that decides what is written."""
+    from huggingface_hub import constants
+
+    parts = [hub.name, hub.config, dict(hub.splits), dict(hub.columns), task.labels, task.data.label_column]
+    digest = hashlib.sha256(json.dumps([_LAYOUT_VERSION, *parts]).encode()).hexdigest()
+    return Path(constants.HF_HOME) / "albert" / f"{task.name}-{digest[:12]}"
+
+
+def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
+    """Writes the rows of one split and returns how many there are."""
+    import datasets
+
+    # Its bars would stand between our own lines, and an error says the same as its log.
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    rows = datasets.load_dataset(hub.name, hub.config, split=hub.splits[split])
+    with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
+        for row in _renamed(task, hub, rows.features, rows):
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    return len(rows)
+
+
+def _renamed(
+    task: Task, hub: HubData, features: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
+) -> Iterable[dict[str, Any]]:
+    """Yields rows with the task's names of columns and with labels in words."""
+    names = {column: hub.columns.get(column, column) for column in features}
+    for row in rows:
+        renamed = {names[column]: _in_words(value, features[column]) for column, value in row.items()}
+        if task.labels and task.kind == "classification":
+            label = next((row[column] for column in row if names[column] == task.data.label_column), None)
+            renamed[task.data.label_column] = _label_of(task, label, renamed.get(task.data.label_column))
+        yield renamed
+
+
+def _in_words(value: Any, feature: Any) -> Any:
+    """Returns `value` with the name of each class in place of its number, at any depth; None for no class."""
+    import datasets
+
+    if isinstance(feature, datasets.ClassLabel):
+        return feature.names[value] if isinstance(value, int) and value >= 0 else None
+    if isinstance(feature, datasets.List | datasets.LargeList) and value is not None:
+        return [_in_words(item, feature.feature) for item in value]
+    if isinstance(feature, dict) and value is not None:
+        return {key: _in_words(item, feature[key]) for key, item in value.items()}
+    return value
+
+
+def _label_of(task: Task, number: Any, name: Any) -> str | None:
+    """Returns the task's word for a label that the Hub gives as a number, or by a name.
+
+    A data set may call the classes otherwise than the task ("unacceptable" for CoLA's 0); they are in the
+    same order then.
+    """
+    for word in (name, number):
+        text = str(int(word)) if isinstance(word, float) and word.is_integer() else str(word)
+        if text in task.labels:
+            return text
+    if isinstance(number, int) and 0 <= number < len(task.labels):
+        return task.labels[number]
+    return None if number in {None, -1} else str(name)
+
+
+def _move(temporary: Path, folder: Path) -> None:
+    """Gives a finished folder its name; another process may have been faster."""
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
+def _name_of(hub: HubData) -> str:
+    return hub.name if hub.config is None else f"{hub.name} ({hub.config})"
+
+
+@contextmanager
+def _fetching(task: Task, hub: HubData) -> Iterator[None]:
+    """Turns whatever `datasets` raises inside the block into one plain error."""
+    try:
+        yield
+    except Exception as error:
+        raise DataError(
+            f"task {task.name!r}: {_name_of(hub)} cannot be had from the Hugging Face Hub: "
+            f"{one_line(error)}; name the folder of the task's files with --data, or fetch once where the Hub is in reach"
+        ) from error
