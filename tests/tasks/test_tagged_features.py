@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import transformers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -196,3 +197,29 @@ def test_no_sentences_give_no_windows(tokenizer: AlbertTokenizer) -> None:
 def test_a_length_without_room_for_a_word_is_refused(tokenizer: AlbertTokenizer) -> None:
     with pytest.raises(ConfigError, match="max_seq_length is 2"):
         encode([sentence(["a"])], tokenizer, max_seq_length=2)
+
+
+def test_first_pieces_are_those_transformers_finds(tokenizer: AlbertTokenizer, tmp_path: Path) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    oracle = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    words = [
+        "The",
+        "stack",
+        "of",
+        "TypeErrors",
+        "(U.N.)",
+        "takes",
+        "two-fold",
+        "values",
+        "-",
+        "overflow",
+        ".",
+    ]
+    features = encode([sentence(words)], tokenizer)
+    expected = oracle(words, is_split_into_words=True)
+    assert features.input_ids.tolist() == expected["input_ids"]
+    word_ids = expected.word_ids()
+    opens = [
+        word is not None and word != before for before, word in zip([None, *word_ids], word_ids, strict=False)
+    ]
+    assert features.opens_word.tolist() == opens

@@ -13,14 +13,18 @@ from scipy.special import log_softmax
 from albert.checkpoint.task_models import AlbertForTokenClassification
 from albert.errors import ConfigError
 from albert.model.config import AlbertConfig
+from albert.optim.optimizers import make_optimizer
 from albert.tasks import solver as solver_module
+from albert.tasks.batches import shuffled_batches
 from albert.tasks.catalogue import find_task, solver_of
-from albert.tasks.solver import Solver
+from albert.tasks.solver import Solver, read_trained
 from albert.tasks.tagged_features import TagFeatures
 from albert.tasks.tagged_files import TaggedExample
 from albert.tasks.tagging import TagAnswers, TaggingSolver
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
+from albert.training.loop import train
+from albert.training.settings import LoopSettings
 
 TASK = find_task("conll2003")
 SOLVER: Solver = TaggingSolver()
@@ -199,3 +203,32 @@ def test_a_models_own_order_of_tags_is_kept() -> None:
     assert SOLVER.with_labels_of(TASK, unnamed) == TASK
     with pytest.raises(ConfigError, match="the model knows the tags O, B-PER"):
         SOLVER.with_labels_of(find_task("cluener"), config)
+
+
+def test_a_tagger_learns_long_sentences_and_is_read_back(tokenizer: AlbertTokenizer, tmp_path: Path) -> None:
+    draw = np.random.default_rng(1)
+    tag_of = {"stack": "B-PER", "Error": "B-LOC", "type": "O", "value": "O"}
+    rows = [[str(word) for word in draw.choice(list(tag_of), 30)] for _ in range(40)]
+    path = tmp_path / "train.txt"
+    path.write_text("\n".join("".join(f"{word} {tag_of[word]}\n" for word in row) for row in rows))
+    examples = list(SOLVER.read(TASK, [path], split="train"))
+    features = encode(examples, tokenizer, max_seq_length=20)
+    assert len(features) > len(examples)
+    model = make_model()
+    steps = train(
+        model,
+        shuffled_batches(features, 16, seed=0),
+        SOLVER.objective(TASK),
+        make_optimizer("adamw", model, weight_decay=0.01),
+        learning_rate=lambda step: 3e-3,
+        settings=LoopSettings(max_steps=60, batch_size=16, precision="float32"),
+    )
+    assert list(steps)[-1].loss < 0.5
+    answers = SOLVER.answers(TASK, model, examples, features)
+    assert SOLVER.scores(TASK, examples, answers)["f1"] > 0.95
+    folder = tmp_path / "model"
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    again, _ = read_trained(SOLVER, folder)
+    same = SOLVER.answers(TASK, again, examples, features)
+    np.testing.assert_allclose(same.logits, answers.logits, atol=1e-5)
