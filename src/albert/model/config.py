@@ -241,6 +241,16 @@ def size_names() -> list[str]:
     return [*_SIZES, *versions]
 
 
+def size_name(config: AlbertConfig) -> str:
+    """Returns the published size of this shape, or "own"."""
+    fields = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
+    for name in size_names():
+        size = AlbertConfig.of_size(name, vocab_size=config.vocab_size)
+        if all(getattr(size, field) == getattr(config, field) for field in fields):
+            return name
+    return "own"
+
+
 def _labels(content: dict[str, Any]) -> dict[int, str] | None:
     """Returns the class names of a Hugging Face config, which may give only their number."""
     if content.get("id2label"):

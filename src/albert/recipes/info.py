@@ -8,7 +8,7 @@ from tyro.conf import Positional, arg
 from albert.checkpoint.conversion import StoredModel, read_model
 from albert.checkpoint.sources import Source, opened
 from albert.errors import TokenizerError
-from albert.model.config import AlbertConfig, size_names
+from albert.model.config import AlbertConfig, size_name
 from albert.text.tokenizer import AlbertTokenizer
 
 PROBE = "The quick brown fox jumps over 1,234 lazy dogs."
@@ -44,16 +44,6 @@ def info(settings: InfoSettings) -> dict[str, Any]:
             "bytes": _bytes(source, model),
             "tokenizer": _tokenizer(source, config),
         }
-
-
-def size_name(config: AlbertConfig) -> str:
-    """Returns the published size of this shape, or "own"."""
-    fields = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
-    for name in size_names():
-        size = AlbertConfig.of_size(name, vocab_size=config.vocab_size)
-        if all(getattr(size, field) == getattr(config, field) for field in fields):
-            return name
-    return "own"
 
 
 def bert_parameters(config: AlbertConfig) -> int:

@@ -77,14 +77,13 @@ def make_features(
             f"max_seq_length is {max_seq_length}, but [CLS] text [SEP] pair [SEP] "
             f"needs at least {SHORTEST_LENGTH} pieces; raise --max-seq-length"
         )
-    starts = range(0, len(examples), EXAMPLES_AT_ONCE)
+    starts = range(0, max(1, len(examples)), EXAMPLES_AT_ONCE)  # no examples are one part, too
     parts = [_encode(examples[i : i + EXAMPLES_AT_ONCE], tokenizer, max_seq_length) for i in starts]
-    nothing = np.zeros(0, np.int32)
     labels = [np.nan if example.label is None else example.label for example in examples]
     return TextFeatures(
-        np.concatenate([ids for ids, _, _ in parts] or [nothing], dtype=np.int64),
-        np.concatenate([types for _, types, _ in parts] or [nothing], dtype=np.int64),
-        np.concatenate([lengths for _, _, lengths in parts] or [nothing], dtype=np.int64),
+        np.concatenate([ids for ids, _, _ in parts], dtype=np.int64),
+        np.concatenate([types for _, types, _ in parts], dtype=np.int64),
+        np.concatenate([lengths for _, _, lengths in parts], dtype=np.int64),
         np.array(labels, np.float64),
     )
 

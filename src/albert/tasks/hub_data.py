@@ -144,5 +144,6 @@ def _fetching(task: Task, hub: HubData) -> Iterator[None]:
     except Exception as error:
         raise DataError(
             f"task {task.name!r}: {_name_of(hub)} cannot be had from the Hugging Face Hub: "
-            f"{one_line(error)}; name the folder of the task's files with --data, or fetch once where the Hub is in reach"
+            f"{one_line(error)}; name the folder of the task's files with --data, "
+            "or fetch once where the Hub is in reach"
         ) from error

@@ -1,0 +1,179 @@
+"""Recipes by name and model, where each number is from, and the scores a result is compared with."""
+
+from dataclasses import fields, replace
+
+import pytest
+
+from albert.errors import ConfigError
+from albert.metrics.scores import SCORES
+from albert.model.config import AlbertConfig
+from albert.tasks.catalogue import TASKS, find_task
+from albert.tasks.published import band, recipe_for, recipe_names, recipe_rows, release_of
+from albert.tasks.published_figures import FIGURES
+from albert.tasks.task import Recipe
+
+SIZES = (
+    "tiny",
+    "small",
+    "base-v1",
+    "large-v1",
+    "xlarge-v1",
+    "base-v2",
+    "large-v2",
+    "xlarge-v2",
+    "xxlarge-v2",
+)
+
+
+def model(size: str) -> AlbertConfig:
+    return AlbertConfig.of_size(size, vocab_size=30000)
+
+
+def test_every_recipe_of_every_task_can_be_had_for_every_size() -> None:
+    settings = {field.name for field in fields(Recipe)}
+    for task in TASKS.values():
+        for name in recipe_names(task):
+            for size in SIZES:
+                recipe = recipe_for(task, model(size), name=name)
+                assert recipe.source
+                assert set(recipe.sources) <= settings
+                steps = recipe.steps(1000, recipe.batch_size)
+                assert 0 <= recipe.warmup(steps) < steps
+
+
+def test_the_paper_is_taken_as_it_stands() -> None:
+    for name in ("rte", "qqp", "race", "squad2"):
+        if name in TASKS:
+            assert recipe_for(TASKS[name], model("xxlarge-v2"), name="paper") == TASKS[name].recipe
+
+
+@pytest.mark.parametrize("size", ["base-v1", "large-v1", "xlarge-v1"])
+def test_models_with_dropout_are_tuned_as_in_the_paper(size: str) -> None:
+    assert recipe_for(find_task("qqp"), model(size)) == find_task("qqp").recipe
+
+
+def test_base_without_dropout_is_tuned_as_in_the_paper() -> None:
+    assert recipe_for(find_task("qqp"), model("base-v2")) == find_task("qqp").recipe
+
+
+@pytest.mark.parametrize(
+    ("size", "rate"), [("large-v2", 2e-5), ("xlarge-v2", 1e-5), ("xxlarge-v2", 1e-5), ("xxlarge-v1", 1e-5)]
+)
+def test_wide_models_without_dropout_are_tuned_with_care(size: str, rate: float) -> None:
+    recipe = recipe_for(find_task("qqp"), model(size))
+    assert recipe.learning_rate == rate
+    assert recipe.hidden_dropout_prob == 0
+    assert recipe.max_steps is not None
+    assert recipe.warmup(recipe.max_steps) == recipe.max_steps // 10
+    assert set(recipe.sources) == {"learning_rate", "hidden_dropout_prob", "warmup_steps"}
+    assert recipe.batch_size == find_task("qqp").recipe.batch_size
+
+
+def test_care_never_raises_a_rate_or_shortens_a_warm_up() -> None:
+    for task in TASKS.values():
+        for size in SIZES:
+            careful = recipe_for(task, model(size))
+            steps = task.recipe.steps(5000, task.recipe.batch_size)
+            assert careful.learning_rate <= task.recipe.learning_rate
+            assert careful.warmup(steps) >= task.recipe.warmup(steps)
+            assert careful.steps(5000, 32) == task.recipe.steps(5000, 32)
+
+
+@pytest.mark.skipif("race" not in TASKS, reason="the record of RACE stands in choices")
+def test_race_has_the_settings_of_the_second_release() -> None:
+    for size, name in (("base-v2", "auto"), ("xxlarge-v2", "auto"), ("base-v1", "v2")):
+        recipe = recipe_for(find_task("race"), model(size), name=name)
+        assert (recipe.learning_rate, recipe.hidden_dropout_prob) == (1e-5, 0)
+        assert "README" in recipe.sources["learning_rate"]
+
+
+@pytest.mark.parametrize(
+    ("size", "rate"),
+    [("tiny", 1e-4), ("small", 6e-5), ("base", 2e-5), ("large", 2e-5), ("xlarge", 1e-5), ("xxlarge", 1e-5)],
+)
+def test_chinese_models_get_the_rate_of_their_size(size: str, rate: float) -> None:
+    config = AlbertConfig.of_size(size, vocab_size=21128)
+    recipe = recipe_for(find_task("lcqmc"), config)
+    assert recipe.learning_rate == rate
+    assert (recipe.batch_size, recipe.num_epochs, recipe.max_seq_length) == (64, 5, 128)
+    assert recipe == recipe_for(find_task("lcqmc"), config, name="albert-zh")
+
+
+def test_a_recipe_that_a_task_lacks_is_refused() -> None:
+    with pytest.raises(ConfigError, match="'lcqmc' has no recipe 'paper'; it has auto, albert-zh, own"):
+        recipe_for(find_task("lcqmc"), model("tiny"), name="paper")
+    with pytest.raises(ConfigError, match="did you mean 'paper'"):
+        recipe_for(find_task("rte"), model("base"), name="papr")
+
+
+def test_the_release_is_told_by_the_dropout() -> None:
+    assert [release_of(model(f"base-{version}")) for version in ("v1", "v2")] == ["v1", "v2"]
+
+
+def test_rows_name_the_source_of_each_number() -> None:
+    recipe = recipe_for(find_task("rte"), model("xlarge-v2"))
+    rows = {row["setting"]: row for row in recipe_rows(recipe)}
+    assert rows["batch_size"] == {
+        "setting": "batch_size",
+        "value": 32,
+        "source": "Lan et al. (2020), table 14",
+    }
+    assert rows["learning_rate"]["value"] == 1e-5
+    assert "issue 151" in str(rows["learning_rate"]["source"])
+    assert rows["warmup_steps"]["value"] == 200
+
+
+def test_rows_show_what_is_used_and_what_was_given() -> None:
+    used = {"max_steps": 300, "warmup_steps": 30, "batch_size": 8, "learning_rate": 1e-4}
+    recipe = find_task("lcqmc").recipe
+    rows = {row["setting"]: row for row in recipe_rows(recipe, used=used, given={"batch_size"})}
+    assert rows["batch_size"] == {"setting": "batch_size", "value": 8, "source": "given"}
+    assert rows["max_steps"]["value"] == 300
+    assert str(rows["max_steps"]["source"]).startswith("5 passes over the data; albert_zh")
+    assert str(rows["warmup_steps"]["source"]).startswith("10% of the steps; albert_zh")
+    assert not {"num_epochs", "warmup_share"} & set(rows)
+
+
+def test_every_figure_is_of_a_known_score_and_size() -> None:
+    for figure in FIGURES:
+        assert 0 < figure.percent < 100
+        assert model(f"{figure.size}-{figure.version}" if figure.version else figure.size)
+        task = TASKS.get(figure.task)
+        if task is not None and task.kind in {"classification", "regression"}:
+            assert figure.metric in SCORES
+            assert figure.metric in task.metrics
+
+
+def test_a_band_spans_what_was_published_for_the_size() -> None:
+    found = band(find_task("mnli"), model("base-v2"))
+    assert found is not None
+    assert (found.metric, found.low, found.high) == ("accuracy", 0.826, 0.846)
+    assert found.model == "base v2"
+    assert found.source.startswith("README of google-research/albert, v2; Zhou et al. (2020)")
+    assert {
+        "metric": "accuracy",
+        "value": 0.846,
+        "split": "dev",
+        "source": "README of google-research/albert, v2",
+    } in (found.rows)
+    older = band(find_task("mnli"), model("base-v1"))
+    assert older is not None
+    assert older.low == older.high == 0.816
+
+
+def test_a_band_knows_both_releases_of_a_model_that_does_not_tell() -> None:
+    found = band(find_task("sst2"), model("xxlarge"))
+    assert found is not None
+    assert (found.low, found.high) == pytest.approx((0.968, 0.969))
+
+
+def test_a_band_of_a_chinese_model_falls_back_to_test_scores() -> None:
+    found = band(find_task("lcqmc"), AlbertConfig.of_size("tiny", vocab_size=21128))
+    assert found is not None
+    assert [row["split"] for row in found.rows] == ["test"]
+    assert (found.model, found.source) == ("tiny", "README of albert_zh (on test)")
+
+
+def test_a_model_of_its_own_shape_or_an_own_task_has_no_band() -> None:
+    assert band(find_task("rte"), replace(model("base-v2"), num_hidden_layers=6)) is None
+    assert band(find_task("classification"), model("base-v2")) is None
