@@ -237,3 +237,11 @@ def test_the_files_of_a_benchmark_are_found_under_their_published_names(
     path.parent.mkdir(exist_ok=True)
     path.touch()
     assert require_files(find_task(task), tmp_path, split) == (path,)
+
+
+def test_of_cluener_entities_that_begin_together_the_longest_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "train.json"
+    label = {"name": {"浙商": [[0, 1]]}, "company": {"浙商银行": [[0, 3]]}}
+    path.write_text(json.dumps({"text": "浙商银行", "label": label}), encoding="utf-8")
+    [example] = read_tagged(find_task("cluener"), path)
+    assert example.tags == ("B-company", "I-company", "I-company", "I-company")

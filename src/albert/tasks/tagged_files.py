@@ -202,7 +202,8 @@ def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
         tags = None
         if labelled:
             tags = [OUTSIDE] * len(text)
-            for start, end, kind in sorted(_cluener_entities(task, fields, text, where)):
+            entities = _cluener_entities(task, fields, text, where)
+            for start, end, kind in sorted(entities, key=lambda entity: (entity[0], -entity[1], entity[2])):
                 if tags[start] == OUTSIDE:
                     tags[start:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - start - 1)
                 else:
