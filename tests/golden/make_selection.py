@@ -29,7 +29,7 @@ OPTIMIZED = (
 
 
 def main() -> None:
-    """Writes tiny_model.npz, optimizers.npz, lr_schedules.npz, pretrain_data/ and squad/."""
+    """Writes tiny_model.npz, optimizers.npz, lr_schedules.npz, pretrain_data/, squad/ and race/."""
     reference = Path(sys.argv[1])
     tiny = reference / "ckpt_tiny"
     outputs = dict(np.load(tiny / "outputs.npz"))
@@ -54,6 +54,7 @@ def main() -> None:
     np.savez_compressed(HERE / "lr_schedules.npz", **dict(schedules))
     select_records(reference / "pretrain_data", HERE / "pretrain_data")
     select_answer_scores(reference / "squad", HERE / "squad")
+    select_choices(reference / "race", HERE / "race")
 
 
 def select_records(source: Path, target: Path) -> None:
@@ -87,6 +88,16 @@ def select_answer_scores(source: Path, target: Path) -> None:
         }
     lines = json.dumps(cases, ensure_ascii=False, indent=0)
     (target / "answer_scores.json").write_text(lines + "\n", encoding="utf-8")
+
+
+def select_choices(source: Path, target: Path) -> None:
+    """Copies hand-made passages in the layout of RACE, and the original's features of them."""
+    for level in ("middle", "high"):
+        folder = target / "data" / "RACE" / "dev" / level
+        folder.mkdir(parents=True, exist_ok=True)
+        content = (source / "data" / "RACE" / "dev" / level / "all.txt").read_bytes()
+        (folder / "all.txt").write_bytes(content)
+    (target / "features.jsonl.gz").write_bytes((source / "features.jsonl.gz").read_bytes())
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Source: `create_model` (classifier_utils.py, race_utils.py) of the original.
 
 from collections.abc import Mapping
 
+import torch
 from torch import Tensor, nn
 
 from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
@@ -78,11 +79,20 @@ class AlbertForMultipleChoice(Pretrained):
         initialize(self.classifier, std=CLASSIFIER_STD)
 
     def packed_logits(
-        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, *, num_choices: int
+        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, *, num_choices: int | Tensor
     ) -> Tensor:
-        """Returns logits (B, C) for packed inputs (N,) of `lengths` (B * C,), the choices of one together."""
+        """Returns logits (B, C) for packed inputs (N,) of `lengths` (M,), the choices of one together.
+
+        `num_choices` are those of every question, or of each, (B,). C is the most; a question with fewer has
+        -inf behind its own, so that the others' share of a softmax is 0.
+        """
         logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths))
-        return logits.view(-1, num_choices)
+        if isinstance(num_choices, int):
+            return logits.view(-1, num_choices)
+        most = int(num_choices.max()) if len(num_choices) else 0
+        is_choice = torch.arange(most, device=num_choices.device) < num_choices[:, None]
+        table = logits.new_full(is_choice.shape, -torch.inf)
+        return table.masked_scatter(is_choice.to(logits.device), logits)
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))

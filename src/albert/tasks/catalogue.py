@@ -5,6 +5,8 @@ one more line here.
 """
 
 from albert.errors import ConfigError, did_you_mean
+from albert.tasks.choice import ChoiceSolver
+from albert.tasks.choices import CHOICE_TASKS
 from albert.tasks.classification import ClassificationSolver
 from albert.tasks.clue import CLUE_TASKS
 from albert.tasks.entities import ENTITY_TASKS
@@ -14,13 +16,14 @@ from albert.tasks.solver import Solver
 from albert.tasks.tagging import TaggingSolver
 from albert.tasks.task import Kind, Task
 
-TASKS = {task.name: task for task in (*GLUE_TASKS, *CLUE_TASKS, *ENTITY_TASKS, *OWN_TASKS)}
+TASKS = {task.name: task for task in (*GLUE_TASKS, *CLUE_TASKS, *ENTITY_TASKS, *CHOICE_TASKS, *OWN_TASKS)}
 """The record of every task, benchmarks first."""
 
 
 SOLVERS: dict[Kind, Solver] = {
     "classification": ClassificationSolver(),
     "regression": ClassificationSolver(),
+    "choice": ChoiceSolver(),
     "tagging": TaggingSolver(),
 }
 """How tasks of each kind are solved."""
