@@ -13,12 +13,17 @@ from albert.checkpoint.names import from_original, name_of_original
 from albert.checkpoint.task_models import AlbertForMultipleChoice
 from albert.errors import ConfigError
 from albert.model.config import AlbertConfig
-from albert.optim.optimizers import AdamW, parameter_groups
+from albert.optim.optimizers import AdamW, make_optimizer, parameter_groups
 from albert.tasks import solver
+from albert.tasks.batches import shuffled_batches
+from albert.tasks.catalogue import find_task
 from albert.tasks.choice import ChoiceObjective, ChoiceSolver
 from albert.tasks.choice_features import ChoiceFeatures
 from albert.tasks.choice_files import ChoiceExample
 from albert.tasks.choices import CHOICE_TASKS
+from albert.tasks.solver import read_trained
+from albert.tasks.task import Lengths
+from albert.text.tokenizer import AlbertTokenizer
 from albert.training.loop import train
 from albert.training.settings import LoopSettings
 
@@ -146,6 +151,39 @@ def test_a_model_that_rates_texts_is_refused() -> None:
     assert SOLVER.with_labels_of(RACE, make_model().config) is RACE
 
 
+def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
+    tokenizer_folder: Path, tiny_config: Path, tmp_path: Path
+) -> None:
+    draw = np.random.default_rng(5)
+    rows = []
+    for _ in range(60):
+        choices = ["stack", *draw.choice(["type", "value", "error"], draw.integers(1, 4), replace=False)]
+        draw.shuffle(choices)
+        rows.append({"passage": "The module takes one.", "choices": choices, "label": "stack"})
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task, tokenizer = find_task("choice"), AlbertTokenizer.from_pretrained(tokenizer_folder)
+    examples = list(SOLVER.read(task, [path], split="train"))
+    features = SOLVER.encode(task, examples, tokenizer, lengths=Lengths(max_seq_length=32))
+    torch.manual_seed(0)
+    model = AlbertForMultipleChoice(AlbertConfig.from_json(tiny_config, **SOLVER.config_changes(task)))
+    steps = train(
+        model,
+        shuffled_batches(features, 10, seed=0),
+        SOLVER.objective(task),
+        make_optimizer("adamw", model, weight_decay=0.01),
+        learning_rate=lambda step: 2e-2,
+        settings=LoopSettings(max_steps=40, batch_size=10, precision="float32", device="cpu"),
+    )
+    assert list(steps)[-1].loss < 0.3
+    answers = SOLVER.answers(task, model, examples, features)
+    assert SOLVER.scores(task, examples, answers)["accuracy"] == 1.0
+    model.save_pretrained(tmp_path / "model")
+    tokenizer.save_pretrained(tmp_path / "model")
+    again, _ = read_trained(SOLVER, tmp_path / "model")
+    np.testing.assert_allclose(SOLVER.answers(task, again, examples, features), answers, atol=1e-5)
+
+
 def features_of_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> ChoiceFeatures:
@@ -197,7 +235,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
             SOLVER.objective(RACE),
             optimizer,
             learning_rate=lambda step: float(trace["learning_rate"][step]),
-            settings=LoopSettings(max_steps=number + 1, batch_size=2, precision="fp32", device="cpu"),
+            settings=LoopSettings(max_steps=number + 1, batch_size=2, precision="float32", device="cpu"),
             max_grad_norm=float(clipping),
             steps_done=number,
         )
