@@ -6,7 +6,7 @@ from pathlib import Path
 from albert.tasks.catalogue import TASKS, find_task
 from albert.tasks.files import require_files
 from albert.tasks.glue import GLUE_TASKS, TABLE_14
-from albert.tasks.tables import read_examples
+from albert.tasks.tables import Example, read_examples
 
 
 def test_labels_stand_in_the_originals_order(golden: Path) -> None:
@@ -35,3 +35,19 @@ def test_the_mismatched_task_trains_on_the_files_of_the_matched(golden: Path) ->
     data = golden / "glue" / "data"
     assert require_files(matched, data, "train") == require_files(mismatched, data, "train")
     assert require_files(matched, data, "dev") != require_files(mismatched, data, "dev")
+
+
+def test_blemishes_of_the_official_files_leave_no_trace(tmp_path: Path) -> None:
+    """MRPC's dev file begins with a byte order mark, and texts with a quotation mark that none closes."""
+    rows = [
+        "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String",
+        '1\t1355540\t1355592\tHe said so .\t" He said so',
+        "",
+        '0\t2\t3\t"a" b "c\td',
+    ]
+    path = tmp_path / "dev.tsv"
+    path.write_bytes(("\ufeff" + "\r\n".join(rows) + "\r\n").encode("utf-8"))
+    assert list(read_examples(find_task("mrpc"), path, split="dev")) == [
+        Example("He said so .", '" He said so', 1),
+        Example('"a" b "c', "d", 0),
+    ]
