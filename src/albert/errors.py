@@ -9,6 +9,10 @@ class AlbertError(Exception):
     """The user's error; the base of all others."""
 
 
+class UsageError(AlbertError):
+    """A command line cannot be understood; the exit code is 2."""
+
+
 class ConfigError(AlbertError):
     """A model's shape or a job's settings cannot be used."""
 

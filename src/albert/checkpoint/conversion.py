@@ -195,8 +195,7 @@ def model_folder(source: str | Path) -> Path:
     path = Path(source) if Path(f"{source}.index").is_file() else local_path(source)
     if path.is_dir() and is_model_folder(path):
         return path
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "albert"
-    target = cache / _identity(path)
+    target = place_of_conversion(path)
     if not is_model_folder(target):
         say(f"{source}: converting to {target}")
         model = convert(path, target)
@@ -315,8 +314,15 @@ def _with_labels(
     return config, []
 
 
-def _identity(path: Path) -> str:
-    """Returns a digest of where a model lies and of the sizes and times of its files."""
+def place_of_conversion(path: Path, *facts: str) -> Path:
+    """Returns where the conversion of a model is kept, by where it lies and its files' sizes and times.
+
+    Args:
+        path: Folder, file, or prefix of files.
+        facts: What else the conversion depends on.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "albert"
     files = sorted(path.rglob("*")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
-    facts = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr((str(path), facts)).encode()).hexdigest()[:16]
+    found = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    told = repr((str(path), found, *facts))
+    return cache / hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -25,21 +25,22 @@ def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str)
 
 
 def write_model_folder(
-    folder: Path, model: Pretrained, tokenizer: AlbertTokenizer, *, card: str, record: dict[str, Any]
+    folder: Path, model: Pretrained, tokenizer: AlbertTokenizer | None, *, card: str, record: dict[str, Any]
 ) -> None:
     """Writes a model folder as transformers expects it, in place of an older one.
 
     Args:
         folder: Replaced only when the new one is whole.
         model: Weights and configuration.
-        tokenizer: Vocabulary.
+        tokenizer: Vocabulary; None for a model whose vocabulary nobody named.
         card: README.md.
         record: run.json.
     """
     temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
     model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
+    if tokenizer is not None:
+        tokenizer.save_pretrained(temporary)
     (temporary / "README.md").write_text(card, encoding="utf-8")
     write_json(temporary / "run.json", record)
     shutil.rmtree(old, ignore_errors=True)

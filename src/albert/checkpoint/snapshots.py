@@ -87,6 +87,33 @@ def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -
     return Place()
 
 
+def read_snapshot_weights(snapshot: Path) -> dict[str, Tensor]:
+    """Returns the parameters in a snapshot by their names, after its checksums proved right.
+
+    Raises:
+        CheckpointError: It is damaged, or gone.
+    """
+    _read_state(snapshot)
+    return read_tensors(snapshot / WEIGHTS_FILE)
+
+
+def load_snapshot_weights(snapshot: Path, model: nn.Module) -> None:
+    """Fills `model` from a snapshot.
+
+    Raises:
+        CheckpointError: It is damaged, gone, or of another shape.
+    """
+    weights = read_snapshot_weights(snapshot)
+    for name, parameter in model.named_parameters():
+        if name not in weights or weights[name].shape != parameter.shape:
+            found = f"shape {tuple(weights[name].shape)}" if name in weights else "none"
+            raise CheckpointError(
+                f"{snapshot}: {name} has {found}, the model needs {tuple(parameter.shape)}; take the "
+                "configuration it was trained with"
+            )
+    model.load_state_dict(weights)
+
+
 def drop_old_snapshots(folder: Path, *, keep: int, keep_every: int | None = None) -> None:
     """Removes all but the `keep` newest snapshots, and what a killed run left half-written.
 

@@ -2,18 +2,16 @@
 
 A subcommand `fill-mask` is the module `albert.recipes.fill_mask` with a dataclass `FillMaskSettings` and a
 function `fill_mask`; it is imported only when it is asked for, so that `albert --help` is immediate.
-Exit codes: 0 done, 1 the user's error, 2 a wrong command line, 130 stopped by Ctrl-C.
 """
 
-import os
-import sys
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, NoReturn
 
 from albert import __version__
 from albert.console import say
-from albert.errors import AlbertError, did_you_mean
+from albert.errors import did_you_mean
+from albert.process import exit_code_of, run_and_leave
 
 SUMMARIES = {
     "vocab": "Makes a vocabulary from raw text.",
@@ -34,20 +32,7 @@ SUMMARIES = {
 
 def main() -> NoReturn:
     """Runs the command line of this process and exits."""
-    # Threads that wait for each other spin for long by default: beside one busy process a training step took
-    # 25 times as long. A short spin costs nothing on an idle machine. It is read when torch is loaded.
-    os.environ.setdefault("GOMP_SPINCOUNT", "3000")
-    try:
-        code: Any = run(sys.argv[1:])
-    except SystemExit as leaving:
-        code = leaving.code
-    if "TORCHELASTIC_RUN_ID" in os.environ and isinstance(code, int):
-        # Under torchrun: the threads that talk to other processes may abort an interpreter that tidies up,
-        # and a finished run would count as failed. All files are written and synced by now.
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
-    sys.exit(code)
+    run_and_leave(run)
 
 
 def run(arguments: list[str]) -> int:
@@ -62,19 +47,7 @@ def run(arguments: list[str]) -> int:
     if name not in SUMMARIES:
         say(f"error: no subcommand {name!r}{did_you_mean(name, list(SUMMARIES))}; see albert --help")
         return 2
-    try:
-        return _run_recipe(name, rest)
-    except AlbertError as error:
-        say(f"error: {error}")
-    except KeyboardInterrupt:
-        say("stopped")
-        return 130
-    except BrokenPipeError:
-        # Whoever read our output has gone; without this Python complains again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        say(f"error: {error.filename or 'system'}: {error.strerror or error}")
-    return 1
+    return exit_code_of(lambda: _run_recipe(name, rest))
 
 
 def find_recipe(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
@@ -85,7 +58,7 @@ def find_recipe(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
     return getattr(module, class_name), getattr(module, module_name)
 
 
-def _run_recipe(name: str, arguments: list[str]) -> int:
+def _run_recipe(name: str, arguments: list[str]) -> None:
     from albert.cli.flags import parse
     from albert.cli.output import show
 
@@ -94,7 +67,6 @@ def _run_recipe(name: str, arguments: list[str]) -> int:
     result = function(settings)
     if result is not None:
         show(result, as_json=as_json)
-    return 0
 
 
 def _overview() -> str:

@@ -98,6 +98,18 @@ def parse_records(messages: Sequence[bytes], *, vocab_size: int, max_seq_length:
     return batch
 
 
+def room_of_record(message: bytes) -> tuple[int, int]:
+    """Returns for how many pieces and for how many predictions a record has room.
+
+    Raises:
+        ValueError: It is no such message.
+    """
+    features = [parse_example(message)]
+    _, pieces = _read(features, "input_ids", decode_integers)
+    _, predictions = _read(features, "masked_lm_positions", decode_integers)
+    return int(pieces[0]), int(predictions[0])
+
+
 def _read(features: Sequence[_Example], name: str, decode: _Decode) -> tuple[npt.NDArray[Any], IntArray]:
     """Returns the numbers of a feature of all records, end to end, and (R,) how many each has."""
     found = [example.get(name) for example in features]

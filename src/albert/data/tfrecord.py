@@ -53,6 +53,11 @@ class RecordFile:
         """Lets another process map the file itself."""
         return type(self), (self.path,)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has no record."""
+        return not len(self._map)
+
     def find_starts(self) -> IntArray:
         """Returns (R,) where records start, hopping from length to length.
 

@@ -27,6 +27,7 @@ WINDOW_FILES = 4
 WINDOW_BYTES = 1 << 28
 """About 100,000 records of length 512; a larger file is a window of its own."""
 
+_BLOCK_RECORDS = 256  # read at once
 _FILE_ORDER = 0
 _RECORD_ORDER = 1
 
@@ -124,6 +125,17 @@ class TfrecordExamples:
             DataError: A record is damaged, or is no example of this vocabulary and length.
         """
         return self._batch([*zip(job.files.tolist(), job.starts.tolist(), strict=True)])
+
+    def in_order(self) -> Iterator[PretrainingBatch]:
+        """Yields all records once in the order of the files, some at a time.
+
+        Raises:
+            DataError: As `make`.
+        """
+        for file in range(len(self.paths)):
+            starts = self.find_starts(file).tolist()
+            for begin in range(0, len(starts), _BLOCK_RECORDS):
+                yield self._batch([(file, start) for start in starts[begin : begin + _BLOCK_RECORDS]])
 
     def estimate_per_epoch(self) -> int:
         """Returns about how many records there are, judging by the first ones of a file."""

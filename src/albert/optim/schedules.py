@@ -52,17 +52,49 @@ def constant(step: int, *, peak: float, warmup_steps: int) -> float:
     return peak * _rise(step, warmup_steps)
 
 
-def make_schedule(name: ScheduleName, *, peak: float, warmup_steps: int, train_steps: int) -> Schedule:
+def make_schedule(
+    name: ScheduleName,
+    *,
+    peak: float,
+    warmup_steps: int,
+    train_steps: int,
+    power: float = 1.0,
+    start_warmup_step: int = 0,
+    long_warmup: bool = False,
+) -> Schedule:
     """Returns the schedule `name` as a function of the step.
 
+    Args:
+        name: Of the schedule.
+        peak: Highest rate.
+        warmup_steps: Steps to it.
+        train_steps: Steps in all.
+        power: As of `original`, which alone knows it.
+        start_warmup_step: As of `original`, which alone knows it.
+        long_warmup: Whether the warm-up may be longer than the training.
+
     Raises:
-        ConfigError: The warm-up is longer than the training.
+        ConfigError: The warm-up is longer than the training, or another schedule than the original's is
+            given what only that knows.
     """
-    if warmup_steps > train_steps:
+    if name != "original" and (power != 1.0 or start_warmup_step):
+        raise ConfigError(
+            f"--decay-power and --start-warmup-step are of --schedule original, not of {name}; leave them out"
+        )
+    if warmup_steps > train_steps and not long_warmup:
         raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}")
     if name == "constant":
         return lambda step: constant(step, peak=peak, warmup_steps=warmup_steps)
-    curve = {"original": original, "linear": linear, "cosine": cosine}[name]
+    if name == "original":
+        return lambda step: original(
+            step,
+            peak=peak,
+            warmup_steps=warmup_steps,
+            train_steps=train_steps,
+            power=power,
+            start_warmup_step=start_warmup_step,
+        )
+    curve = linear if name == "linear" else cosine
     return lambda step: curve(step, peak=peak, warmup_steps=warmup_steps, train_steps=train_steps)
 
 

@@ -20,9 +20,9 @@ from albert.data.batches import IntArray, PretrainingBatch
 from albert.data.examples import Examples
 from albert.model.config import AlbertConfig
 from albert.model.flops import StepMemory, matrix_peak, num_parameters, pretraining_flops, step_memory
-from albert.optim.schedules import Schedule, make_schedule
+from albert.optim.schedules import Schedule
 from albert.recipes.pretraining_data import PretrainingData
-from albert.recipes.pretraining_settings import PretrainSettings
+from albert.recipes.pretraining_settings import PretrainSettings, schedule_of
 from albert.recipes.speed_trial import trial_steps
 from albert.training.settings import autocast_dtype, find_device
 
@@ -71,12 +71,7 @@ def make_plan(
     """
     loop = settings.loop
     device = find_device(loop.device)
-    schedule = make_schedule(
-        settings.optimizer.schedule,
-        peak=settings.optimizer.learning_rate,
-        warmup_steps=settings.optimizer.warmup_steps,
-        train_steps=loop.max_steps,
-    )
+    schedule = schedule_of(settings)
     sample = _Sample.of(settings, data)
     memory = _Memory.of(
         sample, config, settings, device=device, activation_checkpointing=activation_checkpointing

@@ -16,8 +16,7 @@ from albert.recipes.plan import make_plan
 from albert.recipes.pretraining_data import PretrainingData, open_pretraining_data
 from albert.recipes.pretraining_objective import PretrainingObjective, longest_examples
 from albert.recipes.pretraining_run import Pretraining
-from albert.recipes.pretraining_settings import PretrainSettings
-from albert.text.tokenizer import AlbertTokenizer
+from albert.recipes.pretraining_settings import Allowances, PretrainSettings, schedule_of
 from albert.training.distributed import World, join_world, local_device
 from albert.training.loop import autocast_of
 from albert.training.micro_batches import largest_micro_batch
@@ -26,8 +25,12 @@ from albert.training.settings import find_device
 from albert.training.speed import apply_switches
 
 
-def pretrain(settings: PretrainSettings) -> dict[str, Any]:
+def pretrain(settings: PretrainSettings, allow: Allowances = Allowances()) -> dict[str, Any]:
     """Pretrains a model and returns its scores on held-out text.
+
+    Args:
+        settings: What is asked for.
+        allow: What is not refused.
 
     Raises:
         AlbertError: The data cannot be read, the settings do not go together, or the run went astray.
@@ -41,14 +44,18 @@ def pretrain(settings: PretrainSettings) -> dict[str, Any]:
                 f"--batch-size {settings.loop.batch_size} has no example for each of {world.size} processes"
             )
         data = open_pretraining_data(
-            settings.data, tokenizer=settings.tokenizer, eval_data=settings.eval_data
+            settings.data,
+            tokenizer=settings.tokenizer,
+            eval_data=settings.eval_data,
+            vocab_size=allow.vocab_size,
         )
-        config = _find_config(settings, data.tokenizer)
+        config = _find_config(settings, data)
         if settings.dry_run:
             return _plan(settings, data, config, world)
+        schedule_of(settings, allow)
         model = _make_model(settings, config, device)
         # From here on there is a folder; what cannot work was said before.
-        run = _open_run(settings, data, world)
+        run = _open_run(settings, data, world, allow)
         if world.any(run is not None and run.result is not None):
             console.say(f"{settings.output}: already finished")
             return {} if run is None or run.result is None else run.result
@@ -56,7 +63,7 @@ def pretrain(settings: PretrainSettings) -> dict[str, Any]:
             settings = _with_micro_batch(settings, model, world)
         _announce(model, data, settings, world)
         try:
-            return Pretraining.of(settings, data, model, run=run, world=world).to_the_end()
+            return Pretraining.of(settings, data, model, run=run, world=world, allow=allow).to_the_end()
         except torch.OutOfMemoryError as error:
             micro = settings.loop.micro_size
             raise RunError(
@@ -81,7 +88,9 @@ def _plan(
     )
 
 
-def _open_run(settings: PretrainSettings, data: PretrainingData, world: World) -> Run | None:
+def _open_run(
+    settings: PretrainSettings, data: PretrainingData, world: World, allow: Allowances
+) -> Run | None:
     """Opens the folder of the run; only the first process has it."""
     if not world.is_first:
         return None
@@ -90,6 +99,7 @@ def _open_run(settings: PretrainSettings, data: PretrainingData, world: World) -
         command="pretrain",
         settings=settings_as_json(settings),
         inputs={"data": data.fingerprint},
+        shared=allow.shared_folder,
     )
 
 
@@ -115,8 +125,8 @@ def _make_model(
     return model
 
 
-def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> AlbertConfig:
-    """Returns the model's shape from --size, --config or --init-from, with the tokenizer's vocabulary."""
+def _find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertConfig:
+    """Returns the model's shape from --size, --config or --init-from, with the vocabulary of the data."""
     if settings.size is not None and settings.config is not None:
         raise ConfigError("--size and --config both give a shape; choose one")
     if settings.config is not None:
@@ -124,10 +134,11 @@ def _find_config(settings: PretrainSettings, tokenizer: AlbertTokenizer) -> Albe
     elif settings.size is None and settings.init_from is not None:
         config = read_config(model_folder(settings.init_from))
     else:
-        config = AlbertConfig.of_size(settings.size or "base", vocab_size=tokenizer.vocab_size)
+        config = AlbertConfig.of_size(settings.size or "base", vocab_size=data.vocab_size)
     source = settings.config or settings.init_from or "--size"
     where = settings.tokenizer or settings.data[0]
-    check_tokenizer(tokenizer, config.vocab_size, source=f"{source} and {where}")
+    if data.tokenizer is not None:
+        check_tokenizer(data.tokenizer, config.vocab_size, source=f"{source} and {where}")
     if settings.examples.max_seq_length > config.max_position_embeddings:
         raise ConfigError(
             f"--max-seq-length {settings.examples.max_seq_length} exceeds the model's "

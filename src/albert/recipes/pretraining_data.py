@@ -19,8 +19,13 @@ from albert.text.tokenizer import AlbertTokenizer
 class PretrainingData(Protocol):
     """Data to pretrain on."""
 
-    tokenizer: AlbertTokenizer
-    """Becomes the model's."""
+    @property
+    def tokenizer(self) -> AlbertTokenizer | None:
+        """Becomes the model's; None where nobody named one."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Pieces of the vocabulary that the ids are of."""
 
     @property
     def fingerprint(self) -> str:
@@ -38,9 +43,19 @@ class PretrainingData(Protocol):
 
 
 def open_pretraining_data(
-    paths: Sequence[Path], *, tokenizer: Path | None = None, eval_data: Sequence[Path] = ()
+    paths: Sequence[Path],
+    *,
+    tokenizer: Path | None = None,
+    eval_data: Sequence[Path] = (),
+    vocab_size: int | None = None,
 ) -> PretrainingData:
     """Opens a folder of token shards, or TFRecord files.
+
+    Args:
+        paths: The folder, or files.
+        tokenizer: Folder of the tokenizer that made the files; shards bring their own.
+        eval_data: Files to evaluate on.
+        vocab_size: Pieces of its vocabulary, for who has TFRecord files but no tokenizer.
 
     Raises:
         DataError: Something is missing, damaged or unfinished.
@@ -49,18 +64,21 @@ def open_pretraining_data(
     """
     if not paths:
         raise ConfigError("--data names nothing; give a folder that albert prepare wrote, or TFRecord files")
-    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and tokenizer is None:
+    alone = tokenizer is None and vocab_size is None
+    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and alone:
         if eval_data:
             raise ConfigError(
                 f"--eval-data is for TFRecord files; {paths[0]} has held-out documents of its own"
             )
         return _Shards.open(paths[0])
-    if tokenizer is None:
+    if alone:
         raise ConfigError(
             f"{paths[0]}: TFRecord files hold ids only; name the tokenizer that made them with --tokenizer"
         )
+    pieces = None if tokenizer is None else AlbertTokenizer.from_pretrained(tokenizer)
     return _Records(
-        tokenizer=AlbertTokenizer.from_pretrained(tokenizer),
+        tokenizer=pieces,
+        vocab_size=pieces.vocab_size if pieces else vocab_size or 0,
         files=find_record_files(paths),
         eval_files=find_record_files(eval_data),
     )
@@ -79,6 +97,10 @@ class _Shards:
         tokenizer = AlbertTokenizer.from_pretrained(folder)
         data.check_tokenizer(tokenizer.fingerprint, str(folder))
         return cls(tokenizer=tokenizer, data=data)
+
+    @property
+    def vocab_size(self) -> int:
+        return self.tokenizer.vocab_size
 
     @property
     def fingerprint(self) -> str:
@@ -105,7 +127,8 @@ class _Shards:
 class _Records:
     """TFRecord files; how their examples were made was settled when they were."""
 
-    tokenizer: AlbertTokenizer
+    tokenizer: AlbertTokenizer | None
+    vocab_size: int
     files: list[Path]
     eval_files: list[Path]
 
@@ -127,7 +150,7 @@ class _Records:
     def _source(self, files: list[Path], settings: ExampleSettings, seed: int) -> TfrecordExamples:
         return TfrecordExamples(
             paths=files,
-            vocab_size=self.tokenizer.vocab_size,
+            vocab_size=self.vocab_size,
             max_seq_length=settings.max_seq_length,
             seed=seed,
         )

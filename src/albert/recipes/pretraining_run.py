@@ -18,11 +18,11 @@ from albert.data.examples import Examples, Mark, Share
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
 from albert.optim.optimizers import AdamW, make_optimizer
-from albert.optim.schedules import Schedule, make_schedule
+from albert.optim.schedules import Schedule
 from albert.recipes.pretraining_data import PretrainingData
 from albert.recipes.pretraining_meter import Meter
 from albert.recipes.pretraining_objective import HeldOutObjective, PretrainingObjective
-from albert.recipes.pretraining_settings import PretrainSettings
+from albert.recipes.pretraining_settings import Allowances, PretrainSettings, schedule_of
 from albert.training.distributed import World
 from albert.training.log import StepLog, flat_scores, memory_in_use
 from albert.training.loop import DivergenceError, Score, Step, evaluate, in_micro_batches, train
@@ -75,6 +75,7 @@ class Pretraining:
         *,
         run: Run | None,
         world: World,
+        allow: Allowances = Allowances(),
     ) -> "Pretraining":
         """Returns the run at its beginning."""
         moves = settings.optimizer
@@ -85,12 +86,7 @@ class Pretraining:
             optimizer=make_optimizer(
                 moves.optimizer, model, weight_decay=moves.weight_decay, beta2=moves.adam_beta2
             ),
-            schedule=make_schedule(
-                moves.schedule,
-                peak=moves.learning_rate,
-                warmup_steps=moves.warmup_steps,
-                train_steps=settings.loop.max_steps,
-            ),
+            schedule=schedule_of(settings, allow),
             run=run,
             world=world,
             meter=Meter(config=model.config),

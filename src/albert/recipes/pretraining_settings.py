@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert.data.example_settings import ExampleSettings
+from albert.optim.schedules import Schedule, make_schedule
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 
@@ -37,6 +38,10 @@ class PretrainSettings:
     """Held-out examples an evaluation looks at."""
     init_from_group0: bool = False
     """Whether groups of layers that `init_from` lacks begin as copies of its first."""
+    decay_power: float = 1.0
+    """Exponent of the falling rate of --schedule original; 1 is a line."""
+    start_warmup_step: int = 0
+    """Step at which the warm-up of --schedule original begins; the rate is 0 before."""
     dry_run: bool = False
     """Only plan: what an epoch holds, what the run costs in steps, memory and hours; writes nothing."""
     price_per_hour: float | None = None
@@ -51,3 +56,33 @@ class PretrainSettings:
     """How the weights are moved."""
     loop: LoopSettings = LoopSettings()
     """How long, on what, how often to save."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowances:
+    """What `albert pretrain` refuses because it mostly is a mistake, and scripts of the original may do."""
+
+    vocab_size: int | None = None
+    """Pieces of the vocabulary behind TFRecord files whose tokenizer is not named; the models have none."""
+    shared_folder: bool = False
+    """Whether a run may begin in a folder that holds other files."""
+    long_warmup: bool = False
+    """Whether the warm-up may be longer than the training."""
+
+
+def schedule_of(settings: PretrainSettings, allow: Allowances = Allowances()) -> Schedule:
+    """Returns the learning rate of every step.
+
+    Raises:
+        ConfigError: The settings of the schedule do not go together.
+    """
+    moves = settings.optimizer
+    return make_schedule(
+        moves.schedule,
+        peak=moves.learning_rate,
+        warmup_steps=moves.warmup_steps,
+        train_steps=settings.loop.max_steps,
+        power=settings.decay_power,
+        start_warmup_step=settings.start_warmup_step,
+        long_warmup=allow.long_warmup,
+    )

@@ -55,6 +55,7 @@ class ShowSettings:
 def show(settings: ShowSettings) -> list[dict[str, Any]]:
     """Returns one row for each example: order of its segments, pieces, hidden pieces, text."""
     data = open_pretraining_data(settings.data, tokenizer=settings.tokenizer)
+    assert data.tokenizer is not None
     source = (
         data.train(settings.examples, seed=settings.seed)
         if settings.split == "train"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.errors import TokenizerError
-from albert.text.pieces import PieceEncoder
+from albert.text.pieces import Kind, PieceEncoder
 from albert.text.sentencepiece import SentencePieceEncoder
 from albert.text.wordpiece import WordPieceEncoder, read_vocabulary
 
@@ -43,15 +43,22 @@ def find_vocabulary(folder: Path) -> Path:
     return found[0]
 
 
-def read_encoder(path: Path, *, lower_case: bool) -> PieceEncoder:
+def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> PieceEncoder:
     """Reads a vocabulary file into an encoder of its kind.
+
+    Args:
+        path: The file.
+        lower_case: Whether texts are lower-cased.
+        kind: Of the vocabulary; None to tell by the name of the file.
 
     Raises:
         TokenizerError: The file cannot be used, or lacks one of the special pieces.
     """
     encoder: PieceEncoder
+    if kind is None:
+        kind = "wordpiece" if path.name == "vocab.txt" else "sentencepiece"
     try:
-        if path.name == "vocab.txt":
+        if kind == "wordpiece":
             encoder = WordPieceEncoder(read_vocabulary(path), lower_case=lower_case)
         else:
             encoder = SentencePieceEncoder(path.read_bytes(), lower_case=lower_case)

@@ -41,7 +41,15 @@ class Run:
     """The content of run.json."""
 
     @classmethod
-    def open(cls, folder: Path, *, command: str, settings: dict[str, Any], inputs: dict[str, Any]) -> "Run":
+    def open(
+        cls,
+        folder: Path,
+        *,
+        command: str,
+        settings: dict[str, Any],
+        inputs: dict[str, Any],
+        shared: bool = False,
+    ) -> "Run":
         """Begins a run in `folder`, or takes up the one that was begun there.
 
         Args:
@@ -49,6 +57,7 @@ class Run:
             command: Subcommand that runs.
             settings: Its settings, as JSON.
             inputs: Fingerprints of what is read, as JSON; other inputs are another run.
+            shared: Whether the folder may hold other files.
 
         Raises:
             RunError: The folder holds something else, or a run with other settings.
@@ -59,7 +68,7 @@ class Run:
             record = _read_record(path)
             _check_same(folder, asked, record)
             return cls(folder, record)
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not shared)):
             raise RunError(f"{folder}: exists and holds no run; give --output a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         record = {**asked, "versions": versions()}

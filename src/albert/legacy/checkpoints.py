@@ -1,0 +1,104 @@
+"""Checkpoints by the names that the original's scripts use, wherever what they name lies now.
+
+A run of this package keeps `best/` where the original kept `model.ckpt-best.*`, and `checkpoints/step-N/` for
+`model.ckpt-N.*`; scripts go on to name them as they did.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from albert.checkpoint.bare_weights import bare_folder
+from albert.checkpoint.conversion import model_folder
+from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.sources import is_model_folder
+from albert.checkpoint.tensorflow import TensorBundle
+from albert.errors import CheckpointError, UsageError
+from albert.training.runs import RUN_FILE
+
+BEST_NAME = "model.ckpt-best"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Weights of some step."""
+
+    step: int
+    """Optimiser steps they have behind them."""
+    path: Path
+    """Model folder, snapshot, or prefix of TensorFlow."""
+
+
+def find_weights(name: str, config: Path, *, own_groups: bool = False) -> Path:
+    """Returns a model folder for a checkpoint of the original's or of ours, converted if it must be.
+
+    Args:
+        name: A prefix of TensorFlow, the same name in a run of this package, a model folder, a Hub id, or an
+            archive.
+        config: The shape, for checkpoints that have none beside them.
+        own_groups: Whether the checkpoint may have other groups of layers.
+
+    Raises:
+        UsageError: The name is empty, as that of a shell variable that is not set.
+        CheckpointError: There is no such checkpoint, or it is of another shape.
+    """
+    if not name.strip():
+        raise UsageError(
+            "--init_checkpoint is empty; name a checkpoint, or leave the flag out for random weights"
+        )
+    path = resolve(Path(name))
+    if path is not None:
+        return bare_folder(path, config, own_groups=own_groups)
+    if Path(name).is_dir() and (found := newest_of_tensorflow(Path(name))):
+        return bare_folder(found.path, config, own_groups=own_groups)
+    return model_folder(name)
+
+
+def resolve(path: Path) -> Path | None:
+    """Returns where the checkpoint of a name lies: a prefix, model folder or snapshot; None for neither."""
+    if Path(f"{path}.index").is_file() or is_model_folder(path):
+        return path
+    run = path.parent
+    if path.name == BEST_NAME and is_model_folder(run / "best"):
+        return run / "best"
+    step = re.fullmatch(r"model\.ckpt-(\d+)", path.name)
+    if step and int(step[1]) in snapshot_steps(run / "checkpoints"):
+        return run / "checkpoints" / f"step-{step[1]}"
+    last = newest_of_run(run)
+    return last.path if step and last and last.step == int(step[1]) else None
+
+
+def newest_of_run(folder: Path) -> Checkpoint | None:
+    """Returns the newest checkpoint of a run of this package; None where there is none yet."""
+    finished = steps_of_finished(folder)
+    if finished is not None:
+        return Checkpoint(finished, folder / "model")
+    steps = snapshot_steps(folder / "checkpoints")
+    return Checkpoint(steps[-1], folder / "checkpoints" / f"step-{steps[-1]}") if steps else None
+
+
+def steps_of_finished(folder: Path) -> int | None:
+    """Returns the steps of a run that came to its end; None of one that did not, or where there is none."""
+    try:
+        return int(json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["result"]["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def newest_of_tensorflow(folder: Path) -> Checkpoint | None:
+    """Returns the newest of the original's checkpoints in a folder; the best one where none has a number."""
+    prefixes = [file.with_suffix("") for file in folder.glob("model.ckpt*.index")]
+    found = [Checkpoint(_step_of(prefix), prefix) for prefix in prefixes]
+    return max(found, key=lambda checkpoint: checkpoint.step, default=None)
+
+
+def _step_of(prefix: Path) -> int:
+    """Returns the step in the name of a checkpoint, or else in its global_step; 0 where neither tells."""
+    if number := re.search(r"-(\d+)$", prefix.name):
+        return int(number[1])
+    try:
+        bundle = TensorBundle(prefix)
+        return int(bundle.read("global_step").item()) if "global_step" in bundle.entries else 0
+    except CheckpointError:
+        return 0

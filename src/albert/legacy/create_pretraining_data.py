@@ -1,0 +1,111 @@
+"""`python -m albert.create_pretraining_data`: `albert prepare --format tfrecord --style original`."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from absl.flags import FlagValues
+
+from albert.console import say
+from albert.data.example_settings import ExampleSettings
+from albert.data.files import TEXT_SUFFIXES, has_suffix
+from albert.data.storage import is_url
+from albert.errors import ConfigError, DataError, UsageError
+from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
+from albert.recipes.prepare import PrepareSettings, prepare
+
+
+def create_pretraining_data(flags: FlagValues) -> None:
+    """Writes masked examples of --input_file to --output_file.
+
+    Raises:
+        AlbertError: Text or vocabulary cannot be used, the files not written, or the flags make no sense.
+    """
+    outputs = _find_outputs(flags)
+    inputs = find_inputs(flags.input_file, flag="input_file")
+    if flags.max_predictions_per_seq < 1:
+        raise ConfigError(
+            f"--max_predictions_per_seq is {flags.max_predictions_per_seq}; expected at least 1"
+        )
+    outputs[0].parent.mkdir(parents=True, exist_ok=True)
+    tokenizer = read_tokenizer(flags)
+    # Beside the output, which has room for what is written: a temporary folder may lie in memory.
+    with tempfile.TemporaryDirectory(dir=outputs[0].parent, prefix=f".{outputs[0].name}.") as name:
+        work = Path(name)
+        tokenizer.save_pretrained(work / "tokenizer")
+        with _as_text(inputs, work / "text") as texts:
+            counts = prepare(_settings(flags, texts, work, num_files=len(outputs)))
+        made = sorted((work / "records").glob("train-*.tfrecord"))
+        for path, output in zip(made, outputs, strict=True):
+            output.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(path, output)
+    say(f"wrote {counts['examples']:,} examples to {', '.join(map(str, outputs))}")
+
+
+def _find_outputs(flags: FlagValues) -> list[Path]:
+    """Returns the files to write."""
+    names = names_in(flags.output_file)
+    if not names:
+        raise UsageError("--output_file is empty; name the files to write, with commas between")
+    if remote := [name for name in names if is_url(name)]:
+        raise ConfigError(f"--output_file: {remote[0]}: write to a local disk and copy the files")
+    if folders := [name for name in names if Path(name).is_dir()]:
+        raise ConfigError(f"--output_file: {folders[0]} is a folder; name a file")
+    if len(set(names)) < len(names):
+        raise ConfigError("--output_file names a file twice")
+    return list(map(Path, names))
+
+
+def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int) -> PrepareSettings:
+    return PrepareSettings(
+        input=tuple(texts),
+        tokenizer=work / "tokenizer",
+        output=str(work / "records"),
+        splitting="lines",
+        errors="replace" if "b" in flags.input_file_mode else "strict",
+        held_out=0.0,
+        format="tfrecord",
+        tfrecord_files=num_files,
+        seed=flags.random_seed,
+        examples=ExampleSettings(
+            style="original",
+            max_seq_length=flags.max_seq_length,
+            short_seq_prob=flags.short_seq_prob,
+            sentence_loss="nsp" if flags.random_next_sentence else "original",
+            masked_lm_prob=flags.masked_lm_prob,
+            max_predictions_per_seq=flags.max_predictions_per_seq,
+            max_ngram=flags.ngram,
+            favor_shorter_ngram=flags.favor_shorter_ngram,
+            whole_words=flags.do_whole_word_mask,
+            permutation=flags.do_permutation,
+            dupe_factor=flags.dupe_factor,
+        ),
+    )
+
+
+@contextmanager
+def _as_text(paths: list[str], folder: Path) -> Iterator[list[str]]:
+    """Gives files under names that tell text, whatever theirs are; errors in the block name the files.
+
+    The original read every file as text, `wiki_00` as well as `part.jsonl`.
+    """
+    links: dict[str, str] = {}
+    texts = []
+    for number, path in enumerate(paths):
+        if is_url(path) or has_suffix(path, TEXT_SUFFIXES):
+            texts.append(path)
+            continue
+        folder.mkdir(exist_ok=True)
+        link = folder / f"{number:05}.txt"
+        link.symlink_to(Path(path).resolve())
+        links[str(link)] = path
+        texts.append(str(link))
+    try:
+        yield texts
+    except DataError as error:
+        message = str(error)
+        for told, path in links.items():
+            message = message.replace(told, path)
+        raise DataError(message) from error

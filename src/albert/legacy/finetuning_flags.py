@@ -1,0 +1,157 @@
+"""Flags of the scripts for fine-tuning: run_classifier, run_squad_v1, run_squad_v2, run_race.
+
+Source: the `flags.DEFINE_*` of google-research/albert at b772393; the explanations are ours.
+"""
+
+from albert.legacy.flags import TPU, Flag, Script, boolean, integer, real, string
+
+_OUR_NAMES = {
+    "data": "data_dir",
+    "output": "output_dir",
+    "model": "init_checkpoint",
+    "task": "task_name",
+    "max-steps": "train_step",
+    "warmup-steps": "warmup_step",
+    "batch-size": "train_batch_size",
+    "save-steps": "save_checkpoints_steps",
+}
+
+_MODEL = (
+    string("vocab_file", None, "WordPiece vocabulary."),
+    string("init_checkpoint", None, "Weights to begin with."),
+    string("albert_hub_module_handle", None, "TF-Hub module: weights, shape and vocabulary in one."),
+)
+_LOWER_CASE = boolean("do_lower_case", True, "Whether text is lower-cased.")
+_TRAIN_BATCH = integer("train_batch_size", 32, "Examples of a step.")
+_EVAL_BATCH = integer("eval_batch_size", 8, "Examples of a batch of the evaluation.")
+_PREDICT_BATCH = integer("predict_batch_size", 8, "Examples of a batch of the prediction.")
+_OUTPUT = string("output_dir", None, "Folder of checkpoints and results.", required=True)
+
+RUN_CLASSIFIER = Script(
+    name="run_classifier",
+    does="Fine-tunes on a task of GLUE, evaluates, and predicts.",
+    our_names=_OUR_NAMES,
+    flags=(
+        string("data_dir", None, "Folder with a folder of each task.", required=True),
+        string("albert_config_file", None, "JSON file of the model's shape."),
+        string(
+            "task_name",
+            None,
+            "cola, mnli, mismnli, mrpc, rte, sst-2, sts-b, qqp, qnli or wnli.",
+            required=True,
+        ),
+        string("spm_model_file", None, "SentencePiece model.", required=True),
+        _OUTPUT,
+        string("cached_dir", None, "Folder of prepared examples; --output_dir if not given."),
+        *_MODEL,
+        _LOWER_CASE,
+        integer("max_seq_length", 512, "Pieces of a sequence."),
+        boolean("do_train", False, "Whether to train."),
+        boolean("do_eval", False, "Whether to evaluate."),
+        boolean("do_predict", False, "Whether to predict the test set."),
+        _TRAIN_BATCH,
+        _EVAL_BATCH,
+        _PREDICT_BATCH,
+        Flag(
+            name="optimizer",
+            kind="enum",
+            default="adamw",
+            choices=("adamw", "lamb"),
+            help="How the weights are moved.",
+        ),
+        real("learning_rate", 5e-5, "Highest learning rate."),
+        integer("train_step", 1000, "Steps in all."),
+        integer("warmup_step", 0, "Steps over which the rate rises."),
+        integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
+        integer("keep_checkpoint_max", 5, "Newest checkpoints that are kept; the original ignored it."),
+        string("export_dir", None, "Folder to export the best model to."),
+        real("threshold_to_export", float("nan"), "Number that the exported model carries."),
+        *TPU,
+    ),
+)
+
+_SQUAD = (
+    string("albert_config_file", None, "JSON file of the model's shape.", required=True),
+    string("spm_model_file", None, "SentencePiece model.", required=True),
+    _OUTPUT,
+    *_MODEL,
+    string("train_file", None, "SQuAD file to train on."),
+    string("predict_file", None, "SQuAD file to predict."),
+    string("train_feature_file", None, "Cache of training features."),
+    string("predict_feature_file", None, "Cache of features to predict."),
+    string("predict_feature_left_file", None, "Cache of how these lie in their texts."),
+    _LOWER_CASE,
+    integer("max_seq_length", 384, "Pieces of a window."),
+    integer("doc_stride", 128, "Pieces between the starts of two windows."),
+    integer("max_query_length", 64, "Pieces of a question."),
+    boolean("do_train", False, "Whether to train."),
+    boolean("do_predict", False, "Whether to predict and score."),
+    _TRAIN_BATCH,
+    _PREDICT_BATCH,
+    real("learning_rate", 5e-5, "Highest learning rate."),
+    real("num_train_epochs", 3.0, "Passes over the questions."),
+    real("warmup_proportion", 0.1, "Share of the steps over which the rate rises."),
+    integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
+    integer("n_best_size", 20, "Answers in the list of the best."),
+    integer("max_answer_length", 30, "Pieces of an answer."),
+)
+
+RUN_SQUAD_V1 = Script(
+    name="run_squad_v1",
+    does="Fine-tunes on SQuAD 1.1, predicts and scores.",
+    our_names=_OUR_NAMES,
+    flags=(
+        *_SQUAD,
+        boolean("use_einsum", True, "How TensorFlow multiplies.", effect=False),
+        string("export_dir", None, "Folder to export the model to."),
+        *TPU,
+    ),
+)
+
+RUN_SQUAD_V2 = Script(
+    name="run_squad_v2",
+    does="Fine-tunes on SQuAD 2.0, predicts and scores.",
+    our_names=_OUR_NAMES,
+    flags=(
+        *_SQUAD,
+        integer("start_n_top", 5, "Starts that are looked at."),
+        integer("end_n_top", 5, "Ends that are looked at for each of them."),
+        real("dropout_prob", 0.1, "Dropout of the head that tells whether there is an answer."),
+        *TPU,
+    ),
+)
+
+RUN_RACE = Script(
+    name="run_race",
+    does="Fine-tunes on RACE, evaluates, and tests.",
+    our_names=_OUR_NAMES,
+    flags=(
+        string("data_dir", None, "Folder with the folder RACE.", required=True),
+        string("spm_model_file", None, "SentencePiece model.", required=True),
+        string("albert_config_file", None, "JSON file of the model's shape.", required=True),
+        _OUTPUT,
+        string("task_name", "race", "race."),
+        *_MODEL,
+        string("train_file", None, "Cache of training features."),
+        string("eval_file", None, "Cache of features of the development set."),
+        string("predict_file", None, "The original ignored it."),
+        _LOWER_CASE,
+        real("dropout_prob", 0.1, "Dropout before the classifier."),
+        integer("max_seq_length", 512, "Pieces of a sequence."),
+        integer("max_qa_length", 128, "Pieces of a question with an option."),
+        integer("num_keep_checkpoint", 5, "Newest checkpoints that are kept; the original ignored it."),
+        boolean("high_only", False, "Whether to take the questions of high schools alone."),
+        boolean("middle_only", False, "Whether to take those of middle schools alone."),
+        boolean("do_train", True, "Whether to train."),
+        boolean("do_eval", True, "Whether to evaluate."),
+        boolean("do_predict", False, "Whether to score the test set."),
+        _TRAIN_BATCH,
+        _EVAL_BATCH,
+        _PREDICT_BATCH,
+        real("learning_rate", 1e-5, "Highest learning rate."),
+        integer("train_step", 12000, "Steps in all."),
+        integer("warmup_step", 1000, "Steps over which the rate rises."),
+        integer("save_checkpoints_steps", 100, "Steps between checkpoints."),
+        *TPU,
+    ),
+)

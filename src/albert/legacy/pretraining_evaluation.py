@@ -1,0 +1,210 @@
+"""The evaluation of `run_pretraining --do_eval`: the newest checkpoint of a folder, again with every new one.
+
+It may run beside the training, as another process. Every evaluation takes the same first records in the order
+of the files, begins anew where they end, and goes to `eval_results.txt`; the checkpoint that names most
+masked pieces right is kept as `best/`.
+"""
+
+import json
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl.flags import FlagValues
+
+from albert.checkpoint.bare_weights import bare_folder
+from albert.checkpoint.folder import load_weights
+from albert.checkpoint.pretrained import AlbertForPreTraining
+from albert.checkpoint.release import model_card, write_model_folder
+from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights
+from albert.console import say
+from albert.data.batches import PretrainingBatch
+from albert.data.examples import rebatch
+from albert.data.tfrecord_examples import TfrecordExamples
+from albert.errors import CheckpointError, ConfigError
+from albert.legacy.checkpoints import (
+    BEST_NAME,
+    Checkpoint,
+    newest_of_run,
+    newest_of_tensorflow,
+    steps_of_finished,
+)
+from albert.model.config import AlbertConfig
+from albert.recipes.pretraining_objective import PretrainingObjective
+from albert.training.loop import evaluate
+from albert.training.runs import RUN_FILE
+from albert.training.settings import LoopSettings, find_device
+
+RESULTS_NAME = "eval_results.txt"
+KEY = "masked_lm_accuracy"
+"""What the best checkpoint is best at."""
+POLL_SECONDS = 1.0
+
+
+@dataclass(kw_only=True)
+class Evaluation:
+    """The evaluation of what is or was trained in a folder."""
+
+    folder: Path
+    """Where checkpoints come and results go."""
+    config_file: Path
+    """The shape, as a file."""
+    records: TfrecordExamples
+    """What is evaluated on."""
+    model: AlbertForPreTraining
+    """Takes the weights of one checkpoint after the other."""
+    batch_size: int
+    """Examples of a batch."""
+    max_batches: int
+    """Batches of an evaluation."""
+    num_train_steps: int
+    """Steps of the training; the evaluation of the last one is the last."""
+    begin_with: Path | None
+    """Model folder to evaluate where nothing is trained."""
+    objective: PretrainingObjective = field(default_factory=PretrainingObjective)
+    """The two losses."""
+
+    @classmethod
+    def of(
+        cls, flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None
+    ) -> "Evaluation":
+        """Returns the evaluation that the flags ask for.
+
+        Raises:
+            AlbertError: The flags make no sense, or the model does not fit.
+        """
+        for name in ("eval_batch_size", "max_eval_steps"):
+            if getattr(flags, name) < 1:
+                raise ConfigError(f"--{name} is {getattr(flags, name)}; expected at least 1")
+        return cls(
+            folder=Path(flags.output_dir),
+            config_file=Path(flags.albert_config_file),
+            records=TfrecordExamples(
+                paths=files, vocab_size=config.vocab_size, max_seq_length=flags.max_seq_length
+            ),
+            model=AlbertForPreTraining(config).to(find_device("auto")),
+            batch_size=flags.eval_batch_size,
+            max_batches=flags.max_eval_steps,
+            num_train_steps=flags.num_train_steps,
+            begin_with=weights,
+        )
+
+    def to_the_end(self) -> None:
+        """Evaluates the newest checkpoint, waits for newer ones, and ends with the last.
+
+        Where no run of this package is, it ends with what is there: checkpoints of TensorFlow, or the one to
+        begin with. Where nothing is, it waits for a run.
+
+        Raises:
+            AlbertError: A checkpoint cannot be used.
+        """
+        done, said = -1, False
+        while True:
+            found = self._find()
+            if found is not None and found.step > done:
+                if self._evaluated(found):
+                    done = found.step
+                    said = False
+                continue
+            if found is not None and (done >= self.num_train_steps or self._is_last(found)):
+                return
+            if not said:
+                say(f"{self.folder}: waiting for a {'newer' if done >= 0 else 'first'} checkpoint")
+                said = True
+            time.sleep(POLL_SECONDS)
+
+    def _find(self) -> Checkpoint | None:
+        """Returns what is to be evaluated now."""
+        if (self.folder / RUN_FILE).is_file():
+            return newest_of_run(self.folder)
+        if found := newest_of_tensorflow(self.folder):
+            return found
+        return None if self.begin_with is None else Checkpoint(0, self.begin_with)
+
+    def _is_last(self, checkpoint: Checkpoint) -> bool:
+        """Tells whether nothing newer can come."""
+        if (self.folder / RUN_FILE).is_file():
+            return steps_of_finished(self.folder) == checkpoint.step
+        return True
+
+    def _evaluated(self, checkpoint: Checkpoint) -> bool:
+        """Evaluates a checkpoint; tells whether it was still there."""
+        path, config = checkpoint.path, self.model.config
+        if (path / STATE_FILE).is_file():
+            try:
+                load_snapshot_weights(path, self.model)
+            except CheckpointError:
+                if path.exists():
+                    raise
+                return False  # the training has removed it meanwhile
+        else:
+            folder = bare_folder(path, self.config_file)
+            load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
+        self._write(checkpoint, self.scores())
+        return True
+
+    def scores(self) -> dict[str, float]:
+        """Returns what the model scores: means over pieces and pairs, and `loss`, the mean over batches."""
+        precise = LoopSettings(precision="float32")
+        totals: dict[str, float] = {}
+        counts: dict[str, int] = {}
+        losses = []
+        for batch in islice(rebatch(self._records_without_end(), self.batch_size), self.max_batches):
+            parts = evaluate(self.model, [batch], self.objective, precise)
+            losses.append(sum(part.loss for part in parts.values()))
+            for name, count in self.objective.counts(batch).items():
+                counts[name] = counts.get(name, 0) + count
+                for key, value in (("loss", parts[name].loss), ("accuracy", parts[name].accuracy)):
+                    totals[f"{name}_{key}"] = totals.get(f"{name}_{key}", 0.0) + (value or 0.0) * count
+        means = {key: total / max(1, counts[key.rpartition("_")[0]]) for key, total in totals.items()}
+        return {"loss": sum(losses) / len(losses), **means}
+
+    def _records_without_end(self) -> Iterator[PretrainingBatch]:
+        while True:
+            yield from self.records.in_order()
+
+    def _write(self, checkpoint: Checkpoint, scores: dict[str, float]) -> None:
+        """Prints and writes the results, and keeps the checkpoint if it is the best so far."""
+        path = self.folder / RESULTS_NAME
+        best = max(_values_in(path), default=0.0)
+        results = {"global_step": checkpoint.step, **{key: str(np.float32(scores[key])) for key in scores}}
+        lines = [f"{key} = {results[key]}" for key in sorted(results)]
+        print("***** Eval results *****", *(f"  {line}" for line in lines), sep="\n", flush=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if scores[KEY] > best:
+            self._keep(scores)
+            lines.append(f"saved model.ckpt-{checkpoint.step} to {BEST_NAME}")
+        with path.open("a", encoding="utf-8") as file:
+            file.write("".join(f"{line}\n" for line in lines))
+
+    def _keep(self, scores: dict[str, float]) -> None:
+        """Writes the model as `best/`."""
+        record = self._record()
+        card = model_card(
+            "ALBERT, pretrained",
+            description="An ALBERT encoder with its masked LM and sentence-order heads. Its vocabulary is "
+            "that of the TFRecord files it was trained on.",
+            task="fill-mask",
+            scores=scores,
+            record=record,
+        )
+        write_model_folder(self.folder / "best", self.model, None, card=card, record=record)
+
+    def _record(self) -> dict[str, Any]:
+        """Returns where the weights come from."""
+        try:
+            return dict(json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8")))
+        except (OSError, ValueError):
+            return {"command": "run_pretraining", "settings": {"init_checkpoint": str(self.begin_with)}}
+
+
+def _values_in(path: Path) -> list[float]:
+    """Returns what earlier evaluations scored, so that the best one stays the best when this begins anew."""
+    if not path.is_file():
+        return []
+    return [float(value) for value in re.findall(rf"^{KEY} = (\S+)$", path.read_text(encoding="utf-8"), re.M)]

@@ -1,0 +1,114 @@
+"""`python -m albert.run_pretraining`: `albert pretrain` on TFRecord files, evaluation behind or beside it."""
+
+from pathlib import Path
+
+from absl.flags import FlagValues
+
+from albert.console import say
+from albert.data.example_settings import ExampleSettings
+from albert.data.masked_records import parse_records, room_of_record
+from albert.data.tfrecord import RecordFile
+from albert.errors import ConfigError, DataError, RunError, UsageError
+from albert.legacy.checkpoints import find_weights, newest_of_tensorflow
+from albert.legacy.inputs import find_inputs
+from albert.legacy.pretraining_evaluation import Evaluation
+from albert.model.config import AlbertConfig
+from albert.recipes.pretrain import pretrain
+from albert.recipes.pretraining_settings import Allowances, PretrainSettings
+from albert.training.runs import RUN_FILE
+from albert.training.settings import LoopSettings, OptimizerSettings
+
+
+def run_pretraining(flags: FlagValues) -> None:
+    """Trains with --do_train, and evaluates with --do_eval.
+
+    Raises:
+        AlbertError: A file cannot be used, the flags do not go together, or the run went astray.
+    """
+    if not flags.do_train and not flags.do_eval:
+        raise UsageError("nothing to do; give --do_train or --do_eval")
+    if flags.masked_lm_budget > 0:
+        raise ConfigError(
+            f"--masked_lm_budget {flags.masked_lm_budget}: the original's masking while training never "
+            "worked; albert prepare and albert pretrain mask anew in every epoch"
+        )
+    config = AlbertConfig.from_json(Path(flags.albert_config_file))
+    files = [Path(file) for file in find_inputs(flags.input_file, flag="input_file")]
+    check_records(files, flags, vocab_size=config.vocab_size)
+    weights = None
+    if flags.init_checkpoint is not None:
+        shape = Path(flags.albert_config_file)
+        weights = find_weights(flags.init_checkpoint, shape, own_groups=flags.init_from_group0)
+    if flags.do_train and flags.num_train_steps > 0 and not _train(flags, config, files, weights):
+        return  # under torchrun one process evaluates
+    if flags.do_eval:
+        Evaluation.of(flags, config, files, weights).to_the_end()
+
+
+def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> None:
+    """Compares the first record of every file with the flags.
+
+    Raises:
+        DataError: It has another length or number of predictions, or is no example of this vocabulary.
+    """
+    for path in files:
+        file = RecordFile(path)
+        if file.is_empty:
+            continue
+        message = file.read(0)
+        try:
+            room = room_of_record(message)
+            for name, found in zip(("max_seq_length", "max_predictions_per_seq"), room, strict=True):
+                expected = getattr(flags, name)
+                if found != expected:
+                    raise DataError(
+                        f"{path}: made with --{name} {found}, not {expected}; give --{name}={found}"
+                    )
+            parse_records([message], vocab_size=vocab_size, max_seq_length=room[0])
+        except ValueError as error:
+            raise DataError(f"{file.place(0)}: {error}") from error
+
+
+def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None) -> bool:
+    """Trains to the end; tells whether this process speaks for the run."""
+    output = Path(flags.output_dir)
+    if not (output / RUN_FILE).is_file() and (found := newest_of_tensorflow(output)):
+        raise RunError(
+            f"{output}: holds checkpoints of TensorFlow; a training begins with their weights (not with the "
+            f"optimiser's state) by --init_checkpoint={found.path} and another --output_dir"
+        )
+    if flags.init_from_group0 and weights is None:
+        raise UsageError("--init_from_group0 needs --init_checkpoint")
+    allow = Allowances(vocab_size=config.vocab_size, shared_folder=True, long_warmup=True)
+    result = pretrain(_settings(flags, files, weights), allow)
+    if result:
+        say(f"{output}: {result['steps']:,} steps done, the model is in {result['model']}")
+    return bool(result)
+
+
+def _settings(flags: FlagValues, files: list[Path], weights: Path | None) -> PretrainSettings:
+    """Returns our settings for the flags."""
+    return PretrainSettings(
+        data=tuple(files),
+        output=Path(flags.output_dir),
+        config=Path(flags.albert_config_file),
+        init_from=None if weights is None else str(weights),
+        init_from_group0=flags.init_from_group0,
+        decay_power=flags.poly_power,
+        start_warmup_step=flags.start_warmup_step,
+        examples=ExampleSettings(style="original", max_seq_length=flags.max_seq_length),
+        optimizer=OptimizerSettings(
+            optimizer=flags.optimizer,
+            learning_rate=flags.learning_rate,
+            warmup_steps=flags.num_warmup_steps,
+            schedule="original",
+        ),
+        loop=LoopSettings(
+            max_steps=flags.num_train_steps,
+            batch_size=flags.train_batch_size,
+            micro_batch_size="auto",
+            save_steps=flags.save_checkpoints_steps,
+            keep_checkpoints=max(1, flags.keep_checkpoint_max),
+            keep_every=None if flags.keep_checkpoint_max > 0 else 1,
+        ),
+    )
