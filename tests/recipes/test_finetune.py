@@ -179,7 +179,6 @@ def test_a_recipe_is_scaled_to_the_steps_asked_for(encoder: Path, toy: Path, tmp
     finetune(settings(encoder, tmp_path, tmp_path / "run", task="rte", max_steps=8, learning_rate=None))
     recipe_used = json.loads((tmp_path / "run" / "run.json").read_text())["inputs"]["recipe"]
     assert recipe_used == {
-        "source": "Lan et al. (2020), table 14",
         "max_steps": 8,
         "batch_size": 8,
         "max_seq_length": 32,

@@ -16,6 +16,7 @@ from albert.checkpoint.pretrained import Pretrained
 from albert.console import say, warn
 from albert.errors import CheckpointError, DataError, TokenizerError
 from albert.hub import local_path
+from albert.model.config import AlbertConfig
 from albert.optim.schedules import Schedule, make_schedule
 from albert.recipes.finetuning_settings import FinetuneSettings, filled_in, given
 from albert.tasks.catalogue import find_task, solver_of
@@ -23,9 +24,9 @@ from albert.tasks.collapse import guessing_loss
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
 from albert.tasks.own import with_columns
-from albert.tasks.published import recipe_for
+from albert.tasks.published import recipe_for, recipe_rows
 from albert.tasks.solver import Features, Solver, check_length, read_tokenizer, start_model
-from albert.tasks.task import Lengths, Recipe, Task
+from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings, find_device
 
@@ -50,6 +51,8 @@ class Plan:
     """Of the task's kind."""
     model: Path
     """Folder of configuration and tokenizer."""
+    config: AlbertConfig
+    """Of that folder."""
     weights: Path | None
     """Folder of the first weights; None where all begin at random."""
     tokenizer: AlbertTokenizer
@@ -70,6 +73,8 @@ class Plan:
     """Dropout inside the encoder; None for the model's own."""
     guessing_loss: float | None
     """Training loss of who knows no more than how frequent each label is; None if unknown."""
+    rows: Sequence[dict[str, object]]
+    """The settings that are used, each with its value and where it is from."""
     inputs: dict[str, Any]
     """What a resumed run must find unchanged beside its settings."""
 
@@ -142,6 +147,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         task=task,
         solver=solver,
         model=model,
+        config=config,
         weights=weights,
         tokenizer=tokenizer,
         lengths=lengths,
@@ -152,11 +158,16 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, recipe.hidden_dropout_prob),
         guessing_loss=guessing_loss(task, examples),
+        rows=(),
         inputs={},
     )
     files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
     assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
-    return replace(plan, inputs=files | _inputs(plan, recipe))
+    used = _used(plan)
+    rows = recipe_rows(
+        recipe, used=used, given=[name for name in used if getattr(settings, name) is not None]
+    )
+    return replace(plan, rows=rows, inputs=files | _inputs(plan, used))
 
 
 def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
@@ -191,19 +202,23 @@ def _read_dev(
     return DevSet(examples=examples, features=solver.encode(task, examples, tokenizer, lengths=lengths))
 
 
-def _inputs(plan: Plan, recipe: Recipe) -> dict[str, Any]:
+def _used(plan: Plan) -> dict[str, object]:
+    """Returns the values of those settings that a recipe has."""
+    return {
+        "learning_rate": plan.optimizer.learning_rate,
+        "batch_size": plan.loop.batch_size,
+        "max_steps": plan.loop.max_steps,
+        "warmup_steps": plan.optimizer.warmup_steps,
+        "max_seq_length": plan.lengths.max_seq_length,
+        "hidden_dropout_prob": plan.hidden_dropout_prob,
+    }
+
+
+def _inputs(plan: Plan, used: dict[str, object]) -> dict[str, Any]:
     weights = [] if plan.weights is None else [plan.weights / WEIGHTS_FILE]
     return {
         "model_weights": digest_of([path for path in weights if path.is_file()]),
         "tokenizer": plan.tokenizer.fingerprint,
         "labels": list(plan.task.labels),
-        "recipe": {
-            "source": recipe.source,
-            "max_steps": plan.loop.max_steps,
-            "batch_size": plan.loop.batch_size,
-            "max_seq_length": plan.lengths.max_seq_length,
-            "learning_rate": plan.optimizer.learning_rate,
-            "warmup_steps": plan.optimizer.warmup_steps,
-            "hidden_dropout_prob": plan.hidden_dropout_prob,
-        },
+        "recipe": used,
     }

@@ -12,9 +12,11 @@ from albert.checkpoint.snapshots import Place
 from albert.console import progress, say, warn
 from albert.optim.optimizers import make_optimizer
 from albert.recipes.finetuning_plan import Plan, make_plan
+from albert.recipes.finetuning_report import write_report
 from albert.recipes.finetuning_settings import FinetuneSettings
 from albert.tasks.batches import shuffled_batches
 from albert.tasks.collapse import CollapseError, CollapseWatch
+from albert.tasks.published import band
 from albert.training.log import StepLog
 from albert.training.loop import train
 from albert.training.runs import Run, settings_as_json
@@ -195,15 +197,19 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
         }
         result |= {"best_model": str(run.best), "best": best, "last": found[-1]}
         result |= {metric: chosen[metric], "selection": selection[settings.select]}
+        if published := band(plan.task, plan.config):
+            result["published"] = (
+                f"{published.metric} {published.low:g} to {published.high:g} with {published.model} "
+                f"({published.source})"
+            )
+    say(f"report: {write_report(plan, run, result)}")
     run.finish(result)
     return result
 
 
 def _announce(plan: Plan) -> None:
     """Says what is about to happen."""
-    say(
-        f"{plan.task.title}; {plan.num_examples:,} examples, {plan.loop.max_steps:,} steps of "
-        f"{plan.loop.batch_size}, learning rate {plan.optimizer.learning_rate:g}, "
-        f"{plan.optimizer.warmup_steps:,} of warm-up, up to {plan.lengths.max_seq_length} pieces "
-        f"(recipe: {plan.task.recipe.source})"
-    )
+    say(f"{plan.task.title}; {plan.num_examples:,} examples")
+    widths = [max(len(str(row[name])) for row in plan.rows) for name in ("setting", "value")]
+    for row in plan.rows:
+        say(f"  {row['setting']!s:{widths[0]}}  {row['value']!s:{widths[1]}}  {row['source']}")

@@ -58,7 +58,7 @@ def report(settings: ReportSettings) -> list[dict[str, Any]]:
         # One of an earlier report would seem to belong to this one.
         picture.unlink(missing_ok=True)
     text = make_page(
-        runs, rows, picture=picture.read_bytes() if drawn else None, differing=differing_settings(runs)
+        runs, rows, curves=picture.read_bytes() if drawn else None, differing=differing_settings(runs)
     )
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
