@@ -146,6 +146,10 @@ class AlbertTokenizer:
         """Returns the ids of `encode_sentences` end to end, (P,), and how many each has, (S,)."""
         return self._encoder.encode_flat(sentences)
 
+    def encode_sentences_with_offsets(self, sentences: list[str]) -> list[list[Piece]]:
+        """Returns the pieces of many texts with their raw ranges; their ids are those of `encode_sentences`."""
+        return [self._encoder.encode_aligned(sentence) for sentence in sentences]
+
     def encode_sentences_with_words(self, sentences: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
         """Returns the ids of `encode_sentences`, and for every piece whether it opens a word of Chinese.
 
