@@ -4,8 +4,19 @@ import re
 import shlex
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from albert import (
+    AlbertConfig,
+    AlbertForMultipleChoice,
+    AlbertForPreTraining,
+    AlbertForQuestionAnswering,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    AlbertTokenizer,
+)
+from albert.checkpoint.pretrained import Pretrained
 from albert.cli.main import SUMMARIES, run
 
 ROOT = Path(__file__).parents[2]
@@ -89,6 +100,48 @@ def test_the_page_on_pretraining_runs(workplace: Path, capsys: pytest.CaptureFix
         assert run([name, *arguments, *(["--device", "cpu"] if name == "pretrain" else [])]) == 0, line
     assert (workplace / "report" / "report.png").exists()
     assert (workplace / "run" / "model" / "model.safetensors").exists()
+
+
+def test_the_page_on_inference_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    write_models()
+    commands = [line for line in blocks("docs/inference.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 5
+    for line in commands:
+        assert run(shlex.split(line)[1:]) == 0, line
+    assert np.load("vectors.npy").shape == np.load("directions.npy").shape == (2, 8)
+    assert len(Path("labels.tsv").read_text().splitlines()) == 3
+    assert Path("encoder/modules.json").is_file()
+    capsys.readouterr()
+    exec(blocks("docs/inference.md", "python")[0], {})
+    shown = capsys.readouterr().out
+    assert all(f"'{field}'" in shown for field in ("label", "entity_group", "answer", "choice"))
+
+
+def write_models() -> None:
+    """Writes the models that the page on inference speaks of, tiny and random."""
+    tokenizer = AlbertTokenizer.from_pretrained("vocab")
+    models: dict[str, tuple[type[Pretrained], dict[int, str] | None]] = {
+        "run/model": (AlbertForPreTraining, None),
+        "classifier/best": (AlbertForSequenceClassification, {0: "one", 1: "two"}),
+        "tagger/best": (AlbertForTokenClassification, {0: "B-X", 1: "I-X"}),
+        "reader/best": (AlbertForQuestionAnswering, None),
+        "chooser/best": (AlbertForMultipleChoice, None),
+    }
+    for folder, (model_class, id2label) in models.items():
+        config = AlbertConfig(
+            vocab_size=tokenizer.vocab_size,
+            embedding_size=6,
+            hidden_size=8,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=12,
+            max_position_embeddings=64,
+            id2label=id2label,
+        )
+        model_class(config).save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def test_make_targets_of_the_readme_exist() -> None:

@@ -133,8 +133,25 @@ def read_config(folder: Path, **changes: Any) -> AlbertConfig:
     return AlbertConfig.from_json(folder / CONFIG_FILE, **changes)
 
 
-def load_weights(model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False) -> None:
-    """Fills `model` from the weights in `folder` and says how many tensors matched.
+def read_architecture(folder: Path) -> str | None:
+    """Returns the name of the public class that a model folder says it holds; None where it says nothing.
+
+    Raises:
+        CheckpointError: `folder` is no model folder.
+    """
+    path = folder / CONFIG_FILE
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+    names = content.get("architectures") if isinstance(content, dict) else None
+    return str(names[0]) if isinstance(names, list) and names else None
+
+
+def load_weights(
+    model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False
+) -> tuple[str, ...]:
+    """Fills `model` from the weights in `folder`, says how many tensors matched, returns the missing ones.
 
     Tensors outside the encoder may be missing: those heads keep their random start, and that is said.
 
@@ -175,6 +192,7 @@ def load_weights(model: nn.Module, folder: Path, *, has_map: bool, from_first_gr
     model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
     matched = len(expected) - len(missing)
     say(f"{folder}: {account_of(matched, missing=missing, unused=unused)}")
+    return tuple(missing)
 
 
 def _first_group(name: str) -> str:

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +38,21 @@ def write_model_folder(
         card: README.md.
         record: run.json.
     """
+    with replacing_folder(folder) as temporary:
+        model.save_pretrained(temporary)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(temporary)
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        write_json(temporary / "run.json", record)
+
+
+@contextmanager
+def replacing_folder(folder: Path) -> Iterator[Path]:
+    """Gives an empty folder beside `folder`; after the block it takes the place of `folder`."""
     temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
-    model.save_pretrained(temporary)
-    if tokenizer is not None:
-        tokenizer.save_pretrained(temporary)
-    (temporary / "README.md").write_text(card, encoding="utf-8")
-    write_json(temporary / "run.json", record)
+    temporary.mkdir(parents=True)
+    yield temporary
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
         folder.rename(old)

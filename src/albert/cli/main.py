@@ -24,6 +24,7 @@ SUMMARIES = {
     "report": "Draws the curves of one or several runs, and compares them.",
     "convert": "Turns ALBERT weights of any form into a model folder.",
     "fill-mask": "Predicts the masked pieces of a text.",
+    "embed": "Writes a vector for every text of a file.",
     "info": "Shows what a model holds, in whatever form it is.",
     "tasks": "Lists the known tasks with their data, scores and default settings.",
     "demo": "Does the whole of it, small, on the documentation inside the running Python.",

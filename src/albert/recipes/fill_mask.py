@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from albert.checkpoint.conversion import model_folder
 from albert.inference.pipelines import pipeline
 
 
@@ -23,7 +22,7 @@ class FillMaskSettings:
 
 def fill_mask(settings: FillMaskSettings) -> list[dict[str, Any]]:
     """Returns the likeliest fillings; with several masks, the rows carry the number of their mask."""
-    fillings = pipeline("fill-mask", model=model_folder(settings.model))(settings.text, top_k=settings.top_k)
+    fillings = pipeline("fill-mask", model=settings.model)(settings.text, top_k=settings.top_k)
     if fillings and isinstance(fillings[0], list):
         return [{"mask": n, **row} for n, rows in enumerate(fillings, 1) for row in rows]
     return fillings

@@ -177,6 +177,10 @@ class AlbertTokenizer:
         kept = [int(id_) for id_ in token_ids]
         return self._encoder.join([self._piece(id_) for id_ in kept if id_ not in special])
 
+    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
+        """Returns the text that pieces spell."""
+        return self._encoder.join(list(tokens))
+
     @overload
     def convert_ids_to_tokens(self, ids: int) -> str: ...
     @overload

@@ -1,0 +1,118 @@
+"""The right one of some choices, for a question on a passage."""
+
+from collections.abc import Mapping, Sequence
+from string import ascii_uppercase as LETTERS
+from typing import Any
+
+from scipy.special import softmax
+
+from albert.checkpoint.task_models import AlbertForMultipleChoice
+from albert.errors import ConfigError, DataError
+from albert.inference.inputs import BATCH_SIZE, answer_inputs
+from albert.tasks.catalogue import find_task
+from albert.tasks.choice import ChoiceSolver
+from albert.tasks.choice_files import ChoiceExample
+from albert.tasks.task import Lengths
+from albert.text.tokenizer import AlbertTokenizer
+
+_FIELDS = ("passage", "question", "choices")
+
+
+class MultipleChoicePipeline:
+    """Chooses one of some choices.
+
+    Args:
+        model: With the head that rates a choice.
+        tokenizer: The model's.
+    """
+
+    def __init__(self, model: AlbertForMultipleChoice, tokenizer: AlbertTokenizer) -> None:
+        self.model, self.tokenizer = model, tokenizer
+        self._solver, self._task = ChoiceSolver(), find_task("choice")
+
+    def __call__(
+        self,
+        inputs: Any = None,
+        *,
+        passage: str = "",
+        question: str = "",
+        choices: Sequence[str] | None = None,
+        top_k: int = 1,
+        max_seq_len: int | None = None,
+        max_qa_len: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Any:
+        """Returns the best choice of each question, or the `top_k` best as a list.
+
+        A choice has `label` (its letter, from A), `choice` (its text) and `score` (its probability among the
+        choices).
+
+        Args:
+            inputs: A dict with `choices`, `passage` and maybe `question`, a list of them, or a stream; see
+                `answer_inputs`.
+            passage: What is asked about, in place of `inputs`.
+            question: What is asked; "_" in it is where a choice belongs.
+            choices: Two to 26 texts.
+            top_k: Choices to give, best first; with 1 there is no list around it.
+            max_seq_len: Pieces of passage, question and choice together.
+            max_qa_len: Pieces that are kept of question and choice, their last.
+            batch_size: Questions that are answered together.
+
+        Raises:
+            DataError: A field is missing or of the wrong type.
+            ConfigError: The lengths leave no room, or `top_k` is less than 1.
+        """
+        if top_k < 1:
+            raise ConfigError(f"top_k is {top_k}; expected 1 choice or more")
+        if inputs is None:
+            inputs = {"passage": passage, "question": question, "choices": choices}
+        elif passage or question or choices is not None:
+            raise DataError("expected either inputs, or passage=, question= and choices=; found both")
+        lengths = self._lengths(max_seq_len, max_qa_len)
+
+        def answer(some: list[Any]) -> list[Any]:
+            ranked = self._ranked([_example_of(given) for given in some], top_k, lengths)
+            return [rows[0] for rows in ranked] if top_k == 1 else ranked
+
+        return answer_inputs(inputs, answer, batch_size=batch_size)
+
+    def _lengths(self, max_seq_len: int | None, max_qa_len: int | None) -> Lengths:
+        longest = self.model.config.max_position_embeddings
+        if max_seq_len is not None and max_seq_len > longest:
+            raise ConfigError(
+                f"max_seq_len is {max_seq_len}, but the model has {longest} positions; lower it"
+            )
+        length = max_seq_len or min(longest, self.tokenizer.model_max_length)
+        if max_qa_len is None:
+            return Lengths(max_seq_length=length)
+        return Lengths(max_seq_length=length, max_qa_length=max_qa_len)
+
+    def _ranked(
+        self, examples: list[ChoiceExample], top_k: int, lengths: Lengths
+    ) -> list[list[dict[str, Any]]]:
+        features = self._solver.encode(self._task, examples, self.tokenizer, lengths=lengths)
+        logits = self._solver.answers(self._task, self.model, examples, features)
+        scores = softmax(logits, axis=-1)  # 0 where a question has no such choice
+        ranked = []
+        for example, row in zip(examples, scores.tolist(), strict=True):
+            rows: list[dict[str, Any]] = [
+                {"label": letter, "choice": choice, "score": score}
+                for letter, choice, score in zip(LETTERS, example.choices, row, strict=False)
+            ]
+            ranked.append(sorted(rows, key=lambda one: -one["score"])[:top_k])
+        return ranked
+
+
+def _example_of(given: Any) -> ChoiceExample:
+    if not isinstance(given, Mapping) or not set(given) <= set(_FIELDS):
+        found = ", ".join(map(repr, given)) if isinstance(given, Mapping) else type(given).__name__
+        raise DataError(f"expected a dict with 'passage', 'question' and 'choices', found {found}")
+    passage, question, choices = given.get("passage"), given.get("question") or "", given.get("choices")
+    for name, text in (("passage", passage), ("question", question)):
+        if not isinstance(text, str) or (name == "passage" and not text.strip()):
+            raise DataError(f"the {name} is {text!r}; expected a text")
+    if isinstance(choices, str) or not isinstance(choices, Sequence) or not 2 <= len(choices) <= len(LETTERS):
+        raise DataError(f"choices is {str(choices)[:60]!r}; expected a list of 2 to {len(LETTERS)} texts")
+    if not all(isinstance(choice, str) and choice.strip() for choice in choices):
+        raise DataError(f"choices is {list(choices)!r}; expected texts that are not empty")
+    return ChoiceExample(passage=str(passage), question=str(question), choices=tuple(choices))

@@ -1,0 +1,233 @@
+"""Answers to questions, as spans of a passage.
+
+Stands on the windows, models and decoding of the tasks of `spans`. Names and fields are those that the
+pipeline of transformers 4 had; its fifth release has none.
+
+The score of a span is its probability in the window where it stands: that of its start times that of its end,
+no answer being one of the possibilities. With the head of SQuAD 2.0 the end's is given the start, and both
+are weighed by how probable it is that there is an answer at all.
+Letters: B windows, N pieces, T columns.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+
+from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.errors import ConfigError, DataError
+from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of
+from albert.model.packing import Packing
+from albert.model.spans import NEVER, AnswerRows
+from albert.tasks.questions import Question
+from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.span_decoding import (
+    N_BEST_SIZE,
+    NO_SPAN_SCORE,
+    SpanAnswer,
+    SpanCandidates,
+    candidates_of_beams,
+    candidates_of_logits,
+    decode_spans,
+)
+from albert.tasks.task import Lengths
+from albert.tasks.windows import SpanFeatures, make_span_features
+from albert.text.tokenizer import AlbertTokenizer
+
+MAX_SEQ_LENGTH = 384
+MAX_QUESTION_LENGTH = 64
+DOC_STRIDE = 128
+MAX_ANSWER_LENGTH = 15
+_FIELDS = ("question", "context")
+
+AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What a call asks for."""
+
+    lengths: Lengths
+    top_k: int
+    max_answer_len: int
+    handle_impossible_answer: bool
+
+
+class QuestionAnsweringPipeline:
+    """Answers questions by a span of a passage.
+
+    Args:
+        model: With the linear head of SQuAD 1.1, or that of SQuAD 2.0, which knows when there is no answer.
+        tokenizer: The model's.
+    """
+
+    def __init__(self, model: AnswerModel, tokenizer: AlbertTokenizer) -> None:
+        self.model, self.tokenizer = model, tokenizer
+
+    def __call__(
+        self,
+        inputs: Any = None,
+        *,
+        question: str | list[str] | None = None,
+        context: str | list[str] | None = None,
+        top_k: int = 1,
+        handle_impossible_answer: bool = False,
+        doc_stride: int | None = None,
+        max_answer_len: int = MAX_ANSWER_LENGTH,
+        max_seq_len: int | None = None,
+        max_question_len: int | None = None,
+        batch_size: int = BATCH_SIZE,
+    ) -> Any:
+        """Returns the best answer to each question, or the `top_k` best as a list.
+
+        An answer has `answer`, the text; `start` and `end`, its characters in the context; and `score`. No
+        answer is the text "" from 0 to 0.
+
+        Args:
+            inputs: A dict with `question` and `context`, a list of them, or a stream; see `answer_inputs`.
+            question: One question or a list, in place of `inputs`.
+            context: The passage, or one for each question; a single one serves all questions.
+            top_k: Answers of different text to give; with 1 there is no list around it.
+            handle_impossible_answer: Whether no answer is one of the answers.
+            doc_stride: Pieces from the start of one window of a long context to that of the next.
+            max_answer_len: Pieces an answer has at most.
+            max_seq_len: Pieces of question and window together.
+            max_question_len: Pieces that are kept of a question, its first.
+            batch_size: Questions that are answered together.
+
+        Raises:
+            DataError: A question or a context is missing, empty or no text.
+            ConfigError: The lengths leave no room, or a number is less than 1.
+        """
+        if min(top_k, max_answer_len) < 1:
+            raise ConfigError(
+                f"top_k is {top_k} and max_answer_len {max_answer_len}; expected 1 or more of each"
+            )
+        wanted = _Wanted(
+            lengths=self._lengths(max_seq_len, max_question_len, doc_stride),
+            top_k=top_k,
+            max_answer_len=max_answer_len,
+            handle_impossible_answer=handle_impossible_answer,
+        )
+        if inputs is None:
+            inputs = _pairs_of(question, context)
+        elif question is not None or context is not None:
+            raise DataError("expected either inputs, or question= and context=; found both")
+        return answer_inputs(inputs, lambda some: self._answer(some, wanted), batch_size=batch_size)
+
+    def _lengths(self, max_seq_len: int | None, max_question_len: int | None, stride: int | None) -> Lengths:
+        """Returns how questions and contexts are cut; what is not given shrinks with the model."""
+        longest = self.model.config.max_position_embeddings
+        if max_seq_len is None:
+            max_seq_len = min(MAX_SEQ_LENGTH, longest, self.tokenizer.model_max_length)
+        if max_seq_len > longest:
+            raise ConfigError(
+                f"max_seq_len is {max_seq_len}, but the model has {longest} positions; lower it"
+            )
+        return Lengths(
+            max_seq_length=max_seq_len,
+            max_query_length=max_question_len or min(MAX_QUESTION_LENGTH, max_seq_len // 2),
+            doc_stride=min(DOC_STRIDE, max_seq_len // 2) if stride is None else stride,
+        )
+
+    @torch.inference_mode()
+    def _answer(self, given: list[Any], wanted: _Wanted) -> list[Any]:
+        questions = [_question_of(one, str(number)) for number, one in enumerate(given)]
+        features = make_span_features(questions, self.tokenizer, lengths=wanted.lengths)
+        count = max(N_BEST_SIZE, wanted.top_k)
+        groups = list(groups_of_similar_length(features.lengths))
+        parts = [_candidates(self.model, features.take(indices), count) for indices in groups]
+        candidates = SpanCandidates.join(parts)
+        answers = decode_spans(
+            questions,
+            features,
+            _at(candidates, np.argsort(np.concatenate(groups))),
+            n_best_size=count,
+            max_answer_length=wanted.max_answer_len,
+        )
+        ranked = [_ranked(answer, wanted, relative=candidates.null_is_relative) for answer in answers]
+        return [rows[0] for rows in ranked] if wanted.top_k == 1 else ranked
+
+
+def _pairs_of(question: str | list[str] | None, context: str | list[str] | None) -> Any:
+    """Returns question and context as inputs."""
+    if question is None or context is None:
+        raise DataError("expected question= and context=, or a dict with both")
+    if isinstance(question, str):
+        return {"question": question, "context": context}
+    contexts = [context] * len(question) if isinstance(context, str) else context
+    if len(contexts) != len(question):
+        raise DataError(f"expected a context for each of {len(question)} questions, found {len(contexts)}")
+    return [{"question": q, "context": c} for q, c in zip(question, contexts, strict=True)]
+
+
+def _question_of(given: Any, id_: str) -> Question:
+    if not isinstance(given, Mapping):
+        raise DataError(f"expected a dict with 'question' and 'context', found {type(given).__name__}")
+    texts = {name: field_of(given, name, known=_FIELDS) for name in _FIELDS}
+    for name, text in texts.items():
+        if not text.strip():
+            raise DataError(f"the {name} is empty; give it, or leave the question out")
+    return Question(id=id_, **texts, answers=None, where=f"question {id_}")
+
+
+def _candidates(model: AnswerModel, batch: SpanFeatures, count: int) -> SpanCandidates:
+    """Returns the `count` best starts and ends of the windows of `batch` with their log-probabilities."""
+    arrays = (batch.input_ids, batch.token_type_ids, batch.lengths, batch.p_mask)
+    ids, types, lengths, p_mask = (torch.from_numpy(array).to(model.device) for array in arrays)
+    if isinstance(model, AlbertForQuestionAnswering):
+        # Added to a logit, this leaves nothing of it.
+        forbidden = AnswerRows.of_packing(Packing.of_lengths(lengths)).spread(p_mask.float() * NEVER)
+        start, end = (
+            _log_probabilities(logits + forbidden, count)
+            for logits in model.packed_logits(ids, types, lengths)
+        )
+        return candidates_of_logits(start, end, n_best_size=count)
+    found = model.packed_candidates(ids, types, lengths, p_mask=p_mask)
+    tops = (found.start_top_index, found.start_top_log_probs, found.end_top_index, found.end_top_log_probs)
+    starts, start_scores, ends, end_scores = (tensor.cpu().numpy() for tensor in tops if tensor is not None)
+    return candidates_of_beams((starts, start_scores), (ends, end_scores), found.cls_logits.cpu().numpy())
+
+
+def _log_probabilities(logits: Tensor, width: int) -> NDArray[np.float32]:
+    """Returns log-probabilities (B, T), with columns that are impossible up to `width`."""
+    missing = max(0, width - logits.shape[1])
+    log_probs: NDArray[np.float32] = F.pad(logits.log_softmax(-1), (0, missing), value=NEVER).cpu().numpy()
+    return log_probs
+
+
+def _at(candidates: SpanCandidates, rows: NDArray[np.int64]) -> SpanCandidates:
+    """Returns the candidates of the windows at `rows`."""
+    return SpanCandidates(
+        starts=candidates.starts[rows],
+        start_scores=candidates.start_scores[rows],
+        ends=candidates.ends[rows],
+        end_scores=candidates.end_scores[rows],
+        null_scores=candidates.null_scores[rows],
+        null_is_relative=candidates.null_is_relative,
+    )
+
+
+def _ranked(answer: SpanAnswer, wanted: _Wanted, *, relative: bool) -> list[dict[str, Any]]:
+    """Returns the best answers with their scores, best first; `relative` as in `SpanCandidates`."""
+    sums = [span.start_score + span.end_score for span in answer.spans]
+    if relative:
+        null = math.exp(answer.null_odds + (sums[0] if sums else 2 * NO_SPAN_SCORE))
+        weight = 1.0
+    else:
+        null = float(expit(answer.null_odds))
+        weight = 1.0 - null
+    found: list[dict[str, Any]] = [
+        {"score": weight * math.exp(total), "start": span.start, "end": span.end, "answer": span.text}
+        for span, total in zip(answer.spans, sums, strict=True)
+    ]
+    if wanted.handle_impossible_answer or not found:
+        found.append({"score": null, "start": 0, "end": 0, "answer": ""})
+    return sorted(found, key=lambda one: -one["score"])[: wanted.top_k]

@@ -1,0 +1,140 @@
+"""`albert embed`: a vector for every text of a file, as a stream.
+
+Texts are read, encoded and written a thousand at a time, in the order of the file, so memory does not depend
+on its size. Vectors go to a temporary file that takes its name when it is whole.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from albert.checkpoint.folder import replacing
+from albert.console import progress
+from albert.errors import ConfigError, DataError
+from albert.inference.embedding import Embedder, Pooling
+from albert.inference.sentence_transformers import write_sentence_transformers
+from albert.tasks.tables import read_columns, read_text_lines
+from albert.training.runs import settings_as_json, versions
+
+TEXTS_AT_ONCE = 1024
+_READ_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedSettings:
+    """Writes a vector for every text of a file."""
+
+    model: str
+    """Model folder, Hub id, or anything that `albert convert` takes."""
+    input: Path | None = None
+    """Texts: .txt with one a line, or .tsv, .csv, .jsonl with columns."""
+    output: Path | None = None
+    """Vectors (texts, hidden size) in float32, in the order of the input: .npy, for `numpy.load`."""
+    pooling: Pooling = "mean"
+    """What is a text's vector: the mean of the last hidden states of its pieces, or that of [CLS]."""
+    normalize: bool = False
+    """Give vectors length 1, so that their dot product is the cosine."""
+    max_seq_length: int | None = None
+    """Pieces a text is cut to; as many as the model takes where missing."""
+    text_column: str = "text"
+    """Column of the text, where the input has columns."""
+    sentence_transformers: Path | None = None
+    """Folder to be written for the library sentence-transformers, which gives the same vectors."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+
+def embed(settings: EmbedSettings) -> dict[str, object]:
+    """Writes the vectors, or the folder, or both, and returns what was written.
+
+    Raises:
+        AlbertError: The model or the input cannot be read; an earlier output stays as it was.
+    """
+    _check(settings)
+    embedder = Embedder.open(
+        settings.model,
+        pooling=settings.pooling,
+        normalize=settings.normalize,
+        max_seq_length=settings.max_seq_length,
+        device=settings.device,
+    )
+    result: dict[str, object] = {}
+    if settings.input is not None and settings.output is not None:
+        texts = _read(settings.input, settings.text_column)
+        count = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
+        result = {"output": str(settings.output), "texts": count, "dimension": embedder.dimension}
+    if settings.sentence_transformers is not None:
+        record = {"command": "embed", "settings": settings_as_json(settings), "versions": versions()}
+        write_sentence_transformers(settings.sentence_transformers, embedder, record=record)
+        result["sentence_transformers"] = str(settings.sentence_transformers)
+    return result
+
+
+def _check(settings: EmbedSettings) -> None:
+    if (settings.input is None) != (settings.output is None) or (
+        settings.input is None and settings.sentence_transformers is None
+    ):
+        raise ConfigError("expected --input FILE and --output FILE.npy, or --sentence-transformers DIR")
+    if settings.output is not None and settings.output.suffix != ".npy":
+        raise ConfigError(f"--output {settings.output}: expected a name ending in .npy")
+
+
+def _read(path: Path, column: str) -> Iterator[str]:
+    """Yields the texts of the input.
+
+    Raises:
+        DataError: It cannot be read, or a text is empty; with file and line.
+    """
+    if path.suffix == ".txt":
+        lines = read_text_lines(path)
+    else:
+        lines = ((row.line, row.cells[0]) for row in read_columns(path, (column,)))
+    for number, text in lines:
+        if not text.strip():
+            raise DataError(
+                f"{path}:{number}: the text is empty; drop it, as each text is one row of the output"
+            )
+        yield text
+
+
+def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int | None) -> int:
+    """Writes the vectors of `texts` and returns their number."""
+    output.parent.mkdir(parents=True, exist_ok=True)
+    count = 0
+    with (
+        replacing(output) as temporary,
+        temporary.open("wb") as file,
+        progress("embedding", total=total, unit=" texts") as bar,
+    ):
+        _write_header(file, 0, embedder.dimension)
+        start = file.tell()
+        while some := list(islice(texts, TEXTS_AT_ONCE)):
+            file.write(embedder.embed(some).tobytes())
+            count += len(some)
+            bar.advance(len(some))
+        if not count:
+            raise DataError("the input holds no text; expected one or more")
+        # numpy leaves room in a header for more rows, so that it can be written again over itself.
+        file.seek(0)
+        _write_header(file, count, embedder.dimension)
+        assert file.tell() == start
+    return count
+
+
+def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:
+    layout = {"descr": "<f4", "fortran_order": False, "shape": (num_rows, dimension)}
+    np.lib.format.write_array_header_1_0(file, layout)
+
+
+def _count_lines(path: Path) -> int | None:
+    """Returns the lines of a file, about as many as it has texts; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            blocks = iter(lambda: file.read(_READ_BYTES), b"")
+            return sum(block.count(b"\n") for block in blocks)
+    except OSError:
+        return None  # Who reads the texts says what is wrong.
