@@ -148,7 +148,7 @@ class QuestionAnsweringPipeline:
         answers = decode_spans(
             questions,
             features,
-            _at(candidates, np.argsort(np.concatenate(groups))),
+            candidates.take(np.argsort(np.concatenate(groups))),
             n_best_size=count,
             max_answer_length=wanted.max_answer_len,
         )
@@ -201,18 +201,6 @@ def _log_probabilities(logits: Tensor, width: int) -> NDArray[np.float32]:
     missing = max(0, width - logits.shape[1])
     log_probs: NDArray[np.float32] = F.pad(logits.log_softmax(-1), (0, missing), value=NEVER).cpu().numpy()
     return log_probs
-
-
-def _at(candidates: SpanCandidates, rows: NDArray[np.int64]) -> SpanCandidates:
-    """Returns the candidates of the windows at `rows`."""
-    return SpanCandidates(
-        starts=candidates.starts[rows],
-        start_scores=candidates.start_scores[rows],
-        ends=candidates.ends[rows],
-        end_scores=candidates.end_scores[rows],
-        null_scores=candidates.null_scores[rows],
-        null_is_relative=candidates.null_is_relative,
-    )
 
 
 def _ranked(answer: SpanAnswer, wanted: _Wanted, *, relative: bool) -> list[dict[str, Any]]:
