@@ -112,7 +112,7 @@ def test_a_model_without_classifier_is_refused(
 ) -> None:
     folder = write_model(tmp_path, tokenizer)
     AlbertForSequenceClassification.from_pretrained(folder).albert.save_pretrained(folder)
-    with pytest.raises(CheckpointError, match="has no classifier"):
+    with pytest.raises(CheckpointError, match="not fine-tuned for any task; train it first"):
         evaluate(EvaluateSettings(task="rte", model=folder, data=data))
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.conversion import model_folder
-from albert.checkpoint.folder import CONFIG_FILE, read_config
+from albert.checkpoint.folder import read_architecture, read_config
 from albert.checkpoint.pretrained import Pretrained
 from albert.errors import CheckpointError, ConfigError
 from albert.model.config import AlbertConfig
@@ -84,7 +84,7 @@ def kind_of_model(folder: Path, config: AlbertConfig) -> Kind:
     Raises:
         CheckpointError: It is no fine-tuned model.
     """
-    architecture = _architecture(folder)
+    architecture = read_architecture(folder)
     for kind, solver in SOLVERS.items():
         if architecture in {model_class.__name__ for model_class in solver.model_classes()}:
             return kind_of_classifier(config) if kind in {"classification", "regression"} else kind
@@ -96,19 +96,14 @@ def kind_of_model(folder: Path, config: AlbertConfig) -> Kind:
 
 def _check_kind(folder: Path, config: AlbertConfig, task: Task) -> None:
     """Refuses a model whose configuration says that it does something else than `task` asks for."""
-    if _architecture(folder) is None or "PreTraining" in (_architecture(folder) or ""):
-        return  # read_trained says what is missing.
+    if read_architecture(folder) is None:
+        return  # Its head will tell.
     kind = kind_of_model(folder, config)
     if kind != task.kind:
         raise ConfigError(
             f"{folder}: the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
             "give the model that was fine-tuned for it"
         )
-
-
-def _architecture(folder: Path) -> str | None:
-    names = json.loads((folder / CONFIG_FILE).read_text(encoding="utf-8")).get("architectures")
-    return names[0] if isinstance(names, list) and names else None
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
