@@ -60,3 +60,17 @@ def test_a_rate_is_never_negative_and_never_above_the_peak(name: str, warmup_ste
 def test_a_warmup_longer_than_the_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="--warmup-steps 11 exceeds --max-steps 10"):
         make_schedule("original", peak=1.0, warmup_steps=11, train_steps=10)
+
+
+def test_a_warmup_longer_than_the_training_can_be_asked_for() -> None:
+    rate = make_schedule("original", peak=1.0, warmup_steps=100, train_steps=10, long_warmup=True)
+    assert [rate(0), rate(9)] == pytest.approx([0.0, 0.09])
+
+
+def test_power_and_start_of_the_warmup_are_the_original_s_alone() -> None:
+    settings = {"peak": 2.0, "warmup_steps": 2, "train_steps": 10}
+    rate = make_schedule("original", **settings, power=2.0, start_warmup_step=3)  # type: ignore[arg-type]
+    assert [rate(step) for step in (0, 3, 4, 5)] == pytest.approx([0.0, 0.0, 1.0, 0.5])
+    for more in ({"power": 2.0}, {"start_warmup_step": 3}):
+        with pytest.raises(ConfigError, match="of --schedule original, not of cosine"):
+            make_schedule("cosine", **settings, **more)  # type: ignore[arg-type]

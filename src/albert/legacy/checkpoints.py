@@ -52,6 +52,8 @@ def find_weights(name: str, config: Path, *, own_groups: bool = False) -> Path:
         return bare_folder(path, config, own_groups=own_groups)
     if Path(name).is_dir() and (found := newest_of_tensorflow(Path(name))):
         return bare_folder(found.path, config, own_groups=own_groups)
+    if "model.ckpt" in Path(name).name:  # never the name of a model on the Hub
+        raise CheckpointError(f"{name}: no such checkpoint")
     return model_folder(name)
 
 

@@ -10,11 +10,11 @@ from absl.flags import FlagValues
 
 from albert.console import say
 from albert.data.example_settings import ExampleSettings
-from albert.data.files import TEXT_SUFFIXES, has_suffix
+from albert.data.files import TEXT_SUFFIXES, has_suffix, total_bytes
 from albert.data.storage import is_url
 from albert.errors import ConfigError, DataError, UsageError
 from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
-from albert.recipes.prepare import PrepareSettings, prepare
+from albert.recipes.prepare import BYTES_PER_WORKER, PrepareSettings, available_cores, prepare
 
 
 def create_pretraining_data(flags: FlagValues) -> None:
@@ -63,6 +63,7 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
         input=tuple(texts),
         tokenizer=work / "tokenizer",
         output=str(work / "records"),
+        workers=_workers(texts, flags.dupe_factor),
         splitting="lines",
         errors="replace" if "b" in flags.input_file_mode else "strict",
         held_out=0.0,
@@ -83,6 +84,12 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
             dupe_factor=flags.dupe_factor,
         ),
     )
+
+
+def _workers(texts: list[str], passes: int) -> int:
+    """Returns as many processes as this machine has cores, and as the text is worth starting."""
+    worth = (total_bytes(texts) or 0) * passes // BYTES_PER_WORKER
+    return min(available_cores(), 1 + worth)
 
 
 @contextmanager

@@ -7,11 +7,11 @@ masked pieces right is kept as `best/`.
 
 import json
 import re
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from time import sleep
 from typing import Any
 
 import numpy as np
@@ -116,7 +116,7 @@ class Evaluation:
             if not said:
                 say(f"{self.folder}: waiting for a {'newer' if done >= 0 else 'first'} checkpoint")
                 said = True
-            time.sleep(POLL_SECONDS)
+            sleep(POLL_SECONDS)
 
     def _find(self) -> Checkpoint | None:
         """Returns what is to be evaluated now."""
@@ -171,7 +171,7 @@ class Evaluation:
     def _write(self, checkpoint: Checkpoint, scores: dict[str, float]) -> None:
         """Prints and writes the results, and keeps the checkpoint if it is the best so far."""
         path = self.folder / RESULTS_NAME
-        best = max(_values_in(path), default=0.0)
+        best = max(_values_in(path), default=-1.0)
         results = {"global_step": checkpoint.step, **{key: str(np.float32(scores[key])) for key in scores}}
         lines = [f"{key} = {results[key]}" for key in sorted(results)]
         print("***** Eval results *****", *(f"  {line}" for line in lines), sep="\n", flush=True)
