@@ -12,11 +12,16 @@ from albert.tasks.clue import CLUE_TASKS
 from albert.tasks.entities import ENTITY_TASKS
 from albert.tasks.glue import GLUE_TASKS
 from albert.tasks.own import OWN_TASKS
+from albert.tasks.reading import READING_TASKS
 from albert.tasks.solver import Solver
+from albert.tasks.spans import SpanSolver
 from albert.tasks.tagging import TaggingSolver
 from albert.tasks.task import Kind, Task
 
-TASKS = {task.name: task for task in (*GLUE_TASKS, *CLUE_TASKS, *ENTITY_TASKS, *CHOICE_TASKS, *OWN_TASKS)}
+TASKS = {
+    task.name: task
+    for task in (*GLUE_TASKS, *CLUE_TASKS, *READING_TASKS, *ENTITY_TASKS, *CHOICE_TASKS, *OWN_TASKS)
+}
 """The record of every task, benchmarks first."""
 
 
@@ -24,6 +29,7 @@ SOLVERS: dict[Kind, Solver] = {
     "classification": ClassificationSolver(),
     "regression": ClassificationSolver(),
     "choice": ChoiceSolver(),
+    "spans": SpanSolver(),
     "tagging": TaggingSolver(),
 }
 """How tasks of each kind are solved."""
