@@ -13,6 +13,16 @@ import numpy as np
 
 HERE = Path(__file__).parent
 STEPS = 5
+SPAN_FIELDS = (
+    "paragraph_len",
+    "start_position",
+    "end_position",
+    "is_impossible",
+    "token_is_max_context",
+    "tok_start_to_orig_index",
+    "tok_end_to_orig_index",
+)
+SPAN_WINDOWS = 60
 RECORDS = 40
 # Tensors that together show every rule of the optimisers: decayed and not, adapted and not.
 OPTIMIZED = (
@@ -54,6 +64,7 @@ def main() -> None:
     np.savez_compressed(HERE / "lr_schedules.npz", **dict(schedules))
     select_records(reference / "pretrain_data", HERE / "pretrain_data")
     select_answer_scores(reference / "squad", HERE / "squad")
+    select_spans(reference / "squad", HERE / "squad")
     select_choices(reference / "race", HERE / "race")
 
 
@@ -88,6 +99,30 @@ def select_answer_scores(source: Path, target: Path) -> None:
         }
     lines = json.dumps(cases, ensure_ascii=False, indent=0)
     (target / "answer_scores.json").write_text(lines + "\n", encoding="utf-8")
+
+
+def select_spans(source: Path, target: Path) -> None:
+    """Copies questions, the original's windows of them, and what it made of fixed logits of the first ones.
+
+    Of the windows stays what cannot be told from the rest, without padding.
+    """
+    for name in ("configs.json", "v1_dev.json", "v2_dev.json", "v2_train.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+    for name in ("decode_v1_b_logits", "decode_v2_b_raw"):
+        found = np.load(source / f"{name}.npz")
+        windows = {key: found[key][:SPAN_WINDOWS] for key in found.files}
+        np.savez_compressed(target / f"{name}.npz", **windows)
+    name = "features_v2_train_a.jsonl.gz"
+    rows = map(json.loads, gzip.decompress((source / name).read_bytes()).splitlines())
+    lines = [json.dumps({field: row[field] for field in SPAN_FIELDS} | _trimmed(row)) + "\n" for row in rows]
+    (target / name).write_bytes(gzip.compress("".join(lines).encode(), 9, mtime=0))
+    for path in sorted(source.glob("decode_v?_b_*.json")):
+        (target / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), 9, mtime=0))
+
+
+def _trimmed(row: dict[str, list[int]]) -> dict[str, list[int]]:
+    end = row["paragraph_len"]
+    return {name: row[name][:end] for name in ("input_ids", "segment_ids", "p_mask")}
 
 
 def select_choices(source: Path, target: Path) -> None:
