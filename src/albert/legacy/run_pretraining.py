@@ -1,5 +1,6 @@
 """`python -m albert.run_pretraining`: `albert pretrain` on TFRecord files, evaluation behind or beside it."""
 
+import os
 from pathlib import Path
 
 from absl.flags import FlagValues
@@ -39,9 +40,9 @@ def run_pretraining(flags: FlagValues) -> None:
     if flags.init_checkpoint is not None:
         shape = Path(flags.albert_config_file)
         weights = find_weights(flags.init_checkpoint, shape, own_groups=flags.init_from_group0)
-    if flags.do_train and flags.num_train_steps > 0 and not _train(flags, config, files, weights):
-        return  # under torchrun one process evaluates
-    if flags.do_eval:
+    if flags.do_train and flags.num_train_steps > 0:
+        _train(flags, config, files, weights)
+    if flags.do_eval and os.environ.get("RANK", "0") == "0":  # under torchrun one process evaluates
         Evaluation.of(flags, config, files, weights).to_the_end()
 
 
@@ -69,8 +70,8 @@ def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> N
             raise DataError(f"{file.place(0)}: {error}") from error
 
 
-def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None) -> bool:
-    """Trains to the end; tells whether this process speaks for the run."""
+def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None) -> None:
+    """Trains to the end."""
     output = Path(flags.output_dir)
     if not (output / RUN_FILE).is_file() and (found := newest_of_tensorflow(output)):
         raise RunError(
@@ -83,7 +84,6 @@ def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: 
     result = pretrain(_settings(flags, files, weights), allow)
     if result:
         say(f"{output}: {result['steps']:,} steps done, the model is in {result['model']}")
-    return bool(result)
 
 
 def _settings(flags: FlagValues, files: list[Path], weights: Path | None) -> PretrainSettings:
