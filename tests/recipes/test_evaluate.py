@@ -11,6 +11,7 @@ from albert.errors import CheckpointError, ConfigError, DataError
 from albert.model.config import AlbertConfig
 from albert.recipes.evaluate import EvaluateSettings, evaluate
 from albert.recipes.finetune import FinetuneSettings, finetune
+from albert.tasks.own import ColumnSettings
 from albert.tasks.tables import read_columns
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -134,9 +135,7 @@ def test_own_columns_are_read_from_csv(tokenizer: AlbertTokenizer, data: Path, t
             task="classification",
             model=model,
             data=tmp_path,
-            text_column="p",
-            pair_column="h",
-            label_column="y",
+            columns=ColumnSettings(text_column="p", pair_column="h", label_column="y"),
         )
     )
     assert own["accuracy"] == evaluate(EvaluateSettings(task="rte", model=model, data=data))["accuracy"]

@@ -11,7 +11,8 @@ from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import ConfigError, DataError
 from albert.model.config import AlbertConfig
 from albert.recipes.predict import PredictSettings, predict
-from albert.tasks import features
+from albert.tasks.classification import ClassificationSolver
+from albert.tasks.own import ColumnSettings
 from albert.text.tokenizer import AlbertTokenizer
 
 TEXTS = ["one", "a much longer second text, with commas", "three three three", "four is the last"]
@@ -20,12 +21,13 @@ Models = dict[str, Path]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Models:
-    """Folders of two tiny classifiers: one of three labels, one of a number."""
+    """Folders of tiny classifiers: of three labels, of CoLA's, of a number."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
     heads: dict[str, Any] = {
         "labels": {"id2label": {0: "red", 1: "green", 2: "blue"}},
+        "acceptable": {"id2label": {0: "0", 1: "1"}},
         "number": {"id2label": {0: "score"}, "problem_type": "regression"},
     }
     for name, head in heads.items():
@@ -91,8 +93,8 @@ def test_tsv_and_jsonl_say_the_same(models: Models, tmp_path: Path) -> None:
 def test_pairs_come_from_two_columns(models: Models, tmp_path: Path) -> None:
     pairs = list(reversed(TEXTS))
     rows = "".join(json.dumps({"q": text, "a": pair}) + "\n" for text, pair in zip(TEXTS, pairs, strict=True))
-    columns = {"text_column": "q", "pair_column": "a"}
-    lines = run(models["labels"], tmp_path, "in.jsonl", rows, "out.jsonl", **columns)
+    columns = ColumnSettings(text_column="q", pair_column="a")
+    lines = run(models["labels"], tmp_path, "in.jsonl", rows, "out.jsonl", columns=columns)
     probabilities = expected_logits(models["labels"], TEXTS, pairs).softmax(-1)
     found = [list(json.loads(line)["scores"].values()) for line in lines]
     torch.testing.assert_close(torch.tensor(found), probabilities, atol=1e-5, rtol=0)
@@ -111,13 +113,39 @@ def test_a_benchmarks_test_file_is_read_by_the_name_of_its_task(
     models: Models, tmp_path: Path, golden: Path
 ) -> None:
     content = (golden / "glue" / "data" / "CoLA" / "test.tsv").read_text(encoding="utf-8")
-    assert len(run(models["labels"], tmp_path, "test.tsv", content, "out.jsonl", task="cola")) == 6
+    assert len(run(models["acceptable"], tmp_path, "test.tsv", content, "out.jsonl", task="cola")) == 6
+
+
+def test_a_model_for_other_labels_than_the_tasks_is_refused(
+    models: Models, tmp_path: Path, golden: Path
+) -> None:
+    data = golden / "glue" / "data"
+    asked = PredictSettings(model=models["labels"], task="cola", data=data, output=tmp_path / "CoLA.tsv")
+    with pytest.raises(ConfigError, match="knows the labels red, green, blue, but task 'cola' has 0, 1"):
+        predict(asked)
+
+
+def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("albert.recipes.predict.EXAMPLES_AT_ONCE", 2)
+    answers = ClassificationSolver.answers
+
+    def stopped(*arguments: Any) -> Any:
+        if "four is the last" in [example.text for example in arguments[3]]:
+            raise KeyboardInterrupt
+        return answers(*arguments)
+
+    monkeypatch.setattr(ClassificationSolver, "answers", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        run(models["labels"], tmp_path, "in.txt", "\n".join(TEXTS), "out.tsv")
+    rows = (tmp_path / "out.tsv").read_text(encoding="utf-8")
+    assert rows.endswith("\n")
+    assert [len(row.split("\t")) for row in rows.splitlines()] == [5, 5, 5]
 
 
 def test_a_file_is_written_as_it_is_read(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "EXAMPLES_AT_ONCE", 2)
+    monkeypatch.setattr("albert.recipes.predict.EXAMPLES_AT_ONCE", 2)
     with pytest.raises(DataError, match=r"in\.txt:5: the line is empty"):
         run(models["labels"], tmp_path, "in.txt", "a\nb\nc\nd\n\n", "out.jsonl")
     assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 4
@@ -138,7 +166,15 @@ def test_an_input_that_is_wrong_from_the_start_leaves_the_output_alone(
     [
         (("in.txt", "out.txt"), {}, r"expected a name ending in \.tsv or \.jsonl"),
         (("in.tsv", "in.tsv"), {}, "is the input"),
-        (("in.txt", "out.tsv"), {"text_column": "text"}, "lines of text have no columns"),
+        (("in.tsv", "out.conll"), {}, r"expected a name ending in \.tsv or \.jsonl"),
+        (("in.tsv", "out.json"), {"format": "official"}, "task 'classification' has no official format"),
+        (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both say"),
+        (("in.tsv", "out.tsv"), {"null_threshold": 0.5}, "questions that may have no answer"),
+        (
+            ("in.txt", "out.tsv"),
+            {"columns": ColumnSettings(text_column="a")},
+            "lines of text have no columns",
+        ),
         (("in.txt", "out.tsv"), {"max_seq_length": 65}, "the model has 64 positions"),
     ],
 )

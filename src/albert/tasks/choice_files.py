@@ -16,6 +16,7 @@ original; `CopaProcessor` of albert_zh.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -78,13 +79,17 @@ def read_choices(task: Task, path: Path, *, labelled: bool = True) -> Iterator[C
 
 
 def _read_race(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
+    asked: Counter[str] = Counter()
     for line, fields in read_objects(path):
         where = f"{path}:{line}"
         if "questions" in fields:
             yield from _race_passage(path, fields, where, labelled=labelled)
         else:
             choices = _race_options(_field(fields, "options", list, where), where)
-            id_ = str(fields.get("example_id", ""))
+            passage_id = str(fields.get("example_id", ""))
+            asked[passage_id] += 1
+            # On the Hub all questions on a passage have its id.
+            id_ = f"{passage_id}-{asked[passage_id]}" if passage_id else ""
             yield ChoiceExample(
                 passage=_field(fields, "article", str, where),
                 question=_field(fields, "question", str, where),

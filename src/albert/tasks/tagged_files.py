@@ -82,6 +82,35 @@ def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[Ta
         raise DataError(f"{path}: holds no sentence; expected lines of a word and its tag")
 
 
+def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
+    """Reads a plain text, a sentence a line, whose tags are not known.
+
+    Blanks separate words; every character of a script that is written without them is a word, and in Chinese
+    tasks every character of any.
+
+    Raises:
+        DataError: A line has no words; with file and line.
+    """
+    for number, line in read_text_lines(path):
+        where = f"{path}:{number}"
+        if not line.strip():
+            raise DataError(f"{where}: the line is empty; drop it, as each line is one text")
+        words: list[str] = []
+        starts: list[int] = []
+        goes_on = False
+        for place, character in enumerate(line):
+            alone = task.language == "zh" or _is_spaceless(character)
+            if character.isspace():
+                goes_on = False
+            elif goes_on and not alone:
+                words[-1] += character
+            else:
+                words.append(character)
+                starts.append(place)
+                goes_on = not alone
+        yield TaggedExample(tuple(words), line, tuple(starts), None, where)
+
+
 def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     """Returns the tags that occur in the training files: O, then from A to Z, B- and I- of a type together.
 

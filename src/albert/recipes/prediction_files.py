@@ -1,0 +1,230 @@
+"""Where `albert predict` writes: files that grow by whole lines, and official files, which appear whole.
+
+Stands between `tasks.predictions`, `tasks.submissions` (what is written) and `predict`.
+"""
+
+import json
+import os
+import shutil
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TextIO
+
+from albert.checkpoint.folder import replacing
+from albert.errors import ConfigError, DataError
+from albert.tasks.predictions import OWN_SUFFIXES, Chunk, LineFormat, listed, own_format
+from albert.tasks.submissions import (
+    BEST_SPANS_FILE,
+    COMPLETE,
+    NULL_ODDS_FILE,
+    PREDICTIONS_FILE,
+    Layout,
+    Submission,
+    find_submission,
+    official_lines,
+    official_members,
+)
+from albert.tasks.task import Task
+
+OutputFormat = Literal["auto", "rows", "official"]
+Append = Callable[[Chunk], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """The file that predictions go to."""
+
+    task: Task
+    """With its labels."""
+    path: Path
+    """The file, or the archive."""
+    submission: Submission | None
+    """What is written there; None for the rows of our own formats."""
+
+    @property
+    def member(self) -> str | None:
+        """Returns the name of the file inside the archive; None where there is none."""
+        return self.submission.file if self.submission and self.path.suffix == ".zip" else None
+
+    def paths(self) -> tuple[Path, ...]:
+        """Returns all files that may be written."""
+        if self.submission is None or self.submission.layout != "answers" or self.member:
+            return (self.path,)
+        return (self.path, self.path.with_name(BEST_SPANS_FILE), self.path.with_name(NULL_ODDS_FILE))
+
+    def open(self) -> AbstractContextManager[Append]:
+        """Opens the file for writing; what is given takes one chunk after the other.
+
+        Rows are in the file as soon as they are written. An official file takes its name, or its place in the
+        archive, at the end of the block; until then the earlier one stays.
+        """
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.submission is None:
+            return _grown(self.path, own_format(self.task, self.path.suffix))
+        if self.member is not None:
+            return _archived(self.path, self.task, self.submission)
+        if self.submission.is_object:
+            return _whole_objects(self.path, self.submission.layout, alone=False)
+        return _whole_lines(self.path, official_lines(self.task, self.submission.layout))
+
+    def missing(self) -> list[str]:
+        """Returns the files that an archive still lacks to a whole submission."""
+        if self.submission is None or self.member is None:
+            return []
+        with _reading(self.path) as archive:
+            found = set(archive.namelist())
+        return [name for name in COMPLETE[self.submission.benchmark] if name not in found]
+
+
+def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -> Destination:
+    """Returns where and in which format predictions for `task` go.
+
+    Without being told, a file is official whose name says so: that of a folder, of an archive, of a JSON
+    object, and the one the benchmark gives it.
+
+    Raises:
+        ConfigError: The task has no such format, or the name does not say which.
+        DataError: The archive that is there is none.
+    """
+    submission = find_submission(task)
+    official = output_format == "official" or (
+        output_format == "auto"
+        and submission is not None
+        and (output.is_dir() or output.suffix in {".zip", ".json"} or output.name == submission.file)
+    )
+    if not official:
+        known = OWN_SUFFIXES[task.kind]
+        if output.suffix not in known:
+            also = f", or {_official_places(submission)}" if submission and output_format == "auto" else ""
+            raise ConfigError(f"--output {output}: expected a name ending in {listed(known)}{also}")
+        return Destination(task=task, path=output, submission=None)
+    if submission is None:
+        raise ConfigError(f"task {task.name!r} has no official format; drop --format official")
+    if output.is_dir():
+        output = output / submission.file
+    if output.suffix != Path(submission.file).suffix and (
+        output.suffix != ".zip" or not submission.benchmark
+    ):
+        raise ConfigError(
+            f"--output {output}: the official format of task {task.name!r} goes to "
+            f"{_official_places(submission)}"
+        )
+    if output.suffix == ".zip" and output.exists():
+        with _reading(output):
+            pass  # Before anything is computed.
+    return Destination(task=task, path=output, submission=submission)
+
+
+def _official_places(submission: Submission) -> str:
+    archive = " or .zip" if submission.benchmark else ""
+    return f"a folder that is there, or a name ending in {Path(submission.file).suffix}{archive}"
+
+
+@contextmanager
+def _grown(path: Path, format_: LineFormat) -> Iterator[Append]:
+    """Opens a file that grows by whole chunks of lines, whatever ends the block."""
+    with path.open("wb", buffering=0) as file:
+        whole = 0
+
+        def append(text: str) -> None:
+            nonlocal whole
+            rest = memoryview(text.encode())
+            while rest:
+                rest = rest[file.write(rest) :]
+            whole = file.tell()
+
+        try:
+            append(format_.header)
+            yield lambda chunk: append(format_.lines(chunk))
+        except BaseException:
+            file.truncate(whole)
+            raise
+
+
+@contextmanager
+def _whole_lines(path: Path, format_: LineFormat) -> Iterator[Append]:
+    """Opens a file of lines that takes its name when it is whole."""
+    with _named_at_end(path) as file:
+        file.write(format_.header)
+
+        def append(chunk: Chunk) -> None:
+            file.write(format_.lines(chunk))
+
+        yield append
+
+
+@contextmanager
+def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Append]:
+    """Opens a file of one JSON object and, if not `alone`, those beside it, all named at the end."""
+    with ExitStack() as stack:
+        files: dict[str, TextIO] = {}
+
+        def append(chunk: Chunk) -> None:
+            for name, members in official_members(layout, chunk).items():
+                if alone and name != PREDICTIONS_FILE:
+                    continue
+                # As `json.dump` writes all at once: the braces around and their line ends are cut off.
+                text = json.dumps(members, ensure_ascii=False, indent=4)[2:-2]
+                if name in files:
+                    files[name].write(",\n" + text)
+                else:
+                    place = path if name == PREDICTIONS_FILE else path.with_name(name)
+                    files[name] = stack.enter_context(_named_at_end(place, end="\n}\n"))
+                    files[name].write("{\n" + text)
+
+        yield append
+
+
+@contextmanager
+def _named_at_end(path: Path, *, end: str = "") -> Iterator[TextIO]:
+    """Opens a text that takes its name when the block ends well, `end` being its last words."""
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file
+        file.write(end)
+
+
+@contextmanager
+def _archived(path: Path, task: Task, submission: Submission) -> Iterator[Append]:
+    """Opens a file that is put into an archive when it is whole, in place of one of that name."""
+    member = path.with_name(f".{path.name}.{os.getpid()}-{submission.file}")
+    if submission.is_object:
+        opened = _whole_objects(member, submission.layout, alone=True)
+    else:
+        opened = _whole_lines(member, official_lines(task, submission.layout))
+    try:
+        with opened as append:
+            yield append
+        with replacing(path) as temporary:
+            _rewrite(path, temporary, member, name=submission.file)
+    finally:
+        member.unlink(missing_ok=True)
+
+
+def _rewrite(path: Path, target: Path, member: Path, *, name: str) -> None:
+    """Writes an archive with the content of `path`, if there is one, and the file `member` as `name`."""
+    with zipfile.ZipFile(target, "w", compression=zipfile.ZIP_DEFLATED) as new:
+        if path.exists():
+            with _reading(path) as old:
+                for entry in old.infolist():
+                    if entry.filename != name:
+                        with old.open(entry) as source, new.open(entry, "w") as copy:
+                            shutil.copyfileobj(source, copy)
+        new.write(member, arcname=name)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Opens an archive.
+
+    Raises:
+        DataError: It is none, or is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
+        raise DataError(f"{path}: is no sound zip archive ({error}); name another --output") from error
