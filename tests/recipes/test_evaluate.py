@@ -139,3 +139,30 @@ def test_own_columns_are_read_from_csv(tokenizer: AlbertTokenizer, data: Path, t
         )
     )
     assert own["accuracy"] == evaluate(EvaluateSettings(task="rte", model=model, data=data))["accuracy"]
+
+
+@pytest.mark.parametrize("given", [{}, {"model": "model", "predictions": Path("out.tsv")}])
+def test_either_a_model_or_predictions_are_scored(given: dict[str, Any]) -> None:
+    with pytest.raises(
+        ConfigError, match=f"one of both, as what is scored; found {'both' if given else 'nei'}"
+    ):
+        EvaluateSettings(task="rte", **given)
+
+
+def test_predictions_are_scored_on_a_folder_as_on_the_file_itself(data: Path, tmp_path: Path) -> None:
+    labels = [row.cells[0] for row in read_columns(data / "RTE" / "dev.tsv", ["label"])]
+    rows = [f"{index}\t{label}" for index, label in enumerate(labels)]
+    (tmp_path / "RTE.tsv").write_text("\n".join(["index\tprediction", *rows]), encoding="utf-8")
+    results = [
+        evaluate(EvaluateSettings(task="rte", predictions=tmp_path / "RTE.tsv", data=place))
+        for place in (data, data / "RTE" / "dev.tsv")
+    ]
+    assert results == [{"task": "rte", "split": "dev", "examples": 9, "accuracy": 1.0}] * 2
+
+
+def test_a_threshold_needs_questions_that_may_have_no_answer(
+    tokenizer: AlbertTokenizer, data: Path, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path, tokenizer, id2label={0: "entailment", 1: "not_entailment"})
+    with pytest.raises(ConfigError, match="questions that may have no answer"):
+        evaluate(EvaluateSettings(task="rte", model=str(model), data=data, null_threshold=0.5))

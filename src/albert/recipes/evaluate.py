@@ -84,10 +84,10 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
 
 def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:
     """Returns the scores of a file of predictions."""
-    task = with_columns(find_task(settings.task), settings.columns)
-    solver = solver_of(task)
-    paths = _paths(settings, task)
-    task = solver.with_labels_in(task, paths)
+    known = with_columns(find_task(settings.task), settings.columns)
+    solver = solver_of(known)
+    paths = _paths(settings, known)
+    task = solver.with_labels_in(known, paths)
     examples = _read(settings, task, solver, paths)
     scores = score_prediction_file(
         task,
@@ -96,6 +96,7 @@ def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[st
         predictions,
         null_odds=settings.null_odds,
         null_threshold=settings.null_threshold,
+        has_other_labels=not known.labels,
     )
     return _result(settings, task, examples, scores)
 

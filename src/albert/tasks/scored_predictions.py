@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.console import warn
-from albert.errors import ConfigError, DataError
+from albert.errors import ConfigError, DataError, did_you_mean
 from albert.metrics.answers import score_answers_v1, score_answers_v2
 from albert.metrics.chinese_answers import score_chinese_answers
 from albert.tasks.choice_files import ChoiceExample
@@ -55,6 +55,7 @@ def score_prediction_file(
     *,
     null_odds: Path | None = None,
     null_threshold: float | None = None,
+    has_other_labels: bool = False,
 ) -> dict[str, float]:
     """Returns the official scores of the predictions in `path`.
 
@@ -66,6 +67,8 @@ def score_prediction_file(
         null_odds: Spans: JSON of null odds by question.
         null_threshold: Spans: null odds above which a question counts as answered by nothing; None for the
             official script's, 1.0.
+        has_other_labels: Whether labels may be predicted that `task` does not have: those of own data are no
+            more than what occurs in `examples`.
 
     Raises:
         DataError: The file cannot be read, or its predictions are not those of `examples`.
@@ -76,20 +79,21 @@ def score_prediction_file(
     if null_odds is not None or null_threshold is not None:
         raise ConfigError(f"null odds are for questions that may have no answer; task {task.name!r} has none")
     answers: Any
-    if task.kind == "tagging":
-        answers = _tag_answers(task, examples, path)
-    elif task.kind == "regression":
+    if task.kind == "regression":
         numbers = _matched(
             list(_read_values(path, ("prediction", "score", "label"), _number)), examples, path
         )
         answers = np.array(numbers, np.float64)[:, None]
     elif task.kind == "choice":
         answers = _choice_answers(task, examples, path)
+    elif task.kind == "tagging":
+        tags = _read_tags(replace(task, labels=()) if has_other_labels else task, examples, path)
+        task = _with_labels(task, [tag for sentence in tags for tag in sentence])
+        answers = _tag_answers(task, tags)
     else:
-        labels = {" ".join(label.split()): number for number, label in enumerate(task.labels)}
-        found = list(_read_values(path, ("prediction", "label"), lambda text, _: " ".join(text.split())))
-        names = _matched(found, examples, path)
-        answers = _certain(_label_ids(task, labels, names, found), len(labels))
+        names = _read_labels(task, examples, path, has_other_labels=has_other_labels)
+        task = _with_labels(task, names)
+        answers = _certain(_ids_of(task, names), len(task.labels))
     scores = solver.scores(task, examples, answers)
     return {name: value for name, value in scores.items() if name != "loss"}
 
@@ -202,19 +206,31 @@ def _matched(found: Sequence[_Found[_T]], examples: Sequence[Any], path: Path) -
     return [by_id[name].value for name in ids]
 
 
-def _label_ids(
-    task: Task, labels: dict[str, int], names: Sequence[str], found: Sequence[_Found[str]]
-) -> list[int]:
-    """Returns the id of each label; a label that own data lack in this split gets one of its own."""
-    for prediction in found:
-        if prediction.value not in labels:
-            if find_submission(task) is not None:
-                raise DataError(
-                    f"{prediction.where}: unknown label {prediction.value[:60]!r}; known: "
-                    f"{', '.join(list(labels)[:20])}"
-                )
-            labels[prediction.value] = len(labels)
-    return [labels[name] for name in names]
+def _read_labels(task: Task, examples: Sequence[Any], path: Path, *, has_other_labels: bool) -> list[str]:
+    """Returns the predicted label of each example."""
+    known = {" ".join(label.split()): label for label in task.labels}
+
+    def parse(text: str, where: str) -> str:
+        name = " ".join(text.split())
+        if name not in known and not has_other_labels:
+            names = list(known)
+            raise DataError(
+                f"{where}: unknown label {name[:60]!r}{did_you_mean(name[:60], names)}; "
+                f"known: {', '.join(names[:20])}"
+            )
+        return known.get(name, name)
+
+    return _matched(list(_read_values(path, ("prediction", "label"), parse)), examples, path)
+
+
+def _with_labels(task: Task, names: Sequence[str]) -> Task:
+    """Returns `task` with its labels and, behind them, those among `names` that it lacks."""
+    return replace(task, labels=tuple(dict.fromkeys((*task.labels, *names))))
+
+
+def _ids_of(task: Task, names: Sequence[str]) -> list[int]:
+    label_ids = {label: number for number, label in enumerate(task.labels)}
+    return [label_ids[name] for name in names]
 
 
 def _choice_answers(task: Task, examples: Sequence[ChoiceExample], path: Path) -> NDArray[np.float64]:
@@ -255,11 +271,11 @@ def _number(text: str, where: str) -> float:
     return number
 
 
-def _tag_answers(task: Task, examples: Sequence[TaggedExample], path: Path) -> TagAnswers:
-    """Returns the tags of all words, as certain answers."""
+def _read_tags(task: Task, examples: Sequence[TaggedExample], path: Path) -> list[Sequence[str]]:
+    """Returns the predicted tags of each sentence, one a word."""
     submission = find_submission(task)
     if path.suffix == ".json" and submission is not None and submission.layout == "cluener":
-        predicted = _entity_tags(examples, path)
+        predicted = _entity_tags(task, examples, path)
     else:
         layout = replace(task.data, layout="conll", text_column="words", label_column="tags")
         predicted = [found.tags or () for found in read_tagged(replace(task, data=layout), path)]
@@ -273,15 +289,16 @@ def _tag_answers(task: Task, examples: Sequence[TaggedExample], path: Path) -> T
                 f"{path}: sentence {number} has {len(tags)} tags for the {len(example.words)} words of "
                 f"{example.where}; give every word one"
             )
-    label_ids = {label: number for number, label in enumerate(task.labels)}
-    ids = [label_ids[tag] for tags in predicted for tag in tags]
-    return TagAnswers(
-        _certain(ids, len(label_ids)).astype(np.float32),
-        np.array([len(example.words) for example in examples], np.int64),
-    )
+    return predicted
 
 
-def _entity_tags(examples: Sequence[TaggedExample], path: Path) -> list[Sequence[str]]:
+def _tag_answers(task: Task, tags: Sequence[Sequence[str]]) -> TagAnswers:
+    """Returns the tags of all words as answers without doubt."""
+    logits = _certain(_ids_of(task, [tag for sentence in tags for tag in sentence]), len(task.labels))
+    return TagAnswers(logits.astype(np.float32), np.array([len(sentence) for sentence in tags], np.int64))
+
+
+def _entity_tags(task: Task, examples: Sequence[TaggedExample], path: Path) -> list[Sequence[str]]:
     """Reads CLUENER's official file: entities by type, text, and first and last character."""
     found = []
     for line, fields in read_objects(path):
@@ -295,6 +312,8 @@ def _entity_tags(examples: Sequence[TaggedExample], path: Path) -> list[Sequence
                 raise DataError(
                     f"{path}: an entity from {first} to {last} lies outside of the text of {example.where}"
                 )
+            if f"B-{kind}" not in task.labels:
+                raise DataError(f"{path}: unknown type {kind[:60]!r} of an entity of {example.where}")
             own[first : last + 1] = [f"B-{kind}"] + [f"I-{kind}"] * (last - first)
         tags.append(own)
     return list(tags)
@@ -315,7 +334,5 @@ def _entity_places(fields: Mapping[str, Any], where: str) -> list[tuple[str, int
 
 
 def _certain(chosen: Sequence[int], count: int) -> NDArray[np.float64]:
-    """Returns logits (B, K) that leave no doubt: `chosen` (B,) of `count`, or of more if one is beyond."""
-    logits = np.zeros((len(chosen), max(count, max(chosen, default=-1) + 1)), np.float64)
-    logits[np.arange(len(chosen)), chosen] = 1.0
-    return logits
+    """Returns logits (B, K) that leave no doubt: `chosen` (B,) of `count`."""
+    return np.eye(count)[list(chosen)]
