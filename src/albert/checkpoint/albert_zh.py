@@ -8,9 +8,11 @@ Letters: V vocabulary, E embedding size, H hidden size.
 Source: modeling.py, run_pretraining.py and run_classifier.py of albert_zh.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor
@@ -51,6 +53,22 @@ def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
         )
     config = AlbertConfig.from_dict({key: value for key, value in content.items() if key != "ln_type"})
     return replace(config, embedding_size=config.hidden_size)
+
+
+def read_shape(path: Path) -> AlbertConfig:
+    """Returns the shape in a file of the original's, of Hugging Face or of albert_zh, for the converted model.
+
+    Raises:
+        CheckpointError: There is no such file, or it is of albert_zh's other model.
+        ConfigError: The file cannot be used.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        content = None  # from_json says what is wrong
+    if isinstance(content, dict) and "ln_type" in content:
+        return albert_zh_config(content)
+    return AlbertConfig.from_json(path)
 
 
 def original_of_albert_zh(variable: str) -> str:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from albert.checkpoint.albert_zh import read_shape
 from albert.checkpoint.conversion import place_of_conversion, read_model
 from albert.checkpoint.folder import account_of, write_model
 from albert.checkpoint.snapshots import STATE_FILE, read_snapshot_weights
@@ -33,7 +34,7 @@ def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path
     """
     if is_model_folder(source):
         return source
-    content = AlbertConfig.from_json(config)
+    content = read_shape(config)
     target = place_of_conversion(source, repr(content), repr(own_groups))
     if not is_model_folder(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -54,7 +55,7 @@ def write_bare_folder(source: Path, config: Path, output: Path, *, own_groups: b
         ConfigError: The configuration cannot be used.
     """
     if (source / STATE_FILE).is_file():
-        shape = AlbertConfig.from_json(config)
+        shape = read_shape(config)
         write_model(output, shape, read_snapshot_weights(source), architecture="AlbertForPreTraining")
         return shape
     if not Path(f"{source}.index").is_file():

@@ -155,3 +155,38 @@ RUN_RACE = Script(
         *TPU,
     ),
 )
+
+RUN_CLASSIFIER_CLUE = Script(
+    name="run_classifier_clue",
+    does="Fine-tunes on Chinese classification, evaluates, and predicts, with the flags of albert_zh.",
+    our_names=_OUR_NAMES | {"max-steps": "num_train_epochs", "warmup-steps": "warmup_proportion"},
+    flags=(
+        string("data_dir", None, "Folder of the task's files.", required=True),
+        string("bert_config_file", None, "JSON file of the model's shape.", required=True),
+        string(
+            "task_name",
+            None,
+            "lcqmc_pair, lcqmc, sentence_pair, xnli, tnews, iflytek, afqmc, cmnli, csl, wsc, copa, "
+            "or one of run_classifier.",
+            required=True,
+        ),
+        string("vocab_file", None, "WordPiece vocabulary.", required=True),
+        string("spm_model_file", None, "SentencePiece model, taken in its place."),
+        _OUTPUT,
+        string("init_checkpoint", None, "Weights to begin with."),
+        _LOWER_CASE,
+        integer("max_seq_length", 128, "Pieces of a sequence."),
+        boolean("do_train", False, "Whether to train."),
+        boolean("do_eval", False, "Whether to evaluate."),
+        boolean("do_predict", False, "Whether to predict the test set."),
+        _TRAIN_BATCH,
+        _EVAL_BATCH,
+        _PREDICT_BATCH,
+        real("learning_rate", 5e-5, "Highest learning rate."),
+        real("num_train_epochs", 3.0, "Passes over the examples."),
+        real("warmup_proportion", 0.1, "Share of the steps over which the rate rises."),
+        integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
+        integer("keep_checkpoint_max", 20, "Newest checkpoints that are kept; albert_zh did not know it."),
+        *TPU,
+    ),
+)

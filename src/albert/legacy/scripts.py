@@ -22,6 +22,7 @@ SCRIPTS: dict[str, Script] = {
         finetuning_flags.RUN_SQUAD_V1,
         finetuning_flags.RUN_SQUAD_V2,
         finetuning_flags.RUN_RACE,
+        finetuning_flags.RUN_CLASSIFIER_CLUE,
     )
 }
 

@@ -18,7 +18,7 @@ from albert.recipes.logged_runs import read_runs
 from albert.recipes.panels import draw_runs, words
 from albert.tasks.published import band
 from albert.tasks.solver import read_trained
-from albert.training.runs import RUN_FILE, Run
+from albert.training.runs import LOG_FILE, RUN_FILE, Run
 from albert.training.settings import find_device
 
 PAGE = "report.html"
@@ -125,7 +125,9 @@ def _neighbours(plan: Plan, run: Run) -> str:
     """Returns the scores of other finished runs of the task in the folder that holds this one."""
     metric = plan.task.best_metric
     rows = []
-    others = [path.parent for path in run.folder.resolve().parent.glob(f"*/{RUN_FILE}")]
+    # Model folders have a run.json, too, but no log.
+    logs = run.folder.resolve().parent.glob(f"*/{LOG_FILE}")
+    others = [path.parent for path in logs if path.with_name(RUN_FILE).is_file()]
     for other in read_runs(sorted(folder for folder in others if folder != run.folder.resolve())):
         found = other.record.get("result") or {}
         if found.get("task") == plan.task.name and metric in found:

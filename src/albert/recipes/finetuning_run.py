@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from albert.recipes.finetuning_settings import FinetuneSettings
 from albert.tasks.batches import shuffled_batches
 from albert.tasks.collapse import CollapseError, CollapseWatch
 from albert.tasks.published import band
+from albert.tasks.task import Lengths, Task
+from albert.text.tokenizer import AlbertTokenizer
 from albert.training.log import StepLog
 from albert.training.loop import train
 from albert.training.runs import Run, settings_as_json
@@ -41,10 +44,27 @@ def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
         AlbertError: Model, task and data do not fit each other, a file cannot be read, the output folder
             holds another run, or nothing was learnt.
     """
-    plan = make_plan(settings)
+    return carry_out(make_plan(settings), settings)
+
+
+def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = False) -> dict[str, Any]:
+    """Does what a plan says, in the run folder of `settings`; returns the result as `finetune_once` does.
+
+    Args:
+        plan: What is done.
+        settings: What the plan was made of.
+        shared_folder: Whether the folder may hold other files.
+
+    Raises:
+        RunError: The output folder holds another run, or nothing was learnt.
+    """
     model = plan.new_model()  # Before the folder is begun: what cannot be made must leave nothing behind.
     run = Run.open(
-        settings.output, command="finetune", settings=settings_as_json(settings), inputs=plan.inputs
+        settings.output,
+        command="finetune",
+        settings=settings_as_json(settings),
+        inputs=plan.inputs,
+        shared=shared_folder,
     )
     if run.result is not None:
         say(f"{settings.output}: already finished")
@@ -161,20 +181,46 @@ class FinetuningRun:
             warn(str(error))
 
 
-def write_model(folder: Any, plan: Plan, run: Run, *, model: Pretrained, scores: dict[str, Any]) -> None:
+def write_model(folder: Path, plan: Plan, run: Run, *, model: Pretrained, scores: dict[str, Any]) -> None:
     """Writes the model folder `folder` of a run, with what is needed to use it as it was trained."""
-    description = (
-        f"An ALBERT model fine-tuned on {plan.task.title}; started from `{run.record['settings']['model']}`."
+    write_trained(
+        folder,
+        model,
+        plan.tokenizer,
+        task=plan.task,
+        lengths=plan.lengths,
+        record=run.record | {"scores": scores},
     )
+
+
+def write_trained(
+    folder: Path,
+    model: Pretrained,
+    tokenizer: AlbertTokenizer,
+    *,
+    task: Task,
+    lengths: Lengths,
+    record: dict[str, Any],
+) -> None:
+    """Writes a fine-tuned model as a model folder.
+
+    Args:
+        folder: Replaced only when the new one is whole.
+        model: Weights and configuration.
+        tokenizer: Vocabulary.
+        task: What it was fine-tuned on.
+        lengths: How examples were cut.
+        record: The run's record, with `settings`, and `scores` on dev.
+    """
     card = model_card(
-        f"ALBERT, fine-tuned on {plan.task.name}",
-        description=description,
-        task=PIPELINES[plan.task.kind],
-        scores=scores,
-        record=run.record,
+        f"ALBERT, fine-tuned on {task.name}",
+        description=f"An ALBERT model fine-tuned on {task.title}; "
+        f"started from `{record['settings']['model']}`.",
+        task=PIPELINES[task.kind],
+        scores=record["scores"],
+        record=record,
     )
-    record = run.record | {"lengths": asdict(plan.lengths), "scores": scores}
-    write_model_folder(folder, model, plan.tokenizer, card=card, record=record)
+    write_model_folder(folder, model, tokenizer, card=card, record=record | {"lengths": asdict(lengths)})
 
 
 def _leave(stop: Stop) -> None:

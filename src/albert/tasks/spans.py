@@ -30,6 +30,8 @@ from albert.tasks.classification import six_digits
 from albert.tasks.questions import Question, lacks_answers, read_questions
 from albert.tasks.solver import groups_of_similar_length
 from albert.tasks.span_decoding import (
+    MAX_ANSWER_LENGTH,
+    N_BEST_SIZE,
     SpanAnswer,
     SpanCandidates,
     candidates_of_beams,
@@ -91,8 +93,18 @@ class SpanObjective:
         return {"task": LossSum(span.total + answerability.total, span.correct)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SpanSolver:
     """Questions that a span of a passage answers, or nothing in it."""
+
+    n_best_size: int = N_BEST_SIZE
+    """Spans to keep of a question; of a linear head also the starts, and the ends, that are looked at."""
+    max_answer_length: int = MAX_ANSWER_LENGTH
+    """Pieces an answer has at most."""
+    start_n_top: int = 5
+    """Starts that are looked at where questions may lack an answer; 5 is the original's."""
+    end_n_top: int = 5
+    """Ends that are looked at for each of them; likewise."""
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
@@ -148,14 +160,19 @@ class SpanSolver:
         model.eval()
         groups = list(groups_of_similar_length(features.lengths))
         with torch.inference_mode():
-            parts = [_candidates(model, features.take(indices)) for indices in groups]
+            parts = [self._candidates(model, features.take(indices)) for indices in groups]
         declines = task.may_lack_answer or isinstance(model, AlbertForQuestionAnsweringBeamSearch)
         if not parts:
             return SpanAnswers(answers=(), may_lack_answer=declines)
         candidates = SpanCandidates.join(parts).take(np.argsort(np.concatenate(groups)))
-        return SpanAnswers(
-            answers=tuple(decode_spans(examples, features, candidates)), may_lack_answer=declines
+        answers = decode_spans(
+            examples,
+            features,
+            candidates,
+            n_best_size=self.n_best_size,
+            max_answer_length=self.max_answer_length,
         )
+        return SpanAnswers(answers=tuple(answers), may_lack_answer=declines)
 
     def scores(self, task: Task, examples: Sequence[Question], answers: SpanAnswers) -> dict[str, float]:
         """Returns the scores of the task's official script.
@@ -210,6 +227,28 @@ class SpanSolver:
             return texts
         return texts | {"label": example.texts[0] if example.texts else "(no answer)"}
 
+    def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
+        """Returns what the model proposes for the windows of `batch`."""
+        inputs = _inputs(model, batch)
+        if isinstance(model, AlbertForQuestionAnswering):
+            start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
+            return candidates_of_logits(start, end, n_best_size=self.n_best_size)
+        [p_mask] = _tensors(model, batch.p_mask)
+        found = model.packed_candidates(
+            *inputs, p_mask=p_mask, start_n_top=self.start_n_top, end_n_top=self.end_n_top
+        )
+        tops = (
+            found.start_top_index,
+            found.start_top_log_probs,
+            found.end_top_index,
+            found.end_top_log_probs,
+        )
+        starts, start_scores, ends, end_scores = (
+            tensor.cpu().numpy() for tensor in tops if tensor is not None
+        )
+        cls_logits = found.cls_logits.float().cpu().numpy()
+        return candidates_of_beams((starts, start_scores), (ends, end_scores), cls_logits)
+
 
 def _is_scored_with_nulls(task: Task, examples: Sequence[Question]) -> bool:
     return task.may_lack_answer or any(question.is_impossible for question in examples)
@@ -222,20 +261,6 @@ def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
     if task.may_lack_answer:
         gold = [answer for answer in gold if normalize_answer(answer)]
     return max(f1_overlap(answer, predicted) for answer in gold or ("",))
-
-
-def _candidates(model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
-    """Returns what the model proposes for the windows of `batch`."""
-    inputs = _inputs(model, batch)
-    if isinstance(model, AlbertForQuestionAnswering):
-        start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
-        return candidates_of_logits(start, end)
-    [p_mask] = _tensors(model, batch.p_mask)
-    found = model.packed_candidates(*inputs, p_mask=p_mask)
-    tops = (found.start_top_index, found.start_top_log_probs, found.end_top_index, found.end_top_log_probs)
-    starts, start_scores, ends, end_scores = (tensor.cpu().numpy() for tensor in tops if tensor is not None)
-    cls_logits = found.cls_logits.float().cpu().numpy()
-    return candidates_of_beams((starts, start_scores), (ends, end_scores), cls_logits)
 
 
 def _inputs(model: AnswerModel, batch: SpanFeatures) -> tuple[Tensor, Tensor, Tensor]:

@@ -1,0 +1,151 @@
+"""What the scripts for classification share: which task, how results are named, what is predicted.
+
+Both families of scripts come here: `run_classifier` of the original, and those of albert_zh.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TextIO
+
+import numpy as np
+from absl.flags import FlagValues
+
+from albert.checkpoint.folder import replacing
+from albert.console import say
+from albert.errors import ConfigError, UsageError, did_you_mean
+from albert.legacy.finetuning_evaluation import Results, Selection, Trial, best_model, losses_of
+from albert.legacy.finetuning_job import Job, kept_checkpoints
+from albert.recipes.finetuning_plan import DevSet
+from albert.tasks.catalogue import find_task
+from albert.tasks.files import require_files
+from albert.tasks.predictions import Chunk, Prediction
+from albert.tasks.submissions import find_submission, official_lines
+from albert.tasks.task import Recipe, Task, TaskData
+
+PREDICTIONS_NAME = "test_results.tsv"
+SUBMISSION_NAME = "submit_results.tsv"
+
+_SENTENCE_PAIR = Task(
+    name="sentence_pair",
+    title="sentence_pair of albert_zh: a label for two texts",
+    kind="classification",
+    data=TaskData(
+        files=MappingProxyType(
+            {split: (f"{split}_0827.tsv", f"{split}.tsv") for split in ("train", "dev", "test")}
+        ),
+        text_column="sentence1",
+        pair_column="sentence2",
+        bare_columns=("label", "sentence1", "sentence2"),
+        aliases=MappingProxyType({"sentence1": ("text_a",), "sentence2": ("text_b",)}),
+    ),
+    labels=("0", "1"),
+    metrics=("accuracy", "f1"),
+    language="zh",
+    recipe=Recipe(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
+)
+GLUE = ("cola", "mnli", "mismnli", "mrpc", "rte", "sst-2", "sts-b", "qqp", "qnli", "wnli", "ax")
+CHINESE = (
+    *("sentence_pair", "lcqmc_pair", "lcqmc", "xnli", "tnews", "iflytek", "afqmc"),
+    *("cmnli", "csl", "wsc", "copa"),
+)
+_OUR_NAMES = {"mismnli": "mnli-mm", "lcqmc_pair": "lcqmc", "xnli": "xnli-zh", "wsc": "cluewsc"}
+_ORIGINAL_METRICS = {"accuracy": "eval_accuracy", "matthews_correlation": "matthew_corr"}
+
+
+def task_named(name: str) -> Task:
+    """Returns the task that a script calls `name`; upper case does not matter.
+
+    Raises:
+        UsageError: There is none.
+    """
+    name = name.lower()
+    if name not in (*GLUE, *CHINESE):
+        known = [*GLUE, *CHINESE]
+        raise UsageError(
+            f"--task_name is {name!r}{did_you_mean(name, known)}; expected one of {', '.join(known)}"
+        )
+    return _SENTENCE_PAIR if name == "sentence_pair" else find_task(_OUR_NAMES.get(name, name))
+
+
+def check_jobs(flags: FlagValues, *also: str | None) -> None:
+    """Checks that there is something to do.
+
+    Raises:
+        UsageError: There is not.
+    """
+    if not (flags.do_train or flags.do_eval or flags.do_predict or any(also)):
+        raise UsageError("nothing to do; give --do_train, --do_eval or --do_predict")
+
+
+def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
+    """Returns the scores of answers by the original's names; by ours where it had no such score."""
+    results = losses_of(job, data, answers, batch_size=batch_size)
+    for name, value in job.solver.scores(job.task, data.examples, answers).items():
+        if name != "loss":
+            results[_ORIGINAL_METRICS.get(name, name)] = np.float32(value)
+    if job.task.kind == "regression":
+        results["MSE"] = results["eval_loss"]
+    return results
+
+
+def key_of(task: Task) -> str:
+    """Returns the name of what the best checkpoint of a task is best at."""
+    return _ORIGINAL_METRICS.get(task.best_metric, task.best_metric)
+
+
+def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tuple[Path, ...] = ()) -> Trial:
+    """Chooses the best checkpoint on the dev files of the task."""
+    paths = require_files(job.task, Path(flags.data_dir), "dev")
+    if flags.eval_batch_size < 1:
+        raise ConfigError(f"--eval_batch_size is {flags.eval_batch_size}; expected at least 1")
+
+    def report(job: Job, data: DevSet, answers: Any) -> Results:
+        return classification_results(job, data, answers, batch_size=flags.eval_batch_size)
+
+    selection = Selection(
+        job=job,
+        data=job.read(paths, split="dev", caches=caches),
+        report=report,
+        key=key_of(job.task),
+        last_step=last_step,
+        keep=kept_checkpoints(flags),
+    )
+    return selection.to_the_end()
+
+
+def predict(job: Job, data_dir: Path, *, clue_name: str | None = None) -> None:
+    """Writes what the best model says of the test files.
+
+    `test_results.tsv` has the probability of each label, or the number; `submit_results.tsv` the answers as
+    GLUE takes them; with a `clue_name` a file of that name has them as CLUE does.
+    """
+    data = job.read(require_files(job.task, data_dir, "test"), split="test", labelled=False)
+    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
+    records = job.solver.records(job.task, data.examples, answers)
+    predictions = tuple(
+        Prediction(place=place, example=example, record=record)
+        for place, (example, record) in enumerate(zip(data.examples, records, strict=True))
+    )
+    chunk = Chunk(examples=data.examples, answers=answers, predictions=predictions)
+    with _whole(job.output / PREDICTIONS_NAME) as file:
+        for prediction in predictions:
+            scores = prediction.record.get("scores", {"": prediction.record["score"]})
+            file.write("\t".join(str(score) for score in scores.values()) + "\n")
+    glue = official_lines(job.task, "glue")
+    with _whole(job.output / SUBMISSION_NAME) as file:
+        file.write(glue.header + glue.lines(chunk))
+    submission = find_submission(job.task)
+    if clue_name is not None and submission is not None and submission.layout == "clue":
+        with _whole(job.output / clue_name) as file:
+            file.write(official_lines(job.task, "clue").lines(chunk))
+    say(f"{job.output}: {len(predictions):,} predictions in {PREDICTIONS_NAME} and {SUBMISSION_NAME}")
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    """Opens a file that takes its name when it is whole."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        yield file

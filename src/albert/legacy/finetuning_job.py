@@ -1,0 +1,224 @@
+"""What a script for fine-tuning is to do: task, model and lengths; its data read, its training run.
+
+Training is `albert finetune` without dev examples: these are scored behind it, or beside it in another
+process, by `finetuning_evaluation`.
+"""
+
+import hashlib
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from absl.flags import FlagValues
+
+from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
+from albert.checkpoint.pretrained import Pretrained
+from albert.errors import ConfigError, DataError, RunError
+from albert.legacy.checkpoints import newest_of_tensorflow
+from albert.legacy.feature_cache import cached_features
+from albert.legacy.finetuning_models import NamedModel, warn_of_random
+from albert.recipes.finetuning_plan import DevSet, Plan
+from albert.recipes.finetuning_run import carry_out
+from albert.recipes.finetuning_settings import FinetuneSettings, filled_in
+from albert.tasks.choice_features import ChoiceFeatures
+from albert.tasks.collapse import guessing_loss
+from albert.tasks.features import TextFeatures
+from albert.tasks.files import digest_of
+from albert.tasks.published import recipe_rows
+from albert.tasks.solver import Solver, has_head
+from albert.tasks.task import Lengths, Task
+from albert.tasks.windows import SpanFeatures
+from albert.training.runs import RUN_FILE
+from albert.training.settings import find_device
+
+ALL_CHECKPOINTS = sys.maxsize
+KEEP_FLAGS = ("keep_checkpoint_max", "num_keep_checkpoint")
+
+_FEATURES: dict[str, type[Any]] = {
+    "classification": TextFeatures,
+    "regression": TextFeatures,
+    "choice": ChoiceFeatures,
+    "spans": SpanFeatures,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What is fine-tuned, evaluated and asked."""
+
+    script: str
+    """Name of the script."""
+    task: Task
+    """With the dropout of the flags."""
+    solver: Solver
+    """Of the task's kind, with the decoding of the flags."""
+    model: NamedModel
+    """To begin with."""
+    lengths: Lengths
+    """How examples are cut."""
+    output: Path
+    """Folder of checkpoints and results."""
+
+    def __post_init__(self) -> None:
+        # The length travels with the tokenizer, so that the model is used as it was trained.
+        self.model.tokenizer.model_max_length = self.lengths.max_seq_length
+
+    def read(
+        self, paths: Sequence[Path], *, split: str, labelled: bool = True, caches: Sequence[Path] = ()
+    ) -> DevSet:
+        """Returns the examples of some files with their features, these from `caches` if they are there.
+
+        Raises:
+            DataError: A file cannot be read, or there are no examples.
+        """
+        for path in paths:
+            if not path.is_file():
+                raise DataError(f"{path}: no such file")
+        examples = list(self.solver.read(self.task, paths, split=split, labelled=labelled))
+        if not examples:
+            raise DataError(f"{paths[0]}: holds no example")
+        facts = (
+            digest_of(paths),
+            self.task.name,
+            self.task.labels,
+            split,
+            labelled,
+            self.lengths,
+            self.model.tokenizer.fingerprint,
+        )
+        features = cached_features(
+            caches,
+            hashlib.sha256(repr(facts).encode()).hexdigest(),
+            _FEATURES[self.task.kind],
+            lambda: self.solver.encode(self.task, examples, self.model.tokenizer, lengths=self.lengths),
+        )
+        return DevSet(examples=examples, features=features)
+
+    def new_model(self, folder: Path | None = None) -> Pretrained:
+        """Returns a model of the task's class, with the weights of a model folder if one is given.
+
+        Raises:
+            CheckpointError: The folder lacks a part of them.
+        """
+        config = read_config(folder or self.model.folder, **self.solver.config_changes(self.task))
+        model = self.solver.model_class(self.task)(config)
+        if folder is not None:
+            load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+        return model.to(find_device("auto"))
+
+    @property
+    def begins_fine_tuned(self) -> bool:
+        """Whether the model to begin with has a head for the task already."""
+        if self.model.is_random:
+            return False
+        config = read_config(self.model.folder, **self.solver.config_changes(self.task))
+        with torch.device("meta"):
+            return has_head(self.model.folder, self.solver.model_class(self.task)(config))
+
+    def settings(
+        self, flags: FlagValues, *, max_steps: int, warmup_steps: int, optimizer: Any = "adamw"
+    ) -> FinetuneSettings:
+        """Returns our settings for the flags of a training."""
+        return FinetuneSettings(
+            task=self.task.name,
+            model=self.model.name,
+            output=self.output,
+            from_scratch=self.model.is_random,
+            max_steps=max_steps,
+            batch_size=flags.train_batch_size,
+            max_seq_length=self.lengths.max_seq_length,
+            max_query_length=self.lengths.max_query_length,
+            doc_stride=self.lengths.doc_stride,
+            max_qa_length=self.lengths.max_qa_length,
+            learning_rate=flags.learning_rate,
+            warmup_steps=warmup_steps,
+            hidden_dropout_prob=self.model.hidden_dropout_prob,
+            optimizer=optimizer,
+            save_steps=flags.save_checkpoints_steps,
+            keep_checkpoints=kept_checkpoints(flags) or ALL_CHECKPOINTS,
+            on_collapse="warn",
+        )
+
+    def train(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> None:
+        """Trains to the end, or goes on where an earlier call of the same command was.
+
+        Raises:
+            AlbertError: The settings make no sense, or the folder holds another run.
+        """
+        if not (self.output / RUN_FILE).is_file() and (found := newest_of_tensorflow(self.output)):
+            raise RunError(
+                f"{self.output}: holds checkpoints of TensorFlow; a training begins with their weights by "
+                f"--init_checkpoint={found.path} and another --output_dir"
+            )
+        warn_of_random(self.model)
+        carry_out(self._plan(settings, data, paths), settings, shared_folder=True)
+
+    def _plan(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> Plan:
+        recipe = self.task.recipe
+        count = len(data.examples)
+        loop, optimizer = filled_in(settings, recipe, num_examples=count)
+        used = {
+            "learning_rate": optimizer.learning_rate,
+            "batch_size": loop.batch_size,
+            "max_steps": loop.max_steps,
+            "warmup_steps": optimizer.warmup_steps,
+            "max_seq_length": self.lengths.max_seq_length,
+            "hidden_dropout_prob": settings.hidden_dropout_prob,
+        }
+        weights = self.model.folder / WEIGHTS_FILE
+        plan = Plan(
+            task=self.task,
+            solver=self.solver,
+            model=self.model.folder,
+            config=self.model.config,
+            weights=None if self.model.is_random else self.model.folder,
+            tokenizer=self.model.tokenizer,
+            lengths=self.lengths,
+            train=data.features,
+            num_examples=count,
+            dev=None,
+            loop=loop,
+            optimizer=optimizer,
+            hidden_dropout_prob=settings.hidden_dropout_prob,
+            guessing_loss=guessing_loss(self.task, data.examples),
+            rows=recipe_rows(recipe, used=used, given=list(used)),
+            inputs={
+                "train_file": digest_of(paths),
+                "model_weights": "" if self.model.is_random else digest_of([weights]),
+                "tokenizer": self.model.tokenizer.fingerprint,
+                "labels": list(self.task.labels),
+            },
+        )
+        assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
+        return plan
+
+
+def kept_checkpoints(flags: FlagValues) -> int | None:
+    """Returns how many of the newest checkpoints the flags keep, 0 for all; None where they do not say."""
+    for name in KEEP_FLAGS:
+        if name in flags and flags[name].present:
+            return max(0, int(getattr(flags, name)))
+    return None
+
+
+def steps_of_epochs(flags: FlagValues, num_examples: int) -> int:
+    """Returns the steps that --num_train_epochs come to, rounded down as the original's.
+
+    Raises:
+        ConfigError: It is none.
+    """
+    steps = int(num_examples / max(1, flags.train_batch_size) * flags.num_train_epochs)
+    if steps < 1:
+        raise ConfigError(
+            f"{num_examples} examples in batches of {flags.train_batch_size} come to no step in "
+            f"{flags.num_train_epochs:g} passes; raise --num_train_epochs or lower --train_batch_size"
+        )
+    return steps
+
+
+def with_classifier_dropout(task: Task, dropout: float) -> Task:
+    """Returns `task` with another dropout in its head."""
+    return replace(task, recipe=replace(task.recipe, classifier_dropout_prob=dropout))

@@ -1,0 +1,19 @@
+"""`python -m albert.run_squad_v1`: fine-tuning on SQuAD 1.1, its answers and its official scores."""
+
+from absl.flags import FlagValues
+
+from albert.legacy.squad import run_squad
+from albert.tasks.catalogue import find_task
+from albert.tasks.spans import SpanSolver
+
+
+def run_squad_v1(flags: FlagValues) -> None:
+    """Trains, predicts and exports, as the flags ask.
+
+    Raises:
+        AlbertError: A file cannot be used, or the flags do not go together.
+    """
+    solver = SpanSolver(n_best_size=flags.n_best_size, max_answer_length=flags.max_answer_length)
+    run_squad(
+        flags, script="run_squad_v1", task=find_task("squad1"), solver=solver, export_dir=flags.export_dir
+    )

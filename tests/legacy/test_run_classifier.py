@@ -1,0 +1,460 @@
+"""`python -m albert.run_classifier`: the README's command on GLUE, its files, its keys, and its refusals."""
+
+import json
+import shutil
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from albert import AlbertForSequenceClassification, AlbertTokenizer
+from albert.legacy import finetuning_evaluation
+from albert.legacy.scripts import script_main
+from albert.metrics.scores import score
+from albert.recipes.trained_model import open_trained
+from albert.training.runs import Run
+from samples.finetuning_files import Pretrained, results_in, steps_kept, write_pretrained
+
+main = script_main("run_classifier")
+KEYS = {"eval_accuracy", "eval_loss", "loss", "global_step", "best"}
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, golden: Path) -> Pretrained:
+    return write_pretrained(tmp_path / "pretrained", golden)
+
+
+@pytest.fixture
+def glue(golden: Path) -> Path:
+    return golden / "glue" / "data"
+
+
+def command(pretrained: Pretrained, glue: Path, output: Path, *more: str) -> list[str]:
+    """The README's command with small numbers behind it."""
+    return [
+        f"--data_dir={glue}",
+        f"--output_dir={output}",
+        *pretrained.flags(),
+        "--do_train",
+        "--do_eval",
+        "--do_predict",
+        "--do_lower_case",
+        "--max_seq_length=128",
+        "--optimizer=adamw",
+        "--task_name=MNLI",
+        "--warmup_step=1000",
+        "--learning_rate=3e-5",
+        "--train_step=10000",
+        "--save_checkpoints_steps=100",
+        "--train_batch_size=128",
+        "--warmup_step=1",
+        "--train_step=3",
+        "--save_checkpoints_steps=1",
+        "--train_batch_size=4",
+        *more,
+    ]
+
+
+def test_the_readme_s_command_trains_evaluates_and_predicts(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run)) == 0
+    shown = capsys.readouterr()
+    assert "25 of 25 tensors" in shown.err
+    assert shown.out.count("***** Eval results *****\n  eval_accuracy = ") == 3
+    results = results_in(run / "eval_results.txt")
+    assert [found["global_step"] for found in results] == [1, 2, 3]
+    assert all(set(found) == KEYS for found in results)
+    assert (run / "eval_results.txt").read_text().count("=" * 50 + "\n") == 3
+    accuracies = [found["eval_accuracy"] for found in results]
+    last, best_step, best = (run / "best_trial.txt").read_text().strip().split(":")
+    assert (int(last), float(best)) == (3, max(accuracies))
+    assert int(best_step) == 1 + accuracies.index(max(accuracies))
+    assert steps_kept(run) == ["step-2", "step-3"]
+
+
+def test_predictions_are_those_of_the_best_model(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run)) == 0
+    trained = open_trained(str(run / "model.ckpt-best"), task="mnli", device="cpu")
+    paths = (glue / "MNLI" / "test_matched.tsv",)
+    examples = list(trained.solver.read(trained.task, paths, split="test", labelled=False))
+    features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
+    assert trained.lengths.max_seq_length == 128
+    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    rows = [line.split("\t") for line in (run / "test_results.tsv").read_text().splitlines()]
+    written = np.array(rows, np.float64)
+    exponentials = np.exp(answers)
+    np.testing.assert_allclose(written, exponentials / exponentials.sum(1, keepdims=True), atol=1e-5)
+    header, *lines = (run / "submit_results.tsv").read_text().splitlines()
+    assert header == "index\tprediction"
+    labels = ("contradiction", "entailment", "neutral")
+    assert lines == [f"{e.id}\t{labels[row.argmax()]}" for e, row in zip(examples, answers, strict=True)]
+
+
+def test_the_best_model_is_the_one_that_was_evaluated(
+    pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, "--learning_rate=0.05", "--train_step=6")) == 0
+    results = results_in(run / "eval_results.txt")
+    trained = open_trained(str(run / "model.ckpt-best"), task="mnli", device="cpu")
+    examples = list(trained.solver.read(trained.task, (glue / "MNLI" / "dev_matched.tsv",), split="dev"))
+    features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
+    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    scores = trained.solver.scores(trained.task, examples, answers)
+    best = max(results, key=lambda found: found["eval_accuracy"])  # the first of equal ones
+    assert scores["accuracy"] == pytest.approx(best["eval_accuracy"], abs=1e-6)
+    assert scores["loss"] == pytest.approx(best["eval_loss"], abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "keys"),
+    [
+        ("cola", {"matthew_corr", "eval_accuracy"}),
+        ("sst-2", {"eval_accuracy"}),
+        ("MRPC", {"eval_accuracy", "f1"}),
+        ("STS-B", {"pearson", "spearman", "MSE"}),
+        ("qqp", {"eval_accuracy", "f1"}),
+        ("mismnli", {"eval_accuracy"}),
+        ("qnli", {"eval_accuracy"}),
+        ("rte", {"eval_accuracy"}),
+        ("wnli", {"eval_accuracy"}),
+    ],
+)
+def test_every_task_has_its_keys_and_the_first_chooses(
+    name: str, keys: set[str], pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    more = [f"--task_name={name}", "--train_step=1", "--warmup_step=0", "--eval_batch_size=3"]
+    assert main(command(pretrained, glue, run, *more)) == 0
+    (found,) = results_in(run / "eval_results.txt")
+    assert set(found) == keys | {"eval_loss", "loss", "global_step", "best"}
+    first = {"cola": "matthew_corr", "STS-B": "pearson"}.get(name, "eval_accuracy")
+    assert found["best"] == pytest.approx(found[first], nan_ok=True)
+    if name == "STS-B":
+        columns = {line.count("\t") for line in (run / "test_results.tsv").read_text().splitlines()}
+        assert columns == {0}
+
+
+def test_flags_of_the_training_reach_the_run(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    assert (
+        main(
+            command(
+                pretrained,
+                glue,
+                run,
+                "--nodo_eval",
+                "--nodo_predict",
+                "--optimizer=lamb",
+                "--train_step=10",
+                "--save_checkpoints_steps=5",
+            )
+        )
+        == 0
+    )
+    record = json.loads((run / "run.json").read_text())
+    settings = record["settings"]
+    expected = {
+        "optimizer": "lamb", "schedule": "original", "learning_rate": 3e-5, "max_steps": 10, "warmup_steps": 1,
+        "batch_size": 4, "max_seq_length": 128, "weight_decay": 0.01, "max_grad_norm": 1.0,
+        "hidden_dropout_prob": 0.0,
+    }  # fmt: skip
+    assert {name: settings[name] for name in expected} == expected
+    config = json.loads((run / "model" / "config.json").read_text())
+    assert config["classifier_dropout_prob"] == 0.1
+    rates = [r["learning_rate"] for r in Run(run, record).log_records() if "learning_rate" in r]
+    assert rates[-1] == pytest.approx(3e-5 * (1 - 9 / 10), rel=1e-3)
+    assert not (run / "eval_results.txt").exists()
+    assert steps_kept(run) == ["step-10", "step-5"]
+
+
+def test_dropout_is_that_of_the_configuration(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
+    shape = json.loads(pretrained.config.read_text())
+    dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
+    pretrained.config.write_text(json.dumps({**shape, **dropout}))
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, "--nodo_eval", "--nodo_predict", "--train_step=1")) == 0
+    config = json.loads((run / "model" / "config.json").read_text())
+    assert {name: config[name] for name in dropout} == dropout
+
+
+@pytest.mark.parametrize(("number", "kept"), [("1", ["step-3"]), ("0", ["step-1", "step-2", "step-3"])])
+def test_keep_checkpoint_max_keeps_as_many(
+    number: str, kept: list[str], pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, f"--keep_checkpoint_max={number}")) == 0
+    assert steps_kept(run) == kept
+    assert len(results_in(run / "eval_results.txt")) == len(kept)
+
+
+def test_evaluation_beside_the_training_misses_nothing(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As run_glue.sh does it: one trains, the other waits for checkpoints and ends with the last."""
+    monkeypatch.setattr(finetuning_evaluation, "POLL_SECONDS", 0.01)
+    run = tmp_path / "run"
+    codes = []
+    arguments = command(pretrained, glue, run, "--nodo_train", "--nodo_predict", "--train_step=4")
+    beside = threading.Thread(target=lambda: codes.append(main(arguments)))
+    beside.start()
+    assert main(command(pretrained, glue, run, "--nodo_eval", "--nodo_predict", "--train_step=4")) == 0
+    beside.join(timeout=60)
+    assert codes == [0]
+    assert [found["global_step"] for found in results_in(run / "eval_results.txt")] == [1, 2, 3, 4]
+    assert (run / "model.ckpt-best" / "spiece.model").is_file()
+
+
+def test_an_interrupted_evaluation_goes_on_where_it_was(
+    pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run)) == 0
+    before = results_in(run / "eval_results.txt")
+    (run / "best_trial.txt").write_text("2:1:9.0\n")
+    evaluate = ["--nodo_train", "--nodo_predict"]
+    assert main(command(pretrained, glue, run, *evaluate)) == 0
+    after = results_in(run / "eval_results.txt")
+    assert [found["global_step"] for found in after[len(before) :]] == [3]
+    assert (run / "best_trial.txt").read_text() == "3:1:9.0\n"
+    assert main(command(pretrained, glue, run, *evaluate)) == 0
+    assert results_in(run / "eval_results.txt") == after
+
+
+def test_an_equal_score_does_not_replace_the_first(
+    pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, "--learning_rate=0", "--nodo_predict")) == 0
+    assert (run / "best_trial.txt").read_text().startswith("3:1:")
+
+
+def test_the_best_model_is_exported_with_its_threshold(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, exported = tmp_path / "run", tmp_path / "exported"
+    more = ["--nodo_predict", "--train_step=1", "--warmup_step=0"]
+    more += [f"--export_dir={exported}", "--threshold_to_export=0.25"]
+    assert main(command(pretrained, glue, run, *more)) == 0
+    assert json.loads((exported / "threshold.json").read_text()) == {"threshold": 0.25}
+    best = run / "model.ckpt-best"
+    assert (exported / "model.safetensors").read_bytes() == (best / "model.safetensors").read_bytes()
+    model = AlbertForSequenceClassification.from_pretrained(exported)
+    assert model.config.id2label == {0: "contradiction", 1: "entailment", 2: "neutral"}
+    assert AlbertTokenizer.from_pretrained(exported).vocab_size == 2000
+    assert main(command(pretrained, glue, run, *more)) == 1
+    assert "exported: exists; give --export_dir a new folder" in capsys.readouterr().err
+
+
+def test_features_are_kept_and_made_anew_for_other_flags(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    more = [f"--cached_dir={tmp_path / 'cached'}", "--nodo_predict", "--train_step=1", "--warmup_step=0"]
+    told = []
+    for number, flags in enumerate(
+        [[], [], ["--nodo_lower_case"], ["--nodo_lower_case", "--max_seq_length=32"]]
+    ):
+        assert main(command(pretrained, glue, tmp_path / str(number), *more, *flags)) == 0
+        error = capsys.readouterr().err
+        told.append((error.count("taking the features there"), error.count("made anew")))
+    assert told == [(0, 0), (2, 0), (0, 2), (0, 2)]
+    assert {path.name for path in (tmp_path / "cached").iterdir()} == {
+        "mnli_train.tf_record",
+        "mnli_eval.tf_record",
+    }
+    first, second = (results_in(tmp_path / name / "eval_results.txt") for name in ("0", "1"))
+    assert first == second
+
+
+def test_a_model_folder_and_a_module_take_the_place_of_checkpoint_and_vocabulary(
+    pretrained: Pretrained,
+    glue: Path,
+    tmp_path: Path,
+    tokenizer_folder: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from samples.original_files import random_model
+
+    module = tmp_path / "module"
+    random_model(max_position_embeddings=512).save_pretrained(module)
+    for path in tokenizer_folder.iterdir():
+        shutil.copy(path, module)
+    more = ["--nodo_predict", "--train_step=1", "--warmup_step=0"]
+    plain = command(pretrained, glue, tmp_path / "plain", *more)
+    assert main(plain) == 0
+    hub = [a for a in command(pretrained, glue, tmp_path / "hub", *more) if "_config_file" not in a]
+    hub = [a for a in hub if "init_checkpoint" not in a]
+    assert main([*hub, f"--albert_hub_module_handle={module}", "--spm_model_file=unused"]) == 0
+    folder = command(pretrained, glue, tmp_path / "folder", *more, f"--init_checkpoint={module}")
+    assert main(folder) == 0
+    first, *others = (results_in(tmp_path / name / "eval_results.txt") for name in ("plain", "hub", "folder"))
+    assert all(other == first for other in others)
+    capsys.readouterr()
+    handle = "--albert_hub_module_handle=https://tfhub.dev/google/albert_base/1"
+    assert main([*hub, handle, f"--output_dir={tmp_path / 'none'}"]) == 1
+    assert "the same weights are albert/albert-base-v1" in capsys.readouterr().err
+
+
+def test_a_fine_tuned_checkpoint_predicts_and_is_evaluated_without_a_training(
+    pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    assert main(command(pretrained, glue, run)) == 0
+    more = ["--nodo_train", f"--init_checkpoint={run / 'model.ckpt-best'}"]
+    assert main(command(pretrained, glue, other, *more)) == 0
+    (found,) = results_in(other / "eval_results.txt")
+    best = max(results_in(run / "eval_results.txt"), key=lambda found: found["eval_accuracy"])
+    assert found["eval_loss"] == pytest.approx(best["eval_loss"], abs=1e-6)
+    for name in ("test_results.tsv", "submit_results.tsv"):
+        assert (other / name).read_text() == (run / name).read_text()
+
+
+def test_weights_are_random_only_with_a_warning(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = command(
+        pretrained, glue, tmp_path / "run", "--nodo_predict", "--train_step=1", "--warmup_step=0"
+    )
+    assert main([argument for argument in arguments if "init_checkpoint" not in argument]) == 0
+    assert "all weights begin at random" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--init_checkpoint="], 2, "--init_checkpoint is empty"),
+        (["--init_checkpoint=nowhere/model.ckpt-best"], 1, "nowhere/model.ckpt-best: no such checkpoint"),
+        (["--spm_model_file=nowhere.model"], 1, "--spm_model_file: nowhere.model: no such file"),
+        (["--albert_config_file="], 2, "--albert_config_file or --albert_hub_module_handle must be given"),
+        (["--albert_config_file=nowhere.json"], 1, "nowhere.json: no such file"),
+        (["--task_name=mnlli"], 2, "did you mean 'mnli'"),
+        (["--max_seq_length=513"], 1, "--max_seq_length is 513, but the model has 512 positions"),
+        (["--data_dir=nowhere"], 1, "nowhere: no such folder; --data_dir names the folder"),
+        (["--warmup_step=9"], 1, "--warmup_step 9 exceeds --train_step 3"),
+        (["--train_batch_size=0"], 1, "--train_batch_size is 0"),
+        (["--nodo_train", "--nodo_eval", "--nodo_predict"], 2, "nothing to do"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line_before_anything_is_written(
+    *,
+    more: list[str],
+    code: int,
+    message: str,
+    pretrained: Pretrained,
+    glue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, *more)) == code
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert message in error
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"hidden_size": 12}, "hidden_size is 12"), ({"vocab_size": 1000}, "vocab_size is 1000")],
+)
+def test_a_configuration_of_another_model_is_refused(
+    *,
+    changes: dict[str, Any],
+    message: str,
+    pretrained: Pretrained,
+    glue: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shape = json.loads(pretrained.config.read_text())
+    pretrained.config.write_text(json.dumps({**shape, **changes}))
+    assert main(command(pretrained, glue, tmp_path / "run")) == 1
+    assert message in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_vocabulary_of_another_size_is_refused(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from samples.original_files import random_model, write_tensorflow
+
+    small = {"vocab_size": 300, "max_position_embeddings": 512}
+    checkpoint = write_tensorflow(tmp_path / "small" / "model.ckpt-best", random_model(**small))
+    shape = json.loads(pretrained.config.read_text())
+    pretrained.config.write_text(json.dumps({**shape, **small}))
+    assert main(command(pretrained, glue, tmp_path / "run", f"--init_checkpoint={checkpoint}")) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "the model has 300 embeddings, its tokenizer 2000 pieces" in error
+
+
+def test_prediction_without_any_model_is_refused(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(pretrained, glue, tmp_path / "run", "--nodo_train", "--nodo_eval")) == 1
+    assert "holds no checkpoint to predict with" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_run_glue_trains_and_evaluates_in_two_processes(
+    pretrained: Pretrained, glue: Path, tmp_path: Path, tokenizer_folder: Path
+) -> None:
+    """The script with its own settings, shortened by flags behind its name."""
+    from samples.original_files import random_model
+
+    root, module = tmp_path / "root", tmp_path / "module"
+    random_model(max_position_embeddings=512).save_pretrained(module)
+    for path in tokenizer_folder.iterdir():
+        shutil.copy(path, module)
+    root.mkdir()
+    (root / "glue").symlink_to(glue)
+    script = Path(__file__).parents[2] / "scripts" / "run_glue.sh"
+    short = ["--train_step=2", "--warmup_step=1", "--save_checkpoints_steps=1", "--train_batch_size=2"]
+    environment = {
+        "ALBERT_ROOT": str(root),
+        "MODEL": str(module),
+        "TASKS": "RTE",
+        "PYTHON": sys.executable,
+        "PATH": "/usr/bin:/bin",
+        "HOME": str(tmp_path),
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", str(script), *short],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (root / "glue_results").iterdir()] == ["RTE"]
+    run = root / "glue_results" / "RTE"
+    assert [found["global_step"] for found in results_in(run / "eval_results.txt")] == [1, 2]
+    settings = json.loads((run / "run.json").read_text())["settings"]
+    assert (settings["learning_rate"], settings["max_seq_length"]) == (3e-5, 512)
+    assert (run / "submit_results.tsv").is_file()
+
+
+def test_scores_of_the_evaluation_are_those_of_the_metrics(
+    pretrained: Pretrained, glue: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    more = ["--task_name=mrpc", "--train_step=1", "--warmup_step=0", "--nodo_predict"]
+    assert main(command(pretrained, glue, run, *more)) == 0
+    trained = open_trained(str(run / "model.ckpt-best"), task="mrpc", device="cpu")
+    examples = list(trained.solver.read(trained.task, (glue / "MRPC" / "dev.tsv",), split="dev"))
+    features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
+    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    labels = np.array([example.label for example in examples])
+    expected = score(("accuracy", "f1"), labels=labels, predictions=answers.argmax(-1))
+    (found,) = results_in(run / "eval_results.txt")
+    assert found["eval_accuracy"] == pytest.approx(expected["accuracy"], abs=1e-6)
+    assert found["f1"] == pytest.approx(expected["f1"], abs=1e-6)
+    losses = trained.solver.losses(trained.task, examples, answers)
+    assert found["eval_loss"] == pytest.approx(losses.mean(), abs=1e-5)
+    assert found["loss"] == pytest.approx(np.mean([losses[:8].mean(), losses[8:].mean()]), abs=1e-5)
