@@ -30,5 +30,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/.
+bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/ and the README's tables.
+	$(BIN)/albert bench --output benchmarks/results/bench-base.json
 	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/table.py

@@ -27,6 +27,7 @@ SUMMARIES = {
     "embed": "Writes a vector for every text of a file.",
     "info": "Shows what a model holds, in whatever form it is.",
     "tasks": "Lists the known tasks with their data, scores and default settings.",
+    "bench": "Measures speed and memory beside transformers and beside the floor.",
     "demo": "Does the whole of it, small, on the documentation inside the running Python.",
 }
 

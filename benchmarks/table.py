@@ -1,0 +1,86 @@
+"""Writes the tables of speed in the README from the results of `albert bench` in benchmarks/results/.
+
+usage: python benchmarks/table.py
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from albert.console import human_count
+from albert.recipes.benchmarks.rows import spread
+
+ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- made by benchmarks/table.py from benchmarks/results/bench-*.json -->", "<!-- end -->"
+HEADER = (
+    "| | ours | our time over that of | floor over ours | floor over theirs | memory over theirs |\n"
+    "|---|---|---|---|---|---|"
+)
+PEER = "transformers, sdpa"
+
+
+def main() -> None:
+    path = ROOT / "README.md"
+    path.write_text(with_tables(path.read_text(encoding="utf-8"), read_results()), encoding="utf-8")
+
+
+def read_results() -> list[dict[str, Any]]:
+    """Returns the results of `albert bench`, in the order of their names."""
+    paths = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"))
+    return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
+
+
+def with_tables(page: str, results: Sequence[dict[str, Any]]) -> str:
+    """Returns a page with the tables of `results` between the two marks."""
+    if page.count(BEGIN) != 1 or END not in page.partition(BEGIN)[2]:
+        sys.exit(f"expected one {BEGIN} and an {END} behind it")
+    before, _, rest = page.partition(BEGIN)
+    tables = "".join(f"\n{make_table(result)}\n" for result in results)
+    return f"{before}{BEGIN}\n{tables}{END}{rest.partition(END)[2]}"
+
+
+def make_table(result: dict[str, Any]) -> str:
+    """Returns the table of one result: a row for each job."""
+    settings, machine, versions = result["settings"], result["machine"], result["versions"]
+    place = machine.get("gpu") or f"{machine['threads']} threads of {machine['processor']}"
+    title = (
+        f"`{settings['size']}`, {settings['precision']}, {place} ({result['matrix_peak'] / 1e9:,.0f} GFLOP/s "
+        f"in large products), torch {versions['torch']}, commit {versions['commit']}; "
+        f"median of {settings['rounds']} rounds, in brackets the least and the greatest:"
+    )
+    jobs = groupby(result["rows"], key=lambda row: (row["job"], row["lengths"]))
+    lines = [_line(job, lengths, list(rows)) for (job, lengths), rows in jobs]
+    return "\n".join([title, "", HEADER, *lines])
+
+
+def _line(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> str:
+    ours = rows[0]
+    peer = next((row for row in rows if row["contender"] == PEER), {})
+    speed = f"{_three_digits(ours['milliseconds'])} ms a {ours['unit']}"
+    if "tokens_per_second" in ours:
+        speed += f", {human_count(ours['tokens_per_second'])} tokens/s"
+    if "utilisation" in ours:
+        speed += f", {ours['utilisation']:.0%} of peak"
+    others = [row for row in rows[1:] if "floor_ratio" in row or not ours.get("floor_ratio")]
+    memory = ""
+    if "memory" in ours and "memory" in peer:
+        memory = f"{ours['memory']['peak_mb'] / peer['memory']['peak_mb']:.2f}"
+    cells = (
+        f"{job}, {lengths}" if lengths else job,
+        speed,
+        "; ".join(f"{row['contender']} {spread(row['ratio'])}" for row in others),
+        *(f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "" for row in (ours, peer)),
+        memory,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _three_digits(number: float) -> str:
+    return f"{number:,.0f}" if number >= 100 else f"{number:.3g}"
+
+
+if __name__ == "__main__":
+    main()

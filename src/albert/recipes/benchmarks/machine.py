@@ -1,0 +1,47 @@
+"""What numbers depend on beside the code: the machine, and the versions of what is measured."""
+
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from albert.training.runs import versions
+
+PACKAGES = ("numpy", "pyarrow", "sentencepiece", "tokenizers", "transformers")
+
+
+def machine(device: torch.device | None = None) -> dict[str, Any]:
+    """Returns system, processor, cores, threads and load, and the name of a GPU that is used."""
+    found: dict[str, Any] = {
+        "system": platform.platform(),
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+    }
+    if hasattr(os, "getloadavg"):
+        found["load_before"] = round(os.getloadavg()[0], 2)
+    if device is not None and device.type == "cuda":
+        found["gpu"] = torch.cuda.get_device_name(device)
+    return found
+
+
+def all_versions() -> dict[str, str]:
+    """Returns the versions of this package, and of what it is compared with or built on, where installed."""
+    found = versions()
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _processor() -> str:
+    """Returns the name of the processor, where the system tells it."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
