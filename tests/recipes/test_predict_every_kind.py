@@ -368,3 +368,13 @@ def test_lines_of_text_are_no_questions(make_model: MakeModel, tmp_path: Path) -
     for task in ("squad1", "qnli"):
         with pytest.raises(ConfigError, match="lines of text are single texts"):
             predict(PredictSettings(model=str(make_model(task)), task=task, **asked))
+
+
+def test_two_questions_of_one_id_do_not_go_into_one_object(make_model: MakeModel, tmp_path: Path) -> None:
+    passage = {"id": "high1.txt", "article": "p", "questions": ["q"], "options": [["w", "x", "y", "z"]]}
+    (tmp_path / "in.jsonl").write_text(f"{json.dumps(passage)}\n" * 2, encoding="utf-8")
+    asked: dict[str, Any] = {"model": str(make_model("race")), "task": "race", "input": tmp_path / "in.jsonl"}
+    with pytest.raises(DataError, match=r"the id 'high1\.txt-1' belongs to two examples"):
+        predict(PredictSettings(output=tmp_path / "out.json", **asked))
+    assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
+    assert predict(PredictSettings(output=tmp_path / "out.jsonl", **asked))["examples"] == 2

@@ -162,8 +162,16 @@ def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Appen
     """Opens a file of one JSON object and, if not `alone`, those beside it, all named at the end."""
     with ExitStack() as stack:
         files: dict[str, TextIO] = {}
+        written: set[str] = set()
 
         def append(chunk: Chunk) -> None:
+            for prediction in chunk.predictions:
+                if prediction.id in written:
+                    raise DataError(
+                        f"the id {prediction.id!r} belongs to two examples, and a JSON object holds one of each; "
+                        "give every example its own, or name an --output that ends in .jsonl or .tsv"
+                    )
+                written.add(prediction.id)
             for name, members in official_members(layout, chunk).items():
                 if alone and name != PREDICTIONS_FILE:
                     continue
