@@ -168,8 +168,8 @@ def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Appen
             for prediction in chunk.predictions:
                 if prediction.id in written:
                     raise DataError(
-                        f"the id {prediction.id!r} belongs to two examples, and a JSON object holds one of each; "
-                        "give every example its own, or name an --output that ends in .jsonl or .tsv"
+                        f"the id {prediction.id!r} belongs to two examples, and a JSON object holds one of "
+                        "each; give every example its own, or name an --output that ends in .jsonl or .tsv"
                     )
                 written.add(prediction.id)
             for name, members in official_members(layout, chunk).items():
