@@ -6,7 +6,9 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from samples.original_files import SHAPE, random_model, write_tensorflow
+import torch
+
+from samples.original_files import SHAPE, WRITER, random_model, write_tensorflow
 
 LONG_SHAPE = {**SHAPE, "max_position_embeddings": 512}
 
@@ -56,3 +58,34 @@ def results_in(path: Path) -> list[dict[str, float]]:
 
 def steps_kept(run: Path) -> list[str]:
     return sorted(path.name for path in (run / "checkpoints").iterdir())
+
+
+def write_albert_zh(folder: Path, *, hidden: int = 8, width: int = 12) -> Path:
+    """Writes what albert_zh's download holds: a checkpoint of its own kind, its shape, its vocabulary."""
+    folder.mkdir(parents=True)
+    characters = [chr(0x4E00 + number) for number in range(60)]
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]
+    (folder / "vocab.txt").write_text("\n".join(pieces) + "\n", encoding="utf-8")
+    shape = {**SHAPE, "vocab_size": len(pieces), "hidden_size": hidden, "intermediate_size": width}
+    (folder / "albert_config_tiny.json").write_text(json.dumps({**shape, "ln_type": "postln"}))
+    layer, width_of = (
+        "encoder/layer_shared",
+        {"intermediate/dense": (hidden, width), "output/dense": (width, hidden)},
+    )
+    square = ("attention/self/query", "attention/self/key", "attention/self/value", "attention/output/dense")
+    kernels = {f"{layer}/{name}": width_of.get(name, (hidden, hidden)) for name in (*square, *width_of)}
+    kernels["pooler/dense"] = (hidden, hidden)
+    sizes: dict[str, tuple[int, ...]] = {
+        "embeddings/word_embeddings": (len(pieces), 6),
+        "embeddings/word_embeddings_2": (6, hidden),
+        "embeddings/position_embeddings": (128, hidden),
+        "embeddings/token_type_embeddings": (2, hidden),
+        **{f"{name}/kernel": size for name, size in kernels.items()},
+        **{f"{name}/bias": (size[1],) for name, size in kernels.items()},
+    }
+    for place in ("embeddings", f"{layer}/attention/output", f"{layer}/output"):
+        sizes |= {f"{place}/LayerNorm/{part}": (hidden,) for part in ("gamma", "beta")}
+    draw = torch.Generator().manual_seed(0)
+    variables = {f"bert/{name}": torch.randn(size, generator=draw) for name, size in sizes.items()}
+    WRITER.write_bundle(folder / "albert_model.ckpt", variables)
+    return folder

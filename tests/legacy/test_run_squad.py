@@ -1,0 +1,264 @@
+"""`python -m albert.run_squad_v1` and `run_squad_v2`: the README's commands, prediction files, decoding."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from albert import AlbertForQuestionAnswering, AlbertTokenizer
+from albert.checkpoint.answer_models import AlbertForQuestionAnsweringBeamSearch
+from albert.legacy.scripts import script_main
+from albert.metrics.answers import score_answers_v1, score_answers_v2
+from albert.tasks.catalogue import find_task
+from albert.tasks.questions import Question, read_questions
+from albert.tasks.span_decoding import (
+    SpanCandidates,
+    best_spans_by_id,
+    candidates_of_beams,
+    candidates_of_logits,
+    decode_spans,
+)
+from albert.tasks.task import Lengths
+from albert.tasks.windows import SpanFeatures, make_span_features
+from samples.finetuning_files import Pretrained, results_in, write_pretrained
+
+FILES = {"v1": ("v1_dev", "v1_dev"), "v2": ("v2_train", "v2_dev")}
+PREDICTIONS = {
+    "v1": {"predictions.json", "nbest_predictions.json"},
+    "v2": {"predictions.json", "nbest_predictions.json", "null_odds.json"},
+}
+QUICK = ["--max_seq_length=128", "--max_query_length=32", "--doc_stride=64", "--num_train_epochs=1"]
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path, golden: Path) -> Pretrained:
+    return write_pretrained(tmp_path / "pretrained", golden)
+
+
+def run_script(version: str, pretrained: Pretrained, golden: Path, output: Path, *more: str) -> int:
+    """Runs the README's command with small numbers behind it."""
+    train, predict = (golden / "squad" / f"{name}.json" for name in FILES[version])
+    features = output.with_name(f"{output.name}-features")
+    arguments = [
+        f"--output_dir={output}",
+        f"--train_file={train}",
+        f"--predict_file={predict}",
+        f"--train_feature_file={features / 'train.tfrecord'}",
+        f"--predict_feature_file={features / 'predict.tfrecord'}",
+        f"--predict_feature_left_file={features / 'left.pkl'}",
+        *pretrained.flags(),
+        "--do_lower_case",
+        "--max_seq_length=384",
+        "--doc_stride=128",
+        "--max_query_length=64",
+        "--do_train=true",
+        "--do_predict=true",
+        "--train_batch_size=48",
+        "--predict_batch_size=8",
+        "--learning_rate=5e-5",
+        "--num_train_epochs=2.0",
+        "--warmup_proportion=.1",
+        "--save_checkpoints_steps=5000",
+        "--n_best_size=20",
+        "--max_answer_length=30",
+        "--train_batch_size=16",
+        "--save_checkpoints_steps=2",
+        *more,
+    ]
+    return script_main(f"run_squad_{version}")(arguments)
+
+
+def read(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text())
+
+
+def questions_of(golden: Path, version: str) -> list[Question]:
+    return list(read_questions(find_task("squad1"), [golden / "squad" / f"{version}_dev.json"]))
+
+
+@pytest.mark.parametrize(("version", "steps"), [("v1", [2, 4]), ("v2", [2, 4, 5])])
+def test_the_readme_s_command_trains_predicts_and_scores(
+    version: str, steps: list[int], pretrained: Pretrained, golden: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert run_script(version, pretrained, golden, run) == 0
+    *found, last = results_in(run / "eval_results.txt")
+    assert [results["global_step"] for results in found] == steps
+    keys = {"v1": {"exact_match", "f1"}, "v2": {"exact", "f1", "total", "null_score_diff_threshold"}}[version]
+    assert all(keys | {"global_step", "best"} <= set(results) for results in found)
+    text = (run / "eval_results.txt").read_text()
+    best = max(found, key=lambda results: results["f1"])
+    assert text.splitlines()[-1] == f"best perf happened at step: {int(best['global_step'])}"
+    assert last["f1"] == pytest.approx(best["f1"])
+    assert {path.name for path in run.glob("*.json")} - {"run.json"} == PREDICTIONS[version]
+    settings = read(run / "run.json")["settings"]
+    assert settings["max_steps"] == steps[-1]  # whole batches of all questions, twice
+    assert settings["warmup_steps"] == int(steps[-1] * 0.1)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_the_files_score_what_was_reported(
+    version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    assert run_script(version, pretrained, golden, run, *QUICK) == 0
+    gold = {question.id: question.texts for question in questions_of(golden, version)}
+    texts, last = read(run / "predictions.json"), results_in(run / "eval_results.txt")[-1]
+    assert set(texts) == set(gold) == set(read(run / "nbest_predictions.json"))
+    if version == "v1":
+        assert score_answers_v1(gold, texts)["f1"] == pytest.approx(last["f1"])
+        assert "empty" not in texts.values()
+        return
+    odds, threshold = read(run / "null_odds.json"), last["null_score_diff_threshold"]
+    spans = {id_: spans[0]["text"] for id_, spans in read(run / "nbest_predictions.json").items()}
+    assert texts == {id_: "" if odds[id_] > threshold else text for id_, text in spans.items()}
+    scores = score_answers_v2(gold, spans, null_odds=odds, threshold=threshold)
+    assert scores["f1"] == pytest.approx(last["f1"]) == pytest.approx(last["best_f1"])
+
+
+def windows_of(golden: Path, version: str) -> SpanFeatures:
+    tokenizer = AlbertTokenizer.from_pretrained(golden / "tokenization")
+    lengths = Lengths(max_seq_length=128, max_query_length=32, doc_stride=64)
+    return make_span_features(questions_of(golden, version), tokenizer, lengths=lengths)
+
+
+@torch.inference_mode()
+def candidates_of(
+    folder: Path, features: SpanFeatures, version: str, size: int, n_top: int
+) -> SpanCandidates:
+    """Returns what a model proposes for windows, asked one by one."""
+    parts = []
+    model_class = AlbertForQuestionAnswering if version == "v1" else AlbertForQuestionAnsweringBeamSearch
+    model = model_class.from_pretrained(folder).eval()
+    for number in range(len(features)):
+        window = features.take(np.array([number]))
+        inputs = [torch.from_numpy(a) for a in (window.input_ids, window.token_type_ids, window.lengths)]
+        if isinstance(model, AlbertForQuestionAnswering):
+            start, end = (logits.numpy() for logits in model.packed_logits(*inputs))
+            parts.append(candidates_of_logits(start, end, n_best_size=size))
+            continue
+        found = model.packed_candidates(
+            *inputs, p_mask=torch.from_numpy(window.p_mask), start_n_top=n_top, end_n_top=n_top + 1
+        )
+        arrays = [
+            value.numpy()
+            for value in (
+                found.start_top_index,
+                found.start_top_log_probs,
+                found.end_top_index,
+                found.end_top_log_probs,
+            )
+        ]
+        parts.append(
+            candidates_of_beams((arrays[0], arrays[1]), (arrays[2], arrays[3]), found.cls_logits.numpy())
+        )
+    return SpanCandidates.join(parts)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_flags_of_the_decoding_decide_the_best_spans(
+    version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    more = ["--n_best_size=4", "--max_answer_length=6"]
+    more += ["--start_n_top=3", "--end_n_top=4", "--dropout_prob=0.2"] if version == "v2" else []
+    assert run_script(version, pretrained, golden, run, *QUICK, *more) == 0
+    best, features = run / "model.ckpt-best", windows_of(golden, version)
+    questions = questions_of(golden, version)
+    candidates = candidates_of(best, features, version, size=4, n_top=3)
+    answers = decode_spans(questions, features, candidates, n_best_size=4, max_answer_length=6)
+    expected, found = best_spans_by_id(questions, answers), read(run / "nbest_predictions.json")
+    for id_, spans in expected.items():
+        assert [span["text"] for span in found[id_]] == [span["text"] for span in spans], id_
+        scores = [[span["start_log_prob"], span["end_log_prob"]] for span in spans]
+        theirs = [[span["start_log_prob"], span["end_log_prob"]] for span in found[id_]]
+        np.testing.assert_allclose(theirs, scores, atol=1e-4)
+    assert max(map(len, found.values())) == 4
+    if version == "v2":
+        assert read(best / "config.json")["classifier_dropout_prob"] == 0.2
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+def test_prediction_needs_neither_a_training_nor_its_file(
+    version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
+) -> None:
+    run, other = tmp_path / "run", tmp_path / "other"
+    assert run_script(version, pretrained, golden, run, *QUICK) == 0
+    alone = ["--nodo_train", "--train_file=", *QUICK]
+    kept = {name: (run / name).read_bytes() for name in PREDICTIONS[version]}
+    for name in kept:
+        (run / name).unlink()
+    assert run_script(version, pretrained, golden, run, *alone) == 0
+    weights = f"--init_checkpoint={run / 'model.ckpt-best'}"
+    assert run_script(version, pretrained, golden, other, *alone, weights) == 0
+    for name, content in kept.items():
+        assert (run / name).read_bytes() == (other / name).read_bytes() == content
+
+
+def test_features_in_files_are_taken_unless_they_are_of_other_lengths(
+    pretrained: Pretrained, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = tmp_path / "features"
+    flags = [
+        f"--{name}={features / name}"
+        for name in ("train_feature_file", "predict_feature_file", "predict_feature_left_file")
+    ]
+    told = []
+    for number, lengths in enumerate([QUICK, QUICK, [*QUICK, "--doc_stride=32"]]):
+        assert run_script("v1", pretrained, golden, tmp_path / str(number), *lengths, *flags) == 0
+        error = capsys.readouterr().err
+        told.append((error.count("taking the features there"), error.count("made anew")))
+    assert told == [(0, 0), (2, 0), (0, 2)]
+    first, second = (tmp_path / name / "predictions.json" for name in ("0", "1"))
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_the_best_model_of_squad_1_is_exported(pretrained: Pretrained, golden: Path, tmp_path: Path) -> None:
+    run, exported = tmp_path / "run", tmp_path / "exported"
+    assert run_script("v1", pretrained, golden, run, *QUICK, f"--export_dir={exported}") == 0
+    weights = "model.safetensors"
+    assert (exported / weights).read_bytes() == (run / "model.ckpt-best" / weights).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("more", "code", "message"),
+    [
+        (["--train_file="], 2, "--do_train needs --train_file"),
+        (["--predict_file="], 2, "--do_predict needs --predict_file"),
+        (["--nodo_train", "--nodo_predict"], 2, "nothing to do"),
+        (["--train_file=nowhere.json"], 1, "nowhere.json: no such file"),
+        (["--max_query_length=384"], 1, "raise --max_seq_length or lower --max_query_length"),
+        (["--num_train_epochs=0.1"], 1, "raise --num_train_epochs"),
+        (["--init_checkpoint="], 2, "--init_checkpoint is empty"),
+    ],
+)
+def test_what_cannot_work_is_said_in_one_line(
+    *,
+    more: list[str],
+    code: int,
+    message: str,
+    pretrained: Pretrained,
+    golden: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = tmp_path / "run"
+    assert run_script("v1", pretrained, golden, run, *more) == code
+    assert message in capsys.readouterr().err.splitlines()[-1]
+    assert not run.exists()
+
+
+def test_a_training_is_not_begun_over_another_one(
+    pretrained: Pretrained, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert run_script("v1", pretrained, golden, run, *QUICK) == 0
+    shutil.rmtree(tmp_path / "run-features")
+    assert run_script("v1", pretrained, golden, run, *QUICK, "--learning_rate=1e-5") == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert "learning_rate was 5e-05, now 1e-05" in error
+    assert "--output_dir a new folder" in error
