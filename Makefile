@@ -2,6 +2,8 @@
 PYTHON ?= python3
 REFERENCE ?= ../shared/reference/golden
 BIN := .venv/bin
+# A worker a core; the tests of one file stay together and share what they make ready.
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 INSTALLED := .venv/installed
 
 .PHONY: demo test test-reference check format bench
@@ -15,10 +17,10 @@ demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text ever
 	$(BIN)/albert demo $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(INSTALLED)  ## All tests; hermetic.
-	$(BIN)/python -m pytest -m "not reference"
+	$(BIN)/python -m pytest -m "not reference" $(PARALLEL)
 
 test-reference: $(INSTALLED)  ## The whole comparison with numbers of the original in REFERENCE.
-	ALBERT_REFERENCE="$(abspath $(REFERENCE))" $(BIN)/python -m pytest -m reference
+	ALBERT_REFERENCE="$(abspath $(REFERENCE))" $(BIN)/python -m pytest -m reference $(PARALLEL)
 
 check: $(INSTALLED)  ## Format, lint, types, layers.
 	$(BIN)/ruff format --check .

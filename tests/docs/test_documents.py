@@ -144,6 +144,22 @@ def write_models() -> None:
         tokenizer.save_pretrained(folder)
 
 
+def test_the_page_on_fine_tuning_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    assert run(["prepare", "--input", *corpus, "--tokenizer", "vocab", "--output", "data"]) == 0
+    pretraining = "--data data --output run --size tiny --max-seq-length 64"
+    assert run(["pretrain", *shlex.split(pretraining), *shlex.split(SMALL["pretrain"])]) == 0
+    commands = [line for line in blocks("docs/fine-tuning.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 4
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        capsys.readouterr()
+        assert run([name, *arguments, *shlex.split(SMALL.get(name, ""))]) == 0, line
+    assert len((workplace / "labels.tsv").read_text().splitlines()) == 3
+    assert (workplace / "runs" / "first" / "report.html").exists()
+
+
 def test_make_targets_of_the_readme_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     text = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("*.md"))
