@@ -50,6 +50,15 @@ def test_the_page_shows_scores_confusions_worst_answers_and_the_recipe(encoder: 
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
+def test_a_model_folder_beside_the_run_is_no_run(encoder: Path, tmp_path: Path) -> None:
+    write_toy(tmp_path / "data")
+    finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "one"))
+    (tmp_path / "runs" / "one" / "model").rename(tmp_path / "runs" / "kept")
+    result = finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "two", seed=3))
+    assert result["steps"] == 6
+    assert (tmp_path / "runs" / "two" / "report.html").is_file()
+
+
 def test_earlier_runs_of_the_task_stand_beside_the_new_one(encoder: Path, tmp_path: Path) -> None:
     write_toy(tmp_path / "data")
     first = finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "one"))

@@ -287,3 +287,27 @@ def test_a_question_is_shown_with_its_passage_and_first_answer() -> None:
     }
     assert SOLVER.shown(TASKS["spans"], impossible)["label"] == "(no answer)"
     assert "label" not in SOLVER.shown(TASKS["spans"], replace(answered, answers=None))
+
+
+@pytest.mark.parametrize("model_class", MODELS)
+def test_decoding_follows_the_numbers_of_the_solver(
+    model_class: type[AnswerModel], questions: list[Question], tokenizer: AlbertTokenizer
+) -> None:
+    features, model = encode(questions, tokenizer), make_model(model_class)
+    windows = np.bincount(features.questions, minlength=len(questions))
+
+    def lengths_of_lists(solver: SpanSolver) -> list[int]:
+        found = solver.answers(TASKS["squad2"], model, questions, features)
+        return [len(answer.spans) for answer in found.answers]
+
+    assert max(lengths_of_lists(SpanSolver())) > 3
+    assert 0 < max(lengths_of_lists(SpanSolver(n_best_size=3))) <= 3
+    short = SpanSolver(max_answer_length=1).answers(TASKS["squad2"], model, questions, features)
+    texts = [span.text for answer in short.answers for span in answer.spans]
+    assert all(len(text.split()) == 1 for text in texts)
+    narrow = SpanSolver(n_best_size=1, start_n_top=1, end_n_top=1)
+    assert all(count <= min(1, most) for count, most in zip(lengths_of_lists(narrow), windows, strict=True))
+    if model_class is AlbertForQuestionAnsweringBeamSearch:
+        beams = lengths_of_lists(SpanSolver(start_n_top=2, end_n_top=1))
+        assert all(count <= 2 * most for count, most in zip(beams, windows, strict=True))
+        assert sum(beams) > sum(lengths_of_lists(SpanSolver(start_n_top=1, end_n_top=1)))
