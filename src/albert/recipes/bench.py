@@ -1,8 +1,11 @@
 """`albert bench`: how fast this package is on this machine, beside transformers and beside the floor."""
 
 import json
+import os
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -88,8 +91,8 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
     if not is_installed():
         say("transformers is not installed: ours is measured alone (pip install transformers)")
     rows: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        work = make_workload(settings, Path(folder))
+    with _temporary_folder() as folder:
+        work = make_workload(settings, folder)
         found_machine = machine(work.device)
         peak = matrix_peak(work.device, work.dtype)
         say(f"matrix products reach {peak / 1e9:.4g} GFLOP/s in {work.precision} on {work.device}")
@@ -131,6 +134,22 @@ def make_workload(settings: BenchSettings, folder: Path) -> Workload:
     )
     say(f"{settings.size}: {work.config.hidden_size} wide, {work.config.num_hidden_layers} layers")
     return work
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    """Gives a folder of this run alone, for compiled code, too: that of earlier runs would hide its cost."""
+    name = "TORCHINDUCTOR_CACHE_DIR"
+    before = os.environ.get(name)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        os.environ[name] = str(Path(folder) / "compiled")
+        try:
+            yield Path(folder)
+        finally:
+            if before is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = before
 
 
 def _quick(settings: BenchSettings) -> BenchSettings:

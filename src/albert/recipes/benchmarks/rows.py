@@ -90,7 +90,7 @@ def _row(job: Job, contender: Contender, timings: Mapping[str, Timing]) -> Row:
     row["seconds"] = {"median": seconds, "min": min(timing.seconds), "max": max(timing.seconds)}
     row["milliseconds"] = 1000 * seconds / job.num_units
     if job.tokens:
-        row["tokens_per_second"] = round(job.tokens / seconds)
+        row["tokens_per_second"] = round(job.tokens / seconds, 1)
     if timing is not ours:
         row["ratio"] = ratio(ours, timing)
     if job.floor and contender.name != job.floor:
