@@ -10,12 +10,21 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from albert import AlbertForSequenceClassification, AlbertTokenizer
-from albert.legacy import finetuning_evaluation
+from albert import AlbertConfig, AlbertForSequenceClassification, AlbertTokenizer
+from albert.checkpoint.names import from_original, name_of_original
+from albert.checkpoint.snapshots import read_snapshot_weights
+from albert.legacy import finetuning_evaluation, finetuning_models, run_classifier
+from albert.legacy.finetuning_job import with_classifier_dropout
 from albert.legacy.scripts import script_main
 from albert.metrics.scores import score
+from albert.optim.clipping import clip_gradients
 from albert.recipes.trained_model import open_trained
+from albert.tasks.catalogue import find_task
+from albert.tasks.classification import ClassificationSolver
+from albert.tasks.features import TextFeatures
+from albert.training import loop
 from albert.training.runs import Run
 from samples.finetuning_files import Pretrained, results_in, steps_kept, write_pretrained
 
@@ -458,3 +467,47 @@ def test_scores_of_the_evaluation_are_those_of_the_metrics(
     losses = trained.solver.losses(trained.task, examples, answers)
     assert found["eval_loss"] == pytest.approx(losses.mean(), abs=1e-5)
     assert found["loss"] == pytest.approx(np.mean([losses[:8].mean(), losses[8:].mean()]), abs=1e-5)
+
+
+@pytest.mark.reference
+def test_four_steps_of_the_original_come_out(
+    pretrained: Pretrained, glue: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its checkpoint, head and batch; the batch's ids in place of texts, and dropout off, as it was there."""
+    trace = dict(np.load(reference / "finetune" / "classifier_mnli.npz", allow_pickle=False))
+    body = dict(np.load(reference / "ckpt_tiny" / "variables.npz", allow_pickle=False))
+    variables = {name: value for name, value in body.items() if name.startswith("bert/")}
+    variables |= {name: trace[f"init/{name}"] for name in ("output_weights", "output_bias")}
+    shape = reference / "ckpt_tiny" / "albert_config.json"
+    labels = dict(enumerate(("contradiction", "entailment", "neutral")))
+    model = AlbertForSequenceClassification(AlbertConfig.from_json(shape, id2label=labels))
+    model.load_state_dict(from_original({name: torch.tensor(value) for name, value in variables.items()}))
+    model.save_pretrained(tmp_path / "model")
+    real = trace["input_mask"] > 0
+    batch = TextFeatures(
+        trace["input_ids"][real].astype(np.int64),
+        trace["segment_ids"][real].astype(np.int64),
+        real.sum(1).astype(np.int64),
+        trace["labels"].astype(np.float64),
+    )
+    task = with_classifier_dropout(find_task("mnli"), 0.0)
+    monkeypatch.setattr(run_classifier, "task_named", lambda name: task)
+    monkeypatch.setattr(ClassificationSolver, "encode", lambda *_, **__: batch)
+    monkeypatch.setattr(finetuning_models, "check_tokenizer", lambda *_, **__: None)
+    # The original adds up the rows of looked-up tables one by one: a larger norm, so it clips harder.
+    norms = iter((trace["global_norm_dense"] / trace["global_norm_used"]).tolist() + [1.0] * 6)
+
+    def clip(parameters: Any, norm: torch.Tensor, *, max_norm: float) -> None:
+        clip_gradients(parameters, norm, max_norm=max_norm * next(norms))
+
+    monkeypatch.setattr(loop, "clip_gradients", clip)
+    more = ["--nodo_eval", "--nodo_predict", f"--init_checkpoint={tmp_path / 'model'}"]
+    more += [f"--albert_config_file={shape}", "--learning_rate=1e-3", "--train_step=10", "--warmup_step=2"]
+    run = tmp_path / "run"
+    assert main(command(pretrained, glue, run, *more, "--save_checkpoints_steps=4")) == 0
+    found = read_snapshot_weights(run / "checkpoints" / "step-4")
+    for name, value in trace.items():
+        if name.startswith("final/"):
+            variable = name.removeprefix("final/")
+            expected = torch.tensor(value.T if variable.endswith("/kernel") else value)
+            torch.testing.assert_close(found[name_of_original(variable)], expected, atol=5e-6, rtol=0)
