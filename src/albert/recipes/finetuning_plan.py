@@ -26,7 +26,7 @@ from albert.tasks.hub_data import fetch
 from albert.tasks.own import with_columns
 from albert.tasks.published import recipe_for, recipe_rows
 from albert.tasks.solver import Features, Solver, check_length, read_tokenizer, start_model
-from albert.tasks.task import Lengths, Task
+from albert.tasks.task import Lengths, Recipe, Task
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings, find_device
 
@@ -126,12 +126,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     tokenizer = read_tokenizer(model, config)
     recipe = recipe_for(task, config, name=settings.recipe)
     task = replace(task, recipe=recipe)
-    lengths = Lengths(
-        max_seq_length=check_length(settings.max_seq_length, config, default=recipe.max_seq_length),
-        max_query_length=settings.max_query_length,
-        doc_stride=settings.doc_stride,
-        max_qa_length=settings.max_qa_length,
-    )
+    lengths = _lengths(settings, config, recipe)
     # The length travels with the tokenizer, too, so that other libraries use the model as it was trained.
     tokenizer.model_max_length = lengths.max_seq_length
     examples = list(solver.read(task, train_files, split="train"))
@@ -161,13 +156,21 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         rows=(),
         inputs={},
     )
-    files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
     assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
     used = _used(plan)
-    rows = recipe_rows(
-        recipe, used=used, given=[name for name in used if getattr(settings, name) is not None]
+    asked = [name for name in used if getattr(settings, name) is not None]
+    files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
+    return replace(plan, rows=recipe_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used))
+
+
+def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Recipe) -> Lengths:
+    """Returns how examples are cut; the recipe's length as far as the model goes."""
+    return Lengths(
+        max_seq_length=check_length(settings.max_seq_length, config, default=recipe.max_seq_length),
+        max_query_length=settings.max_query_length,
+        doc_stride=settings.doc_stride,
+        max_qa_length=settings.max_qa_length,
     )
-    return replace(plan, rows=rows, inputs=files | _inputs(plan, used))
 
 
 def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
