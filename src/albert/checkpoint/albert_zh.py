@@ -56,7 +56,7 @@ def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
 
 
 def read_shape(path: Path) -> AlbertConfig:
-    """Returns the shape in a file of the original's, of Hugging Face or of albert_zh, for the converted model.
+    """Returns the shape in a file of the original, of Hugging Face or of albert_zh, for the converted model.
 
     Raises:
         CheckpointError: There is no such file, or it is of albert_zh's other model.

@@ -147,7 +147,7 @@ class AlbertTokenizer:
         return self._encoder.encode_flat(sentences)
 
     def encode_sentences_with_offsets(self, sentences: list[str]) -> list[list[Piece]]:
-        """Returns the pieces of many texts with their raw ranges; their ids are those of `encode_sentences`."""
+        """Returns the pieces of many texts with their raw ranges; the ids are those of `encode_sentences`."""
         return [self._encoder.encode_aligned(sentence) for sentence in sentences]
 
     def encode_sentences_with_words(self, sentences: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
