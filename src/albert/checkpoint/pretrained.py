@@ -22,6 +22,7 @@ from albert.hub import local_path
 from albert.model.config import AlbertConfig
 from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, initialize
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
+from albert.model.linear import Dtype
 from albert.model.losses import cross_entropy_sum
 from albert.model.packing import Packing, few_sizes, pack, unpack
 
@@ -96,6 +97,17 @@ class Pretrained(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Writes `config.json` and `model.safetensors`, which transformers loads unchanged."""
         write_model(Path(folder), self.config, self.state_dict(), architecture=type(self).__name__)
+
+    def freeze(self, dtype: Dtype = "float32") -> Self:
+        """Makes the encoder ready to answer in `dtype`, dropout off; see `AlbertEncoder.freeze`."""
+        self.eval()
+        self.encoder_of_layers.freeze(dtype)
+        return self
+
+    @property
+    def encoder_of_layers(self) -> AlbertEncoder:
+        """The blocks, wherever they stand in this model."""
+        return next(module for module in self.modules() if isinstance(module, AlbertEncoder))
 
     @property
     def device(self) -> torch.device:

@@ -19,6 +19,8 @@ from albert.checkpoint.pretrained import AlbertModel
 from albert.errors import ConfigError
 from albert.inference.encoding import Group, groups
 from albert.inference.loading import load
+from albert.inference.precision import ensure_agreement
+from albert.model.linear import Dtype
 from albert.model.packing import Packing
 from albert.tasks.features import SHORTEST_LENGTH, make_features
 from albert.tasks.solver import check_length
@@ -53,6 +55,7 @@ class Embedder:
         normalize: bool = False,
         max_seq_length: int | None = None,
         device: str = "auto",
+        dtype: Dtype = "float32",
     ) -> Self:
         """Reads the encoder of any trained model.
 
@@ -62,6 +65,7 @@ class Embedder:
             normalize: Whether vectors have length 1.
             max_seq_length: Pieces a text is cut to; as many as model and tokenizer take where missing.
             device: As of `find_device`.
+            dtype: Type of the matrix products; int8 is held against float32 on the first texts.
 
         Raises:
             CheckpointError: There is no such model.
@@ -72,7 +76,7 @@ class Embedder:
             raise ConfigError(
                 f"--max-seq-length is {max_seq_length}; expected {SHORTEST_LENGTH} pieces or more"
             )
-        model, tokenizer = load(source, (AlbertModel,), device=device)
+        model, tokenizer = load(source, (AlbertModel,), device=device, dtype=dtype)
         length = check_length(max_seq_length, model.config, default=tokenizer.model_max_length)
         return cls(
             model=model, tokenizer=tokenizer, max_seq_length=length, pooling=pooling, normalize=normalize
@@ -85,9 +89,14 @@ class Embedder:
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Returns the vectors (B, H) of `texts`, in their order; a special piece spelled there is text."""
+        """Returns the vectors (B, H) of `texts`, in their order; a special piece spelled there is text.
+
+        Raises:
+            CheckpointError: In int8 the states differ too much from those in float32.
+        """
         examples = [Example(text) for text in texts]
         features = make_features(examples, self.tokenizer, max_seq_length=self.max_seq_length)
+        ensure_agreement(self.model, features)
         vectors = np.zeros((len(texts), self.dimension), np.float32)
         for group in groups(features, self.model.device):
             pooled = self._pooled(group).float()

@@ -8,6 +8,7 @@ from torch import Tensor
 from albert.checkpoint.pretrained import AlbertModel
 from albert.inference.encoding import Cutting, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
+from albert.inference.precision import ensure_agreement
 from albert.model.packing import Packing
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -56,6 +57,7 @@ class FeatureExtractionPipeline:
     @torch.inference_mode()
     def _states(self, texts: list[Any], cutting: Cutting) -> list[Any]:
         features = encode_pairs(self.tokenizer, [(text_of(text), None) for text in texts], cutting)
+        ensure_agreement(self.model, features)
         states: list[Any] = [None] * len(texts)
         for group in groups(features, self.model.device):
             packing = Packing.of_lengths(group.lengths)

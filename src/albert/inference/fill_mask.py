@@ -14,6 +14,7 @@ from albert.checkpoint.pretrained import AlbertForMaskedLM
 from albert.errors import DataError
 from albert.inference.encoding import Cutting, Group, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
+from albert.inference.precision import ensure_agreement
 from albert.text.tokenizer import AlbertTokenizer
 
 
@@ -65,9 +66,9 @@ class FillMaskPipeline:
                 )
         cutting = Cutting(max_length=self.model.config.max_position_embeddings)
         filled: list[Any] = [None] * len(texts)
-        for group in groups(
-            encode_pairs(self.tokenizer, [(t, None) for t in texts], cutting), self.model.device
-        ):
+        features = encode_pairs(self.tokenizer, [(text, None) for text in texts], cutting)
+        ensure_agreement(self.model, features, mask_token_id=self.tokenizer.mask_token_id)
+        for group in groups(features, self.model.device):
             for index, fillings in zip(group.indices, self._fill_group(group, top_k, allowed), strict=True):
                 filled[index] = fillings
         return filled

@@ -16,6 +16,8 @@ from albert.checkpoint.task_models import (
     AlbertForTokenClassification,
 )
 from albert.errors import CheckpointError
+from albert.inference.precision import freeze
+from albert.model.linear import Dtype
 from albert.tasks.solver import read_tokenizer
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import find_device
@@ -38,6 +40,7 @@ def load(
     model_classes: Sequence[type[Pretrained]],
     *,
     device: str = "auto",
+    dtype: Dtype = "float32",
     task: str | None = None,
 ) -> Loaded:
     """Reads a model with all its weights, and its tokenizer.
@@ -47,12 +50,13 @@ def load(
         model_classes: Public classes that will do; the one that the folder names is taken, or else the first.
             `AlbertModel` comes without its pooler.
         device: As of `find_device`.
+        dtype: Type of the matrix products; answers in int8 want `ensure_agreement` first.
         task: Task whose fine-tuning gives a model the head it may lack; None for the heads of pretraining.
 
     Raises:
         CheckpointError: There is no such model, or its head is not there.
         TokenizerError: Its tokenizer does not fit.
-        ConfigError: There is no such device.
+        ConfigError: There is no such device, or it does not compute in `dtype`.
     """
     place = find_device(device)
     folder = model_folder(source)
@@ -75,4 +79,5 @@ def load(
             f"{source}: the model has no {missing[0]}, so an {model_class.__name__} would answer at random; "
             f"train it first: {remedy}"
         )
-    return Loaded(model.eval().to(place), read_tokenizer(folder, config))
+    freeze(model.to(place), dtype)
+    return Loaded(model, read_tokenizer(folder, config))

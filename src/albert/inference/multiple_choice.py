@@ -9,6 +9,7 @@ from scipy.special import softmax
 from albert.checkpoint.task_models import AlbertForMultipleChoice
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, answer_inputs
+from albert.inference.precision import ensure_agreement
 from albert.tasks.catalogue import find_task
 from albert.tasks.choice import ChoiceSolver
 from albert.tasks.choice_files import ChoiceExample
@@ -91,6 +92,7 @@ class MultipleChoicePipeline:
         self, examples: list[ChoiceExample], top_k: int, lengths: Lengths
     ) -> list[list[dict[str, Any]]]:
         features = self._solver.encode(self._task, examples, self.tokenizer, lengths=lengths)
+        ensure_agreement(self.model, features)
         logits = self._solver.answers(self._task, self.model, examples, features)
         scores = softmax(logits, axis=-1)  # 0 where a question has no such choice
         ranked = []

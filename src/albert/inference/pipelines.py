@@ -7,7 +7,7 @@ computed end to end, so their different lengths cost nothing; answers come in th
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
@@ -24,6 +24,7 @@ from albert.inference.multiple_choice import MultipleChoicePipeline
 from albert.inference.question_answering import QuestionAnsweringPipeline
 from albert.inference.text_classification import TextClassificationPipeline
 from albert.inference.token_classification import TokenClassificationPipeline
+from albert.model.linear import Dtype
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ _OTHER_NAMES = {"sentiment-analysis": "text-classification", "ner": "token-class
 """Names by which transformers knows some of them, too."""
 
 
-def pipeline(task: str, model: str | Path, *, device: str = "auto") -> Any:
+def pipeline(task: str, model: str | Path, *, device: str = "auto", dtype: Dtype = "float32") -> Any:
     """Returns a pipeline from a trained model.
 
     Args:
@@ -73,9 +74,12 @@ def pipeline(task: str, model: str | Path, *, device: str = "auto") -> Any:
         model: A model folder with its tokenizer, the id of a model on the Hub, or anything that
             `albert convert` takes.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
+        dtype: Type of the matrix products: `float32`; `bf16`, for devices that have it; `int8`, for CPUs. The
+            first inputs to come are computed in float32, too, and where int8 differs too much, they are an
+            error.
 
     Raises:
-        ConfigError: There is no such pipeline, or no such device.
+        ConfigError: There is no such pipeline, device or type.
         CheckpointError: `model` is no model, or has no head for this.
         TokenizerError: Its tokenizer does not fit.
     """
@@ -83,5 +87,7 @@ def pipeline(task: str, model: str | Path, *, device: str = "auto") -> Any:
     if name not in _PIPELINES:
         known = list(_PIPELINES)
         raise ConfigError(f"no pipeline {task!r}; known are {', '.join(known)}{did_you_mean(task, known)}")
+    if dtype not in get_args(Dtype):
+        raise ConfigError(f"dtype is {dtype!r}; expected {', '.join(get_args(Dtype))}")
     kind = _PIPELINES[name]
-    return kind.make(*load(model, kind.model_classes, device=device, task=kind.trained_by))
+    return kind.make(*load(model, kind.model_classes, device=device, dtype=dtype, task=kind.trained_by))

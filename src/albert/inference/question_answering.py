@@ -24,6 +24,7 @@ from torch import Tensor
 from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of
+from albert.inference.precision import ensure_agreement
 from albert.model.packing import Packing
 from albert.model.spans import NEVER, AnswerRows
 from albert.tasks.questions import Question
@@ -141,6 +142,7 @@ class QuestionAnsweringPipeline:
     def _answer(self, given: list[Any], wanted: _Wanted) -> list[Any]:
         questions = [_question_of(one, str(number)) for number, one in enumerate(given)]
         features = make_span_features(questions, self.tokenizer, lengths=wanted.lengths)
+        ensure_agreement(self.model, features)
         count = max(N_BEST_SIZE, wanted.top_k)
         groups = list(groups_of_similar_length(features.lengths))
         parts = [_candidates(self.model, features.take(indices), count) for indices in groups]

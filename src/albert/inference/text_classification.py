@@ -15,6 +15,7 @@ from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import ConfigError
 from albert.inference.encoding import Cutting, Pair, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of, text_of
+from albert.inference.precision import ensure_agreement
 from albert.tasks.classification import kind_of_classifier, label_names
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -86,7 +87,9 @@ class TextClassificationPipeline:
     def _logits(self, pairs: list[Pair], cutting: Cutting) -> NDArray[np.float32]:
         """Returns logits (B, K)."""
         logits = np.zeros((len(pairs), self.model.config.num_labels), np.float32)
-        for group in groups(encode_pairs(self.tokenizer, pairs, cutting), self.model.device):
+        features = encode_pairs(self.tokenizer, pairs, cutting)
+        ensure_agreement(self.model, features)
+        for group in groups(features, self.model.device):
             found = self.model.packed_logits(group.input_ids, group.token_type_ids, group.lengths)
             logits[group.indices] = found.float().cpu().numpy()
         return logits

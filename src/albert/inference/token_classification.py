@@ -22,6 +22,7 @@ from albert.checkpoint.task_models import AlbertForTokenClassification
 from albert.errors import ConfigError
 from albert.inference.encoding import groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
+from albert.inference.precision import ensure_agreement
 from albert.tasks.classification import label_names
 from albert.tasks.features import TextFeatures
 from albert.text.tokenizer import AlbertTokenizer
@@ -151,6 +152,7 @@ class TokenClassificationPipeline:
         lengths = np.array([len(row) for row in rows], np.int64)
         ids = np.array([id_ for row in rows for id_ in row], np.int64)
         features = TextFeatures(ids, np.zeros_like(ids), lengths, np.full(len(rows), np.nan))
+        ensure_agreement(self.model, features)
         scores: list[Any] = [None] * len(rows)
         for group in groups(features, self.model.device):
             logits = self.model.packed_logits(group.input_ids, group.token_type_ids, group.lengths)

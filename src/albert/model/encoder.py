@@ -2,15 +2,17 @@
 
 Parameters carry the names and shapes of the Hugging Face layout, so a state dict needs no translation.
 Query, key and value stay three tensors (LAMB gives each its own trust ratio) and are joined to one matrix
-once a forward pass, where parameters are also cast for autocast: once a step, not once a layer.
+once a forward pass, where parameters are also cast for autocast: once a step, not once a layer. A model that
+only answers makes them ready once and for all (`AlbertEncoder.freeze`).
 Letters: N tokens of the packed batch, E embedding size, H hidden size, F intermediate size, A heads.
 Source: modeling.py of the original; Lan et al. (2020), section 3.1. Post-layer-norm; dropout stands after
 the embeddings, the attention and the feed-forward part, and nowhere else.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache, partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from albert.errors import DataError
 from albert.model.attention import attend, attention_probabilities
 from albert.model.config import Activation, AlbertConfig
-from albert.model.linear import LinearWeights, linear, prepare
+from albert.model.linear import Dtype, FrozenWeights, freeze, linear, prepare
 from albert.model.packing import Packing
 
 
@@ -70,13 +72,13 @@ class AlbertEmbeddings(nn.Module):
 class LayerWeights(NamedTuple):
     """The parameters of one layer, made ready once and used by every layer of the group."""
 
-    qkv: LinearWeights
+    qkv: FrozenWeights
     """Query, key and value as one map, H to 3H."""
-    dense: LinearWeights
+    dense: FrozenWeights
     """Behind attention, H to H."""
-    ffn: LinearWeights
+    ffn: FrozenWeights
     """H to F."""
-    ffn_output: LinearWeights
+    ffn_output: FrozenWeights
     """F to H."""
 
 
@@ -110,13 +112,16 @@ class AlbertLayer(nn.Module):
 
     def weights(self, dtype: torch.dtype) -> LayerWeights:
         """Returns this layer's parameters, query, key and value joined, all cast to `dtype`."""
+        return LayerWeights(*(prepare(linears, dtype) for linears in self._linears()))
+
+    def frozen_weights(self, dtype: Dtype) -> LayerWeights:
+        """Returns the same, as they are now, for passes without gradient."""
+        return LayerWeights(*(freeze(linears, dtype) for linears in self._linears()))
+
+    def _linears(self) -> tuple[tuple[nn.Linear, ...], ...]:
         attention = self.attention
-        return LayerWeights(
-            qkv=prepare((attention.query, attention.key, attention.value), dtype),
-            dense=prepare((attention.dense,), dtype),
-            ffn=prepare((self.ffn,), dtype),
-            ffn_output=prepare((self.ffn_output,), dtype),
-        )
+        joined = (attention.query, attention.key, attention.value)
+        return joined, (attention.dense,), (self.ffn,), (self.ffn_output,)
 
     def project(self, x: Tensor, weights: LayerWeights) -> Tensor:
         """Returns queries, keys and values (N, 3, A, H / A) of `x` (N, H)."""
@@ -153,6 +158,18 @@ class AlbertLayerGroup(nn.Module):
         self.albert_layers = nn.ModuleList(AlbertLayer(config) for _ in range(config.inner_group_num))
 
 
+@dataclass(slots=True)
+class Frozen:
+    """The weights of an encoder that only answers, made ready once and for all."""
+
+    dtype: Dtype
+    """Type of the products."""
+    layers: dict[AlbertLayer, LayerWeights]
+    """Of each block."""
+    is_checked: bool = False
+    """Whether somebody has compared what comes out with float32."""
+
+
 class AlbertEncoder(nn.Module):
     """The map from E to H, then `num_hidden_layers` layers; the layers of a group share their weights.
 
@@ -172,6 +189,41 @@ class AlbertEncoder(nn.Module):
         self.albert_layer_groups = nn.ModuleList(
             AlbertLayerGroup(config) for _ in range(config.num_hidden_groups)
         )
+        self.frozen: Frozen | None = None
+        """What passes without gradient use; None where the blocks' weights are made ready each time."""
+        # torch leaves this untyped, and what `_apply` below calls.
+        self.register_load_state_dict_post_hook(_thaw_after_loading)  # type: ignore[no-untyped-call]
+
+    def freeze(self, dtype: Dtype = "float32") -> None:
+        """Makes the weights of the blocks ready for passes without gradient, which then compute in `dtype`.
+
+        Norms, softmax and what stands outside the blocks stay in float32. Training mode, another device and
+        loading a state dict undo it; who changes parameters in another way freezes again.
+
+        Raises:
+            ConfigError: The device does not compute in `dtype`.
+        """
+        layers = dict.fromkeys(self.layers())
+        self.frozen = Frozen(dtype, {layer: layer.frozen_weights(dtype) for layer in layers})
+
+    def thaw(self) -> None:
+        """Undoes `freeze`."""
+        self.frozen = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Sets training mode, as every module does."""
+        if mode:
+            self.thaw()
+        return super().train(mode)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self.thaw()
+        applied: Self = super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return applied
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns what a copy has; frozen weights it has not."""
+        return {**self.__dict__, "frozen": None}
 
     def forward(
         self,
@@ -194,10 +246,29 @@ class AlbertEncoder(nn.Module):
             hidden_states: Receives the input of the first block and the output of every block, (N, H) each.
             attentions: Receives the attention probabilities of every block, (B, A, T, T) each.
         """
-        x = self.embedding_hidden_mapping_in(x)
+        if self.frozen is None or torch.is_grad_enabled():
+            x = self.embedding_hidden_mapping_in(x)
+            return self._run(x, packing, {}, rows=rows, hidden_states=hidden_states, attentions=attentions)
+        with torch.autocast(x.device.type, torch.bfloat16, enabled=self.frozen.dtype == "bf16"):
+            layers = self.frozen.layers
+            x = self.embedding_hidden_mapping_in(x).float()  # and so stays what is added to and normalised
+            return self._run(
+                x, packing, layers, rows=rows, hidden_states=hidden_states, attentions=attentions
+            )
+
+    def _run(
+        self,
+        x: Tensor,
+        packing: Packing,
+        prepared: dict[AlbertLayer, LayerWeights],
+        *,
+        rows: Tensor | None,
+        hidden_states: list[Tensor] | None,
+        attentions: list[Tensor] | None,
+    ) -> Tensor:
+        """Runs all blocks on `x` (N, H); weights that are not in `prepared` are made ready and put there."""
         if hidden_states is not None:
             hidden_states.append(x)
-        prepared: dict[AlbertLayer, LayerWeights] = {}
         layers = self.layers()
         for number, layer in enumerate(layers, 1):
             if layer not in prepared:
@@ -218,6 +289,11 @@ class AlbertEncoder(nn.Module):
             assert isinstance(group, AlbertLayerGroup)
             order += [block for block in group.albert_layers if isinstance(block, AlbertLayer)]
         return order
+
+
+def _thaw_after_loading(encoder: nn.Module, _: object) -> None:
+    assert isinstance(encoder, AlbertEncoder)
+    encoder.thaw()
 
 
 @cache

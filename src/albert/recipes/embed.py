@@ -17,6 +17,7 @@ from albert.console import progress
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder, Pooling
 from albert.inference.sentence_transformers import write_sentence_transformers
+from albert.model.linear import Dtype
 from albert.tasks.tables import read_columns, read_text_lines
 from albert.training.runs import settings_as_json, versions
 
@@ -46,6 +47,9 @@ class EmbedSettings:
     """Folder to be written for the library sentence-transformers, which gives the same vectors."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first texts
+    show that it changes what the model says."""
 
 
 def embed(settings: EmbedSettings) -> dict[str, object]:
@@ -61,6 +65,7 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         normalize=settings.normalize,
         max_seq_length=settings.max_seq_length,
         device=settings.device,
+        dtype=settings.dtype,
     )
     result: dict[str, object] = {}
     if settings.input is not None and settings.output is not None:

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albert.errors import ConfigError, DataError
-from albert.recipes.trained_model import open_trained
+from albert.inference.precision import ensure_agreement, in_float32
+from albert.model.linear import Dtype
+from albert.recipes.trained_model import TrainedModel, open_trained
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import require_files
 from albert.tasks.hub_data import fetch
@@ -42,6 +44,11 @@ class EvaluateSettings:
     """Pieces an example is cut to; the length of the fine-tuning where missing."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first
+    examples show that it changes what the model says."""
+    compare_float32: bool = False
+    """Also give the scores in float32, as float32_NAME, beside those in --dtype; nothing is refused then."""
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.predictions is None):
@@ -51,6 +58,10 @@ class EvaluateSettings:
             )
         if self.null_odds is not None and self.predictions is None:
             raise ConfigError("--null-odds belongs to --predictions; a model brings its own")
+        if self.compare_float32 and (self.model is None or self.dtype == "float32"):
+            raise ConfigError(
+                "--compare-float32 wants a --model and another --dtype; there is one way to score"
+            )
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, object]:
@@ -68,10 +79,26 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         columns=settings.columns,
         max_seq_length=settings.max_seq_length,
         device=settings.device,
+        dtype=settings.dtype,
     )
     task, solver = trained.task, trained.solver
     examples = _read(settings, task, solver, _paths(settings, task))
     features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths)
+    if not settings.compare_float32:
+        ensure_agreement(trained.model, features)
+    scores = _scores(settings, trained, examples, features)
+    if settings.compare_float32:
+        with in_float32(trained.model):
+            plain = _scores(settings, trained, examples, features)
+        scores |= {f"float32_{name}": score for name, score in plain.items()}
+    return _result(settings, task, examples, scores)
+
+
+def _scores(
+    settings: EvaluateSettings, trained: TrainedModel, examples: list[Any], features: Any
+) -> dict[str, float]:
+    """Returns the scores of what the model answers."""
+    task, solver = trained.task, trained.solver
     answers = solver.answers(task, trained.model, examples, features)
     if settings.null_threshold is not None:
         if task.kind != "spans":
@@ -79,7 +106,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
                 f"--null-threshold is for questions that may have no answer; drop it for {task.name}"
             )
         answers = replace(answers, null_threshold=settings.null_threshold)
-    return _result(settings, task, examples, solver.scores(task, examples, answers))
+    return solver.scores(task, examples, answers)
 
 
 def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:

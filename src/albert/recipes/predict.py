@@ -14,6 +14,8 @@ from typing import Any, Literal
 
 from albert.console import progress
 from albert.errors import ConfigError, DataError
+from albert.inference.precision import ensure_agreement
+from albert.model.linear import Dtype
 from albert.recipes.prediction_files import OutputFormat, find_destination
 from albert.recipes.trained_model import TrainedModel, open_trained
 from albert.tasks.files import require_files
@@ -62,6 +64,9 @@ class PredictSettings:
     """Pieces an example is cut to; the length of the fine-tuning if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first
+    examples show that it changes what the model says."""
 
     def __post_init__(self) -> None:
         if self.input is not None and self.data is not None:
@@ -87,6 +92,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
         columns=settings.columns,
         max_seq_length=settings.max_seq_length,
         device=settings.device,
+        dtype=settings.dtype,
     )
     task = trained.task
     threshold = _null_threshold(settings, trained)
@@ -103,6 +109,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
     first = next(encoded, None)  # What is wrong from the start must not cost an earlier output file.
     if first is None:
         raise DataError(f"{paths[0]}: holds no text; expected one or more")
+    ensure_agreement(trained.model, first[1])
     total = _count(paths, _LINES) if is_text else _count(paths, _mark_of_example(task, paths[0]))
     count = 0
     with destination.open() as append, progress("predicting", total=total, unit=" examples") as bar:

@@ -9,7 +9,9 @@ from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import read_architecture, read_config
 from albert.checkpoint.pretrained import Pretrained
 from albert.errors import CheckpointError, ConfigError
+from albert.inference.precision import freeze
 from albert.model.config import AlbertConfig
+from albert.model.linear import Dtype
 from albert.tasks.catalogue import SOLVERS, find_task, solver_of
 from albert.tasks.classification import kind_of_classifier
 from albert.tasks.own import ColumnSettings, with_columns
@@ -28,7 +30,7 @@ class TrainedModel:
     solver: Solver
     """Of the task's kind."""
     model: Pretrained
-    """On its device, dropout off."""
+    """On its device, dropout off, its weights frozen in the type it computes in."""
     tokenizer: AlbertTokenizer
     """Of the model."""
     lengths: Lengths
@@ -44,6 +46,7 @@ def open_trained(
     columns: ColumnSettings = ColumnSettings(),
     max_seq_length: int | None = None,
     device: str = "auto",
+    dtype: Dtype = "float32",
 ) -> TrainedModel:
     """Reads a fine-tuned model.
 
@@ -53,6 +56,7 @@ def open_trained(
         columns: Which columns of the data hold what.
         max_seq_length: Pieces an example is cut to; None for as many as in training.
         device: As of `find_device`.
+        dtype: Type of the matrix products; answers in int8 want `ensure_agreement` first.
 
     Raises:
         AlbertError: There is no such model, or it is one for another task.
@@ -63,6 +67,7 @@ def open_trained(
     solver = solver_of(asked)
     _check_kind(folder, config, asked)
     trained, tokenizer = read_trained(solver, folder)
+    freeze(trained.to(find_device(device)), dtype)
     record = _read_record(folder)
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}
@@ -71,7 +76,7 @@ def open_trained(
     return TrainedModel(
         task=solver.with_labels_of(asked, config),
         solver=solver,
-        model=trained.to(find_device(device)),
+        model=trained,
         tokenizer=tokenizer,
         lengths=Lengths(**stored),
         scores=scores if isinstance(scores, dict) else {},
