@@ -19,15 +19,15 @@ SUMMARIES = {
     "show": "Shows masked examples as a model would get them.",
     "pretrain": "Pretrains a model on prepared data.",
     "finetune": "Fine-tunes a model on a task.",
-    "evaluate": "Scores a fine-tuned model on a task.",
-    "predict": "Labels the texts of a file with a fine-tuned model.",
+    "evaluate": "Scores a fine-tuned model, or a file of predictions, on a task.",
+    "predict": "Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags.",
     "report": "Draws the curves of one or several runs, and compares them.",
     "convert": "Turns ALBERT weights of any form into a model folder.",
     "fill-mask": "Predicts the masked pieces of a text.",
     "embed": "Writes a vector for every text of a file.",
     "info": "Shows what a model holds, in whatever form it is.",
     "tasks": "Lists the known tasks with their data, scores and default settings.",
-    "bench": "Measures speed and memory beside transformers and beside the floor.",
+    "bench": "Measures training, inference, text and optimiser, beside transformers and beside the floor.",
     "demo": "Does the whole of it, small, on the documentation inside the running Python.",
 }
 
