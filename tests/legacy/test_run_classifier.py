@@ -470,17 +470,29 @@ def test_scores_of_the_evaluation_are_those_of_the_metrics(
 
 
 @pytest.mark.reference
-def test_four_steps_of_the_original_come_out(
-    pretrained: Pretrained, glue: Path, reference: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("stored", "task_name"),
+    [("classifier_mnli", "mnli"), ("classifier_mnli_nowarmup", "mnli"), ("classifier_stsb", "sts-b")],
+)
+def test_four_steps_of_the_original_come_out(  # noqa: PLR0917  # fixtures, then the case
+    pretrained: Pretrained,
+    glue: Path,
+    reference: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stored: str,
+    task_name: str,
 ) -> None:
     """Its checkpoint, head and batch; the batch's ids in place of texts, and dropout off, as it was there."""
-    trace = dict(np.load(reference / "finetune" / "classifier_mnli.npz", allow_pickle=False))
+    trace = dict(np.load(reference / "finetune" / f"{stored}.npz", allow_pickle=False))
+    meta = json.loads(str(trace["meta"]))
     body = dict(np.load(reference / "ckpt_tiny" / "variables.npz", allow_pickle=False))
     variables = {name: value for name, value in body.items() if name.startswith("bert/")}
     variables |= {name: trace[f"init/{name}"] for name in ("output_weights", "output_bias")}
     shape = reference / "ckpt_tiny" / "albert_config.json"
-    labels = dict(enumerate(("contradiction", "entailment", "neutral")))
-    model = AlbertForSequenceClassification(AlbertConfig.from_json(shape, id2label=labels))
+    task = with_classifier_dropout(find_task(task_name), 0.0)
+    head = ClassificationSolver().config_changes(task)
+    model = AlbertForSequenceClassification(AlbertConfig.from_json(shape, **head))
     model.load_state_dict(from_original({name: torch.tensor(value) for name, value in variables.items()}))
     model.save_pretrained(tmp_path / "model")
     real = trace["input_mask"] > 0
@@ -490,7 +502,6 @@ def test_four_steps_of_the_original_come_out(
         real.sum(1).astype(np.int64),
         trace["labels"].astype(np.float64),
     )
-    task = with_classifier_dropout(find_task("mnli"), 0.0)
     monkeypatch.setattr(run_classifier, "task_named", lambda name: task)
     monkeypatch.setattr(ClassificationSolver, "encode", lambda *_, **__: batch)
     monkeypatch.setattr(finetuning_models, "check_tokenizer", lambda *_, **__: None)
@@ -502,7 +513,12 @@ def test_four_steps_of_the_original_come_out(
 
     monkeypatch.setattr(loop, "clip_gradients", clip)
     more = ["--nodo_eval", "--nodo_predict", f"--init_checkpoint={tmp_path / 'model'}"]
-    more += [f"--albert_config_file={shape}", "--learning_rate=1e-3", "--train_step=10", "--warmup_step=2"]
+    more += [
+        f"--albert_config_file={shape}",
+        f"--task_name={task_name}",
+        f"--learning_rate={meta['init_lr']}",
+    ]
+    more += [f"--train_step={meta['num_train_steps']}", f"--warmup_step={meta['num_warmup_steps']}"]
     run = tmp_path / "run"
     assert main(command(pretrained, glue, run, *more, "--save_checkpoints_steps=4")) == 0
     found = read_snapshot_weights(run / "checkpoints" / "step-4")
