@@ -91,6 +91,8 @@ def _our_run(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -
     model = work.new_model(CLASSIFIER)
     apply_switches(model, compile=compiled, activation_checkpointing=False, tf32=False)
     solver, task = ClassificationSolver(), find_task("classification")
+    if not compiled:
+        model.freeze(work.precision)  # as `albert predict` does; compiled kernels take plain weights
 
     def run() -> Outcome:
         with work.autocast():
