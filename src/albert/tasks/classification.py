@@ -107,16 +107,7 @@ class ClassificationSolver:
                 f"the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
                 "give the model that was fine-tuned for it"
             )
-        names = label_names(config)
-        unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
-        if kind == "regression" or (unnamed and len(names) == len(task.labels)):
-            return task
-        if task.labels and set(names) != set(task.labels):
-            raise ConfigError(
-                f"the model knows the labels {', '.join(names[:20])}, but task {task.name!r} has "
-                f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
-            )
-        return replace(task, labels=names)
+        return task if kind == "regression" else replace(task, labels=labels_of_model(task, config))
 
     def objective(self, task: Task) -> ClassificationObjective:
         """Returns the loss of the task's kind."""
@@ -179,6 +170,26 @@ def kind_of_classifier(config: AlbertConfig) -> Kind:
     """Returns what a classifier with `config` predicts."""
     regression = config.problem_type == "regression" or config.num_labels == 1
     return "regression" if regression else "classification"
+
+
+def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:
+    """Returns the labels of `task` in the order of a model's outputs.
+
+    A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
+
+    Raises:
+        ConfigError: The model knows other labels than the task has.
+    """
+    names = label_names(config)
+    unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
+    if unnamed and len(names) == len(task.labels):
+        return task.labels
+    if task.labels and set(names) != set(task.labels):
+        raise ConfigError(
+            f"the model knows the labels {', '.join(names[:20])}, but task {task.name!r} has "
+            f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
+        )
+    return names
 
 
 def label_names(config: AlbertConfig) -> tuple[str, ...]:

@@ -20,11 +20,10 @@ from torch import Tensor
 
 from albert.checkpoint.pretrained import Pretrained
 from albert.checkpoint.task_models import AlbertForTokenClassification
-from albert.errors import ConfigError
 from albert.metrics.entities import BEGINNINGS, CONTINUATIONS, OUTSIDE, entity_spans, score_entities
 from albert.model.config import AlbertConfig
 from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
-from albert.tasks.classification import label_names, six_digits
+from albert.tasks.classification import labels_of_model, six_digits
 from albert.tasks.features import taken_positions
 from albert.tasks.solver import groups_of_similar_length
 from albert.tasks.tagged_features import TagFeatures, make_tag_features
@@ -126,16 +125,8 @@ class TaggingSolver:
         Raises:
             ConfigError: The model knows other tags than the task has.
         """
-        names = label_names(config)
-        unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
-        if unnamed and len(names) == len(task.labels):
-            return task
-        if task.labels and set(names) != set(task.labels):
-            raise ConfigError(
-                f"the model knows the tags {', '.join(names[:20])}, but task {task.name!r} has "
-                f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
-            )
-        return _with_tags(task, names)
+        names = labels_of_model(task, config)
+        return task if names == task.labels else _with_tags(task, names)
 
     def objective(self, task: Task) -> TaggingObjective:
         """Returns the one loss of this kind."""
