@@ -17,7 +17,7 @@ from albert.model.config import AlbertConfig
 from albert.model.flops import encoder_flops, pretraining_flops
 from albert.optim.optimizers import AdamW
 from albert.recipes.bench import BenchSettings, bench, make_workload
-from albert.recipes.benchmarks import inference, text, workload
+from albert.recipes.benchmarks import inference, text, training, workload
 from albert.recipes.benchmarks.floor import (
     FLOOR,
     classifier_products,
@@ -128,6 +128,30 @@ def test_a_wrong_output_is_refused_before_anything_is_timed(
     with pytest.raises(DisagreementError, match=r"transformers, sdpa is 0\.00\d+ away from albert"):
         time_job(make_job("inference", work(tmp_path)), rounds=1, device=CPU)
     assert not timed
+
+
+def test_fine_tuning_is_also_held_against_batches_padded_to_the_full_length(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widths: list[set[int]] = []
+    right = training._their_steps
+
+    def watched(work: Workload, given: training.Training, model: Any) -> Any:
+        widths.append({given.pad(batch)["input_ids"].shape[1] for batch in given.batches})
+        return right(work, given, model)
+
+    monkeypatch.setattr(training, "_their_steps", watched)
+    full = work(tmp_path, all_peers=True, max_seq_length=80, num_batches=2)
+    timings = time_job(make_job("finetuning", full), rounds=1, device=CPU)
+    names = ["transformers, sdpa", "transformers, eager", "transformers, sdpa, padded to 80"]
+    assert [*timings] == ["albert", *names, FLOOR]
+    longest, eager, padded = widths
+    assert max(longest) < 80
+    assert eager == longest
+    assert padded == {80}
+    apart = timings[names[-1]].distance
+    assert apart is not None
+    assert apart < training.TOLERANCE
 
 
 def test_an_optimiser_that_moves_wrongly_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

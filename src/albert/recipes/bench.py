@@ -59,8 +59,8 @@ class BenchSettings:
     compiled: bool = True
     """Whether compiled models take part where shapes repeat; a minute or two each at the start."""
     quick: bool = False
-    """Under two minutes: 3 rounds, one batch of 4, nothing compiled, transformers with sdpa alone, memory of
-    pretraining alone."""
+    """Under two minutes: 3 rounds, one batch of 4, nothing compiled, transformers with sdpa and least padding
+    alone, memory of pretraining alone."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     output: Path | None = None
@@ -129,7 +129,7 @@ def make_workload(settings: BenchSettings, folder: Path) -> Workload:
         batch_size=settings.batch_size,
         num_batches=1 if settings.quick else BATCHES,
         compiled=settings.compiled and _compiles(device),
-        eager=not settings.quick,
+        all_peers=not settings.quick,
         folder=folder,
     )
     say(f"{settings.size}: {work.config.hidden_size} wide, {work.config.num_hidden_layers} layers")

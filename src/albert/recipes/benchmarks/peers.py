@@ -21,16 +21,19 @@ class Peer(NamedTuple):
     """Name of its attention."""
     compiled: bool
     """Whether the model goes through torch.compile."""
+    padded_to: int | None = None
+    """Pieces to which all batches are padded; None: each to its longest sequence."""
 
     @property
     def is_default(self) -> bool:
         """Whether it is what a user gets who asks for nothing."""
-        return self.attention == "sdpa" and not self.compiled
+        return self.attention == "sdpa" and not self.compiled and self.padded_to is None
 
     @property
     def name(self) -> str:
         """For people."""
-        return f"transformers, {self.attention}{', compiled' if self.compiled else ''}"
+        padding = "" if self.padded_to is None else f", padded to {self.padded_to}"
+        return f"transformers, {self.attention}{', compiled' if self.compiled else ''}{padding}"
 
 
 def is_installed() -> bool:
@@ -46,18 +49,21 @@ def library() -> Any:
     return transformers
 
 
-def find_peers(work: Workload, *, compiled: bool) -> Iterator[Peer]:
+def find_peers(work: Workload, *, compiled: bool, full_length: int | None = None) -> Iterator[Peer]:
     """Yields the ways that take part; none without transformers.
 
     Args:
         work: What is measured.
         compiled: Whether compiling makes sense in this job.
+        full_length: Pieces to which its users pad every batch unless they ask for less, if they do.
     """
     if not is_installed():
         return
     yield Peer("sdpa", compiled=False)
-    if work.eager:
+    if work.all_peers:
         yield Peer("eager", compiled=False)
+    if work.all_peers and full_length is not None:
+        yield Peer("sdpa", compiled=False, padded_to=full_length)
     if compiled and work.compiled:
         yield Peer("sdpa", compiled=True)
 

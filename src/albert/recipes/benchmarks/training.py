@@ -2,8 +2,9 @@
 
 Ours are those of `albert pretrain` and `albert finetune`: the loop, packed examples, LAMB or the original's
 AdamW. Theirs are what the Trainer of transformers does in a step, written out: a collator that pads to the
-longest of the batch, the model's own loss, clipping, torch's fused AdamW. Losses and gradient norms of a
-first run that moves nothing are compared.
+longest of the batch, the model's own loss, clipping, torch's fused AdamW. In fine-tuning they also pad every
+batch to the full length, which their GLUE example does unless told otherwise. Losses and gradient norms of
+a first run that moves nothing are compared.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -61,8 +62,8 @@ class Training(NamedTuple):
     """Our loss."""
     optimizer: Literal["lamb", "adamw"]
     """Ours."""
-    pad: Callable[[Any], dict[str, Tensor]]
-    """Makes their batch of ours."""
+    pad: Callable[..., dict[str, Tensor]]
+    """Makes their batch of ours, padded to the longest; or to `length`, where a peer pads further."""
 
 
 def pretraining_job(work: Workload) -> Job:
@@ -78,12 +79,15 @@ def pretraining_job(work: Workload) -> Job:
 def finetuning_job(work: Workload) -> Job:
     """Returns an epoch of a small task; its batches differ in shape, so compiling makes no sense."""
     name = work.lengths_name("glue")
-    lengths = make_lengths(name, work.batch_size * work.num_batches, longest=work.longest(name))
+    longest = work.longest(name)
+    lengths = make_lengths(name, work.batch_size * work.num_batches, longest=longest)
     batches = in_batches(make_features(lengths), work.batch_size)
     objective = ClassificationObjective("classification")
     training = Training(CLASSIFIER, batches, objective, "adamw", pad_classification)
     products = [p for batch in batches for p in classifier_products(work.config, batch.lengths)]
-    return _job(work, "fine-tuning steps", training, products, lengths=name, compiled=False)
+    return _job(
+        work, "fine-tuning steps", training, products, lengths=name, compiled=False, full_length=longest
+    )
 
 
 def _job(
@@ -94,6 +98,7 @@ def _job(
     *,
     lengths: str,
     compiled: bool,
+    full_length: int | None = None,
 ) -> Job:
     tolerance = work.tolerance(TOLERANCE)
     ours = [False, True] if compiled and work.compiled else [False]
@@ -115,7 +120,7 @@ def _job(
             compiled=peer.compiled,
             weighed=peer.is_default,
         )
-        for peer in find_peers(work, compiled=compiled)
+        for peer in find_peers(work, compiled=compiled, full_length=full_length)
     ]
     contenders.append(floor_contender(work, products, backward=True))
     return Job(
@@ -149,6 +154,8 @@ def _our_run(work: Workload, training: Training, *, compiled: bool) -> Run:
 
 def _their_run(work: Workload, training: Training, peer: Peer) -> Run:
     model = open_peer(work, training.model_class, peer)
+    if peer.padded_to is not None:
+        training = training._replace(pad=partial(training.pad, length=peer.padded_to))
     steps = _their_steps(work, training, model)
     return lambda: _outcome(steps, len(training.batches))
 

@@ -61,8 +61,8 @@ class Workload:
     """Batches of a run of fine-tuning or inference; a run of pretraining is one."""
     compiled: bool
     """Whether compiled models take part."""
-    eager: bool
-    """Whether transformers also takes part with its plain attention."""
+    all_peers: bool
+    """Whether transformers also takes part with its plain attention, and padding all it can."""
     folder: Path
     """Where weights and texts are; what is missing is made."""
 
@@ -182,24 +182,26 @@ def pad_pretraining(batch: PretrainingBatch) -> dict[str, Tensor]:
     return {**padded, "labels": _grid(labels, batch.lengths, IGNORED_LABEL), "sentence_order_label": order}
 
 
-def pad_classification(batch: TextFeatures) -> dict[str, Tensor]:
-    """Returns examples padded to the longest, with their classes."""
-    padded = pad(batch.input_ids, batch.token_type_ids, batch.lengths)
+def pad_classification(batch: TextFeatures, *, length: int | None = None) -> dict[str, Tensor]:
+    """Returns examples padded to the longest, or to `length` pieces, with their classes."""
+    padded = pad(batch.input_ids, batch.token_type_ids, batch.lengths, length=length)
     return {**padded, "labels": torch.from_numpy(batch.labels).long()}
 
 
-def pad(input_ids: IntArray, token_type_ids: IntArray, lengths: IntArray) -> dict[str, Tensor]:
-    """Returns the packed (N,) as the padded (B, T) that everybody's models take."""
+def pad(
+    input_ids: IntArray, token_type_ids: IntArray, lengths: IntArray, *, length: int | None = None
+) -> dict[str, Tensor]:
+    """Returns the packed (N,) as the padded (B, T) that everybody's models take; T is `length` if given."""
     return {
-        "input_ids": _grid(input_ids, lengths, 0),
-        "token_type_ids": _grid(token_type_ids, lengths, 0),
-        "attention_mask": _grid(np.ones_like(input_ids), lengths, 0),
+        "input_ids": _grid(input_ids, lengths, 0, length=length),
+        "token_type_ids": _grid(token_type_ids, lengths, 0, length=length),
+        "attention_mask": _grid(np.ones_like(input_ids), lengths, 0, length=length),
     }
 
 
-def _grid(values: IntArray, lengths: IntArray, filling: int) -> Tensor:
+def _grid(values: IntArray, lengths: IntArray, filling: int, *, length: int | None = None) -> Tensor:
     """Returns packed values (N,) on a grid (B, T)."""
-    real = np.arange(lengths.max()) < lengths[:, None]
+    real = np.arange(length or lengths.max()) < lengths[:, None]
     grid = np.full(real.shape, filling, np.int64)
     grid[real] = values
     return torch.from_numpy(grid)
