@@ -294,6 +294,10 @@ def test_lengths_follow_the_distribution_and_the_cut() -> None:
     glue = make_lengths("glue", 1000, longest=128)
     assert np.median(glue) == pytest.approx(28, abs=1)
     assert glue.max() == 128
+    sst2 = make_lengths("sst2", 1000, longest=128)
+    assert np.median(sst2) == 11
+    assert sst2.mean() == pytest.approx(963_896 / 67_349, rel=0.03)  # pieces of the training set by its texts
+    assert 62 < sst2.max() <= 81
     assert make_lengths("squad", 1000, longest=384).mean() > 3 * glue.mean()
     assert make_lengths("full", 3, longest=9).tolist() == [9, 9, 9]
     assert np.array_equal(glue, make_lengths("glue", 1000, longest=128))

@@ -27,17 +27,23 @@ IGNORED_LABEL = -100
 
 ModelT = TypeVar("ModelT", bound=Pretrained)
 
-LengthsName = Literal["full", "glue", "squad"]
+LengthsName = Literal["full", "glue", "sst2", "squad"]
 
-_DECILES = {
-    "glue": (3, 8, 11, 15, 20, 28, 39, 50, 60, 73, 292),
-    "squad": (75, 120, 132, 142, 152, 165, 184, 212, 243, 302, 384),
+_DECILES = tuple(range(0, 101, 10))
+_QUANTILES: dict[str, tuple[Sequence[float], Sequence[int]]] = {
+    "glue": (_DECILES, (3, 8, 11, 15, 20, 28, 39, 50, 60, 73, 292)),
+    "sst2": (
+        (0, 5, 10, 20, 30, 40, 50, 60, 70, 80, 90, 95, 99, 99.9, 100),
+        (3, 4, 4, 6, 7, 9, 11, 13, 17, 22, 30, 37, 49, 62, 81),
+    ),
+    "squad": (_DECILES, (75, 120, 132, 142, 152, 165, 184, 212, 243, 302, 384)),
 }
-"""Pieces of examples with the published English vocabulary, special ones included: least, deciles, most.
-glue: training sets of CoLA, SST-2, MRPC, STS-B and RTE, each a fifth; squad: windows of 384 pieces with a
-stride of 128, of a third of the SQuAD 2.0 dev set."""
+"""Percent of the examples, and pieces that these have at most, with the published English vocabulary, special
+ones included. glue: training sets of CoLA, SST-2, MRPC, STS-B and RTE, each a fifth; sst2: training set, its
+few long texts told apart, as they decide what padding costs; squad: windows of 384 pieces with a stride of
+128, of a third of the SQuAD 2.0 dev set."""
 
-LONGEST: dict[LengthsName, int] = {"full": 128, "glue": 128, "squad": 384}
+LONGEST: dict[LengthsName, int] = {"full": 128, "glue": 128, "sst2": 128, "squad": 384}
 """Pieces to which examples are cut where nothing else is asked for: those of the published recipes."""
 
 
@@ -131,8 +137,8 @@ def make_lengths(name: LengthsName, count: int, *, longest: int) -> IntArray:
     """Returns the lengths of `count` sequences, in random order; few of them are spread as many would be."""
     if name == "full":
         return np.full(count, longest)
-    places = (np.arange(count) + 0.5) / count
-    lengths = np.interp(places, np.linspace(0, 1, 11), _DECILES[name]).round().astype(np.int64)
+    places = (np.arange(count) + 0.5) / count * 100
+    lengths = np.interp(places, *_QUANTILES[name]).round().astype(np.int64)
     return np.random.default_rng(0).permutation(np.minimum(lengths, longest))
 
 
