@@ -15,7 +15,6 @@ from albert.recipes.benchmarks.machine import all_versions, machine
 HERE = Path(__file__).parent
 SCRIPTS = (
     "conversion",
-    "finetuning_epoch",
     "help",
     "memory",
 )
