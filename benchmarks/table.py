@@ -12,6 +12,7 @@ from typing import Any
 
 from albert.console import human_count
 from albert.recipes.benchmarks.rows import spread
+from albert.recipes.benchmarks.timing import ratio
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- made by benchmarks/table.py from benchmarks/results/bench-*.json -->", "<!-- end -->"
@@ -43,7 +44,7 @@ def with_tables(page: str, results: Sequence[dict[str, Any]]) -> str:
 
 
 def make_table(result: dict[str, Any]) -> str:
-    """Returns the table of one result: a row for each job."""
+    """Returns the table of one result: a line for each job, and one for each further way of ours to do it."""
     settings, machine, versions = result["settings"], result["machine"], result["versions"]
     place = machine.get("gpu") or f"{machine['threads']} threads of {machine['processor']}"
     title = (
@@ -52,26 +53,44 @@ def make_table(result: dict[str, Any]) -> str:
         f"median of {settings['rounds']} rounds, in brackets the least and the greatest:"
     )
     jobs = groupby(result["rows"], key=lambda row: (row["job"], row["lengths"]))
-    lines = [_line(job, lengths, list(rows)) for (job, lengths), rows in jobs]
+    lines = [line for (job, lengths), rows in jobs for line in _lines(job, lengths, list(rows))]
     return "\n".join([title, "", HEADER, *lines])
 
 
-def _line(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> str:
-    ours = rows[0]
+def _lines(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> list[str]:
+    """Returns the line of ours, and one for each of its further ways, against the same and against ours."""
+    ours, head = rows[0], f"{job}, {lengths}" if lengths else job
+    prefix = f"{ours['contender']}, "
+    further = [row for row in rows if row["contender"].startswith(prefix)]
+    others = [row for row in rows[1:] if row not in further]
+    if ours.get("floor_ratio"):
+        others = [row for row in others if "floor_ratio" in row]
     peer = next((row for row in rows if row["contender"] == PEER), {})
+    lines = [_line(head, ours, peer, [(row["contender"], row["ratio"]) for row in others])]
+    for row in further:
+        ratios = [
+            (other["contender"], ratio(row["seconds"]["rounds"], other["seconds"]["rounds"]))
+            for other in (ours, *others)
+        ]
+        lines.append(_line(f"{head}: {row['contender'].removeprefix(prefix)}", row, peer, ratios))
+    return lines
+
+
+def _line(
+    head: str, ours: dict[str, Any], peer: dict[str, Any], ratios: Sequence[tuple[str, dict[str, float]]]
+) -> str:
     speed = f"{_three_digits(ours['milliseconds'])} ms a {ours['unit']}"
     if "tokens_per_second" in ours:
         speed += f", {human_count(ours['tokens_per_second'])} tokens/s"
     if "utilisation" in ours:
         speed += f", {ours['utilisation']:.0%} of peak"
-    others = [row for row in rows[1:] if "floor_ratio" in row or not ours.get("floor_ratio")]
     memory = ""
     if "memory" in ours and "memory" in peer:
         memory = f"{ours['memory']['peak_mb'] / peer['memory']['peak_mb']:.2f}"
     cells = (
-        f"{job}, {lengths}" if lengths else job,
+        head,
         speed,
-        "; ".join(f"{row['contender']} {spread(row['ratio'])}" for row in others),
+        "; ".join(f"{name} {spread(found)}" for name, found in ratios),
         *(f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "" for row in (ours, peer)),
         memory,
     )

@@ -1,9 +1,11 @@
 """`albert bench` on a tiny model: what is compared before it is timed, and what is told."""
 
 import json
+import runpy
 import sys
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,7 @@ import torch
 from albert.cli.main import run
 from albert.data.batches import PretrainingBatch
 from albert.errors import ConfigError
+from albert.model import linear
 from albert.model.config import AlbertConfig
 from albert.model.flops import encoder_flops, pretraining_flops
 from albert.optim.optimizers import AdamW
@@ -27,7 +30,7 @@ from albert.recipes.benchmarks.floor import (
     pretraining_products,
 )
 from albert.recipes.benchmarks.jobs import JobName, make_job
-from albert.recipes.benchmarks.rows import make_rows, report
+from albert.recipes.benchmarks.rows import make_rows, report, spread
 from albert.recipes.benchmarks.timing import (
     Contender,
     DisagreementError,
@@ -36,6 +39,7 @@ from albert.recipes.benchmarks.timing import (
     Recorded,
     Timing,
     distance,
+    ratio,
     time_job,
 )
 from albert.recipes.benchmarks.workload import Workload, make_lengths, make_pretraining_batch, pad_pretraining
@@ -96,13 +100,17 @@ def of(rows: list[dict[str, Any]], contender: str) -> dict[str, Any]:
     return row
 
 
+def names_of(job: Job) -> list[str]:
+    return [contender.name for contender in job.contenders]
+
+
 @pytest.mark.usefixtures("unweighed")
 def test_every_model_job_has_a_row_for_us_for_transformers_and_for_the_floor() -> None:
     result = bench(settings("pretraining", "finetuning", "inference", "latency", rounds=1))
     jobs = {row["job"] for row in result["rows"]}
     assert len(jobs) == 4
     for job in jobs:
-        rows = [row for row in result["rows"] if row["job"] == job]
+        rows = [row for row in result["rows"] if row["job"] == job and row["contender"] != "albert, int8"]
         assert [row["contender"] for row in rows] == ["albert", "transformers, sdpa", FLOOR]
         ours, theirs, floor = rows
         assert theirs["distance"] <= theirs["tolerance"]
@@ -164,11 +172,63 @@ def test_an_optimiser_that_moves_wrongly_is_refused(tmp_path: Path, monkeypatch:
         time_job(job, rounds=1, device=CPU)
 
 
+@pytest.mark.parametrize("name", ["inference", "latency"])
+def test_int8_answers_beside_float32_where_the_device_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: JobName
+) -> None:
+    job = make_job(name, work(tmp_path))
+    timings = time_job(job, rounds=1, device=CPU)
+    assert [*timings] == ["albert", "albert, int8", "transformers, sdpa", FLOOR]
+    apart = timings["albert, int8"].distance
+    assert apart is not None
+    assert inference.TOLERANCE < apart < inference.INT8_TOLERANCE  # so it is no second float32
+    assert "albert, int8" not in names_of(make_job(name, work(tmp_path, precision="bf16")))
+
+    def refuse(device: torch.device) -> None:
+        raise ConfigError(f"no int8 on {device}")
+
+    monkeypatch.setattr(inference, "check_int8", refuse)
+    assert names_of(make_job(name, work(tmp_path))) == ["albert", "transformers, sdpa", FLOOR]
+
+
+def test_int8_that_answers_something_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = make_job("inference", work(tmp_path, batch_size=4, max_seq_length=30))
+    right = linear._quantized_product
+    monkeypatch.setattr(linear, "_quantized_product", lambda x, weights: right(x.roll(1, 0), weights))
+    with pytest.raises(DisagreementError, match=r"albert, int8 is 0\.\d+ away from albert, expected at most"):
+        time_job(job, rounds=1, device=CPU)
+
+
+@pytest.mark.usefixtures("unweighed")
+def test_int8_has_a_row_and_a_line_without_the_bounds_of_float32() -> None:
+    result = bench(settings("latency", "optimizer"))
+    ours, int8, theirs, _ = result["rows"][:4]
+    assert int8["ratio"]["median"] == pytest.approx(
+        median(a / b for a, b in zip(ours["seconds"]["rounds"], int8["seconds"]["rounds"], strict=True))
+    )
+    assert not {"utilisation", "floor_ratio"} & {*int8}
+    (told,) = [line for line in result["report"].splitlines() if line.startswith("  albert, int8 ")]
+    assert spread(int8["ratio"]) in told
+    assert "%" not in told
+
+    table = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "table.py"))["make_table"](result)
+    first, second, optimisers = [line.split(" | ") for line in table.splitlines()[4:]]
+    assert first[0] == "| inference, one text at a time, glue"
+    assert first[2] == f"transformers, sdpa {spread(theirs['ratio'])}"
+    assert second[0] == "| inference, one text at a time, glue: int8"
+    assert second[1].startswith(f"{int8['milliseconds']:.3g} ms a text, ")
+    assert "of peak" not in second[1]
+    over = [ratio(int8["seconds"]["rounds"], row["seconds"]["rounds"]) for row in (ours, theirs)]
+    assert second[2] == f"albert {spread(over[0])}; transformers, sdpa {spread(over[1])}"
+    assert second[3] == ""
+    assert "; albert, AdamW " in optimisers[2]  # other work, so no line of its own
+
+
 @pytest.mark.usefixtures("alone", "unweighed")
 def test_without_transformers_ours_is_measured_alone_and_that_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    rows = bench(settings("inference", rounds=1))["rows"]
+    rows = bench(settings("pretraining", rounds=1))["rows"]
     assert [row["contender"] for row in rows] == ["albert", FLOOR]
     assert "transformers is not installed: ours is measured alone" in capsys.readouterr().err
 

@@ -2,8 +2,8 @@
 
 Ours is what `albert predict` and `albert evaluate` do: groups of similar length, packed. Theirs is what the
 pipeline of transformers does with a batch size: batches in the order of the texts, padded to the longest.
-Logits are compared. Another way of ours (a precision, a kernel) is one more contender in `_ours`, with the
-tolerance that it needs.
+Logits are compared. Where a CPU computes in int8, that takes part beside float32. Another way of ours (a
+precision, a kernel) is one more contender in `_ours`, with the tolerance that it needs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from albert.errors import ConfigError
+from albert.inference.precision import MAX_DIFFERENCE
+from albert.model.linear import Dtype, check_int8
 from albert.recipes.benchmarks.floor import FLOOR, classifier_products, floor_contender, flops_of
 from albert.recipes.benchmarks.peers import Peer, find_peers, open_peer
 from albert.recipes.benchmarks.timing import Contender, Job, Outcome, Run
@@ -31,6 +34,12 @@ from albert.training.speed import apply_switches
 
 TOLERANCE = 1e-4
 """Of logits in float32."""
+# What lets int8 answer a user (inference/precision.py) bounds the probability that moves, on the mean of the
+# texts. Two logits that are off by e, each in its direction, move at most e / 2 of it. A single text may be
+# twice as far off as the mean may. Random weights were by 0.005 (mini) to 0.036 (xlarge); the answers to
+# another text are by 0.16 and more.
+INT8_TOLERANCE = 2 * 2 * MAX_DIFFERENCE
+"""Of logits in int8."""
 
 
 def throughput_job(work: Workload) -> Job:
@@ -85,14 +94,34 @@ def _ours(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> I
             compiled=is_compiled,
             weighed=not compiled,
         )
+    if _computes_int8(work):
+        yield Contender(
+            name="albert, int8",
+            make=partial(_our_run, work, parts, compiled=False, dtype="int8"),
+            tolerance=INT8_TOLERANCE,
+            weighed=not compiled,
+            bounded=False,
+            note="peak and floor are those of float32",
+        )
 
 
-def _our_run(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> Run:
+def _computes_int8(work: Workload) -> bool:
+    """Tells whether int8 takes part: where users have it, and float32 is what it is held against."""
+    try:
+        check_int8(work.device)
+    except ConfigError:
+        return False
+    return work.precision == "float32"
+
+
+def _our_run(
+    work: Workload, parts: Sequence[TextFeatures], *, compiled: bool, dtype: Dtype | None = None
+) -> Run:
     model = work.new_model(CLASSIFIER)
     apply_switches(model, compile=compiled, activation_checkpointing=False, tf32=False)
     solver, task = ClassificationSolver(), find_task("classification")
     if not compiled:
-        model.freeze(work.precision)  # as `albert predict` does; compiled kernels take plain weights
+        model.freeze(dtype or work.precision)  # as `albert predict` does; compiled kernels take plain weights
 
     def run() -> Outcome:
         with work.autocast():

@@ -1,9 +1,10 @@
 """What was found, as rows: one a contender, for JSON, for the terminal, and for the table of the README.
 
-A row holds `job`, `lengths`, `sequences`, `tokens`, `contender`, `note`; `seconds` of a run, `milliseconds`
-of a `unit`, and where they make sense `tokens_per_second`, `utilisation` (of the matrix peak), `ratio` (our
-time over its time, round by round), `floor_ratio` (the floor's over its), `compile_seconds`, `memory`, and
-`distance` with `tolerance`.
+A row holds `job`, `lengths`, `sequences`, `tokens`, `contender`, `note`; `seconds` of a run, with those of
+all `rounds`, `milliseconds` of a `unit`, and where they make sense `tokens_per_second`, `utilisation` (of the
+matrix peak), `ratio` (our time over its time, round by round), `floor_ratio` (the floor's over its),
+`compile_seconds`, `memory`, and `distance` with `tolerance`. Our time in `ratio` is the first contender's; a
+further way of ours has a `ratio` like everybody else.
 """
 
 from collections.abc import Mapping
@@ -29,7 +30,7 @@ def make_rows(job: Job, timings: Mapping[str, Timing], *, peak: float, memory: M
     rows = []
     for contender in job.contenders:
         row = _row(job, contender, timings)
-        if job.flops:
+        if job.flops and contender.bounded:
             row["utilisation"] = job.flops / row["seconds"]["median"] / peak
         if memory.get(contender.name):
             row["memory"] = memory[contender.name]
@@ -88,13 +89,14 @@ def _row(job: Job, contender: Contender, timings: Mapping[str, Timing]) -> Row:
     seconds = timing.median_seconds
     row = _head(job) | {"contender": contender.name, "note": contender.note}
     row["seconds"] = {"median": seconds, "min": min(timing.seconds), "max": max(timing.seconds)}
+    row["seconds"]["rounds"] = timing.seconds
     row["milliseconds"] = 1000 * seconds / job.num_units
     if job.tokens:
         row["tokens_per_second"] = round(job.tokens / seconds, 1)
     if timing is not ours:
-        row["ratio"] = ratio(ours, timing)
-    if job.floor and contender.name != job.floor:
-        row["floor_ratio"] = ratio(timings[job.floor], timing)
+        row["ratio"] = ratio(ours.seconds, timing.seconds)
+    if job.floor and contender.name != job.floor and contender.bounded:
+        row["floor_ratio"] = ratio(timings[job.floor].seconds, timing.seconds)
     if contender.compiled:
         row["compile_seconds"] = timing.compile_seconds
     if contender.tolerance is not None and timing is not ours:

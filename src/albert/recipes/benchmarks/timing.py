@@ -42,6 +42,8 @@ class Contender:
     """Whether it compiles something when it first runs."""
     weighed: bool = False
     """Whether its memory is measured."""
+    bounded: bool = True
+    """Whether the peak and the floor of the job bound it; cheaper numbers they do not."""
     note: str = ""
     """In what it differs from the others, in a few words."""
 
@@ -79,7 +81,7 @@ class Job:
     contenders: Sequence[Contender]
     """The first is ours, with which the others are compared."""
     floor: str = ""
-    """Name of the contender that no other can undercut."""
+    """Name of the contender that no other can undercut with the same numbers."""
     recorded: Sequence[Recorded] = ()
     """Speeds of others that cannot run here."""
 
@@ -140,9 +142,9 @@ def distance(outcome: Outcome, reference: Outcome) -> float:
     return float(apart.max(initial=0.0)) if np.isfinite(apart).all() else float("inf")
 
 
-def ratio(above: Timing, below: Timing) -> dict[str, float]:
+def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
     """Returns the time of one contender over that of another, round by round."""
-    ratios = [a / b for a, b in zip(above.seconds, below.seconds, strict=True)]
+    ratios = [a / b for a, b in zip(above, below, strict=True)]
     return {"median": median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
