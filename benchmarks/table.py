@@ -87,11 +87,16 @@ def _line(
     memory = ""
     if "memory" in ours and "memory" in peer:
         memory = f"{ours['memory']['peak_mb'] / peer['memory']['peak_mb']:.2f}"
+    floors = ["", ""]
+    if "floor_ratio" in ours:
+        floors = [
+            f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "" for row in (ours, peer)
+        ]
     cells = (
         head,
         speed,
         "; ".join(f"{name} {spread(found)}" for name, found in ratios),
-        *(f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "" for row in (ours, peer)),
+        *floors,
         memory,
     )
     return f"| {' | '.join(cells)} |"

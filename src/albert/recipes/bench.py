@@ -49,8 +49,7 @@ class BenchSettings:
     precision: Precision = "auto"
     """Type of matrix products: bf16 where the device computes it natively (auto)."""
     lengths: LengthsName | Literal["auto"] = "auto"
-    """Lengths of the sequences: all full, or those of GLUE, SST-2 or SQuAD. auto: full in pretraining, else
-    GLUE's."""
+    """Sequences are full, or as long as GLUE's, SST-2's, SQuAD's; auto: full in pretraining, else GLUE's."""
     max_seq_length: int | Literal["auto"] = "auto"
     """Pieces of the longest sequence; auto: 128, of SQuAD 384."""
     batch_size: int = 8
