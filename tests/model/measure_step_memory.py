@@ -31,11 +31,10 @@ def train(config: AlbertConfig, job: dict[str, Any]) -> None:
         ids = torch.randint(5, config.vocab_size, (int(lengths.sum()),))
         masked = torch.randperm(len(ids))[: job["num_masked"]].sort().values
         with torch.autocast("cpu", torch.bfloat16, enabled=job["bf16"]):
-            logits = model.packed_logits(ids, torch.zeros_like(ids), lengths, masked)
-            labels = (ids[masked], torch.zeros(len(lengths), dtype=torch.long))
-            losses = [cross_entropy_sum(*pair).total for pair in zip(logits, labels, strict=True)]
-            del logits
-        torch.stack(losses).sum().backward()  # type: ignore[no-untyped-call]
+            inputs = (ids, torch.zeros_like(ids), lengths)
+            masked_lm, order = model.packed_losses(inputs, masked, ids[masked])
+            order_loss = cross_entropy_sum(order, torch.zeros(len(lengths), dtype=torch.long))
+        (masked_lm.total + order_loss.total).backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 

@@ -91,7 +91,7 @@ class AlbertForQuestionAnswering(Pretrained):
 
         T is the longest sequence; behind the end of a shorter one stands -1e30.
         """
-        packing = Packing.of_lengths(lengths)
+        packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
         start, end = AnswerRows.of_packing(packing).spread(self.qa_outputs(x)).unbind(-1)
         return start, end
@@ -157,7 +157,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             p_mask: (N,); 1 where no answer may start or end.
             start_positions: Counted from each sequence's [CLS], (B,).
         """
-        packing = Packing.of_lengths(lengths)
+        packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
         return self._logits(x, AnswerRows.of_packing(packing), p_mask.bool(), start_positions)
 
@@ -181,7 +181,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             start_n_top: Starts to keep.
             end_n_top: Ends to keep of each start.
         """
-        packing = Packing.of_lengths(lengths)
+        packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
         return self._candidates(x, AnswerRows.of_packing(packing), p_mask.bool(), (start_n_top, end_n_top))
 

@@ -11,10 +11,12 @@ C choices.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from albert.checkpoint.folder import load_weights, read_config, write_model
@@ -24,7 +26,8 @@ from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, 
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
 from albert.model.linear import Dtype
 from albert.model.losses import cross_entropy_sum
-from albert.model.packing import Packing, few_sizes, pack, unpack
+from albert.model.packing import Packing, few_sizes, on_device, pack, unpack
+from albert.model.vocabulary_loss import VocabularyLoss
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,22 @@ class LogitsOutput:
     """Mean over the labels, if labels were given."""
     logits: Tensor
     """(B, T, V) for masked LM, (B, K) for texts, (B, T, K) for tokens, (B, C) for choices."""
+
+
+class PackedBatch(Protocol):
+    """Sequences end to end, in arrays of int64."""
+
+    @property
+    def input_ids(self) -> NDArray[np.int64]:
+        """Pieces, (N,)."""
+
+    @property
+    def token_type_ids(self) -> NDArray[np.int64]:
+        """Segments, (N,)."""
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Pieces of each sequence, (B,), summing to N."""
 
 
 class Pretrained(nn.Module):
@@ -113,6 +132,14 @@ class Pretrained(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return next(self.parameters()).device
+
+    def packed_inputs(self, batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Returns pieces (N,) and segments (N,) of a batch on the device, and lengths (B,) on the host.
+
+        Boundaries are counted there, so that nobody waits for a GPU.
+        """
+        ids, types = (on_device(x, self.device) for x in (batch.input_ids, batch.token_type_ids))
+        return ids, types, torch.from_numpy(batch.lengths)
 
 
 class AlbertModel(Pretrained):
@@ -215,15 +242,41 @@ class AlbertForPreTraining(Pretrained):
             lengths: (B,), summing to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
         """
-        packing = Packing.of_lengths(lengths)
+        first, x = self._states((input_ids, token_type_ids, lengths), masked_positions)
+        return self._heads(first, x)
+
+    def packed_losses(
+        self, inputs: tuple[Tensor, Tensor, Tensor], masked_positions: Tensor, masked_labels: Tensor
+    ) -> tuple[VocabularyLoss, Tensor]:
+        """Returns the masked LM loss, without logits of all pieces at once, and sentence-order logits (B, 2).
+
+        Args:
+            inputs: Pieces (N,), segments (N,) and lengths (B,), which sum to N.
+            masked_positions: Indices into N of the tokens to predict, (M,).
+            masked_labels: What they are, (M,).
+        """
+        first, x = self._states(inputs, masked_positions)
+        loss = self.predictions.loss(x, self._table, masked_labels)
+        return loss, self.sop_classifier(self.albert.pool(first))
+
+    @property
+    def _table(self) -> Tensor:
+        """The word embeddings (V, E)."""
+        return self.albert.embeddings.word_embeddings.weight
+
+    def _states(
+        self, inputs: tuple[Tensor, Tensor, Tensor], masked_positions: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Returns the states of [CLS] (B, H) and of the tokens to predict (M, H)."""
+        input_ids, token_type_ids, lengths = inputs
+        packing = Packing.of_lengths(lengths, input_ids.device)
         rows = torch.cat([packing.starts, masked_positions])
         x = self.albert.encode(input_ids, token_type_ids, packing, rows=rows)
-        return self._heads(x[: len(lengths)], x[len(lengths) :])
+        return x[: len(lengths)], x[len(lengths) :]
 
     def _heads(self, first: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns the logits of both heads for the states of [CLS] (B, H) and of some tokens (M, H)."""
-        table = self.albert.embeddings.word_embeddings.weight
-        return self.predictions(x, table), self.sop_classifier(self.albert.pool(first))
+        return self.predictions(x, self._table), self.sop_classifier(self.albert.pool(first))
 
     def forward(
         self,
@@ -270,7 +323,7 @@ class AlbertForMaskedLM(Pretrained):
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
     ) -> Tensor:
         """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
-        packing = Packing.of_lengths(lengths)
+        packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing, rows=masked_positions)
         return self.predictions(x, self.albert.embeddings.word_embeddings.weight)
 

@@ -9,6 +9,7 @@ Source: `create_model` (classifier_utils.py, race_utils.py) of the original.
 
 from collections.abc import Mapping
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -26,7 +27,7 @@ from albert.checkpoint.pretrained import (
 from albert.model.config import AlbertConfig
 from albert.model.encoder import initialize
 from albert.model.losses import squared_error_sum
-from albert.model.packing import Packing
+from albert.model.packing import Packing, on_device
 
 # Heads of the original's fine-tuning start from this, whatever the encoder's initializer_range.
 CLASSIFIER_STD = 0.02
@@ -44,7 +45,7 @@ class AlbertForSequenceClassification(Pretrained):
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths))
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
@@ -86,13 +87,14 @@ class AlbertForMultipleChoice(Pretrained):
         `num_choices` are those of every question, or of each, (B,). C is the most; a question with fewer has
         -inf behind its own, so that the others' share of a softmax is 0.
         """
-        logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths))
+        logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
         if isinstance(num_choices, int):
             return logits.view(-1, num_choices)
-        most = int(num_choices.max()) if len(num_choices) else 0
-        is_choice = torch.arange(most, device=num_choices.device) < num_choices[:, None]
-        table = logits.new_full(is_choice.shape, -torch.inf)
-        return table.masked_scatter(is_choice.to(logits.device), logits)
+        counts = num_choices.cpu().numpy()
+        is_choice = np.arange(counts.max(initial=0)) < counts[:, None]
+        cells = on_device(np.flatnonzero(is_choice), logits.device)
+        table = logits.new_full((is_choice.size,), -torch.inf)
+        return table.index_copy(0, cells, logits.squeeze(-1)).view(is_choice.shape)
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
@@ -125,7 +127,7 @@ class AlbertForTokenClassification(Pretrained):
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
         """Returns logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths))
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         return self.classifier(self.dropout(self.albert.encode(input_ids, token_type_ids, packing)))

@@ -106,12 +106,8 @@ class Embedder:
         return vectors
 
     def _pooled(self, group: Group) -> Tensor:
-        packing = Packing.of_lengths(group.lengths)
+        packing = Packing.of_lengths(group.lengths, self.model.device)
         if self.pooling == "cls":
             return self.model.encode(group.input_ids, group.token_type_ids, packing, rows=packing.starts)
         x = self.model.encode(group.input_ids, group.token_type_ids, packing).float()
-        rows = torch.repeat_interleave(
-            torch.arange(len(group.lengths), device=x.device), group.lengths, output_size=len(x)
-        )
-        sums = x.new_zeros(len(group.lengths), x.shape[1]).index_add_(0, rows, x)
-        return sums / group.lengths[:, None]
+        return torch.stack([part.mean(0) for part in torch.split(x, [*packing.lengths])])

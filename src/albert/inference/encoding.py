@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from albert.errors import DataError
+from albert.model.packing import on_device
 from albert.tasks.features import TextFeatures
 from albert.tasks.solver import groups_of_similar_length
 from albert.text.tokenizer import AlbertTokenizer
@@ -31,7 +32,7 @@ class Cutting:
 
 
 class Group(NamedTuple):
-    """Some texts of about one length, on the model's device."""
+    """Some texts of about one length; their pieces are on the model's device, lengths on the host."""
 
     indices: NDArray[np.int64]
     """Which texts they are, (G,)."""
@@ -73,5 +74,9 @@ def groups(features: TextFeatures, device: torch.device) -> Iterator[Group]:
     """Yields all texts, shortest first, as many at a time as go through a model together."""
     for indices in groups_of_similar_length(features.lengths):
         batch = features.take(indices)
-        arrays = (batch.input_ids, batch.token_type_ids, batch.lengths)
-        yield Group(indices, *(torch.from_numpy(array).to(device) for array in arrays))
+        yield Group(
+            indices,
+            on_device(batch.input_ids, device),
+            on_device(batch.token_type_ids, device),
+            torch.from_numpy(batch.lengths),
+        )

@@ -60,9 +60,9 @@ class FeatureExtractionPipeline:
         ensure_agreement(self.model, features)
         states: list[Any] = [None] * len(texts)
         for group in groups(features, self.model.device):
-            packing = Packing.of_lengths(group.lengths)
+            packing = Packing.of_lengths(group.lengths, self.model.device)
             x = self.model.encode(group.input_ids, group.token_type_ids, packing)
-            parts: tuple[Tensor, ...] = torch.split(x, group.lengths.tolist())
+            parts: tuple[Tensor, ...] = torch.split(x, [*packing.lengths])
             for index, part in zip(group.indices, parts, strict=True):
                 states[index] = part[None].cpu()
         return states

@@ -22,7 +22,7 @@ from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertModel, Pretrai
 from albert.checkpoint.task_models import AlbertForMultipleChoice
 from albert.errors import CheckpointError
 from albert.model.linear import Dtype
-from albert.model.packing import Packing
+from albert.model.packing import Packing, on_device
 from albert.training.settings import autocast_dtype
 
 MAX_DIFFERENCE = 0.02
@@ -163,26 +163,21 @@ def in_float32(model: Pretrained) -> Iterator[None]:
 
 def _outputs(model: Any, probe: Any, mask_token_id: int | None) -> list[Tensor]:
     """Returns what a model says, (B, K) each: logits, or of an encoder the states."""
-
-    def tensor(values: Any) -> Tensor:
-        return torch.from_numpy(np.asarray(values)).to(model.device)
-
-    ids, lengths = tensor(probe.input_ids), tensor(probe.lengths)
-    types = tensor(probe.token_type_ids) if hasattr(probe, "token_type_ids") else torch.zeros_like(ids)
+    ids, types, lengths = model.packed_inputs(probe)
     match model:
         case AlbertModel():
-            return [model.encode(ids, types, Packing.of_lengths(lengths))]
+            return [model.encode(ids, types, Packing.of_lengths(lengths, model.device))]
         case AlbertForMaskedLM():
             masks = torch.eq(ids, -1 if mask_token_id is None else mask_token_id).nonzero().flatten()
             return [model.packed_logits(ids, types, lengths, masks)]
         case AlbertForMultipleChoice():
-            return [model.packed_logits(ids, types, lengths, num_choices=tensor(probe.num_choices))]
+            return [model.packed_logits(ids, types, lengths, num_choices=torch.from_numpy(probe.num_choices))]
         case AlbertForQuestionAnswering():
             return list(model.packed_logits(ids, types, lengths))
         case AlbertForQuestionAnsweringBeamSearch():
-            answers = model.packed_logits(
-                ids, types, lengths, p_mask=tensor(probe.p_mask), start_positions=torch.zeros_like(lengths)
-            )
+            p_mask = on_device(probe.p_mask, model.device)
+            starts = torch.zeros_like(lengths, device=ids.device)
+            answers = model.packed_logits(ids, types, lengths, p_mask=p_mask, start_positions=starts)
             lacks = F.pad(answers.cls_logits[:, None], (0, 1))  # the sigmoid as a softmax
             return [answers.start_logits, lacks]
         case _:

@@ -25,7 +25,7 @@ from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertFo
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of
 from albert.inference.precision import ensure_agreement
-from albert.model.packing import Packing
+from albert.model.packing import Packing, on_device
 from albert.model.spans import NEVER, AnswerRows
 from albert.tasks.questions import Question
 from albert.tasks.solver import groups_of_similar_length
@@ -182,11 +182,12 @@ def _question_of(given: Any, id_: str) -> Question:
 
 def _candidates(model: AnswerModel, batch: SpanFeatures, count: int) -> SpanCandidates:
     """Returns the `count` best starts and ends of the windows of `batch` with their log-probabilities."""
-    arrays = (batch.input_ids, batch.token_type_ids, batch.lengths, batch.p_mask)
-    ids, types, lengths, p_mask = (torch.from_numpy(array).to(model.device) for array in arrays)
+    ids, types, lengths = model.packed_inputs(batch)
+    p_mask = on_device(batch.p_mask, model.device)
     if isinstance(model, AlbertForQuestionAnswering):
         # Added to a logit, this leaves nothing of it.
-        forbidden = AnswerRows.of_packing(Packing.of_lengths(lengths)).spread(p_mask.float() * NEVER)
+        rows = AnswerRows.of_packing(Packing.of_lengths(lengths, model.device))
+        forbidden = rows.spread(p_mask.float() * NEVER)
         start, end = (
             _log_probabilities(logits + forbidden, count)
             for logits in model.packed_logits(ids, types, lengths)

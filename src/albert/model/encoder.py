@@ -22,7 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from albert.errors import DataError
 from albert.model.attention import attend, attention_probabilities
 from albert.model.config import Activation, AlbertConfig
-from albert.model.linear import Dtype, FrozenWeights, freeze, linear, prepare
+from albert.model.linear import Dtype, FrozenWeights, compute_dtype, freeze, linear, prepare
 from albert.model.packing import Packing
 
 
@@ -272,7 +272,7 @@ class AlbertEncoder(nn.Module):
         layers = self.layers()
         for number, layer in enumerate(layers, 1):
             if layer not in prepared:
-                prepared[layer] = layer.weights(_compute_dtype(x))
+                prepared[layer] = layer.weights(compute_dtype(x))
             if attentions is not None:
                 attentions.append(attention_probabilities(layer.project(x, prepared[layer]), packing))
             block = partial(checkpoint, layer, use_reentrant=False) if self.recomputes else layer
@@ -323,9 +323,3 @@ def check_length(length: int, config: AlbertConfig) -> None:
             f"a sequence has {length} tokens, the model has {config.max_position_embeddings} positions; "
             "truncate it (truncation=True, or --max-seq-length)"
         )
-
-
-def _compute_dtype(x: Tensor) -> torch.dtype:
-    """Returns the type matrix products run in: autocast's inside autocast, else that of `x`."""
-    device = x.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype

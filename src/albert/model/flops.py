@@ -21,6 +21,7 @@ from albert.data.batches import IntArray
 from albert.model.config import AlbertConfig
 from albert.model.linear import LinearWeights, linear, prepare
 from albert.model.packing import few_sizes
+from albert.model.vocabulary_loss import ROWS_AT_ONCE
 
 PEAK_SECONDS = 0.5
 PEAK_SIZES = (256, 512, 1024, 2048, 4096, 8192)
@@ -114,11 +115,12 @@ def step_memory(
     """Returns about how much memory a training step needs on top of the program and its libraries.
 
     Of P parameters: 16 P bytes, and 8 P in the update. A block keeps for backward, for each token, 3 H
-    for query, key and value (7 H more on the padded grid where lengths differ) and 5 H + 2 F behind
+    for query, key and value (4 H more of each cell where a GPU must pad for attention) and 5 H + 2 F behind
     them: what attention read, the inputs of two normalisations and of two maps, and twice the feed-forward
     part; 2 H with dropout. Where attention is not fused (bf16 or dropout on a CPU), also its probabilities,
-    A T a token, three times with dropout. Backward begins with 12 M V bytes of logits and their gradients.
-    With activation checkpointing every block keeps its input, and one at a time all of the above.
+    A T a token, three times with dropout. Forward ends with 8 V bytes for each of some hidden pieces, their
+    logits and gradients, and 8 V E of the table's. With activation checkpointing every block keeps its
+    input, and one at a time all of the above.
 
     Args:
         config: The shape.
@@ -140,7 +142,8 @@ def step_memory(
         kept = blocks * stream + between + tokens * behind
     kept += 12 * tokens * config.embedding_size + stream
     gradients = tokens * (2 * config.intermediate_size + 2 * hidden) * dtype.itemsize
-    momentary = max(gradients, 12 * few_sizes(num_masked) * config.vocab_size)
+    hidden_pieces = min(few_sizes(num_masked), ROWS_AT_ONCE)
+    momentary = max(gradients, 8 * config.vocab_size * (hidden_pieces + config.embedding_size))
     # Query, key and value joined, everything transposed or cast, and a gradient of each.
     unique = config.num_hidden_groups * config.inner_group_num
     ready = 2 * unique * _block_weights(config) * dtype.itemsize
@@ -195,15 +198,15 @@ def _attention_bytes(
     config: AlbertConfig, lengths: IntArray, device: torch.device, dtype: torch.dtype
 ) -> int:
     """Returns what one block's attention keeps for backward."""
-    longest, hidden = int(np.max(lengths)), config.hidden_size
-    cells = len(lengths) * longest
+    cells = len(lengths) * int(np.max(lengths))
     on_cpu = device.type == "cpu"
     dropout = config.attention_probs_dropout_prob > 0
-    elements = 3 * few_sizes(int(np.sum(lengths))) * hidden
-    if cells != np.sum(lengths):
-        elements += 4 * cells * hidden
+    elements = 3 * few_sizes(int(np.sum(lengths))) * config.hidden_size
+    if not on_cpu and cells != np.sum(lengths) and (dropout or dtype == torch.float32):
+        elements += 4 * cells * config.hidden_size
     if on_cpu and (dtype == torch.bfloat16 or dropout):
-        elements += (3 if dropout else 1) * cells * longest * config.num_attention_heads
+        squares = int(np.square(lengths).sum())
+        elements += (3 if dropout else 1) * squares * config.num_attention_heads
     return elements * dtype.itemsize
 
 

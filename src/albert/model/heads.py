@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from albert.model.config import AlbertConfig
 from albert.model.encoder import activate
 from albert.model.packing import few_sizes
+from albert.model.vocabulary_loss import VocabularyLoss, vocabulary_loss
 
 
 class MaskedLMHead(nn.Module):
@@ -25,14 +26,17 @@ class MaskedLMHead(nn.Module):
         self.hidden_act = config.hidden_act
 
     def forward(self, x: Tensor, word_embeddings: Tensor) -> Tensor:
-        """Returns logits (M, V) for the states `x` (M, H) and the tied table (V, E).
+        """Returns logits (M, V) for the states `x` (M, H) and the tied table (V, E)."""
+        return F.linear(self._transform(x), word_embeddings, self.bias)[: len(x)]
 
-        The rows are filled up to one of few sizes; see `albert.model.packing`.
-        """
-        count = len(x)
-        x = F.pad(x, (0, 0, 0, few_sizes(count) - count))
-        x = self.LayerNorm(activate(self.dense(x), self.hidden_act))
-        return F.linear(x, word_embeddings, self.bias)[:count]
+    def loss(self, x: Tensor, word_embeddings: Tensor, labels: Tensor) -> VocabularyLoss:
+        """Returns the loss of states `x` (M, H) against pieces `labels` (M,), never all logits at once."""
+        return vocabulary_loss(self._transform(x), word_embeddings, self.bias, labels)
+
+    def _transform(self, x: Tensor) -> Tensor:
+        """Returns what the table is multiplied with, (R, E); rows are filled up to one of few sizes R."""
+        x = F.pad(x, (0, 0, 0, few_sizes(len(x)) - len(x)))
+        return self.LayerNorm(activate(self.dense(x), self.hidden_act))
 
 
 class SentenceOrderHead(nn.Module):

@@ -66,6 +66,12 @@ class QuantizedWeights(NamedTuple):
 FrozenWeights = LinearWeights | PackedWeights | QuantizedWeights
 
 
+def compute_dtype(x: Tensor) -> torch.dtype:
+    """Returns the type matrix products run in: autocast's inside autocast, else that of `x`."""
+    device = x.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
+
+
 def prepare(linears: tuple[nn.Linear, ...], dtype: torch.dtype) -> LinearWeights:
     """Returns the parameters of `linears`, their outputs below each other, cast to `dtype`."""
     weight, bias = _joined(linears)

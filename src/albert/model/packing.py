@@ -7,76 +7,131 @@ exists at the public door alone, where `pack` and `unpack` translate.
 Matrix kernels are compiled and kept for every shape they meet (oneDNN's for bf16 on a CPU, for instance),
 and N differs from batch to batch. So rows are counted up to one of few sizes, at most a sixteenth more:
 `Packing` holds R >= N rows, the last R - N of which are filling that no real token sees.
+
+Lengths are known on the host before anything runs, and everything that follows from them is counted there: a
+GPU is never asked, so nobody waits for it.
 """
 
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import groupby
+from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor
 
 from albert.errors import DataError
 
 
-@dataclass(frozen=True, slots=True)
+def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
+    """Returns an array as a tensor on `device`, without waiting for what runs there."""
+    tensor = torch.from_numpy(array)
+    if device.type != "cuda":
+        return tensor.to(device)
+    # From pageable memory a copy waits until the device has done everything that was asked before.
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+@dataclass(frozen=True)
 class Packing:
     """Where the sequences of a packed batch lie."""
 
-    lengths: Tensor
-    """Tokens of each sequence, (B,), int64; none is 0."""
-    starts: Tensor
-    """Index of the first token, [CLS], of each sequence, (B,), int64."""
+    lengths: tuple[int, ...]
+    """Tokens of each of the B sequences; none is 0."""
     position_ids: Tensor
     """Position of each row's token in its sequence, (R,), int64; 0 for filling."""
-    num_tokens: int
-    """Real tokens, N."""
-    max_length: int
-    """Longest sequence."""
-    cells: Tensor | None
-    """Index of each row in the flat (B * max_length) grid, (R,); that behind the grid for filling. None
-    where all sequences have one length and nothing is filled."""
 
     @classmethod
-    def of_lengths(cls, lengths: Tensor) -> "Packing":
-        """Makes the packing of sequences of `lengths` (B,), all positions counted from 0."""
-        ends = lengths.cumsum(0)
-        starts = ends - lengths
-        shortest, longest = (int(length) for length in torch.aminmax(lengths))
-        total = lengths.shape[0] * longest if shortest == longest else int(ends[-1])
-        sequence = torch.repeat_interleave(
-            torch.arange(lengths.shape[0], device=lengths.device), lengths, output_size=total
-        )
-        position_ids = torch.arange(total, device=lengths.device) - starts[sequence]
-        filling = few_sizes(total) - total
-        cells = None
-        if filling or shortest != longest:
-            cells = F.pad(sequence * longest + position_ids, (0, filling), value=lengths.shape[0] * longest)
-        return cls(lengths, starts, F.pad(position_ids, (0, filling)), total, longest, cells)
+    def of_lengths(cls, lengths: Tensor, device: torch.device | None = None) -> "Packing":
+        """Makes the packing of sequences of `lengths` (B,), all positions counted from 0.
+
+        Args:
+            lengths: On the host; a GPU that has them is waited for.
+            device: Where the tokens are; that of `lengths` if not given.
+        """
+        counts = lengths.cpu().numpy()
+        total = int(counts.sum())
+        positions = np.zeros(few_sizes(total), np.int64)
+        positions[:total] = np.arange(total) - np.repeat(counts.cumsum() - counts, counts)
+        return cls(tuple(counts.tolist()), on_device(positions, device or lengths.device))
+
+    @cached_property
+    def num_tokens(self) -> int:
+        """Real tokens, N."""
+        return sum(self.lengths)
+
+    @cached_property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence, T."""
+        return max(self.lengths)
+
+    @property
+    def num_rows(self) -> int:
+        """Rows, R: real tokens and filling."""
+        return len(self.position_ids)
+
+    @cached_property
+    def runs(self) -> tuple[tuple[int, int], ...]:
+        """Neighbours of one length: their number and that length, in order."""
+        return tuple((len([*same]), length) for length, same in groupby(self.lengths))
+
+    @cached_property
+    def starts(self) -> Tensor:
+        """Index of the first token, [CLS], of each sequence, (B,), int64."""
+        return on_device(self._ends - np.array(self.lengths), self.position_ids.device)
+
+    @cached_property
+    def boundaries(self) -> Tensor:
+        """Where sequences begin, and the end, int32; filling counts as sequences none of which is longest."""
+        filling = np.arange(self.num_tokens, self.num_rows, self.max_length)[1:]
+        parts = ([0], self._ends, filling, [self.num_rows] if self.num_rows > self.num_tokens else [])
+        return on_device(np.concatenate(parts).astype(np.int32), self.position_ids.device)
+
+    @cached_property
+    def cells(self) -> Tensor:
+        """Index of each row in the flat grid (B * T), (R,), int64; that behind the grid for filling."""
+        lengths = np.array(self.lengths)
+        cells = np.full(self.num_rows, len(lengths) * self.max_length)
+        shifts = np.arange(len(lengths)) * self.max_length - (self._ends - lengths)
+        cells[: self.num_tokens] = np.arange(self.num_tokens) + np.repeat(shifts, lengths)
+        return on_device(cells, self.position_ids.device)
+
+    @cached_property
+    def is_grid(self) -> bool:
+        """Whether the rows are those of the grid: all sequences have one length, and nothing is filled."""
+        return len(self.runs) == 1 and self.num_tokens == self.num_rows
 
     def fill(self, x: Tensor) -> Tensor:
         """Returns `x` (N,) with filling of 0, (R,)."""
-        return F.pad(x, (0, len(self.position_ids) - self.num_tokens))
+        return F.pad(x, (0, self.num_rows - self.num_tokens))
 
     def pad(self, x: Tensor) -> Tensor:
         """Returns the rows `x` (R, ...) on the grid (B, T, ...); cells without a token are 0."""
-        batch_size = self.lengths.shape[0]
-        if self.cells is None:
-            return x.view(batch_size, self.max_length, *x.shape[1:])
-        size = batch_size * self.max_length
-        grid = x.new_zeros(size + 1, *x.shape[1:]).index_copy(0, self.cells, x)
-        return grid[:size].view(batch_size, self.max_length, *x.shape[1:])
+        shape = (len(self.lengths), self.max_length, *x.shape[1:])
+        if self.is_grid:
+            return x.view(shape)
+        size = len(self.lengths) * self.max_length
+        return x.new_zeros(size + 1, *x.shape[1:]).index_copy(0, self.cells, x)[:size].view(shape)
 
     def unpad(self, grid: Tensor) -> Tensor:
         """Returns the rows (R, ...) of `grid` (B, T, ...); filling repeats the last cell."""
         flat = grid.reshape(-1, *grid.shape[2:])
-        return flat if self.cells is None else flat[self.cells.clamp(max=len(flat) - 1)]
+        return flat if self.is_grid else flat[self.cells.clamp(max=len(flat) - 1)]
 
     def mask(self) -> Tensor | None:
         """Returns which cells of the grid hold a token, (B, T), bool; None where all do."""
-        if self.cells is None:
+        if self.is_grid:
             return None
-        columns = torch.arange(self.max_length, device=self.lengths.device)
-        return columns < self.lengths[:, None]
+        real = np.arange(self.max_length) < np.array(self.lengths)[:, None]
+        return on_device(real, self.position_ids.device)
+
+    @cached_property
+    def _ends(self) -> NDArray[np.int64]:
+        """Behind the last token of each sequence, (B,)."""
+        return np.cumsum(self.lengths)
 
 
 def few_sizes(count: int) -> int:

@@ -37,9 +37,7 @@ class AnswerRows:
     @classmethod
     def of_packing(cls, packing: Packing) -> "AnswerRows":
         """Makes rows as long as the longest sequence; position 0 is [CLS]."""
-        cells = torch.arange(packing.num_tokens, device=packing.lengths.device)
-        if packing.cells is not None:
-            cells = packing.cells[: packing.num_tokens]
+        cells = packing.cells[: packing.num_tokens]
         return cls(cells, packing.starts, (len(packing.lengths), packing.max_length))
 
     def spread(self, logits: Tensor) -> Tensor:

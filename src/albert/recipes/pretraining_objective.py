@@ -1,12 +1,12 @@
 """What pretraining minimises: masked LM and sentence order, the original's two losses."""
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from albert.checkpoint.pretrained import AlbertForPreTraining
 from albert.data.batches import NO_ORDER_LABEL, IntArray, PretrainingBatch
 from albert.model.losses import LossSum, cross_entropy_sum
+from albert.model.packing import on_device
+from albert.model.vocabulary_loss import VocabularyLoss
 
 LENGTH_CLASSES = ((1, 64), (65, 128), (129, 256), (257, 512))
 """Pieces of the shortest and the longest sequence of each class of the evaluation."""
@@ -22,23 +22,22 @@ class PretrainingObjective:
 
     def sums(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Returns both losses summed over the batch."""
-        return self.losses(*self.logits(model, batch), batch)
+        return self.losses(model, batch)[0]
 
-    def logits(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> tuple[Tensor, Tensor]:
-        """Returns what the model says of the hidden pieces (M, V), and of the orders (B, 2)."""
-        arrays = (batch.input_ids, batch.token_type_ids, batch.lengths, batch.masked_positions)
-        return model.packed_logits(
-            *(torch.from_numpy(array).to(model.device, non_blocking=True) for array in arrays)
+    def losses(
+        self, model: AlbertForPreTraining, batch: PretrainingBatch
+    ) -> tuple[dict[str, LossSum], VocabularyLoss]:
+        """Returns both losses summed over the batch, and that of each hidden piece."""
+        positions, labels, order_labels = (
+            on_device(array, model.device)
+            for array in (batch.masked_positions, batch.masked_labels, batch.sentence_order_labels)
         )
-
-    def losses(self, masked_lm: Tensor, order: Tensor, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Returns both losses of some logits, summed over the batch."""
-        labels = torch.from_numpy(batch.masked_labels).to(masked_lm.device)
-        order_labels = torch.from_numpy(batch.sentence_order_labels).to(order.device)
-        return {
-            "masked_lm": cross_entropy_sum(masked_lm, labels),
+        masked_lm, order = model.packed_losses(model.packed_inputs(batch), positions, labels)
+        sums = {
+            "masked_lm": LossSum(masked_lm.total, masked_lm.correct.sum()),
             "sentence_order": cross_entropy_sum(order, order_labels),
         }
+        return sums, masked_lm
 
 
 class HeldOutObjective(PretrainingObjective):
@@ -51,12 +50,10 @@ class HeldOutObjective(PretrainingObjective):
 
     def sums(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> dict[str, LossSum]:
         """Returns the sum of each part over the batch."""
-        masked_lm, order = self.logits(model, batch)
-        sums = self.losses(masked_lm, order, batch)
-        labels = torch.from_numpy(batch.masked_labels).to(model.device)
+        sums, masked_lm = self.losses(model, batch)
         for name, places in _places_by_length(batch).items():
-            index = torch.from_numpy(places).to(model.device)
-            sums[name] = cross_entropy_sum(masked_lm[index], labels[index])
+            index = on_device(places, model.device)
+            sums[name] = LossSum(masked_lm.losses[index].sum(), masked_lm.correct[index].sum())
         return sums
 
 

@@ -23,6 +23,7 @@ from albert.errors import ConfigError
 from albert.metrics.scores import accuracy_by_group, score
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum, cross_entropy_sum
+from albert.model.packing import on_device
 from albert.tasks.choice_features import ChoiceFeatures, make_choice_features
 from albert.tasks.choice_files import ChoiceExample, read_choices
 from albert.tasks.classification import six_digits
@@ -44,7 +45,7 @@ class ChoiceObjective:
     def sums(self, model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> dict[str, LossSum]:
         """Returns the summed loss of the questions of `batch`."""
         logits = _packed_logits(model, batch)
-        return {"task": cross_entropy_sum(logits, torch.from_numpy(batch.labels).to(logits.device))}
+        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
 
 class ChoiceSolver:
@@ -178,8 +179,5 @@ def _labels(examples: Sequence[ChoiceExample]) -> NDArray[np.int64]:
 
 def _packed_logits(model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> Tensor:
     """Returns logits (B, C), -inf where a question has no such choice."""
-    arrays = (batch.input_ids, batch.token_type_ids, batch.lengths)
-    return model.packed_logits(
-        *(torch.from_numpy(array).to(model.device) for array in arrays),
-        num_choices=torch.from_numpy(batch.num_choices),
-    )
+    num_choices = torch.from_numpy(batch.num_choices)
+    return model.packed_logits(*model.packed_inputs(batch), num_choices=num_choices)

@@ -21,6 +21,7 @@ from albert.errors import ConfigError
 from albert.metrics.scores import score
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum, cross_entropy_sum, squared_error_sum
+from albert.model.packing import on_device
 from albert.tasks.clue_files import read_cluewsc, read_csl
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.solver import groups_of_similar_length
@@ -42,7 +43,7 @@ class ClassificationObjective:
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Returns the summed loss of the examples of `batch`."""
         logits = _packed_logits(model, batch)
-        labels = torch.from_numpy(batch.labels).to(logits.device)
+        labels = on_device(batch.labels, logits.device)
         if self.kind == "regression":
             return {"task": squared_error_sum(logits.squeeze(-1), labels)}
         return {"task": cross_entropy_sum(logits, labels.long())}
@@ -209,5 +210,4 @@ def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
 
 def _packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:
     """Returns logits (B, K)."""
-    arrays = (batch.input_ids, batch.token_type_ids, batch.lengths)
-    return model.packed_logits(*(torch.from_numpy(array).to(model.device) for array in arrays))
+    return model.packed_logits(*model.packed_inputs(batch))

@@ -25,6 +25,7 @@ from albert.metrics.answers import f1_overlap, normalize_answer, score_answers_v
 from albert.metrics.chinese_answers import longest_run_f1, score_chinese_answers
 from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum
+from albert.model.packing import on_device
 from albert.model.spans import answerability_loss_sum, span_loss_sum
 from albert.tasks.classification import six_digits
 from albert.tasks.questions import Question, lacks_answers, read_questions
@@ -82,7 +83,7 @@ class SpanObjective:
 
     def sums(self, model: AnswerModel, batch: SpanFeatures) -> dict[str, LossSum]:
         """Returns the summed loss of the windows of `batch`."""
-        inputs = _inputs(model, batch)
+        inputs = model.packed_inputs(batch)
         start, end = _tensors(model, batch.start_positions, batch.end_positions)
         if isinstance(model, AlbertForQuestionAnswering):
             return {"task": span_loss_sum(model.packed_logits(*inputs), (start, end))}
@@ -229,7 +230,7 @@ class SpanSolver:
 
     def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
         """Returns what the model proposes for the windows of `batch`."""
-        inputs = _inputs(model, batch)
+        inputs = model.packed_inputs(batch)
         if isinstance(model, AlbertForQuestionAnswering):
             start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
             return candidates_of_logits(start, end, n_best_size=self.n_best_size)
@@ -263,10 +264,5 @@ def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
     return max(f1_overlap(answer, predicted) for answer in gold or ("",))
 
 
-def _inputs(model: AnswerModel, batch: SpanFeatures) -> tuple[Tensor, Tensor, Tensor]:
-    input_ids, token_type_ids, lengths = _tensors(model, batch.input_ids, batch.token_type_ids, batch.lengths)
-    return input_ids, token_type_ids, lengths
-
-
 def _tensors(model: AnswerModel, *arrays: NDArray[np.int64]) -> list[Tensor]:
-    return [torch.from_numpy(array).to(model.device) for array in arrays]
+    return [on_device(array, model.device) for array in arrays]

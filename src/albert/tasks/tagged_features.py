@@ -64,6 +64,11 @@ class TagFeatures:
         )
 
     @property
+    def token_type_ids(self) -> IntArray:
+        """Segments, (N,): there is but one."""
+        return np.zeros_like(self.input_ids)
+
+    @property
     def num_words(self) -> IntArray:
         """Words of each window, (W,)."""
         ends = self.lengths.cumsum()

@@ -23,6 +23,7 @@ from albert.checkpoint.task_models import AlbertForTokenClassification
 from albert.metrics.entities import BEGINNINGS, CONTINUATIONS, OUTSIDE, entity_spans, score_entities
 from albert.model.config import AlbertConfig
 from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
+from albert.model.packing import on_device
 from albert.tasks.classification import labels_of_model, six_digits
 from albert.tasks.features import taken_positions
 from albert.tasks.solver import groups_of_similar_length
@@ -68,7 +69,7 @@ class TaggingObjective:
     def sums(self, model: AlbertForTokenClassification, batch: TagFeatures) -> dict[str, LossSum]:
         """Returns the summed loss of the words of `batch`."""
         logits = _packed_logits(model, batch)
-        return {"task": cross_entropy_sum(logits, torch.from_numpy(batch.labels).to(logits.device))}
+        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
 
 class TaggingSolver:
@@ -229,5 +230,4 @@ def _word_losses(
 
 def _packed_logits(model: AlbertForTokenClassification, batch: TagFeatures) -> Tensor:
     """Returns logits (N, K)."""
-    arrays = (batch.input_ids, np.zeros_like(batch.input_ids), batch.lengths)
-    return model.packed_logits(*(torch.from_numpy(array).to(model.device) for array in arrays))
+    return model.packed_logits(*model.packed_inputs(batch))
