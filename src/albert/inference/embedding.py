@@ -22,7 +22,7 @@ from albert.inference.loading import load
 from albert.inference.precision import ensure_agreement
 from albert.model.linear import Dtype
 from albert.model.packing import Packing
-from albert.tasks.features import SHORTEST_LENGTH, make_features
+from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.solver import check_length
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
@@ -87,17 +87,29 @@ class Embedder:
         """Width of the vectors, H."""
         return self.model.config.hidden_size
 
-    @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Returns the vectors (B, H) of `texts`, in their order; a special piece spelled there is text.
 
         Raises:
             CheckpointError: In int8 the states differ too much from those in float32.
         """
-        examples = [Example(text) for text in texts]
-        features = make_features(examples, self.tokenizer, max_seq_length=self.max_seq_length)
+        return self.vectors(self.encode(texts))
+
+    def encode(self, texts: Sequence[str]) -> TextFeatures:
+        """Returns `texts` as pieces, for `vectors`."""
+        return make_features(
+            [Example(text) for text in texts], self.tokenizer, max_seq_length=self.max_seq_length
+        )
+
+    @torch.inference_mode()
+    def vectors(self, features: TextFeatures) -> NDArray[np.float32]:
+        """Returns the vectors (B, H) of encoded texts, in their order.
+
+        Raises:
+            CheckpointError: In int8 the states differ too much from those in float32.
+        """
         ensure_agreement(self.model, features)
-        vectors = np.zeros((len(texts), self.dimension), np.float32)
+        vectors = np.zeros((len(features), self.dimension), np.float32)
         for group in groups(features, self.model.device):
             pooled = self._pooled(group).float()
             if self.normalize:

@@ -16,8 +16,10 @@ from albert.checkpoint.folder import replacing
 from albert.console import progress
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder, Pooling
+from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
+from albert.tasks.features import TextFeatures
 from albert.tasks.tables import read_columns, read_text_lines
 from albert.training.runs import settings_as_json, versions
 
@@ -117,10 +119,10 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
     ):
         _write_header(file, 0, embedder.dimension)
         start = file.tell()
-        while some := list(islice(texts, TEXTS_AT_ONCE)):
-            file.write(embedder.embed(some).tobytes())
-            count += len(some)
-            bar.advance(len(some))
+        for features in read_ahead(_encoded(embedder, texts)):
+            file.write(embedder.vectors(features).tobytes())
+            count += len(features)
+            bar.advance(len(features))
         if not count:
             raise DataError("the input holds no text; expected one or more")
         # numpy leaves room in a header for more rows, so that it can be written again over itself.
@@ -128,6 +130,12 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
         _write_header(file, count, embedder.dimension)
         assert file.tell() == start
     return count
+
+
+def _encoded(embedder: Embedder, texts: Iterator[str]) -> Iterator[TextFeatures]:
+    """Yields some texts at a time as pieces."""
+    while some := list(islice(texts, TEXTS_AT_ONCE)):
+        yield embedder.encode(some)
 
 
 def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from albert.console import progress
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement
+from albert.inference.read_ahead import read_ahead
 from albert.model.linear import Dtype
 from albert.recipes.prediction_files import OutputFormat, find_destination
 from albert.recipes.trained_model import TrainedModel, open_trained
@@ -105,7 +106,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
     examples = (
         _text_examples(settings, task, paths[0]) if is_text else _task_examples(settings, trained, paths)
     )
-    encoded = _encoded(trained, examples)
+    encoded = read_ahead(_encoded(trained, examples))
     first = next(encoded, None)  # What is wrong from the start must not cost an earlier output file.
     if first is None:
         raise DataError(f"{paths[0]}: holds no text; expected one or more")
