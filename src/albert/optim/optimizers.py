@@ -4,7 +4,9 @@ Both are the original's to the letter: betas 0.9 and 0.999, epsilon 1e-6 outside
 everything but biases and layer normalisations. LAMB scales each tensor's update by |parameter| / |update|
 (1 where either is 0), again except for biases and normalisations.
 Source: `AdamWeightDecayOptimizer` (optimization.py), `LAMBOptimizer` (lamb_optimizer.py); You et al. (2020).
-Arithmetic is on lists of tensors (`torch._foreach_*`), and allocates one copy of the parameters, not two.
+Moments and parameters move in one pass over memory, by torch's fused kernel. It corrects the bias of the
+moments by their age, which counts no more at the age of `_OLD`; LAMB lets it move a copy, which becomes the
+update, and allocates nothing else.
 """
 
 from collections.abc import Callable, Iterable
@@ -13,6 +15,9 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
+
+_OLD = 1e9
+"""Steps after which beta to their power is 0, for every beta up to 0.9999999."""
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
@@ -71,43 +76,55 @@ class AdamW(Optimizer):
         assert closure is None
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
-            if parameters:
-                updates = self._updates(parameters, group)
-                if self.adapts and group["adapt"]:
-                    self._ratios = _trust_ratios(updates, parameters)
-                    ratios = list(self._ratios.unbind())
-                    torch._foreach_addcmul_(parameters, updates, ratios, value=-group["lr"])
-                else:
-                    torch._foreach_add_(parameters, updates, alpha=-group["lr"])
+            if not parameters:
+                continue
+            if self.adapts and group["adapt"]:
+                # A step of 1 whose decay takes the copy itself away: what is left is minus the update.
+                updates = [p.detach().clone() for p in parameters]
+                self._move(updates, parameters, group, rate=1.0, decay=1.0 + group["weight_decay"])
+                self._ratios = _trust_ratios(updates, parameters)
+                ratios = list(self._ratios.unbind())
+                torch._foreach_addcmul_(parameters, updates, ratios, value=group["lr"])
+            else:
+                self._move(parameters, parameters, group, rate=group["lr"], decay=group["weight_decay"])
 
     @property
     def trust_ratios(self) -> tuple[float, float] | None:
         """The smallest and the largest trust ratio of the last step; None where there are none."""
         return None if self._ratios is None else (float(self._ratios.min()), float(self._ratios.max()))
 
-    def _updates(self, parameters: list[Tensor], group: dict[str, Any]) -> list[Tensor]:
-        """Advances the moments and returns the update of each parameter, before learning rate and ratio."""
+    def _move(
+        self,
+        moved: list[Tensor],
+        parameters: list[Tensor],
+        group: dict[str, Any],
+        *,
+        rate: float,
+        decay: float,
+    ) -> None:
+        """Advances the moments of `parameters` and moves `moved`: m := m - rate (update + decay m)."""
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
-        gradients = [p.grad for p in parameters if p.grad is not None]
-        exp_avgs = [self.state[p]["exp_avg"] for p in parameters]
-        exp_avg_sqs = [self.state[p]["exp_avg_sq"] for p in parameters]
         beta1, beta2 = group["betas"]
-        torch._foreach_lerp_(exp_avgs, gradients, 1 - beta1)
-        torch._foreach_mul_(exp_avg_sqs, beta2)
-        torch._foreach_addcmul_(exp_avg_sqs, gradients, gradients, 1 - beta2)
-        updates = list(torch._foreach_sqrt(exp_avg_sqs))
-        torch._foreach_add_(updates, group["eps"])
-        # In place, which no list operation is here: fresh memory would cost more than the division.
-        for exp_avg, update in zip(exp_avgs, updates, strict=True):
-            torch.div(exp_avg, update, out=update)
-        if group["weight_decay"]:
-            torch._foreach_add_(updates, parameters, alpha=group["weight_decay"])
-        return updates
+        torch._fused_adamw_(
+            moved,
+            [p.grad for p in parameters if p.grad is not None],
+            [self.state[p]["exp_avg"] for p in parameters],
+            [self.state[p]["exp_avg_sq"] for p in parameters],
+            [],
+            [torch.full((), _OLD, device=parameters[0].device)] * len(parameters),
+            lr=rate,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=decay,
+            eps=group["eps"],
+            amsgrad=False,
+            maximize=False,
+        )
 
 
 class Lamb(AdamW):
