@@ -1,0 +1,306 @@
+"""Measures how cost grows: with the length of sequences, with processes, and with the steps of a training.
+
+tokens: time a token of a pretraining step (forward and backward, float32, CPU) at equal tokens a step and
+growing lengths, of the whole step and of everything but attention, where each token reads its own value
+alone. All lengths take their turns in every round; ratios are of two times of one round.
+examples: how fast masked examples come, by the number of processes that make them (growth_examples.py).
+steps: time a token, and resident memory (VmRSS of Linux), of the first and the last quarter of a long
+training of a small model on examples of mixed lengths, made in the same process.
+
+Each part runs in a process of its own, with one thread unless told otherwise, so that CPU time is work, not
+waiting.
+usage: python benchmarks/growth.py [--parts tokens,examples,steps] [--layers 4] [--rounds 5] [--steps 2000]
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import torch
+from growth_examples import measure_examples, open_source, prepare_apart
+from torch import Tensor
+
+from albert import AlbertConfig, AlbertForPreTraining, console
+from albert.data.batches import PretrainingBatch
+from albert.data.example_settings import ExampleSettings
+from albert.data.examples import Examples
+from albert.model import encoder
+from albert.model.flops import pretraining_flops
+from albert.model.packing import few_sizes
+from albert.optim.optimizers import make_optimizer
+from albert.recipes.benchmarks.timing import Contender, Job, Outcome, Timing, ratio, time_job
+from albert.recipes.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
+from albert.recipes.prepare import available_cores
+from albert.recipes.pretraining_objective import PretrainingObjective
+from albert.training.loop import train
+from albert.training.settings import LoopSettings
+
+PARTS = ("tokens", "examples", "steps")
+LENGTHS = (64, 128, 256, 512)
+DEPTH = (
+    "every layer does the same work on the same weights, so depth changes the ratios only by what stands "
+    "outside the layers and by the last one, which behind its attention computes [CLS] and hidden pieces "
+    "alone: with fewer layers attention weighs more"
+)
+STEPS_TEXT = {"megabytes": 2.0, "shard_megabytes": 0.1}
+"""Little text in small shards, so that a training goes through many windows of it."""
+STEPS_EXAMPLES = ExampleSettings(max_seq_length=128, short_seq_prob=0.5)
+LEARNING_RATE = 1e-3
+ROW_SIZES = (
+    "numbers of rows, filling included, that steps had had at each look at memory: kernels are compiled and "
+    "kept for each, so memory grows as long as new ones turn up"
+)
+TARGETS = {"but_attention": 0.1, "memory": 0.02}
+"""How far from 1 the ratios to the shortest sequences may be, and that of memory to the first quarter."""
+
+
+def measure_tokens(
+    *, size: str, layers: int, lengths: Sequence[int] = LENGTHS, tokens: int, rounds: int
+) -> dict[str, Any]:
+    """Measures the time a token of steps of `tokens` pieces, by the length of their sequences."""
+    shape = AlbertConfig.of_size(size, vocab_size=VOCAB_SIZE)
+    config = replace(
+        shape, num_hidden_layers=layers, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
+    )
+    torch.manual_seed(0)
+    model = AlbertForPreTraining(config).train()
+    batches = {length: make_pretraining_batch(np.full(tokens // length, length)) for length in lengths}
+    kinds: dict[str, Callable[..., Outcome]] = {"whole_step": run_step, "but_attention": run_but_attention}
+    contenders = [
+        # What builds a contender returns what runs it.
+        Contender(name=f"{kind} {length}", make=partial(partial, run, model, batch), tolerance=None)
+        for kind, run in kinds.items()
+        for length, batch in batches.items()
+    ]
+    timings = time_job(Job(name="tokens", contenders=contenders), rounds=rounds, device=torch.device("cpu"))
+    by_kind = {kind: {length: timings[f"{kind} {length}"] for length in lengths} for kind in kinds}
+    operations = [
+        pretraining_flops(config, batch.lengths, len(batch.masked_positions)) for batch in batches.values()
+    ]
+    return {
+        "job": "forward and backward of pretraining, float32, CPU, no dropout, sequences of equal length",
+        "size": size,
+        "layers": f"{layers} of {shape.num_hidden_layers}",
+        "depth": DEPTH,
+        "tokens_a_step": tokens,
+        "rounds": rounds,
+        "sequences": {length: len(batch) for length, batch in batches.items()},
+        "hidden_pieces": {length: len(batch.masked_positions) for length, batch in batches.items()},
+        "operations_over_shortest": {
+            length: count / operations[0] for length, count in zip(lengths, operations, strict=True)
+        },
+        **{kind: tell_lengths(found, tokens) for kind, found in by_kind.items()},
+        "target_but_attention": TARGETS["but_attention"],
+    }
+
+
+def run_step(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
+    """Runs both losses forward and backward; returns their sum, (1,)."""
+    objective = PretrainingObjective()
+    counts = objective.counts(batch)
+    sums = objective.sums(model, batch)
+    loss = torch.stack([part.total / counts[name] for name, part in sums.items()]).sum()
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    return np.array([loss.item()])
+
+
+def run_but_attention(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
+    """Runs the same step in which every token reads its own value alone."""
+    with mock.patch.object(encoder, "attend", read_own_value):
+        return run_step(model, batch)
+
+
+def read_own_value(qkv: Tensor, *_: object, **__: object) -> Tensor:
+    """Returns the values (R, A * D) of queries, keys and values (R, 3, A, D)."""
+    return qkv[:, 2].flatten(1)
+
+
+def tell_lengths(timings: dict[int, Timing], tokens: int) -> dict[str, Any]:
+    """Returns microseconds a token by length, and the ratios to the first one and how flat they are."""
+    first = next(iter(timings.values()))
+    found: dict[int, dict[str, Any]] = {
+        length: {
+            "microseconds_a_token": timing.median_seconds / tokens * 1e6,
+            "over_shortest": ratio(timing.seconds, first.seconds),
+        }
+        for length, timing in timings.items()
+    }
+    return {
+        "lengths": found,
+        "furthest_from_flat": max(abs(row["over_shortest"]["median"] - 1) for row in found.values()),
+    }
+
+
+def measure_steps(
+    folder: Path, *, size: str, batch_size: int, steps: int, warm_up: int, every: int
+) -> dict[str, Any]:
+    """Trains so many steps and compares the first and the last quarter of those behind the warm-up."""
+    source = open_source(prepare_apart(folder, **STEPS_TEXT), STEPS_EXAMPLES)
+    torch.manual_seed(0)
+    model = AlbertForPreTraining(AlbertConfig.of_size(size, vocab_size=source.vocabulary.size))
+    training = train(
+        model,
+        Examples(source).batches(batch_size),
+        PretrainingObjective(),
+        make_optimizer("lamb", model, weight_decay=0.01),
+        learning_rate=lambda _: LEARNING_RATE,
+        settings=LoopSettings(max_steps=steps, batch_size=batch_size, precision="float32"),
+    )
+    tokens, wall, cpu, memory = [], [], [], []
+    sizes, met = set(), []
+    start = time.process_time()
+    for step in training:
+        end = time.process_time()
+        sizes.add(few_sizes(step.tokens))
+        if step.number > warm_up:
+            tokens.append(step.tokens)
+            wall.append(step.seconds)
+            cpu.append(end - start)
+            if (step.number - warm_up) % every == 0:
+                memory.append(resident_megabytes())
+                met.append(len(sizes))
+                console.say(f"step {step.number}: {memory[-1]:.1f} MB, loss {step.loss:.3f}")
+        start = time.process_time()
+    return {
+        "job": f"LAMB on examples of up to {STEPS_EXAMPLES.max_seq_length} pieces, float32, CPU",
+        "size": size,
+        "batch_size": batch_size,
+        "steps": steps,
+        "warm_up": warm_up,
+        "median_milliseconds": median(wall) * 1e3,
+        "tokens_a_step": {"median": median(tokens), "min": min(tokens), "max": max(tokens)},
+        "cpu_microseconds_a_token": compare_quarters(cpu, tokens),
+        "wall_microseconds_a_token": compare_quarters(wall, tokens),
+        "memory": {**compare_memory(memory), "target": TARGETS["memory"], "megabytes": memory},
+        "row_sizes": {"what": ROW_SIZES, "met": met},
+    }
+
+
+def compare_quarters(seconds: Sequence[float], tokens: Sequence[int]) -> dict[str, float]:
+    """Returns microseconds a token of the first and the last quarter of steps, and the ratios of the two.
+
+    The median of steps leaves out those in which a block of examples is made, and what other work on the
+    machine disturbed; the mean is of all.
+    """
+    first, last = (
+        {
+            "median": median(s / n for s, n in zip(seconds[part], tokens[part], strict=True)) * 1e6,
+            "mean": sum(seconds[part]) / sum(tokens[part]) * 1e6,
+        }
+        for part in quarters(len(seconds))
+    )
+    return {
+        "first_quarter": first["median"],
+        "last_quarter": last["median"],
+        "last_over_first": last["median"] / first["median"],
+        "last_over_first_of_means": last["mean"] / first["mean"],
+    }
+
+
+def compare_memory(megabytes: Sequence[float]) -> dict[str, float]:
+    """Returns the greatest of the first and of the last quarter of samples, and their ratio."""
+    first, last = (max(megabytes[part]) for part in quarters(len(megabytes)))
+    return {"first_quarter": first, "last_quarter": last, "last_over_first": last / first}
+
+
+def quarters(count: int) -> tuple[slice, slice]:
+    """Returns which of `count` things are the first and the last quarter."""
+    size = max(1, count // 4)
+    return slice(0, size), slice(count - size, count)
+
+
+def resident_megabytes() -> float:
+    """Returns the resident set size of this process, in MB of 2^20 bytes."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return int(fields["VmRSS"].split()[0]) / 1024
+
+
+def measure(part: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Runs one part in this process."""
+    torch.set_num_threads(given.threads)
+    if part == "tokens":
+        return measure_tokens(size=given.size, layers=given.layers, tokens=given.tokens, rounds=given.rounds)
+    with tempfile.TemporaryDirectory() as name:
+        if part == "examples":
+            return measure_examples(
+                Path(name),
+                processes=range(1, given.processes + 1),
+                megabytes=given.megabytes,
+                seconds=given.seconds,
+                rounds=given.rounds,
+            )
+        return measure_steps(
+            Path(name),
+            size=given.steps_size,
+            batch_size=given.batch_size,
+            steps=given.steps,
+            warm_up=given.warm_up,
+            every=given.every,
+        )
+
+
+def measure_apart(part: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Runs one part in a process of its own."""
+    command = [sys.executable, __file__, *arguments, "--parts", part]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return dict(json.loads(done.stdout))
+
+
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--parts", default=",".join(PARTS), help="what to measure, of " + ",".join(PARTS))
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--rounds", type=int, default=5, help="of tokens and of examples")
+    tokens = parser.add_argument_group("tokens")
+    tokens.add_argument("--size", default="base")
+    tokens.add_argument("--layers", type=int, default=4)
+    tokens.add_argument("--tokens", type=int, default=2048, help=f"of a step; a multiple of {LENGTHS[-1]}")
+    examples = parser.add_argument_group("examples")
+    examples.add_argument("--processes", type=int, default=available_cores(), help="most that make examples")
+    examples.add_argument("--megabytes", type=float, default=48.0, help="text the examples are made of")
+    examples.add_argument("--seconds", type=float, default=5.0, help="that this process would take, at least")
+    steps = parser.add_argument_group("steps")
+    steps.add_argument("--steps-size", default="mini")
+    steps.add_argument("--batch-size", type=int, default=16)
+    steps.add_argument("--steps", type=int, default=2000)
+    steps.add_argument("--warm-up", type=int, default=100, help="steps that do not count")
+    steps.add_argument("--every", type=int, default=50, help="steps between two looks at memory")
+    found = parser.parse_args(arguments)
+    found.parts = found.parts.split(",")
+    if unknown := set(found.parts) - set(PARTS):
+        parser.error(f"no part {', '.join(sorted(unknown))}; known are {', '.join(PARTS)}")
+    if found.tokens < LENGTHS[-1] or found.tokens % LENGTHS[-1]:
+        parser.error(f"--tokens is {found.tokens}; expected a multiple of {LENGTHS[-1]}")
+    if found.steps - found.warm_up < 4 * found.every:
+        parser.error("--steps leaves fewer than four looks at memory behind --warm-up, one every --every")
+    return found
+
+
+def main() -> None:
+    """Prints the measurements as JSON."""
+    given = parse(sys.argv[1:])
+    if len(given.parts) > 1:
+        results: dict[str, Any] = {}
+        for part in given.parts:
+            results |= measure_apart(part, sys.argv[1:])
+    else:
+        results = {given.parts[0]: measure(given.parts[0], given) | {"threads": given.threads}}
+    print(json.dumps(results, indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,204 @@
+"""Measures how many masked examples a second reach who only takes them, by the processes that make them.
+
+All numbers of processes make the same examples and take their turns in every round; ratios are of two times
+of one round, and starting processes is not counted. A part of growth.py.
+"""
+
+import os
+import time
+from collections.abc import Generator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from math import ceil
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+from unittest import mock
+
+from albert import AlbertTokenizer, console
+from albert.data import examples, workers
+from albert.data.batches import PretrainingBatch
+from albert.data.example_settings import ExampleSettings
+from albert.data.examples import Examples, ExampleSource
+from albert.data.masked_text import MaskedText
+from albert.data.masking import vocabulary_of
+from albert.data.shards import open_prepared
+from albert.recipes.benchmarks.timing import ratio
+from albert.recipes.documentation import TOPICS, find_documents, standard_library
+from albert.recipes.prepare import PrepareSettings, available_cores, prepare
+from albert.text.vocabulary import train_sentencepiece
+
+LENGTHS = (512, 128)
+BATCH_SIZE = 256
+VOCAB_SIZE = 2000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How long some batches took."""
+
+    seconds: float
+    """Wall-clock."""
+    consumer_seconds: float
+    """CPU time of the process that takes them."""
+    processes_seconds: float
+    """CPU time of those that make them."""
+    examples: int
+    """How many there were."""
+    tokens: int
+    """Their pieces."""
+
+
+def measure_examples(
+    folder: Path,
+    *,
+    lengths: Sequence[int] = LENGTHS,
+    processes: Sequence[int],
+    megabytes: float,
+    seconds: float,
+    rounds: int,
+) -> dict[str, Any]:
+    """Measures how fast examples come, by their greatest length and the number of processes (0: this one)."""
+    data = prepare_apart(folder, megabytes=megabytes)
+    found = {}
+    for length in lengths:
+        source = open_source(data, ExampleSettings(max_seq_length=length))
+        start = time.perf_counter()
+        in_a_pass = sum(1 for _ in Examples(source).one_pass(BATCH_SIZE))
+        passes = ceil(seconds / (time.perf_counter() - start))
+        console.say(f"examples of {length}: {passes} passes of {in_a_pass} batches")
+        found[length] = {
+            "passes": passes,
+            **compare_processes(source, processes, num_batches=passes * in_a_pass, rounds=rounds),
+        }
+    return {
+        "job": f"masked examples from shards, in batches of {BATCH_SIZE}, taken and let go",
+        "cores": available_cores(),
+        "megabytes_of_text": megabytes,
+        "rounds": rounds,
+        "greatest_length": found,
+    }
+
+
+def compare_processes(
+    source: ExampleSource, processes: Sequence[int], *, num_batches: int, rounds: int
+) -> dict[str, Any]:
+    """Times the same batches made by this process, and by each number of others."""
+    counts = [0, *processes]
+    warm_up = 4 * max(counts) * workers.JOBS_UNDER_WAY
+    runs: dict[int, list[Run]] = {count: [] for count in counts}
+    for number in range(rounds):
+        for count in counts[number % len(counts) :] + counts[: number % len(counts)]:
+            run = time_batches(source, processes=count, warm_up=warm_up, num_batches=num_batches)
+            console.say(f"  {count} processes: {run.tokens / run.seconds:,.0f} tokens/s")
+            runs[count].append(run)
+    return {
+        "examples": runs[0][0].examples,
+        "tokens": runs[0][0].tokens,
+        "processes": tell_processes(runs, cores=available_cores()),
+    }
+
+
+def time_batches(source: ExampleSource, *, processes: int, warm_up: int, num_batches: int) -> Run:
+    """Takes batches behind a warm-up, in which all processes start."""
+    with closing(make_batches(source, processes=processes)) as batches:
+        for _ in islice(batches, warm_up):
+            pass
+        start, own, theirs = time.perf_counter(), time.process_time(), children_seconds()
+        num_examples = num_tokens = 0
+        for batch in islice(batches, num_batches):
+            num_examples += len(batch)
+            num_tokens += batch.input_ids.size
+        return Run(
+            seconds=time.perf_counter() - start,
+            consumer_seconds=time.process_time() - own,
+            processes_seconds=children_seconds() - theirs,
+            examples=num_examples,
+            tokens=num_tokens,
+        )
+
+
+def children_seconds() -> float:
+    """Returns the CPU seconds of all processes that this one has started and that still run."""
+    stats = [Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii") for child in active_children()]
+    ticks = [field for stat in stats for field in stat.rpartition(")")[2].split()[11:13]]  # user, system
+    return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def make_batches(source: ExampleSource, *, processes: int) -> Generator[PretrainingBatch, None, None]:
+    """Yields batches without end that so many other processes make; 0: this one."""
+    # `map_in_order` takes one worker for none; here it is to be a process, as each of several is.
+    with mock.patch.object(examples, "map_in_order", workers._map_in_processes):
+        yield from Examples(source, workers=processes).batches(BATCH_SIZE)
+
+
+def tell_processes(runs: dict[int, list[Run]], *, cores: int) -> dict[str, dict[str, Any]]:
+    """Returns speeds by the number of processes, and over that of one process in the same round.
+
+    The efficiency is the speed over that of so many single processes. The consumer works, too: it cuts text
+    into jobs, and receives examples. So no more speed is to be had than what keeps all cores busy, its own
+    share of the work included, nor than what keeps the consumer busy.
+    """
+    seconds = {count: [run.seconds for run in found] for count, found in runs.items()}
+    busy = {
+        count: (
+            median(run.consumer_seconds / run.seconds for run in found),
+            median(run.processes_seconds / run.seconds for run in found),
+        )
+        for count, found in runs.items()
+    }
+    told: dict[str, dict[str, Any]] = {}
+    for count, found in runs.items():
+        speedup = ratio(seconds[1], seconds[count])
+        told[str(count) if count else "this one"] = {
+            "examples_a_second": found[0].examples / median(seconds[count]),
+            "tokens_a_second": found[0].tokens / median(seconds[count]),
+            "busy_cores": {"consumer": busy[count][0], "processes": busy[count][1]},
+            "speed_over_one": speedup,
+        }
+        if count:
+            told[str(count)] |= {
+                "efficiency": speedup["median"] / count,
+                "efficiency_at_most": min(count, cores / sum(busy[1]), 1 / busy[1][0]) / count,
+            }
+    return told
+
+
+def prepare_apart(folder: Path, *, megabytes: float, shard_megabytes: float = 4.0) -> Path:
+    """Prepares the text in another process, so that this one keeps none of the memory it takes."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(
+            prepare_text, folder, megabytes=megabytes, shard_megabytes=shard_megabytes
+        ).result()
+
+
+def prepare_text(folder: Path, *, megabytes: float, shard_megabytes: float) -> Path:
+    """Returns the folder of token shards of the `help` topics of Python, repeated to so many megabytes."""
+    documents = find_documents(standard_library() / TOPICS)
+    sentences = [sentence for document in documents for sentence in document.sentences]
+    text = "\n\n".join("\n".join(document.sentences) for document in documents) + "\n\n"
+    copies = ceil(megabytes * 1e6 / len(text.encode()))
+    (folder / "text.txt").write_text(text * copies, "utf-8")
+    tokenizer = AlbertTokenizer(train_sentencepiece(sentences, vocab_size=VOCAB_SIZE))
+    tokenizer.save_pretrained(folder / "tokenizer")
+    prepare(
+        PrepareSettings(
+            input=(str(folder / "text.txt"),),
+            tokenizer=folder / "tokenizer",
+            output=str(folder / "shards"),
+            splitting="lines",
+            workers=1,
+            held_out=0,
+            shard_megabytes=shard_megabytes,
+        )
+    )
+    return folder / "shards"
+
+
+def open_source(data: Path, settings: ExampleSettings) -> MaskedText:
+    """Returns the examples of prepared text."""
+    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(data), settings)
+    return MaskedText(data=open_prepared(data), vocabulary=vocabulary, settings=settings)
