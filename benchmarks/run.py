@@ -15,6 +15,7 @@ from albert.recipes.benchmarks.machine import all_versions, machine
 HERE = Path(__file__).parent
 SCRIPTS = (
     "conversion",
+    "growth",
     "help",
     "memory",
 )

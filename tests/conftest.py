@@ -1,6 +1,7 @@
 """Fixtures that more than one layer's tests use."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,8 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 # No test asks the Hub; those of fetching bring a Hub of their own.
 os.environ["HF_HUB_OFFLINE"] = "1"
+# What a shell starts in the background ignores Ctrl-C, and so would the processes that tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BUCKET_NUMBERS = count()
 GOLDEN = Path(__file__).parent / "golden"
