@@ -51,7 +51,27 @@ def test_an_error_comes_behind_the_items_before_it() -> None:
 
 
 def test_whoever_stops_early_leaves_no_thread_behind() -> None:
+    before = set(threading.enumerate())
     stream = read_ahead(iter(range(100)))
     assert next(stream) == 0
+    [thread] = set(threading.enumerate()) - before
     stream.close()  # type: ignore[attr-defined]  # a generator has it
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
+    thread.join(timeout=30)
+    assert not thread.is_alive()
+
+
+def test_an_error_of_the_caller_does_not_wait_for_a_source_that_blocks() -> None:
+    goes_on = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        goes_on.wait()
+
+    def fail() -> None:
+        for _ in read_ahead(items()):
+            raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        fail()
+    assert not goes_on.is_set()
+    goes_on.set()

@@ -1,5 +1,6 @@
 """Attention by other kernels than the CPU's: what they are given, and that they change no number."""
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -134,8 +135,13 @@ def test_a_gpu_attends_without_padding_wherever_a_kernel_can(
     assert chosen() is None
 
 
-def test_this_torch_has_its_kernel() -> None:
-    assert attention._torch_kernel() is not None
+def test_this_torch_names_its_kernel_as_expected() -> None:
+    from torch.nn.attention import varlen
+
+    asked = list(inspect.signature(varlen.varlen_attn).parameters)[:7]
+    assert asked == ["query", "key", "value", "cu_seq_q", "cu_seq_k", "max_q", "max_k"]
+    assert attention._found("torch.nn.attention.varlen", "varlen_attn") is varlen.varlen_attn
+    assert (attention._torch_kernel() is None) != torch.backends.cuda.is_flash_attention_available()
 
 
 @pytest.mark.gpu

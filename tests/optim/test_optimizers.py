@@ -142,3 +142,19 @@ def test_optimizer_state_survives_a_round_trip() -> None:
     first.step()
     second.step()
     assert torch.equal(parameter, twin)
+
+
+@pytest.mark.parametrize("rate", [1e-6, 3e-6, 1e-5, 2e-5])
+def test_weights_decay_as_they_should_at_the_rates_of_fine_tuning(rate: float) -> None:
+    torch.manual_seed(0)
+    begin, steps = torch.rand(400, 100) + 0.5, 300
+    parameter = nn.Parameter(begin.clone())
+    optimizer = AdamW([parameter], lr=rate, weight_decay=0.01)
+    moved = 0.0
+    for _ in range(steps):
+        parameter.grad = torch.randn(400, 100)
+        optimizer.step()
+        state = optimizer.state[parameter]
+        moved = moved + rate * state["exp_avg"].double() / (state["exp_avg_sq"].double().sqrt() + 1e-6)
+    decayed = (begin.double() - moved - parameter.detach().double()).sum()
+    assert decayed / (steps * rate * 0.01 * begin.double().sum()) == pytest.approx(1, abs=0.02)

@@ -253,7 +253,7 @@ class AlbertForPreTraining(Pretrained):
         Args:
             inputs: Pieces (N,), segments (N,) and lengths (B,), which sum to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
-            masked_labels: What they are, (M,).
+            masked_labels: What they are, (M,); none is left out.
         """
         first, x = self._states(inputs, masked_positions)
         loss = self.predictions.loss(x, self._table, masked_labels)

@@ -21,7 +21,7 @@ from albert.inference.encoding import Group, groups
 from albert.inference.loading import load
 from albert.inference.precision import ensure_agreement
 from albert.model.linear import Dtype
-from albert.model.packing import Packing
+from albert.model.packing import Packing, on_device
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.solver import check_length
 from albert.tasks.tables import Example
@@ -122,4 +122,7 @@ class Embedder:
         if self.pooling == "cls":
             return self.model.encode(group.input_ids, group.token_type_ids, packing, rows=packing.starts)
         x = self.model.encode(group.input_ids, group.token_type_ids, packing).float()
-        return torch.stack([part.mean(0) for part in torch.split(x, [*packing.lengths])])
+        lengths = group.lengths.numpy()
+        rows = on_device(np.repeat(np.arange(len(lengths)), lengths), x.device)
+        sums = x.new_zeros(len(lengths), x.shape[1]).index_add_(0, rows, x)
+        return sums / on_device(lengths, x.device)[:, None]

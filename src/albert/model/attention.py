@@ -1,6 +1,6 @@
 """Multi-head self-attention over packed sequences: the one place of the encoder that sees their boundaries.
 
-`attend` is the interface behind which three ways stand, none of which changes a number:
+`attend` is the interface behind which three ways stand, the same but for rounding:
 
 - On CPUs each sequence is attended to by itself, neighbours of one length together. Nothing is padded, and
   no mask is read: a fifth of the time of the padded grid where lengths are those of GLUE.
@@ -60,7 +60,7 @@ def attention_probabilities(qkv: Tensor, packing: Packing) -> Tensor:
         packing: Where the sequences lie.
     """
     query, key, _ = packing.pad(qkv).permute(2, 0, 3, 1, 4)
-    mask = packing.mask()
+    mask = packing.mask
     if mask is None:
         return _scores(query, key).float().softmax(-1)
     scores = _scores(query, key).masked_fill(~mask[:, None, None, :], -math.inf)
@@ -80,13 +80,13 @@ def _attend_one_by_one(qkv: Tensor, packing: Packing, dropout_prob: float) -> Te
         else:
             context = F.scaled_dot_product_attention(query, key, value, dropout_p=dropout_prob)
         contexts.append(context.transpose(1, 2).reshape(count * length, -1))
-    return torch.cat([*contexts, filling[:, 2].flatten(1)])
+    return contexts[0] if packing.is_grid else torch.cat([*contexts, filling[:, 2].flatten(1)])
 
 
 def _attend_padded(qkv: Tensor, packing: Packing, dropout_prob: float) -> Tensor:
     """Attends on the grid (B, T)."""
     query, key, value = packing.pad(qkv).permute(2, 0, 3, 1, 4)  # each (B, A, T, D)
-    mask = packing.mask()
+    mask = packing.mask
     if mask is not None:
         mask = mask[:, None, None, :]
     context = F.scaled_dot_product_attention(query, key, value, mask, dropout_p=dropout_prob)
@@ -126,7 +126,9 @@ def _kernel_for(qkv: Tensor, dropout_prob: float) -> Kernel | None:
 
 @cache
 def _torch_kernel() -> Kernel | None:
-    """Returns the kernel of torch, which has one from version 2.10 on."""
+    """Returns the kernel of torch, which has one from version 2.10 on, if built with flash attention."""
+    if not torch.backends.cuda.is_flash_attention_available():
+        return None
     return _found("torch.nn.attention.varlen", "varlen_attn")
 
 

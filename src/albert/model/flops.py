@@ -93,7 +93,7 @@ class StepMemory:
     activations: int
     """What forward leaves for backward, on top of which the largest of what backward makes for a moment."""
     update: int
-    """The update and its denominator while the optimiser works; the activations are gone by then."""
+    """The update while the optimiser works; the activations are gone by then."""
     slack_share: float
     """What the allocator holds beyond what is in use, as a share of that."""
 
@@ -114,13 +114,13 @@ def step_memory(
 ) -> StepMemory:
     """Returns about how much memory a training step needs on top of the program and its libraries.
 
-    Of P parameters: 16 P bytes, and 8 P in the update. A block keeps for backward, for each token, 3 H
-    for query, key and value (4 H more of each cell where a GPU must pad for attention) and 5 H + 2 F behind
-    them: what attention read, the inputs of two normalisations and of two maps, and twice the feed-forward
-    part; 2 H with dropout. Where attention is not fused (bf16 or dropout on a CPU), also its probabilities,
-    A T a token, three times with dropout. Forward ends with 8 V bytes for each of some hidden pieces, their
-    logits and gradients, and 8 V E of the table's. With activation checkpointing every block keeps its
-    input, and one at a time all of the above.
+    Of P parameters: 16 P bytes, and 4 P in the update. A block keeps for backward, for each token, 3 H for
+    query, key and value (where lengths differ H more on a CPU, and 4 H of each cell where a GPU must pad for
+    attention) and 5 H + 2 F behind them: what attention read, the inputs of two normalisations and of two
+    maps, and twice the feed-forward part; 2 H with dropout. Where attention is not fused (bf16 or dropout on
+    a CPU), also its probabilities, A T a token, three times with dropout. Forward ends with 8 V bytes for each
+    of some hidden pieces, their logits and gradients, and 8 V E of the table's. With activation checkpointing
+    every block keeps its input, and one at a time all of the above.
 
     Args:
         config: The shape.
@@ -151,7 +151,7 @@ def step_memory(
     return StepMemory(
         parameters=16 * parameters,
         activations=kept + momentary + ready,
-        update=8 * parameters,
+        update=4 * parameters,
         slack_share=CPU_SLACK_SHARE if device.type == "cpu" else 0.0,
     )
 
@@ -198,12 +198,15 @@ def _attention_bytes(
     config: AlbertConfig, lengths: IntArray, device: torch.device, dtype: torch.dtype
 ) -> int:
     """Returns what one block's attention keeps for backward."""
-    cells = len(lengths) * int(np.max(lengths))
+    tokens, cells = few_sizes(int(np.sum(lengths))), len(lengths) * int(np.max(lengths))
     on_cpu = device.type == "cpu"
     dropout = config.attention_probs_dropout_prob > 0
-    elements = 3 * few_sizes(int(np.sum(lengths))) * config.hidden_size
-    if not on_cpu and cells != np.sum(lengths) and (dropout or dtype == torch.float32):
-        elements += 4 * cells * config.hidden_size
+    elements = 3 * tokens * config.hidden_size
+    if cells != np.sum(lengths):
+        if on_cpu:
+            elements += tokens * config.hidden_size
+        elif dropout or dtype == torch.float32:
+            elements += 4 * cells * config.hidden_size
     if on_cpu and (dtype == torch.bfloat16 or dropout):
         squares = int(np.square(lengths).sum())
         elements += (3 if dropout else 1) * squares * config.num_attention_heads

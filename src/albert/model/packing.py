@@ -12,7 +12,7 @@ Lengths are known on the host before anything runs, and everything that follows 
 GPU is never asked, so nobody waits for it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby
 from typing import Any
@@ -121,8 +121,9 @@ class Packing:
         flat = grid.reshape(-1, *grid.shape[2:])
         return flat if self.is_grid else flat[self.cells.clamp(max=len(flat) - 1)]
 
+    @cached_property
     def mask(self) -> Tensor | None:
-        """Returns which cells of the grid hold a token, (B, T), bool; None where all do."""
+        """Which cells of the grid hold a token, (B, T), bool; None where all do."""
         if self.is_grid:
             return None
         real = np.arange(self.max_length) < np.array(self.lengths)[:, None]
@@ -157,8 +158,9 @@ def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
         row = int(lengths.argmin()) if lengths.numel() else 0
         raise DataError(f"row {row} of attention_mask has no token; every sequence needs one")
     cells = real.flatten().nonzero().squeeze(1)
-    packing = Packing.of_lengths(lengths)
-    return replace(packing, position_ids=packing.fill(cells % attention_mask.shape[1])), cells
+    positions = cells % attention_mask.shape[1]
+    filling = few_sizes(len(cells)) - len(cells)
+    return Packing(tuple(lengths.tolist()), F.pad(positions, (0, filling))), cells
 
 
 def unpack(x: Tensor, cells: Tensor, shape: tuple[int, int]) -> Tensor:

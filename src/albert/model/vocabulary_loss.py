@@ -37,7 +37,7 @@ def vocabulary_loss(x: Tensor, table: Tensor, bias: Tensor, labels: Tensor) -> V
         x: States, (R, E); rows behind those of the labels are filling.
         table: Embeddings of the pieces, (V, E).
         bias: Of the pieces, (V,).
-        labels: Right pieces, (M,).
+        labels: Right pieces, (M,); none is left out.
     """
     if torch.is_grad_enabled():
         # torch leaves it untyped
@@ -47,11 +47,11 @@ def vocabulary_loss(x: Tensor, table: Tensor, bias: Tensor, labels: Tensor) -> V
 
 
 class _Gradients(NamedTuple):
-    """Of the sum of all losses, by what it depends on."""
+    """Of the sum of all losses, by what it depends on; None where nobody asks."""
 
-    x: Tensor
-    table: Tensor
-    bias: Tensor
+    x: Tensor | None
+    table: Tensor | None
+    bias: Tensor | None
 
 
 class _Loss(torch.autograd.Function):
@@ -61,8 +61,10 @@ class _Loss(torch.autograd.Function):
     def forward(
         ctx: Any, x: Tensor, table: Tensor, bias: Tensor, labels: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        gradients = _Gradients(*map(torch.zeros_like, (x, table, bias)))
-        losses, correct = _pass((x, table, bias), labels, gradients=gradients)
+        inputs = (x, table, bias)
+        asked = zip(inputs, ctx.needs_input_grad, strict=False)
+        gradients = _Gradients(*(torch.zeros_like(part) if needed else None for part, needed in asked))
+        losses, correct = _pass(inputs, labels, gradients=gradients)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(losses, correct)
         return losses.sum(), losses, correct
@@ -70,8 +72,7 @@ class _Loss(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        wanted = zip(ctx.saved_tensors, ctx.needs_input_grad, strict=False)
-        return *(found * gradient if needed else None for found, needed in wanted), None
+        return *(None if found is None else found * gradient for found in ctx.saved_tensors), None
 
 
 def _pass(
@@ -87,17 +88,33 @@ def _pass(
         for begin in range(0, len(x), ROWS_AT_ONCE):
             rows = slice(begin, begin + ROWS_AT_ONCE)
             own = labels[rows]
-            logits = torch.addmm(bias, x[rows], table.t())
-            torch.eq(logits[: len(own)].argmax(-1), own, out=correct[rows])
-            log_probs = logits.log_softmax(-1, dtype=exact)
+            log_probs, correct[rows] = _predict(x[rows], table, bias, own)
             losses[rows] = -log_probs[: len(own)].gather(1, own[:, None]).squeeze(1)
-            if gradients is None:
-                continue
-            change = log_probs.exp_()
-            change[len(own) :] = 0
-            change[: len(own)].scatter_add_(1, own[:, None], -torch.ones_like(change[: len(own), :1]))
-            change = change.to(dtype)
-            gradients.x[rows] = change @ table
-            gradients.table.add_(change.t() @ x[rows])
-            gradients.bias.add_(change.sum(0))
+            if gradients is not None:
+                _add_gradients(gradients, log_probs, (x, table), own, rows=rows)
+            del log_probs  # else it is still there when the next rows have theirs
     return losses, correct
+
+
+def _predict(x: Tensor, table: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns log-probabilities of some rows (R, V), at least float32, and whether they are right, (M,)."""
+    logits = torch.addmm(bias, x, table.t())
+    correct = logits[: len(labels)].argmax(-1) == labels
+    return logits.log_softmax(-1, dtype=torch.promote_types(x.dtype, torch.float32)), correct
+
+
+def _add_gradients(
+    gradients: _Gradients, log_probs: Tensor, factors: tuple[Tensor, Tensor], labels: Tensor, *, rows: slice
+) -> None:
+    """Adds the gradients of some rows, whose log-probabilities (R, V) are used up."""
+    x, table = factors
+    change = log_probs.exp_()
+    change[len(labels) :] = 0
+    change[: len(labels)].scatter_add_(1, labels[:, None], -torch.ones_like(change[: len(labels), :1]))
+    change = change.to(x.dtype)
+    if gradients.x is not None:
+        gradients.x[rows] = change @ table
+    if gradients.table is not None:
+        gradients.table.add_(change.t() @ x[rows])
+    if gradients.bias is not None:
+        gradients.bias.add_(change.sum(0))

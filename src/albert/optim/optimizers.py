@@ -5,8 +5,8 @@ everything but biases and layer normalisations. LAMB scales each tensor's update
 (1 where either is 0), again except for biases and normalisations.
 Source: `AdamWeightDecayOptimizer` (optimization.py), `LAMBOptimizer` (lamb_optimizer.py); You et al. (2020).
 Moments and parameters move in one pass over memory, by torch's fused kernel. It corrects the bias of the
-moments by their age, which counts no more at the age of `_OLD`; LAMB lets it move a copy, which becomes the
-update, and allocates nothing else.
+moments by their age, which counts no more at the age of `_OLD`. Where weights are decayed or adapted it moves
+a copy of them, which becomes the update; nothing else is allocated.
 """
 
 from collections.abc import Callable, Iterable
@@ -78,15 +78,20 @@ class AdamW(Optimizer):
             parameters = [p for p in group["params"] if p.grad is not None]
             if not parameters:
                 continue
-            if self.adapts and group["adapt"]:
-                # A step of 1 whose decay takes the copy itself away: what is left is minus the update.
-                updates = [p.detach().clone() for p in parameters]
-                self._move(updates, parameters, group, rate=1.0, decay=1.0 + group["weight_decay"])
+            adapts = self.adapts and group["adapt"]
+            if not (adapts or group["weight_decay"]):
+                self._move(parameters, parameters, group, rate=group["lr"], decay=0.0)
+                continue
+            # A step of 1 whose decay takes the copy itself away: what is left is minus the update. Moving the
+            # parameter itself would multiply it by 1 - rate * decay, which float32 rounds to 1 or far off.
+            updates = [p.detach().clone() for p in parameters]
+            self._move(updates, parameters, group, rate=1.0, decay=1.0 + group["weight_decay"])
+            if adapts:
                 self._ratios = _trust_ratios(updates, parameters)
                 ratios = list(self._ratios.unbind())
                 torch._foreach_addcmul_(parameters, updates, ratios, value=group["lr"])
             else:
-                self._move(parameters, parameters, group, rate=group["lr"], decay=group["weight_decay"])
+                torch._foreach_add_(parameters, updates, alpha=group["lr"])
 
     @property
     def trust_ratios(self) -> tuple[float, float] | None:
@@ -116,7 +121,7 @@ class AdamW(Optimizer):
             [self.state[p]["exp_avg"] for p in parameters],
             [self.state[p]["exp_avg_sq"] for p in parameters],
             [],
-            [torch.full((), _OLD, device=parameters[0].device)] * len(parameters),
+            [torch.full((), _OLD, dtype=torch.float32, device=parameters[0].device)] * len(parameters),
             lr=rate,
             beta1=beta1,
             beta2=beta2,

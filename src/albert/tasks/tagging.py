@@ -146,7 +146,7 @@ class TaggingSolver:
         with torch.inference_mode():
             for indices in groups_of_similar_length(features.lengths):
                 batch = features.take(indices)
-                found = _packed_logits(model, batch)[torch.from_numpy(batch.opens_word).to(model.device)]
+                found = _packed_logits(model, batch)[on_device(batch.opens_word, model.device)]
                 logits[taken_positions(num_words, indices)] = found.float().cpu().numpy()
         return TagAnswers(logits, np.array([len(example.words) for example in examples], np.int64))
 
