@@ -118,9 +118,9 @@ def step_memory(
     query, key and value (where lengths differ H more on a CPU, and 4 H of each cell where a GPU must pad for
     attention) and 5 H + 2 F behind them: what attention read, the inputs of two normalisations and of two
     maps, and twice the feed-forward part; 2 H with dropout. Where attention is not fused (bf16 or dropout on
-    a CPU), also its probabilities, A T a token, three times with dropout. Forward ends with 8 V bytes for each
-    of some hidden pieces, their logits and gradients, and 8 V E of the table's. With activation checkpointing
-    every block keeps its input, and one at a time all of the above.
+    a CPU), also its probabilities, A T a token, three times with dropout. Forward ends with 8 V bytes for
+    each of some hidden pieces, their logits and gradients, and 8 V E of the table's. With activation
+    checkpointing every block keeps its input, and one at a time all of the above.
 
     Args:
         config: The shape.
