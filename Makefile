@@ -34,5 +34,7 @@ format: $(INSTALLED)
 
 bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/ and the README's tables.
 	$(BIN)/albert bench --output benchmarks/results/bench-base.json
+	$(BIN)/albert bench --jobs finetuning inference --lengths sst2 --batch-size 32 --no-compiled \
+		--output benchmarks/results/bench-base-sst2.json
 	$(BIN)/python benchmarks/run.py
 	$(BIN)/python benchmarks/table.py

@@ -30,7 +30,7 @@ def main() -> None:
 
 def read_results() -> list[dict[str, Any]]:
     """Returns the results of `albert bench`, in the order of their names."""
-    paths = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"))
+    paths = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"), key=lambda path: path.stem)
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
