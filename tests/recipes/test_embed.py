@@ -1,6 +1,7 @@
 """`albert embed`: every form of input, one row a text, whole or not at all."""
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -130,3 +131,17 @@ def test_an_input_that_is_not_there_is_named(model: Path, tmp_path: Path) -> Non
     )
     with pytest.raises(DataError, match=r"none\.txt"):
         embed(settings)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_an_error_and_no_wait_for_ever(model: Path, tmp_path: Path) -> None:
+    pipe = tmp_path / "in.txt"
+    os.mkfifo(pipe)
+    # Open for reading, too, so that nobody waits for the other end.
+    end = os.open(pipe, os.O_RDWR)
+    try:
+        os.write(end, b"One value.\n")
+        with pytest.raises(DataError, match="cannot be read"):
+            embed(EmbedSettings(model=str(model), input=pipe, output=tmp_path / "v.npy", device="cpu"))
+    finally:
+        os.close(end)

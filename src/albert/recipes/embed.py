@@ -144,7 +144,9 @@ def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:
 
 
 def _count_lines(path: Path) -> int | None:
-    """Returns the lines of a file, about as many as it has texts; None where it cannot be read."""
+    """Returns the lines of a file, about as many as it has texts; None where it cannot be read twice."""
+    if not path.is_file():
+        return None
     try:
         with path.open("rb") as file:
             blocks = iter(lambda: file.read(_READ_BYTES), b"")
