@@ -248,4 +248,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
     for variable, value in finals.items():
         expected = torch.tensor(value.T if variable.endswith("/kernel") else value)
         found = state[name_of_original(variable)].reshape(expected.shape)
-        torch.testing.assert_close(found, expected, atol=5e-6, rtol=0)
+        # The bias adds the same to all choices: its gradient is 0 but for rounding (1.5e-8 in the original),
+        # which Adam stretches towards the rate.
+        atol = float(trace["learning_rate"].sum()) if variable == "output_bias" else 5e-6
+        torch.testing.assert_close(found, expected, atol=atol, rtol=0)
