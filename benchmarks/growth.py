@@ -28,7 +28,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from growth_examples import measure_examples, open_source, prepare_apart
+from growth_examples import measure_examples, prepare_apart
 from torch import Tensor
 
 from albert import AlbertConfig, AlbertForPreTraining, console
@@ -39,6 +39,8 @@ from albert.model import encoder
 from albert.model.flops import pretraining_flops
 from albert.model.packing import few_sizes
 from albert.optim.optimizers import make_optimizer
+from albert.recipes.benchmarks.memory import resident_megabytes
+from albert.recipes.benchmarks.text import open_shards
 from albert.recipes.benchmarks.timing import Contender, Job, Outcome, Timing, ratio, time_job
 from albert.recipes.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
 from albert.recipes.prepare import available_cores
@@ -147,7 +149,7 @@ def measure_steps(
     folder: Path, *, size: str, batch_size: int, steps: int, warm_up: int, every: int
 ) -> dict[str, Any]:
     """Trains so many steps and compares the first and the last quarter of those behind the warm-up."""
-    source = open_source(prepare_apart(folder, **STEPS_TEXT), STEPS_EXAMPLES)
+    source = open_shards(prepare_apart(folder, **STEPS_TEXT), STEPS_EXAMPLES)
     torch.manual_seed(0)
     model = AlbertForPreTraining(AlbertConfig.of_size(size, vocab_size=source.vocabulary.size))
     training = train(
@@ -219,13 +221,6 @@ def quarters(count: int) -> tuple[slice, slice]:
     """Returns which of `count` things are the first and the last quarter."""
     size = max(1, count // 4)
     return slice(0, size), slice(count - size, count)
-
-
-def resident_megabytes() -> float:
-    """Returns the resident set size of this process, in MB of 2^20 bytes."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    fields = dict(line.split(":", 1) for line in status.splitlines())
-    return int(fields["VmRSS"].split()[0]) / 1024
 
 
 def measure(part: str, given: argparse.Namespace) -> dict[str, Any]:

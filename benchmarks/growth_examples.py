@@ -18,22 +18,17 @@ from statistics import median
 from typing import Any
 from unittest import mock
 
-from albert import AlbertTokenizer, console
+from albert import console
 from albert.data import examples, workers
 from albert.data.batches import PretrainingBatch
 from albert.data.example_settings import ExampleSettings
 from albert.data.examples import Examples, ExampleSource
-from albert.data.masked_text import MaskedText
-from albert.data.masking import vocabulary_of
-from albert.data.shards import open_prepared
+from albert.recipes.benchmarks.text import make_shards, make_text, open_shards
 from albert.recipes.benchmarks.timing import ratio
-from albert.recipes.documentation import TOPICS, find_documents, standard_library
-from albert.recipes.prepare import PrepareSettings, available_cores, prepare
-from albert.text.vocabulary import train_sentencepiece
+from albert.recipes.prepare import available_cores
 
 LENGTHS = (512, 128)
 BATCH_SIZE = 256
-VOCAB_SIZE = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +60,7 @@ def measure_examples(
     data = prepare_apart(folder, megabytes=megabytes)
     found = {}
     for length in lengths:
-        source = open_source(data, ExampleSettings(max_seq_length=length))
+        source = open_shards(data, ExampleSettings(max_seq_length=length))
         start = time.perf_counter()
         in_a_pass = sum(1 for _ in Examples(source).one_pass(BATCH_SIZE))
         passes = ceil(seconds / (time.perf_counter() - start))
@@ -176,29 +171,6 @@ def prepare_apart(folder: Path, *, megabytes: float, shard_megabytes: float = 4.
 
 
 def prepare_text(folder: Path, *, megabytes: float, shard_megabytes: float) -> Path:
-    """Returns the folder of token shards of the `help` topics of Python, repeated to so many megabytes."""
-    documents = find_documents(standard_library() / TOPICS)
-    sentences = [sentence for document in documents for sentence in document.sentences]
-    text = "\n\n".join("\n".join(document.sentences) for document in documents) + "\n\n"
-    copies = ceil(megabytes * 1e6 / len(text.encode()))
-    (folder / "text.txt").write_text(text * copies, "utf-8")
-    tokenizer = AlbertTokenizer(train_sentencepiece(sentences, vocab_size=VOCAB_SIZE))
-    tokenizer.save_pretrained(folder / "tokenizer")
-    prepare(
-        PrepareSettings(
-            input=(str(folder / "text.txt"),),
-            tokenizer=folder / "tokenizer",
-            output=str(folder / "shards"),
-            splitting="lines",
-            workers=1,
-            held_out=0,
-            shard_megabytes=shard_megabytes,
-        )
-    )
-    return folder / "shards"
-
-
-def open_source(data: Path, settings: ExampleSettings) -> MaskedText:
-    """Returns the examples of prepared text."""
-    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(data), settings)
-    return MaskedText(data=open_prepared(data), vocabulary=vocabulary, settings=settings)
+    """Returns the folder of token shards of the text of `albert bench`, repeated to so many megabytes."""
+    copies = ceil(megabytes * 1e6 / make_text(folder).stat().st_size)
+    return make_shards(folder, copies=copies, shard_megabytes=shard_megabytes)

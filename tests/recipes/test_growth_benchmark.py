@@ -117,7 +117,7 @@ def test_lengths_are_told_by_the_token_and_by_ratios_of_one_round(growth: Module
 def test_one_process_is_another_process_and_makes_the_same_examples(
     growth_examples: ModuleType, shards: Path
 ) -> None:
-    source = growth_examples.open_source(shards, ExampleSettings(max_seq_length=64))
+    source = growth_examples.open_shards(shards, ExampleSettings(max_seq_length=64))
     here = [batch.input_ids for batch in islice(growth_examples.make_batches(source, processes=0), 2)]
     before = len(active_children())
     batches = growth_examples.make_batches(source, processes=1)

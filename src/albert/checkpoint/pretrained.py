@@ -15,7 +15,6 @@ from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -26,7 +25,7 @@ from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, 
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
 from albert.model.linear import Dtype
 from albert.model.losses import cross_entropy_sum
-from albert.model.packing import Packing, few_sizes, on_device, pack, unpack
+from albert.model.packing import Packing, fill_up, on_device, pack, unpack
 from albert.model.vocabulary_loss import VocabularyLoss
 
 
@@ -165,8 +164,7 @@ class AlbertModel(Pretrained):
         x = self.embed(input_ids, token_type_ids, packing)
         if rows is None:
             return self.encoder(x, packing)[: packing.num_tokens]
-        filled = F.pad(rows, (0, few_sizes(len(rows)) - len(rows)))
-        return self.encoder(x, packing, rows=filled)[: len(rows)]
+        return self.encoder(x, packing, rows=fill_up(rows))[: len(rows)]
 
     def encode_first(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         """Returns the pooled [CLS] (B, H) of packed inputs (N,), all that a head on whole sequences needs."""
@@ -174,7 +172,7 @@ class AlbertModel(Pretrained):
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         """Returns the embeddings (R, E) of packed inputs (N,), filling included."""
-        return self.embeddings(packing.fill(input_ids), packing.fill(token_type_ids), packing.position_ids)
+        return self.embeddings(fill_up(input_ids), fill_up(token_type_ids), packing.position_ids)
 
     def pool(self, first: Tensor) -> Tensor:
         """Returns the pooled states (B, H) of [CLS] `first` (B, H)."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from albert.model.config import AlbertConfig
 from albert.model.encoder import activate
-from albert.model.packing import few_sizes
+from albert.model.packing import fill_up
 from albert.model.vocabulary_loss import VocabularyLoss, vocabulary_loss
 
 
@@ -35,8 +35,7 @@ class MaskedLMHead(nn.Module):
 
     def _transform(self, x: Tensor) -> Tensor:
         """Returns what the table is multiplied with, (R, E); rows are filled up to one of few sizes R."""
-        x = F.pad(x, (0, 0, 0, few_sizes(len(x)) - len(x)))
-        return self.LayerNorm(activate(self.dense(x), self.hidden_act))
+        return self.LayerNorm(activate(self.dense(fill_up(x)), self.hidden_act))
 
 
 class SentenceOrderHead(nn.Module):

@@ -104,10 +104,6 @@ class Packing:
         """Whether the rows are those of the grid: all sequences have one length, and nothing is filled."""
         return len(self.runs) == 1 and self.num_tokens == self.num_rows
 
-    def fill(self, x: Tensor) -> Tensor:
-        """Returns `x` (N,) with filling of 0, (R,)."""
-        return F.pad(x, (0, self.num_rows - self.num_tokens))
-
     def pad(self, x: Tensor) -> Tensor:
         """Returns the rows `x` (R, ...) on the grid (B, T, ...); cells without a token are 0."""
         shape = (len(self.lengths), self.max_length, *x.shape[1:])
@@ -135,6 +131,11 @@ class Packing:
         return np.cumsum(self.lengths)
 
 
+def fill_up(x: Tensor) -> Tensor:
+    """Returns `x` (N, ...) with filling of 0 up to one of few sizes, (R, ...)."""
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, few_sizes(len(x)) - len(x)))
+
+
 def few_sizes(count: int) -> int:
     """Returns the least of few sizes that is at least `count`: 16 an octave, and multiples of 8."""
     step = max(8, 1 << (count.bit_length() - 5)) if count >= 32 else 8
@@ -159,8 +160,7 @@ def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
         raise DataError(f"row {row} of attention_mask has no token; every sequence needs one")
     cells = real.flatten().nonzero().squeeze(1)
     positions = cells % attention_mask.shape[1]
-    filling = few_sizes(len(cells)) - len(cells)
-    return Packing(tuple(lengths.tolist()), F.pad(positions, (0, filling))), cells
+    return Packing(tuple(lengths.tolist()), fill_up(positions)), cells
 
 
 def unpack(x: Tensor, cells: Tensor, shape: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ in all, and above what was there before the first run, once the model was loaded
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Literal
 
 import torch
 
@@ -44,14 +45,20 @@ def _measure(work: Workload, job: str, name: str, num_threads: int) -> dict[str,
 
 
 def _held(device: torch.device) -> float:
-    return torch.cuda.memory_allocated(device) / 2**20 if device.type == "cuda" else _status("VmRSS")
+    return (
+        torch.cuda.memory_allocated(device) / 2**20 if device.type == "cuda" else resident_megabytes("VmRSS")
+    )
 
 
 def _peak(device: torch.device) -> float:
-    return torch.cuda.max_memory_allocated(device) / 2**20 if device.type == "cuda" else _status("VmHWM")
+    return (
+        torch.cuda.max_memory_allocated(device) / 2**20
+        if device.type == "cuda"
+        else resident_megabytes("VmHWM")
+    )
 
 
-def _status(field: str) -> float:
-    """Returns a size that Linux tells of this process, in MB of 2^20 bytes."""
+def resident_megabytes(field: Literal["VmRSS", "VmHWM"] = "VmRSS") -> float:
+    """Returns the resident set size of this process on Linux, or its peak, in MB of 2^20 bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return int(dict(line.split(":", 1) for line in lines)[field].split()[0]) / 1024

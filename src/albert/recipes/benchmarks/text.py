@@ -6,6 +6,7 @@ runs in one process, without workers.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import chain, count
 from pathlib import Path
@@ -50,7 +51,7 @@ ORIGINAL = Recorded(
 
 def tokenization_job(work: Workload) -> Job:
     """Returns the encoding of all sentences."""
-    sentences, folder = _sentences(work), _tokenizer(work)
+    sentences, folder = _sentences(work.folder), _make_tokenizer(work.folder)
     tokens = len(AlbertTokenizer.from_pretrained(folder).encode_flat(sentences)[0])
     contenders = [Contender(name="albert", make=partial(_our_encoder, folder, sentences), tolerance=0.0)]
     if is_installed():
@@ -81,16 +82,14 @@ def tokenization_job(work: Workload) -> Job:
 
 def examples_job(work: Workload) -> Job:
     """Returns the making of masked examples of full length from prepared text."""
-    data, folder = _prepared(work), _tokenizer(work)
-    batches = [*_stream(data, folder).one_pass(BATCH_SIZE)]
-    contenders = [
-        Contender(name="albert", make=partial(_our_examples, data, folder), tolerance=SHARE_TOLERANCE)
-    ]
+    shards = make_shards(work.folder)
+    batches = [*_stream(shards).one_pass(BATCH_SIZE)]
+    contenders = [Contender(name="albert", make=partial(_our_examples, shards), tolerance=SHARE_TOLERANCE)]
     if is_installed():
         contenders.append(
             Contender(
                 name="transformers, collator",
-                make=partial(_collator, folder, batches),
+                make=partial(_collator, shards, batches),
                 tolerance=SHARE_TOLERANCE,
                 note="sequences made before; single pieces hidden, no n-grams, no sentence order",
             )
@@ -143,15 +142,13 @@ def _sentencepiece(folder: Path, sentences: list[str]) -> Run:
     return run
 
 
-def _our_examples(data: Path, folder: Path) -> Run:
-    stream, epochs = _stream(data, folder), count()
+def _our_examples(shards: Path) -> Run:
+    stream, epochs = _stream(shards), count()
     return lambda: _shares(stream.one_pass(BATCH_SIZE, epoch=next(epochs)))
 
 
-def _stream(data: Path, folder: Path) -> Examples:
-    settings = ExampleSettings(max_seq_length=MAX_SEQ_LENGTH)
-    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(folder), settings)
-    return Examples(MaskedText(data=open_prepared(data), vocabulary=vocabulary, settings=settings))
+def _stream(shards: Path) -> Examples:
+    return Examples(open_shards(shards, ExampleSettings(max_seq_length=MAX_SEQ_LENGTH)))
 
 
 def _shares(batches: Iterator[PretrainingBatch]) -> Outcome:
@@ -186,38 +183,54 @@ def _rows(batch: PretrainingBatch, special: IntArray) -> list[dict[str, Any]]:
     ]
 
 
-def _sentences(work: Workload) -> list[str]:
-    """Returns the sentences of the text, read once for all jobs."""
-    path = work.folder / "text.txt"
+def make_text(folder: Path) -> Path:
+    """Returns the file of the text, a sentence a line, an empty line behind a document; made once."""
+    path = folder / "text.txt"
     if not path.exists():
         documents = find_documents(standard_library() / TOPICS)
         path.write_text("\n\n".join("\n".join(document.sentences) for document in documents) + "\n", "utf-8")
-    return [line for line in path.read_text("utf-8").split("\n") if line]
+    return path
 
 
-def _tokenizer(work: Workload) -> Path:
-    """Returns the folder of a tokenizer for the text."""
-    folder = work.folder / "tokenizer"
-    if not folder.exists():
-        encoder = train_sentencepiece(_sentences(work), vocab_size=VOCAB_SIZE)
-        AlbertTokenizer(encoder).save_pretrained(folder)
-    return folder
+def make_shards(folder: Path, *, copies: int = COPIES, **changes: Any) -> Path:
+    """Returns the folder of copies of the text as token shards, tokenizer included; made once.
 
-
-def _prepared(work: Workload) -> Path:
-    """Returns the folder of the text as token shards."""
-    tokenizer, folder = _tokenizer(work), work.folder / "shards"
-    if not folder.exists():
-        text = work.folder / "copies.txt"
-        text.write_text("\n".join([(work.folder / "text.txt").read_text("utf-8")] * COPIES), "utf-8")
-        prepare(
-            PrepareSettings(
-                input=(str(text),),
-                tokenizer=tokenizer,
-                output=str(folder),
-                splitting="lines",
-                workers=1,
-                held_out=0,
-            )
+    Args:
+        folder: Where it is made.
+        copies: How often the text is repeated.
+        changes: Of `PrepareSettings`.
+    """
+    shards = folder / "shards"
+    if not shards.exists():
+        text = folder / "copies.txt"
+        text.write_text("\n".join([make_text(folder).read_text("utf-8")] * copies), "utf-8")
+        settings = PrepareSettings(
+            input=(str(text),),
+            tokenizer=_make_tokenizer(folder),
+            output=str(shards),
+            splitting="lines",
+            workers=1,
+            held_out=0,
         )
-    return folder
+        prepare(replace(settings, **changes))
+    return shards
+
+
+def open_shards(shards: Path, settings: ExampleSettings) -> MaskedText:
+    """Returns the examples of token shards."""
+    vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(shards), settings)
+    return MaskedText(data=open_prepared(shards), vocabulary=vocabulary, settings=settings)
+
+
+def _make_tokenizer(folder: Path) -> Path:
+    """Returns the folder of a tokenizer for the text."""
+    tokenizer = folder / "tokenizer"
+    if not tokenizer.exists():
+        encoder = train_sentencepiece(_sentences(folder), vocab_size=VOCAB_SIZE)
+        AlbertTokenizer(encoder).save_pretrained(tokenizer)
+    return tokenizer
+
+
+def _sentences(folder: Path) -> list[str]:
+    """Returns the sentences of the text."""
+    return [line for line in make_text(folder).read_text("utf-8").split("\n") if line]
