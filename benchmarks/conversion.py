@@ -21,7 +21,7 @@ from albert.text.vocabulary import train_wordpiece
 ROOT = Path(__file__).parents[1]
 PROGRAM = """
 import sys, time
-from albert.checkpoint.conversion import convert
+from albert.conversion.conversion import convert
 from pathlib import Path
 start = time.perf_counter()
 model = convert(sys.argv[1], Path(sys.argv[2]))

@@ -32,19 +32,19 @@ from growth_examples import measure_examples, prepare_apart
 from torch import Tensor
 
 from albert import AlbertConfig, AlbertForPreTraining, console
+from albert.benchmarks.memory import resident_megabytes
+from albert.benchmarks.text import open_shards
+from albert.benchmarks.timing import Contender, Job, Outcome, Timing, ratio, time_job
+from albert.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
 from albert.data.batches import PretrainingBatch
-from albert.data.example_settings import ExampleSettings
-from albert.data.examples import Examples
+from albert.data.examples.settings import ExampleSettings
+from albert.data.examples.stream import Examples
+from albert.data.preparing import available_cores
 from albert.model import encoder
 from albert.model.flops import pretraining_flops
 from albert.model.packing import few_sizes
 from albert.optim.optimizers import make_optimizer
-from albert.recipes.benchmarks.memory import resident_megabytes
-from albert.recipes.benchmarks.text import open_shards
-from albert.recipes.benchmarks.timing import Contender, Job, Outcome, Timing, ratio, time_job
-from albert.recipes.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
-from albert.recipes.prepare import available_cores
-from albert.recipes.pretraining_objective import PretrainingObjective
+from albert.pretraining.objective import PretrainingObjective
 from albert.training.loop import train
 from albert.training.settings import LoopSettings
 

@@ -19,13 +19,13 @@ from typing import Any
 from unittest import mock
 
 from albert import console
+from albert.benchmarks.text import make_shards, make_text, open_shards
+from albert.benchmarks.timing import ratio
 from albert.data import examples, workers
 from albert.data.batches import PretrainingBatch
-from albert.data.example_settings import ExampleSettings
-from albert.data.examples import Examples, ExampleSource
-from albert.recipes.benchmarks.text import make_shards, make_text, open_shards
-from albert.recipes.benchmarks.timing import ratio
-from albert.recipes.prepare import available_cores
+from albert.data.examples.settings import ExampleSettings
+from albert.data.examples.stream import Examples, ExampleSource
+from albert.data.preparing import available_cores
 
 LENGTHS = (512, 128)
 BATCH_SIZE = 256

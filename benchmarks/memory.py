@@ -16,12 +16,12 @@ from pathlib import Path
 
 import numpy as np
 
-from albert.data.example_settings import ExampleSettings
-from albert.data.examples import Examples
-from albert.data.masked_text import MaskedText
-from albert.data.masking import vocabulary_of
-from albert.data.shards import open_prepared
-from albert.recipes.prepare import PrepareSettings, prepare
+from albert.commands.prepare import PrepareSettings, prepare
+from albert.data.examples.masked_text import MaskedText
+from albert.data.examples.masking import vocabulary_of
+from albert.data.examples.settings import ExampleSettings
+from albert.data.examples.stream import Examples
+from albert.data.shards.folder import open_prepared
 from albert.text.tokenizer import AlbertTokenizer
 
 MEGABYTES = (5, 60)

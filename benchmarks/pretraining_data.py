@@ -22,12 +22,12 @@ from typing import Any
 
 import sentencepiece
 
-from albert.data.example_settings import ExampleSettings
-from albert.data.examples import Examples
-from albert.data.masked_text import MaskedText
-from albert.data.masking import vocabulary_of
-from albert.data.shards import open_prepared
-from albert.recipes.prepare import PrepareSettings, prepare
+from albert.commands.prepare import PrepareSettings, prepare
+from albert.data.examples.masked_text import MaskedText
+from albert.data.examples.masking import vocabulary_of
+from albert.data.examples.settings import ExampleSettings
+from albert.data.examples.stream import Examples
+from albert.data.shards.folder import open_prepared
 from albert.text.cleaning import preprocess_text
 from albert.text.files import find_vocabulary
 from albert.text.tokenizer import AlbertTokenizer

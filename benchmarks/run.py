@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from albert.recipes.benchmarks.machine import all_versions, machine
+from albert.benchmarks.machine import all_versions, machine
 
 HERE = Path(__file__).parent
 SCRIPTS = (

@@ -10,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from albert.benchmarks.rows import spread
+from albert.benchmarks.timing import ratio
 from albert.console import human_count
-from albert.recipes.benchmarks.rows import spread
-from albert.recipes.benchmarks.timing import ratio
 
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- made by benchmarks/table.py from benchmarks/results/bench-*.json -->", "<!-- end -->"

@@ -75,7 +75,7 @@ def prepared_data(
     corpus_file: Path, tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """The corpus as token shards, a fifth of the documents held out."""
-    from albert.recipes.prepare import PrepareSettings, prepare
+    from albert.commands.prepare import PrepareSettings, prepare
 
     folder = tmp_path_factory.mktemp("prepared") / "data"
     prepare(

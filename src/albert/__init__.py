@@ -6,32 +6,32 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from albert.checkpoint.answer_models import AlbertForQuestionAnswering as AlbertForQuestionAnswering
-    from albert.checkpoint.answer_models import (
+    from albert.config import AlbertConfig as AlbertConfig
+    from albert.inference.pipelines import pipeline as pipeline
+    from albert.model.answer_models import AlbertForQuestionAnswering as AlbertForQuestionAnswering
+    from albert.model.answer_models import (
         AlbertForQuestionAnsweringBeamSearch as AlbertForQuestionAnsweringBeamSearch,
     )
-    from albert.checkpoint.pretrained import AlbertForMaskedLM as AlbertForMaskedLM
-    from albert.checkpoint.pretrained import AlbertForPreTraining as AlbertForPreTraining
-    from albert.checkpoint.pretrained import AlbertModel as AlbertModel
-    from albert.checkpoint.task_models import AlbertForMultipleChoice as AlbertForMultipleChoice
-    from albert.checkpoint.task_models import (
+    from albert.model.pretrained import AlbertForMaskedLM as AlbertForMaskedLM
+    from albert.model.pretrained import AlbertForPreTraining as AlbertForPreTraining
+    from albert.model.pretrained import AlbertModel as AlbertModel
+    from albert.model.task_models import AlbertForMultipleChoice as AlbertForMultipleChoice
+    from albert.model.task_models import (
         AlbertForSequenceClassification as AlbertForSequenceClassification,
     )
-    from albert.checkpoint.task_models import AlbertForTokenClassification as AlbertForTokenClassification
-    from albert.inference.pipelines import pipeline as pipeline
-    from albert.model.config import AlbertConfig as AlbertConfig
+    from albert.model.task_models import AlbertForTokenClassification as AlbertForTokenClassification
     from albert.text.tokenizer import AlbertTokenizer as AlbertTokenizer
 
 _MODULE_OF_NAME = {
-    "AlbertConfig": "albert.model.config",
-    "AlbertForMaskedLM": "albert.checkpoint.pretrained",
-    "AlbertForMultipleChoice": "albert.checkpoint.task_models",
-    "AlbertForPreTraining": "albert.checkpoint.pretrained",
-    "AlbertForQuestionAnswering": "albert.checkpoint.answer_models",
-    "AlbertForQuestionAnsweringBeamSearch": "albert.checkpoint.answer_models",
-    "AlbertForSequenceClassification": "albert.checkpoint.task_models",
-    "AlbertForTokenClassification": "albert.checkpoint.task_models",
-    "AlbertModel": "albert.checkpoint.pretrained",
+    "AlbertConfig": "albert.config",
+    "AlbertForMaskedLM": "albert.model.pretrained",
+    "AlbertForMultipleChoice": "albert.model.task_models",
+    "AlbertForPreTraining": "albert.model.pretrained",
+    "AlbertForQuestionAnswering": "albert.model.answer_models",
+    "AlbertForQuestionAnsweringBeamSearch": "albert.model.answer_models",
+    "AlbertForSequenceClassification": "albert.model.task_models",
+    "AlbertForTokenClassification": "albert.model.task_models",
+    "AlbertModel": "albert.model.pretrained",
     "AlbertTokenizer": "albert.text.tokenizer",
     "pipeline": "albert.inference.pipelines",
 }

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from albert.data.tfrecord import masked_crc32c
+from albert.data.tfrecord.files import masked_crc32c
 
 MAGIC = 0xDB4775248B80FB57
 NUMBER_OF_TYPE = {

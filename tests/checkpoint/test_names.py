@@ -16,7 +16,6 @@ from albert.checkpoint.albert_zh import (
     from_albert_zh,
     original_of_albert_zh,
 )
-from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.checkpoint.names import (
     family_of,
     from_original,
@@ -25,10 +24,11 @@ from albert.checkpoint.names import (
     original_name,
     to_original,
 )
-from albert.checkpoint.pretrained import AlbertForPreTraining, Pretrained
-from albert.checkpoint.task_models import AlbertForMultipleChoice, AlbertForSequenceClassification
+from albert.config import AlbertConfig
 from albert.errors import CheckpointError
-from albert.model.config import AlbertConfig
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.model.pretrained import AlbertForPreTraining, Pretrained
+from albert.model.task_models import AlbertForMultipleChoice, AlbertForSequenceClassification
 
 GROUPED = AlbertConfig(
     vocab_size=31,

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from albert.checkpoint.tensorflow import BundleIndex, read_index
-from albert.data.tfrecord import masked_crc32c
+from albert.data.tfrecord.files import masked_crc32c
 from albert.errors import CheckpointError
 from albert.protobuf import read_varint
 

@@ -10,7 +10,7 @@ from typing import get_type_hints
 
 import pytest
 
-from albert.cli.main import SUMMARIES, find_recipe, run
+from albert.cli.main import SUMMARIES, find_command, run
 
 SURFACE = Path(__file__).parent / "surface.txt"
 
@@ -24,13 +24,13 @@ def flags_of(settings_type: type) -> list[str]:
 
 def test_the_surface_of_all_flags_is_the_frozen_one() -> None:
     """A changed flag breaks somebody's script: change surface.txt on purpose, with a changelog entry."""
-    surface = [f"{name} {flag}" for name in SUMMARIES for flag in sorted(flags_of(find_recipe(name)[0]))]
+    surface = [f"{name} {flag}" for name in SUMMARIES for flag in sorted(flags_of(find_command(name)[0]))]
     assert surface == SURFACE.read_text(encoding="utf-8").splitlines()
 
 
 @pytest.mark.parametrize("name", list(SUMMARIES))
 def test_the_summary_in_the_overview_is_that_of_the_settings(name: str) -> None:
-    settings_type, _ = find_recipe(name)
+    settings_type, _ = find_command(name)
     assert settings_type.__doc__ is not None
     assert settings_type.__doc__.splitlines()[0] == SUMMARIES[name]
 
@@ -41,7 +41,7 @@ def test_help_explains_every_flag(name: str, capsys: pytest.CaptureFixture[str])
         run([name, "--help"])
     assert ended.value.code == 0
     shown = capsys.readouterr().out
-    settings_type, _ = find_recipe(name)
+    settings_type, _ = find_command(name)
     for flag in flags_of(settings_type):
         assert f"--{flag}" in shown or flag in shown.lower()
 
@@ -63,7 +63,7 @@ def test_every_setting_has_a_docstring(name: str) -> None:
         nested = [hints[f.name] for f in fields(settings_type) if is_dataclass(hints[f.name])]
         return missing + [name for inner in nested for name in undocumented(inner)]
 
-    assert undocumented(find_recipe(name)[0]) == []
+    assert undocumented(find_command(name)[0]) == []
 
 
 def test_overview_lists_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:

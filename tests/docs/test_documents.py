@@ -16,8 +16,8 @@ from albert import (
     AlbertForTokenClassification,
     AlbertTokenizer,
 )
-from albert.checkpoint.pretrained import Pretrained
 from albert.cli.main import SUMMARIES, run
+from albert.model.pretrained import Pretrained
 
 ROOT = Path(__file__).parents[2]
 # Flags of the command line itself, of pip, torchrun and SLURM.

@@ -10,8 +10,8 @@ import pytest
 import torch
 from nbclient import NotebookClient
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
+from albert.model.pretrained import AlbertForPreTraining
 from albert.text.tokenizer import AlbertTokenizer
 from samples.toy_task import sentences, write_table
 

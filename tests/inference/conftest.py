@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from albert.checkpoint.pretrained import Pretrained
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
+from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
 
 MakeFolder = Callable[..., Path]

@@ -17,15 +17,15 @@ from albert import (
     AlbertModel,
     pipeline,
 )
-from albert.checkpoint.answer_models import AlbertForQuestionAnsweringBeamSearch
-from albert.checkpoint.pretrained import Pretrained
+from albert.commands.embed import EmbedSettings, embed
+from albert.commands.evaluate import EvaluateSettings, evaluate
+from albert.commands.predict import PredictSettings, predict
+from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.embedding import Embedder
 from albert.inference.precision import MAX_DIFFERENCE, MIN_COSINE, ensure_agreement, freeze, measure
-from albert.model.config import AlbertConfig
-from albert.recipes.embed import EmbedSettings, embed
-from albert.recipes.evaluate import EvaluateSettings, evaluate
-from albert.recipes.predict import PredictSettings, predict
+from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
+from albert.model.pretrained import Pretrained
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import read_columns
 from albert.text.tokenizer import AlbertTokenizer

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from albert.data.batches import PretrainingBatch
-from albert.data.masked_records import parse_records, room_of_record
-from albert.data.tfrecord import RecordFile
+from albert.data.tfrecord.files import RecordFile
+from albert.data.tfrecord.masked_records import parse_records, room_of_record
 from albert.legacy.scripts import script_main
 
 main = script_main("create_pretraining_data")

@@ -8,7 +8,7 @@ from safetensors.numpy import save_file
 
 from albert.legacy.feature_cache import LEFT, cached_features
 from albert.tasks.features import TextFeatures
-from albert.tasks.windows import SpanFeatures
+from albert.tasks.spans.windows import SpanFeatures
 
 
 def features_of(number: int) -> TextFeatures:

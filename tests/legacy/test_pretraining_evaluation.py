@@ -13,8 +13,8 @@ from torch import Tensor
 
 from albert import AlbertForPreTraining
 from albert.data.batches import PretrainingBatch
-from albert.data.masked_records import parse_records
-from albert.data.tfrecord import RecordFile
+from albert.data.tfrecord.files import RecordFile
+from albert.data.tfrecord.masked_records import parse_records
 from albert.legacy import pretraining_evaluation
 from albert.legacy.scripts import script_main
 from samples.original_files import SHAPE, random_model, write_tensorflow
@@ -160,7 +160,7 @@ def test_it_waits_for_checkpoints_of_another_process_and_ends_with_the_last(
     config_file: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it waits, the training goes as far as its next checkpoint."""
-    from albert.recipes.pretraining_run import Pretraining
+    from albert.pretraining.run import Pretraining
 
     output = tmp_path / "run"
     save, waits = Pretraining._save, []

@@ -15,14 +15,14 @@ import torch
 from albert import AlbertConfig, AlbertForSequenceClassification, AlbertTokenizer
 from albert.checkpoint.names import from_original, name_of_original
 from albert.checkpoint.snapshots import read_snapshot_weights
+from albert.inference.trained_model import open_trained
 from albert.legacy import finetuning_evaluation, finetuning_models, run_classifier
 from albert.legacy.finetuning_job import with_classifier_dropout
 from albert.legacy.scripts import script_main
 from albert.metrics.scores import score
-from albert.optim.clipping import clip_gradients
-from albert.recipes.trained_model import open_trained
+from albert.optim.optimizers import clip_gradients
 from albert.tasks.catalogue import find_task
-from albert.tasks.classification import ClassificationSolver
+from albert.tasks.classification.solver import ClassificationSolver
 from albert.tasks.features import TextFeatures
 from albert.training import loop
 from albert.training.runs import Run

@@ -88,7 +88,7 @@ def test_training_begins_with_the_checkpoint(config_file: Path, records: Path, t
 def test_the_same_command_goes_on_where_an_interrupted_one_was(
     config_file: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from albert.recipes.pretraining_run import Pretraining
+    from albert.pretraining.run import Pretraining
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert main(command(config_file, records, whole)) == 0

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from albert.inference.trained_model import open_trained
 from albert.legacy.scripts import script_main
-from albert.recipes.trained_model import open_trained
 from samples.finetuning_files import Pretrained, results_in, steps_kept, write_pretrained, write_race
 
 main = script_main("run_race")

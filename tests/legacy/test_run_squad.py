@@ -13,22 +13,22 @@ import pytest
 import torch
 
 from albert import AlbertConfig, AlbertForQuestionAnswering, AlbertTokenizer
-from albert.checkpoint.answer_models import AlbertForQuestionAnsweringBeamSearch
 from albert.legacy.scripts import script_main
 from albert.metrics.answers import score_answers_v1, score_answers_v2
-from albert.tasks import spans
+from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
 from albert.tasks.catalogue import find_task
-from albert.tasks.questions import Question, read_questions
-from albert.tasks.span_decoding import (
+from albert.tasks.spans import solver as spans
+from albert.tasks.spans.decoding import (
     SpanCandidates,
     best_spans_by_id,
     candidates_of_beams,
     candidates_of_logits,
     decode_spans,
 )
-from albert.tasks.spans import SpanSolver
+from albert.tasks.spans.files import Question, read_questions
+from albert.tasks.spans.solver import SpanSolver
+from albert.tasks.spans.windows import SpanFeatures, make_span_features
 from albert.tasks.task import Lengths
-from albert.tasks.windows import SpanFeatures, make_span_features
 from samples.finetuning_files import Pretrained, results_in, write_pretrained
 
 FILES = {"v1": ("v1_dev", "v1_dev"), "v2": ("v2_train", "v2_dev")}

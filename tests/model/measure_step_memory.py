@@ -11,9 +11,9 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.losses import cross_entropy_sum
+from albert.model.pretrained import AlbertForPreTraining
 from albert.optim.optimizers import make_optimizer
 
 

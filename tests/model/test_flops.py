@@ -12,8 +12,7 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.flops import (
     encoder_flops,
     matrix_peak,
@@ -22,6 +21,7 @@ from albert.model.flops import (
     step_memory,
 )
 from albert.model.packing import Packing
+from albert.model.pretrained import AlbertForPreTraining
 
 CPU = torch.device("cpu")
 CONFIG = AlbertConfig(

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.encoder import AlbertEncoder
 from albert.model.linear import Dtype
 from albert.model.packing import Packing

@@ -4,10 +4,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from albert.checkpoint.pretrained import AlbertModel
+from albert.config import AlbertConfig
 from albert.model.attention import attend, attention_probabilities
-from albert.model.config import AlbertConfig
 from albert.model.packing import Packing, few_sizes, pack, unpack
+from albert.model.pretrained import AlbertModel
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=9)
 

@@ -6,7 +6,7 @@ import transformers
 from torch import Tensor
 from transformers.models.xlnet import modeling_xlnet
 
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.packing import Packing
 from albert.model.spans import (
     NEVER,

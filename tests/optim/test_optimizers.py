@@ -10,10 +10,9 @@ import torch
 from torch import nn
 
 from albert.checkpoint.names import from_original, name_of_original
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
-from albert.optim.clipping import clip_gradients, global_norm
-from albert.optim.optimizers import AdamW, Lamb, parameter_groups
+from albert.config import AlbertConfig
+from albert.model.pretrained import AlbertForPreTraining
+from albert.optim.optimizers import AdamW, Lamb, clip_gradients, global_norm, parameter_groups
 
 OPTIMIZERS = {"lamb": Lamb, "adamw": AdamW}
 

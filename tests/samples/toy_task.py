@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
-from albert.recipes.finetune import FinetuneSettings
+from albert.commands.finetune import FinetuneSettings
+from albert.config import AlbertConfig
+from albert.model.pretrained import AlbertForPreTraining
 from albert.text.tokenizer import AlbertTokenizer
 
 WORDS = ["the", "value", "of", "this", "type", "is", "a", "reference", "to", "it"]

@@ -13,9 +13,9 @@ import pytest
 from albert.errors import ConfigError
 from albert.tasks import features as features_module
 from albert.tasks.catalogue import find_task
+from albert.tasks.classification.glue import GLUE_TASKS
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.files import require_files
-from albert.tasks.glue import GLUE_TASKS
 from albert.tasks.tables import Example, read_examples
 from albert.text.tokenizer import AlbertTokenizer
 

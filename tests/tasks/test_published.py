@@ -4,9 +4,9 @@ from dataclasses import fields, replace
 
 import pytest
 
+from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
-from albert.model.config import AlbertConfig
 from albert.tasks.catalogue import TASKS, find_task
 from albert.tasks.published import band, recipe_for, recipe_names, recipe_rows, release_of
 from albert.tasks.published_figures import FIGURES

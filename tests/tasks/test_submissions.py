@@ -3,7 +3,7 @@
 import pytest
 
 from albert.tasks.catalogue import TASKS, find_task
-from albert.tasks.choice_files import ChoiceExample
+from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.predictions import Prediction
 from albert.tasks.submissions import COMPLETE, SUBMISSIONS, entities_by_type, find_submission, official_lines
 from albert.tasks.tables import Example

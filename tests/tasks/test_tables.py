@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from albert.errors import DataError
 from albert.tasks.catalogue import find_task
-from albert.tasks.own import ColumnSettings, with_columns
 from albert.tasks.tables import Columns, Example, labels_in, read_columns, read_examples, read_rows
+from albert.tasks.task import ColumnSettings, with_columns
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"), min_size=1).filter(
     str.strip

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from albert.errors import TokenizerError
 from albert.text.cleaning import preprocess_text
-from albert.text.sentencepiece import SPACE, SentencePieceEncoder
+from albert.text.sentencepiece import SPACE, SentencePieceEncoder, parse_model_file
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "tokenization"
 MODEL = (GOLDEN / "30k-clean.model").read_bytes()
@@ -142,3 +142,25 @@ def test_a_word_goes_on_at(piece: str) -> None:
 def test_bytes_that_are_no_model_are_refused() -> None:
     with pytest.raises(TokenizerError, match="not a SentencePiece model"):
         SentencePieceEncoder(b"no model", lower_case=True)
+
+
+def test_the_kinds_of_pieces_are_found() -> None:
+    parts = parse_model_file((GOLDEN / "30k-clean.model").read_bytes())
+    assert parts.user_defined == set('()"-.–£€')
+    assert len(parts.normal) == 2000 - 13
+    assert len(parts.character_map) > 100_000
+
+
+@given(st.binary(max_size=40))
+def test_any_bytes_are_read_or_refused(content: bytes) -> None:
+    try:
+        parts = parse_model_file(content)
+    except ValueError:
+        return
+    assert parts.normal.isdisjoint(parts.user_defined)
+
+
+@pytest.mark.parametrize("size", [1, 100, 20_000])
+def test_a_file_cut_short_is_refused(size: int) -> None:
+    with pytest.raises(ValueError, match="over its end"):
+        parse_model_file((GOLDEN / "30k-clean.model").read_bytes()[:size])

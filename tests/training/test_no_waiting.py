@@ -14,24 +14,24 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.checkpoint.pretrained import AlbertForPreTraining, Pretrained
-from albert.checkpoint.task_models import (
+from albert.benchmarks.workload import make_features, make_pretraining_batch
+from albert.config import AlbertConfig
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.model.pretrained import AlbertForPreTraining, Pretrained
+from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
     AlbertForTokenClassification,
 )
-from albert.model.config import AlbertConfig
 from albert.optim.optimizers import make_optimizer
-from albert.recipes.benchmarks.workload import make_features, make_pretraining_batch
-from albert.recipes.pretraining_objective import PretrainingObjective
-from albert.tasks.choice import ChoiceObjective
-from albert.tasks.choice_features import ChoiceFeatures
-from albert.tasks.classification import ClassificationObjective
-from albert.tasks.spans import SpanObjective
-from albert.tasks.tagged_features import TagFeatures
-from albert.tasks.tagging import TaggingObjective
-from albert.tasks.windows import SpanFeatures
+from albert.pretraining.objective import PretrainingObjective
+from albert.tasks.choice.features import ChoiceFeatures
+from albert.tasks.choice.solver import ChoiceObjective
+from albert.tasks.classification.solver import ClassificationObjective
+from albert.tasks.spans.solver import SpanObjective
+from albert.tasks.spans.windows import SpanFeatures
+from albert.tasks.tagging.features import TagFeatures
+from albert.tasks.tagging.solver import TaggingObjective
 from albert.training.loop import train
 from albert.training.settings import LoopSettings
 

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 from torch._dynamo.utils import counters
 
-from albert.checkpoint.pretrained import AlbertForPreTraining
+from albert.config import AlbertConfig
 from albert.errors import ConfigError
-from albert.model.config import AlbertConfig
 from albert.model.losses import cross_entropy_sum
+from albert.model.pretrained import AlbertForPreTraining
 from albert.training.speed import apply_switches
 
 # What torch's own compiler imports and does, torch warns of.
@@ -149,8 +149,8 @@ def test_recomputing_with_dropout_gives_the_same_loss_and_gradients_to_the_bit(
 MEMORY = """
 import sys
 import torch
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.model.config import AlbertConfig
+from albert.model.pretrained import AlbertForPreTraining
+from albert.config import AlbertConfig
 from albert.training.speed import apply_switches
 
 def peak():

@@ -18,8 +18,8 @@ from typing import Any
 from torch import Tensor
 
 from albert.checkpoint.names import from_original, is_weight
+from albert.config import AlbertConfig
 from albert.errors import CheckpointError
-from albert.model.config import AlbertConfig
 
 _WORDS = "bert/embeddings/word_embeddings"
 _MAP = "bert/embeddings/word_embeddings_2"

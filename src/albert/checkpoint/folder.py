@@ -19,10 +19,10 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
+from albert.config import AlbertConfig
 from albert.console import say
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
-from albert.model.config import AlbertConfig
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = WEIGHT_FILES[0]

@@ -17,7 +17,7 @@ from albert.errors import ConfigError, did_you_mean
 
 S = TypeVar("S")
 
-_COMMANDS_WITH_RECIPES = {"pretrain": "albert.recipes.pretraining_recipes"}
+_COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
 """Subcommands that know `--recipe NAME`, and the module that holds their `RECIPES`."""
 
 

@@ -1,6 +1,6 @@
 """`albert SUBCOMMAND ...`: finds the recipe, parses its settings, calls it, prints what it returns.
 
-A subcommand `fill-mask` is the module `albert.recipes.fill_mask` with a dataclass `FillMaskSettings` and a
+A subcommand `fill-mask` is the module `albert.commands.fill_mask` with a dataclass `FillMaskSettings` and a
 function `fill_mask`; it is imported only when it is asked for, so that `albert --help` is immediate.
 """
 
@@ -49,22 +49,22 @@ def run(arguments: list[str]) -> int:
     if name not in SUMMARIES:
         say(f"error: no subcommand {name!r}{did_you_mean(name, list(SUMMARIES))}; see albert --help")
         return 2
-    return exit_code_of(lambda: _run_recipe(name, rest))
+    return exit_code_of(lambda: _run_command(name, rest))
 
 
-def find_recipe(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
+def find_command(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
     """Returns the settings class and the function of subcommand `name`."""
     module_name = name.replace("-", "_")
-    module = import_module(f"albert.recipes.{module_name}")
+    module = import_module(f"albert.commands.{module_name}")
     class_name = "".join(word.capitalize() for word in name.split("-")) + "Settings"
     return getattr(module, class_name), getattr(module, module_name)
 
 
-def _run_recipe(name: str, arguments: list[str]) -> None:
+def _run_command(name: str, arguments: list[str]) -> None:
     from albert.cli.flags import parse
     from albert.cli.output import show
 
-    settings_type, function = find_recipe(name)
+    settings_type, function = find_command(name)
     settings, as_json = parse(settings_type, arguments, command=name)
     result = function(settings)
     if result is not None:

@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from albert.checkpoint.pretrained import AlbertModel
 from albert.errors import ConfigError
 from albert.inference.encoding import Group, groups
 from albert.inference.loading import load
 from albert.inference.precision import ensure_agreement
 from albert.model.linear import Dtype
 from albert.model.packing import Packing, on_device
+from albert.model.pretrained import AlbertModel
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.solver import check_length
 from albert.tasks.tables import Example

@@ -5,11 +5,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from albert.checkpoint.pretrained import AlbertModel
 from albert.inference.encoding import Cutting, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
 from albert.inference.precision import ensure_agreement
 from albert.model.packing import Packing
+from albert.model.pretrained import AlbertModel
 from albert.text.tokenizer import AlbertTokenizer
 
 

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from albert import console
-from albert.checkpoint.pretrained import AlbertForMaskedLM
 from albert.errors import DataError
 from albert.inference.encoding import Cutting, Group, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
 from albert.inference.precision import ensure_agreement
+from albert.model.pretrained import AlbertForMaskedLM
 from albert.text.tokenizer import AlbertTokenizer
 
 

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.folder import load_weights, read_architecture, read_config
-from albert.checkpoint.pretrained import AlbertModel, Pretrained
-from albert.checkpoint.task_models import (
+from albert.conversion.conversion import model_folder
+from albert.errors import CheckpointError
+from albert.inference.precision import freeze
+from albert.model.linear import Dtype
+from albert.model.pretrained import AlbertModel, Pretrained
+from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
     AlbertForTokenClassification,
 )
-from albert.errors import CheckpointError
-from albert.inference.precision import freeze
-from albert.model.linear import Dtype
 from albert.tasks.solver import read_tokenizer
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import find_device

@@ -6,13 +6,13 @@ from typing import Any
 
 from scipy.special import softmax
 
-from albert.checkpoint.task_models import AlbertForMultipleChoice
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, answer_inputs
 from albert.inference.precision import ensure_agreement
+from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.catalogue import find_task
-from albert.tasks.choice import ChoiceSolver
-from albert.tasks.choice_files import ChoiceExample
+from albert.tasks.choice.files import ChoiceExample
+from albert.tasks.choice.solver import ChoiceSolver
 from albert.tasks.task import Lengths
 from albert.text.tokenizer import AlbertTokenizer
 

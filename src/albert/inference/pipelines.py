@@ -9,13 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, get_args
 
-from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
-from albert.checkpoint.task_models import (
-    AlbertForMultipleChoice,
-    AlbertForSequenceClassification,
-    AlbertForTokenClassification,
-)
 from albert.errors import ConfigError, did_you_mean
 from albert.inference.feature_extraction import FeatureExtractionPipeline
 from albert.inference.fill_mask import FillMaskPipeline
@@ -24,7 +17,14 @@ from albert.inference.multiple_choice import MultipleChoicePipeline
 from albert.inference.question_answering import QuestionAnsweringPipeline
 from albert.inference.text_classification import TextClassificationPipeline
 from albert.inference.token_classification import TokenClassificationPipeline
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.linear import Dtype
+from albert.model.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
+from albert.model.task_models import (
+    AlbertForMultipleChoice,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,12 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from albert import console
-from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.checkpoint.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
-from albert.checkpoint.task_models import AlbertForMultipleChoice
 from albert.errors import CheckpointError
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.linear import Dtype
 from albert.model.packing import Packing, on_device
+from albert.model.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
+from albert.model.task_models import AlbertForMultipleChoice
 from albert.training.settings import autocast_dtype
 
 MAX_DIFFERENCE = 0.02

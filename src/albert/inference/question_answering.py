@@ -21,15 +21,14 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from albert.checkpoint.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of
 from albert.inference.precision import ensure_agreement
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.packing import Packing, on_device
 from albert.model.spans import NEVER, AnswerRows
-from albert.tasks.questions import Question
 from albert.tasks.solver import groups_of_similar_length
-from albert.tasks.span_decoding import (
+from albert.tasks.spans.decoding import (
     N_BEST_SIZE,
     NO_SPAN_SCORE,
     SpanAnswer,
@@ -38,8 +37,9 @@ from albert.tasks.span_decoding import (
     candidates_of_logits,
     decode_spans,
 )
+from albert.tasks.spans.files import Question
+from albert.tasks.spans.windows import SpanFeatures, make_span_features
 from albert.tasks.task import Lengths
-from albert.tasks.windows import SpanFeatures, make_span_features
 from albert.text.tokenizer import AlbertTokenizer
 
 MAX_SEQ_LENGTH = 384

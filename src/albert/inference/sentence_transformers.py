@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import write_json
-from albert.checkpoint.release import model_card, replacing_folder
+from albert.conversion.release import model_card, replacing_folder
 from albert.errors import CheckpointError
 from albert.inference.embedding import Embedder
 

@@ -11,12 +11,13 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import expit, softmax
 
-from albert.checkpoint.task_models import AlbertForSequenceClassification
 from albert.errors import ConfigError
 from albert.inference.encoding import Cutting, Pair, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of, text_of
 from albert.inference.precision import ensure_agreement
-from albert.tasks.classification import kind_of_classifier, label_names
+from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.classification.solver import kind_of_classifier
+from albert.tasks.labels import label_names
 from albert.text.tokenizer import AlbertTokenizer
 
 ScoreFunction = Literal["softmax", "sigmoid", "none"]

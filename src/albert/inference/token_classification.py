@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from albert import console
-from albert.checkpoint.task_models import AlbertForTokenClassification
 from albert.errors import ConfigError
 from albert.inference.encoding import groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
 from albert.inference.precision import ensure_agreement
-from albert.tasks.classification import label_names
+from albert.model.task_models import AlbertForTokenClassification
 from albert.tasks.features import TextFeatures
+from albert.tasks.labels import label_names
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.wordpiece import CONTINUATION
 

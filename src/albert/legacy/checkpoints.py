@@ -9,11 +9,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from albert.checkpoint.bare_weights import bare_folder
-from albert.checkpoint.conversion import model_folder
 from albert.checkpoint.snapshots import snapshot_steps
 from albert.checkpoint.sources import is_model_folder
 from albert.checkpoint.tensorflow import TensorBundle
+from albert.conversion.bare_weights import bare_folder
+from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, UsageError
 from albert.training.runs import RUN_FILE
 

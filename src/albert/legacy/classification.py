@@ -15,9 +15,9 @@ from absl.flags import FlagValues
 from albert.checkpoint.folder import replacing
 from albert.console import say
 from albert.errors import ConfigError, UsageError, did_you_mean
+from albert.finetuning.plan import DevSet
 from albert.legacy.finetuning_evaluation import Results, Selection, Trial, best_model, losses_of
 from albert.legacy.finetuning_job import Job, kept_checkpoints
-from albert.recipes.finetuning_plan import DevSet
 from albert.tasks.catalogue import find_task
 from albert.tasks.files import require_files
 from albert.tasks.predictions import Chunk, Prediction

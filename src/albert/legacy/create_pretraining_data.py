@@ -8,13 +8,14 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.commands.prepare import PrepareSettings, prepare
 from albert.console import say
-from albert.data.example_settings import ExampleSettings
-from albert.data.files import TEXT_SUFFIXES, has_suffix, total_bytes
-from albert.data.storage import is_url
+from albert.data.corpus.files import TEXT_SUFFIXES, has_suffix, total_bytes
+from albert.data.corpus.storage import is_url
+from albert.data.examples.settings import ExampleSettings
+from albert.data.preparing import BYTES_PER_WORKER, available_cores
 from albert.errors import ConfigError, DataError, UsageError
 from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
-from albert.recipes.prepare import BYTES_PER_WORKER, PrepareSettings, available_cores, prepare
 
 
 def create_pretraining_data(flags: FlagValues) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from albert.checkpoint.bare_weights import write_bare_folder
-from albert.checkpoint.release import check_tokenizer
 from albert.console import say
+from albert.conversion.bare_weights import write_bare_folder
+from albert.conversion.release import check_tokenizer
 from albert.errors import CheckpointError, TokenizerError
 from albert.legacy.checkpoints import resolve
 from albert.text.files import find_vocabulary

@@ -20,18 +20,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.checkpoint.bare_weights import bare_folder
 from albert.checkpoint.folder import CONFIG_FILE, replacing, write_json
-from albert.checkpoint.pretrained import Pretrained
-from albert.checkpoint.release import replacing_folder
 from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights, snapshot_steps
 from albert.checkpoint.sources import is_model_folder
 from albert.console import say
+from albert.conversion.bare_weights import bare_folder
+from albert.conversion.release import replacing_folder
 from albert.errors import CheckpointError, ConfigError
+from albert.finetuning.plan import DevSet
+from albert.finetuning.run import write_trained
 from albert.legacy.checkpoints import BEST_NAME, Checkpoint, resolve, steps_of_finished
 from albert.legacy.finetuning_job import Job
-from albert.recipes.finetuning_plan import DevSet
-from albert.recipes.finetuning_run import write_trained
+from albert.model.pretrained import Pretrained
 from albert.training.runs import RUN_FILE
 
 RESULTS_NAME = "eval_results.txt"

@@ -15,22 +15,22 @@ import torch
 from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
-from albert.checkpoint.pretrained import Pretrained
 from albert.errors import ConfigError, DataError, RunError
+from albert.finetuning.collapse import guessing_loss
+from albert.finetuning.plan import DevSet, Plan
+from albert.finetuning.run import carry_out
+from albert.finetuning.settings import FinetuneSettings, filled_in
 from albert.legacy.checkpoints import newest_of_tensorflow
 from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
-from albert.recipes.finetuning_plan import DevSet, Plan
-from albert.recipes.finetuning_run import carry_out
-from albert.recipes.finetuning_settings import FinetuneSettings, filled_in
-from albert.tasks.choice_features import ChoiceFeatures
-from albert.tasks.collapse import guessing_loss
+from albert.model.pretrained import Pretrained
+from albert.tasks.choice.features import ChoiceFeatures
 from albert.tasks.features import TextFeatures
 from albert.tasks.files import digest_of
 from albert.tasks.published import recipe_rows
 from albert.tasks.solver import Solver, has_head
+from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
-from albert.tasks.windows import SpanFeatures
 from albert.training.runs import RUN_FILE
 from albert.training.settings import find_device
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albert.checkpoint.albert_zh import read_shape
-from albert.checkpoint.conversion import model_folder, place_of_conversion
 from albert.checkpoint.folder import CONFIG_FILE, read_config, write_json
-from albert.checkpoint.release import check_tokenizer
+from albert.config import AlbertConfig
 from albert.console import warn
+from albert.conversion.conversion import model_folder, place_of_conversion
+from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
 from albert.legacy.checkpoints import find_weights
-from albert.model.config import AlbertConfig
 from albert.tasks.solver import read_tokenizer
 from albert.text.tokenizer import AlbertTokenizer
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
-from albert.data.storage import is_url
+from albert.data.corpus.storage import is_url
 from albert.errors import DataError, TokenizerError
 from albert.text.files import read_encoder
 from albert.text.pieces import Kind

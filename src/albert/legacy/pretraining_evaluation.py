@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 from absl.flags import FlagValues
 
-from albert.checkpoint.bare_weights import bare_folder
 from albert.checkpoint.folder import load_weights
-from albert.checkpoint.pretrained import AlbertForPreTraining
-from albert.checkpoint.release import model_card, write_model_folder
 from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights
+from albert.config import AlbertConfig
 from albert.console import say
+from albert.conversion.bare_weights import bare_folder
+from albert.conversion.release import model_card, write_model_folder
 from albert.data.batches import PretrainingBatch
-from albert.data.examples import rebatch
-from albert.data.tfrecord_examples import TfrecordExamples
+from albert.data.examples.stream import rebatch
+from albert.data.tfrecord.examples import TfrecordExamples
 from albert.errors import CheckpointError, ConfigError
 from albert.legacy.checkpoints import (
     BEST_NAME,
@@ -34,8 +34,8 @@ from albert.legacy.checkpoints import (
     newest_of_tensorflow,
     steps_of_finished,
 )
-from albert.model.config import AlbertConfig
-from albert.recipes.pretraining_objective import PretrainingObjective
+from albert.model.pretrained import AlbertForPreTraining
+from albert.pretraining.objective import PretrainingObjective
 from albert.training.loop import evaluate
 from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, find_device

@@ -5,17 +5,17 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.commands.pretrain import pretrain
+from albert.config import AlbertConfig
 from albert.console import say
-from albert.data.example_settings import ExampleSettings
-from albert.data.masked_records import parse_records, room_of_record
-from albert.data.tfrecord import RecordFile
+from albert.data.examples.settings import ExampleSettings
+from albert.data.tfrecord.files import RecordFile
+from albert.data.tfrecord.masked_records import parse_records, room_of_record
 from albert.errors import ConfigError, DataError, RunError, UsageError
 from albert.legacy.checkpoints import find_weights, newest_of_tensorflow
 from albert.legacy.inputs import find_inputs
 from albert.legacy.pretraining_evaluation import Evaluation
-from albert.model.config import AlbertConfig
-from albert.recipes.pretrain import pretrain
-from albert.recipes.pretraining_settings import Allowances, PretrainSettings
+from albert.pretraining.settings import Allowances, PretrainSettings
 from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, OptimizerSettings
 

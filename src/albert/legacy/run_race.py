@@ -10,6 +10,7 @@ import numpy as np
 from absl.flags import FlagValues
 
 from albert.errors import ConfigError, UsageError
+from albert.finetuning.plan import DevSet
 from albert.legacy.finetuning_evaluation import (
     SEPARATOR,
     Results,
@@ -23,7 +24,6 @@ from albert.legacy.finetuning_evaluation import (
 from albert.legacy.finetuning_job import Job, kept_checkpoints, with_classifier_dropout
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
-from albert.recipes.finetuning_plan import DevSet
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import require_files
 from albert.tasks.solver import check_length

@@ -4,7 +4,7 @@ from absl.flags import FlagValues
 
 from albert.legacy.squad import run_squad
 from albert.tasks.catalogue import find_task
-from albert.tasks.spans import SpanSolver
+from albert.tasks.spans.solver import SpanSolver
 
 
 def run_squad_v1(flags: FlagValues) -> None:

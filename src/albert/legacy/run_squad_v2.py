@@ -5,7 +5,7 @@ from absl.flags import FlagValues
 from albert.legacy.finetuning_job import with_classifier_dropout
 from albert.legacy.squad import run_squad
 from albert.tasks.catalogue import find_task
-from albert.tasks.spans import SpanSolver
+from albert.tasks.spans.solver import SpanSolver
 
 
 def run_squad_v2(flags: FlagValues) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from absl.flags import FlagValues
 
 from albert.errors import UsageError
+from albert.finetuning.plan import DevSet
 from albert.legacy.finetuning_evaluation import (
     RESULTS_NAME,
     Results,
@@ -21,10 +22,9 @@ from albert.legacy.finetuning_evaluation import (
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
-from albert.recipes.finetuning_plan import DevSet
 from albert.tasks.solver import check_length
-from albert.tasks.span_decoding import write_prediction_files
-from albert.tasks.spans import SpanAnswers, SpanSolver
+from albert.tasks.spans.decoding import write_prediction_files
+from albert.tasks.spans.solver import SpanAnswers, SpanSolver
 from albert.tasks.task import Lengths, Task
 
 

@@ -19,9 +19,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from albert.config import Activation, AlbertConfig
 from albert.errors import DataError
 from albert.model.attention import attend, attention_probabilities
-from albert.model.config import Activation, AlbertConfig
 from albert.model.linear import Dtype, FrozenWeights, compute_dtype, freeze, linear, prepare
 from albert.model.packing import Packing
 

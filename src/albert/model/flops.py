@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from albert.config import AlbertConfig
 from albert.data.batches import IntArray
-from albert.model.config import AlbertConfig
 from albert.model.linear import LinearWeights, linear, prepare
+from albert.model.losses import ROWS_AT_ONCE
 from albert.model.packing import few_sizes
-from albert.model.vocabulary_loss import ROWS_AT_ONCE
 
 PEAK_SECONDS = 0.5
 PEAK_SIZES = (256, 512, 1024, 2048, 4096, 8192)

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.encoder import activate
+from albert.model.losses import VocabularyLoss, vocabulary_loss
 from albert.model.packing import fill_up
-from albert.model.vocabulary_loss import VocabularyLoss, vocabulary_loss
 
 
 class MaskedLMHead(nn.Module):

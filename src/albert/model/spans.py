@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from albert.model.config import AlbertConfig
+from albert.config import AlbertConfig
 from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
 from albert.model.packing import Packing, unpack
 

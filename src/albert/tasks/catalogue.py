@@ -5,17 +5,17 @@ one more line here.
 """
 
 from albert.errors import ConfigError, did_you_mean
-from albert.tasks.choice import ChoiceSolver
-from albert.tasks.choices import CHOICE_TASKS
-from albert.tasks.classification import ClassificationSolver
-from albert.tasks.clue import CLUE_TASKS
-from albert.tasks.entities import ENTITY_TASKS
-from albert.tasks.glue import GLUE_TASKS
-from albert.tasks.own import OWN_TASKS
-from albert.tasks.reading import READING_TASKS
+from albert.tasks.choice.records import CHOICE_TASKS
+from albert.tasks.choice.solver import ChoiceSolver
+from albert.tasks.classification.clue import CLUE_TASKS
+from albert.tasks.classification.glue import GLUE_TASKS
+from albert.tasks.classification.own import OWN_TASKS
+from albert.tasks.classification.solver import ClassificationSolver
 from albert.tasks.solver import Solver
-from albert.tasks.spans import SpanSolver
-from albert.tasks.tagging import TaggingSolver
+from albert.tasks.spans.records import READING_TASKS
+from albert.tasks.spans.solver import SpanSolver
+from albert.tasks.tagging.records import ENTITY_TASKS
+from albert.tasks.tagging.solver import TaggingSolver
 from albert.tasks.task import Kind, Task
 
 TASKS = {

@@ -9,13 +9,14 @@ Source: `convert_single_example` in google-research/albert classifier_utils.py.
 Letters: B examples, N pieces of all of them.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import ConfigError
+from albert.tasks.solver import FeaturesT
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.truncation import kept_lengths
@@ -115,3 +116,23 @@ def _runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.in
     """Returns the numbers of runs that begin at `starts` and have `counts` members, (K,) each, end to end."""
     ends = counts.cumsum()
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+
+
+def shuffled_batches(features: FeaturesT, size: int, *, seed: int, start: int = 0) -> Iterator[FeaturesT]:
+    """Yields batches of `size` items without end, every pass over all items in a new order.
+
+    The order of a pass depends on `seed` and its number alone; `start` items are passed over first. A
+    batch may hold the end of one pass and the beginning of the next.
+    """
+
+    def order(number: int) -> NDArray[np.int64]:
+        return np.random.default_rng((seed, number)).permutation(len(features))
+
+    epoch, done = divmod(start, len(features))
+    waiting = order(epoch)[done:]
+    while True:
+        while len(waiting) < size:
+            epoch += 1
+            waiting = np.concatenate([waiting, order(epoch)])
+        yield features.take(waiting[:size])
+        waiting = waiting[size:]

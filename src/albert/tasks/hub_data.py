@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.console import say
-from albert.data.storage import one_line
+from albert.data.corpus.storage import one_line
 from albert.errors import DataError
 from albert.tasks.task import HubData, Task
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
+from albert.config import AlbertConfig, size_name
 from albert.errors import ConfigError, did_you_mean
-from albert.model.config import AlbertConfig, size_name
 from albert.tasks.catalogue import TASKS
-from albert.tasks.clue import CLUE_SCRIPT, LCQMC_SCRIPT
-from albert.tasks.glue import TABLE_14
+from albert.tasks.classification.clue import CLUE_SCRIPT, LCQMC_SCRIPT
+from albert.tasks.classification.glue import TABLE_14
 from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, Figure, Version
 from albert.tasks.task import Recipe, Task
 

@@ -18,14 +18,14 @@ from albert.console import warn
 from albert.errors import ConfigError, DataError, did_you_mean
 from albert.metrics.answers import score_answers_v1, score_answers_v2
 from albert.metrics.chinese_answers import score_chinese_answers
-from albert.tasks.choice_files import ChoiceExample
+from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.predictions import id_of
-from albert.tasks.questions import Question
 from albert.tasks.solver import Solver
+from albert.tasks.spans.files import Question
 from albert.tasks.submissions import find_submission
 from albert.tasks.tables import Columns, read_objects, read_rows
-from albert.tasks.tagged_files import TaggedExample, read_tagged
-from albert.tasks.tagging import TagAnswers
+from albert.tasks.tagging.files import TaggedExample, read_tagged
+from albert.tasks.tagging.solver import TagAnswers
 from albert.tasks.task import Task
 
 OFFICIAL_NULL_THRESHOLD = 1.0

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
-from albert.checkpoint.pretrained import Pretrained
-from albert.checkpoint.release import check_tokenizer
+from albert.config import AlbertConfig
+from albert.conversion.release import check_tokenizer
 from albert.errors import CheckpointError, ConfigError
-from albert.model.config import AlbertConfig
 from albert.model.losses import LossSum
+from albert.model.pretrained import Pretrained
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 

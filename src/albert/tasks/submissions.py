@@ -15,9 +15,9 @@ from string import ascii_uppercase as LETTERS
 from types import MappingProxyType
 from typing import Any, Literal
 
-from albert.tasks.classification import six_digits
+from albert.tasks.labels import six_digits
 from albert.tasks.predictions import Chunk, LineFormat, Prediction
-from albert.tasks.span_decoding import best_spans_by_id, null_odds_by_id, predicted_texts
+from albert.tasks.spans.decoding import best_spans_by_id, null_odds_by_id, predicted_texts
 from albert.tasks.task import Task
 
 Layout = Literal["glue", "clue", "c3", "cluener", "answers", "letters"]

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from albert.data.files import Tally, read_lines, report_skipped
+from albert.data.corpus.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
 from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task

@@ -6,7 +6,7 @@ adding a row. How tasks of a kind are read, learnt and scored is its `solver`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -158,3 +158,23 @@ class Task:
     def best_metric(self) -> str:
         """Returns the score that chooses the best checkpoint."""
         return self.metrics[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnSettings:
+    """Which columns of own tables hold what; a benchmark knows its own."""
+
+    text_column: str | None = None
+    """Column of the text, of the passage, or of the words to be tagged; the task's own if not given."""
+    pair_column: str | None = None
+    """Column of the second text of a pair, or of the question; the task's own if not given."""
+    choices_column: str | None = None
+    """Column of the list of choices; the task's own if not given."""
+    label_column: str | None = None
+    """Column of the label, answers or tags; the task's own if not given."""
+
+
+def with_columns(task: Task, columns: ColumnSettings) -> Task:
+    """Returns `task` reading from the columns that are given."""
+    given = {name: value for name, value in asdict(columns).items() if value is not None}
+    return replace(task, data=replace(task.data, **given))

@@ -5,6 +5,7 @@ Source: `encode_pieces` in tokenization.py and `_is_start_piece_sp` in create_pr
 google-research/albert.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,50 @@ import numpy.typing as npt
 import sentencepiece
 
 from albert.errors import TokenizerError
+from albert.protobuf import read_fields
 from albert.text.cleaning import preprocess_aligned, preprocess_text
-from albert.text.model_file import parse_model_file
 from albert.text.pieces import Kind, Piece
 from albert.text.ties import Scored, TieBreaker
+
+_NORMAL = 1
+_USER_DEFINED = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelFile:
+    """What a SentencePiece model file says beside its pieces."""
+
+    user_defined: frozenset[str]
+    """Pieces that are always cut out, whatever their score."""
+    normal: frozenset[str]
+    """Pieces that were trained."""
+    character_map: bytes
+    """The normaliser's table, `precompiled_charsmap`; empty where characters stay."""
+
+
+def parse_model_file(model: bytes) -> ModelFile:
+    """Returns the parts of a model file that decide ties and normalisation.
+
+    Raises:
+        ValueError: The bytes are no protocol buffer.
+    """
+    by_type: dict[int, list[str]] = {}
+    character_map = b""
+    for field, value in read_fields(model):
+        if field == 1 and isinstance(value, bytes):
+            piece = dict(read_fields(value))
+            kind, text = piece.get(3, _NORMAL), piece.get(1, b"")
+            if isinstance(kind, int) and isinstance(text, bytes):
+                by_type.setdefault(kind, []).append(text.decode())
+        elif field == 3 and isinstance(value, bytes):
+            found = dict(read_fields(value)).get(2, b"")
+            character_map = found if isinstance(found, bytes) else b""
+    return ModelFile(
+        user_defined=frozenset(by_type.get(_USER_DEFINED, ())),
+        normal=frozenset(by_type.get(_NORMAL, ())),
+        character_map=character_map,
+    )
+
 
 SPACE = "▁"
 """Stands for the space before a word."""

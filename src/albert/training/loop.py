@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from albert.errors import RunError
 from albert.model.losses import LossSum
-from albert.optim.clipping import clip_gradients, global_norm
+from albert.optim.optimizers import clip_gradients, global_norm
 from albert.optim.schedules import Schedule
 from albert.training.distributed import World
 from albert.training.settings import LoopSettings, autocast_dtype

@@ -1,0 +1,33 @@
+"""All jobs of `albert bench` by name."""
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Literal
+
+from albert.benchmarks.inference import latency_job, throughput_job
+from albert.benchmarks.optimizing import optimizer_job
+from albert.benchmarks.text import examples_job, tokenization_job
+from albert.benchmarks.timing import Job
+from albert.benchmarks.training import finetuning_job, pretraining_job
+from albert.benchmarks.workload import Workload
+
+JobName = Literal[
+    "pretraining", "finetuning", "inference", "latency", "examples", "tokenization", "optimizer"
+]
+
+_JOBS: Mapping[str, Callable[[Workload], Job]] = MappingProxyType(
+    {
+        "pretraining": pretraining_job,
+        "finetuning": finetuning_job,
+        "inference": throughput_job,
+        "latency": latency_job,
+        "examples": examples_job,
+        "tokenization": tokenization_job,
+        "optimizer": optimizer_job,
+    }
+)
+
+
+def make_job(name: str, work: Workload) -> Job:
+    """Returns a job of a known name; what it reads is made if it is not there."""
+    return _JOBS[name](work)

@@ -1,0 +1,64 @@
+"""Peak memory of a contender, in a process of its own that does nothing else.
+
+Told is the resident set as the kernel of Linux keeps it (VmHWM), or what torch had allocated on a GPU:
+in all, and above what was there before the first run, once the model was loaded.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from albert.benchmarks.jobs import make_job
+from albert.benchmarks.workload import Workload
+
+RUNS = 2
+"""Moments of an optimiser are made in the first step and still there in the second, which is the peak."""
+
+
+def peak_memory(work: Workload, job: str, contender: str) -> dict[str, float] | None:
+    """Returns `peak_mb` and `above_start_mb`, in units of 2^20 bytes; None where the system does not tell.
+
+    Args:
+        work: What is measured.
+        job: Name of the kind of job, as in `jobs`.
+        contender: Who does it.
+    """
+    if work.device.type == "cpu" and not Path("/proc/self/status").exists():
+        return None
+    # A new interpreter, not a copy of this process: a copy would begin with the peak of this one.
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_measure, work, job, contender, torch.get_num_threads()).result()
+
+
+def _measure(work: Workload, job: str, name: str, num_threads: int) -> dict[str, float]:
+    torch.set_num_threads(num_threads)
+    contender = next(each for each in make_job(job, work).contenders if each.name == name)
+    run = contender.make()
+    start = _held(work.device)
+    for _ in range(RUNS):
+        run()
+    peak = _peak(work.device)
+    return {"peak_mb": round(peak, 1), "above_start_mb": round(peak - start, 1)}
+
+
+def _held(device: torch.device) -> float:
+    return (
+        torch.cuda.memory_allocated(device) / 2**20 if device.type == "cuda" else resident_megabytes("VmRSS")
+    )
+
+
+def _peak(device: torch.device) -> float:
+    return (
+        torch.cuda.max_memory_allocated(device) / 2**20
+        if device.type == "cuda"
+        else resident_megabytes("VmHWM")
+    )
+
+
+def resident_megabytes(field: Literal["VmRSS", "VmHWM"] = "VmRSS") -> float:
+    """Returns the resident set size of this process on Linux, or its peak, in MB of 2^20 bytes."""
+    lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
+    return int(dict(line.split(":", 1) for line in lines)[field].split()[0]) / 1024

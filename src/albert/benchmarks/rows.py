@@ -1,0 +1,109 @@
+"""What was found, as rows: one a contender, for JSON, for the terminal, and for the table of the README.
+
+A row holds `job`, `lengths`, `sequences`, `tokens`, `contender`, `note`; `seconds` of a run, with those of
+all `rounds`, `milliseconds` of a `unit`, and where they make sense `tokens_per_second`, `utilisation` (of the
+matrix peak), `ratio` (our time over its time, round by round), `floor_ratio` (the floor's over its),
+`compile_seconds`, `memory`, and `distance` with `tolerance`. Our time in `ratio` is the first contender's; a
+further way of ours has a `ratio` like everybody else.
+"""
+
+from collections.abc import Mapping
+from itertools import groupby
+from typing import Any
+
+from albert.benchmarks.timing import Contender, Job, Timing, ratio
+from albert.console import human_count
+
+Row = dict[str, Any]
+Memory = Mapping[str, Mapping[str, float] | None]
+
+
+def make_rows(job: Job, timings: Mapping[str, Timing], *, peak: float, memory: Memory) -> list[Row]:
+    """Returns a row for each contender and each recorded speed.
+
+    Args:
+        job: What was done.
+        timings: By contender.
+        peak: Operations a second of large matrix products.
+        memory: Peaks of those that were weighed, by contender.
+    """
+    rows = []
+    for contender in job.contenders:
+        row = _row(job, contender, timings)
+        if job.flops and contender.bounded:
+            row["utilisation"] = job.flops / row["seconds"]["median"] / peak
+        if memory.get(contender.name):
+            row["memory"] = memory[contender.name]
+        rows.append(row)
+    ours = timings[job.contenders[0].name].median_seconds
+    for recorded in job.recorded:
+        found = {"median": ours * recorded.tokens_per_second / job.tokens}
+        speed = {"tokens_per_second": round(recorded.tokens_per_second), "ratio": found}
+        rows.append({**_head(job), "contender": recorded.name, "note": recorded.note, **speed})
+    return rows
+
+
+def report(rows: list[Row]) -> str:
+    """Returns the rows as a table for a terminal, one block a job."""
+    table: list[tuple[str, ...]] = []
+    for (job, lengths, unit), block in groupby(
+        rows, key=lambda row: (row["job"], row["lengths"], row["unit"])
+    ):
+        head = f"{job}, lengths {lengths}" if lengths else job
+        table += [(head, f"ms a {unit}", *_COLUMNS), *map(_cells, block)]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *others in table:
+        text = "  ".join(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))
+        lines.append(f"{first.ljust(widths[0])}  {text}".rstrip())
+    return "\n".join(lines)
+
+
+def spread(found: Mapping[str, float]) -> str:
+    """Returns a ratio for people: the median and, where it was measured in rounds, the least and the most."""
+    if "min" not in found:
+        return f"{found['median']:.2g}"
+    return f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"
+
+
+_COLUMNS = ("tokens/s", "of peak", "ours / this", "floor / this", "peak MB", "compile s", "equal to")
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    return (
+        f"  {row['contender']}",
+        f"{row['milliseconds']:.4g}" if "milliseconds" in row else "",
+        human_count(row["tokens_per_second"]) if "tokens_per_second" in row else "",
+        f"{row['utilisation']:.0%}" if "utilisation" in row else "",
+        spread(row["ratio"]) if "ratio" in row else "",
+        f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "",
+        f"{row['memory']['peak_mb']:,.0f}" if "memory" in row else "",
+        f"{row['compile_seconds']:.0f}" if "compile_seconds" in row else "",
+        f"{row['distance']:.0e}" if "distance" in row else "",
+    )
+
+
+def _row(job: Job, contender: Contender, timings: Mapping[str, Timing]) -> Row:
+    """Returns what the times of a contender say."""
+    timing, ours = timings[contender.name], timings[job.contenders[0].name]
+    seconds = timing.median_seconds
+    row = _head(job) | {"contender": contender.name, "note": contender.note}
+    row["seconds"] = {"median": seconds, "min": min(timing.seconds), "max": max(timing.seconds)}
+    row["seconds"]["rounds"] = timing.seconds
+    row["milliseconds"] = 1000 * seconds / job.num_units
+    if job.tokens:
+        row["tokens_per_second"] = round(job.tokens / seconds, 1)
+    if timing is not ours:
+        row["ratio"] = ratio(ours.seconds, timing.seconds)
+    if job.floor and contender.name != job.floor and contender.bounded:
+        row["floor_ratio"] = ratio(timings[job.floor].seconds, timing.seconds)
+    if contender.compiled:
+        row["compile_seconds"] = timing.compile_seconds
+    if contender.tolerance is not None and timing is not ours:
+        row |= {"distance": timing.distance, "tolerance": contender.tolerance}
+    return row
+
+
+def _head(job: Job) -> Row:
+    fields = ("lengths", "sequences", "tokens", "unit")
+    return {"job": job.name, **{name: getattr(job, name) for name in fields}}

@@ -1,0 +1,187 @@
+"""Steps of pretraining and of fine-tuning: whole ones, from the examples to the moved weights.
+
+Ours are those of `albert pretrain` and `albert finetune`: the loop, packed examples, LAMB or the original's
+AdamW. Theirs are what the Trainer of transformers does in a step, written out: a collator that pads to the
+longest of the batch, the model's own loss, clipping, torch's fused AdamW. In fine-tuning they also pad every
+batch to the full length, which their GLUE example does unless told otherwise. Losses and gradient norms of
+a first run that moves nothing are compared.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from itertools import cycle, islice
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from albert.benchmarks.lower_bound import (
+    FLOOR,
+    Product,
+    classifier_products,
+    floor_contender,
+    flops_of,
+    pretraining_products,
+)
+from albert.benchmarks.peers import Peer, find_peers, open_peer
+from albert.benchmarks.timing import Contender, Job, Outcome, Run
+from albert.benchmarks.workload import (
+    CLASSIFIER,
+    PRETRAINING,
+    Workload,
+    in_batches,
+    make_features,
+    make_lengths,
+    make_pretraining_batch,
+    pad_classification,
+    pad_pretraining,
+)
+from albert.model.pretrained import Pretrained
+from albert.optim.optimizers import make_optimizer
+from albert.pretraining.objective import PretrainingObjective
+from albert.tasks.classification.solver import ClassificationObjective
+from albert.training.loop import train
+from albert.training.speed import apply_switches
+
+LEARNING_RATE = 1e-5
+WEIGHT_DECAY = 0.01
+MAX_GRAD_NORM = 1.0
+TOLERANCE = 1e-3
+"""Of losses and gradient norms in float32."""
+
+
+class Training(NamedTuple):
+    """What is trained on, and how."""
+
+    model_class: type[Pretrained]
+    """Of ours; transformers has one of the same name."""
+    batches: Sequence[Any]
+    """Packed examples, those of one run."""
+    objective: Any
+    """Our loss."""
+    optimizer: Literal["lamb", "adamw"]
+    """Ours."""
+    pad: Callable[..., dict[str, Tensor]]
+    """Makes their batch of ours, padded to the longest; or to `length`, where a peer pads further."""
+
+
+def pretraining_job(work: Workload) -> Job:
+    """Returns one step on one batch."""
+    name = work.lengths_name("full")
+    lengths = make_lengths(name, work.batch_size, longest=work.longest(name))
+    batch = make_pretraining_batch(lengths)
+    training = Training(PRETRAINING, [batch], PretrainingObjective(), "lamb", pad_pretraining)
+    products = list(pretraining_products(work.config, lengths, len(batch.masked_positions)))
+    return _job(work, "pretraining step", training, products, lengths=name, compiled=True)
+
+
+def finetuning_job(work: Workload) -> Job:
+    """Returns an epoch of a small task; its batches differ in shape, so compiling makes no sense."""
+    name = work.lengths_name("glue")
+    longest = work.longest(name)
+    lengths = make_lengths(name, work.batch_size * work.num_batches, longest=longest)
+    batches = in_batches(make_features(lengths), work.batch_size)
+    objective = ClassificationObjective("classification")
+    training = Training(CLASSIFIER, batches, objective, "adamw", pad_classification)
+    products = [p for batch in batches for p in classifier_products(work.config, batch.lengths)]
+    return _job(
+        work, "fine-tuning steps", training, products, lengths=name, compiled=False, full_length=longest
+    )
+
+
+def _job(
+    work: Workload,
+    name: str,
+    training: Training,
+    products: Sequence[Product],
+    *,
+    lengths: str,
+    compiled: bool,
+    full_length: int | None = None,
+) -> Job:
+    tolerance = work.tolerance(TOLERANCE)
+    ours = [False, True] if compiled and work.compiled else [False]
+    contenders = [
+        Contender(
+            name="albert, compiled" if is_compiled else "albert",
+            make=partial(_our_run, work, training, compiled=is_compiled),
+            tolerance=tolerance,
+            compiled=is_compiled,
+            weighed=not is_compiled,
+        )
+        for is_compiled in ours
+    ]
+    contenders += [
+        Contender(
+            name=peer.name,
+            make=partial(_their_run, work, training, peer),
+            tolerance=tolerance,
+            compiled=peer.compiled,
+            weighed=peer.is_default,
+        )
+        for peer in find_peers(work, compiled=compiled, full_length=full_length)
+    ]
+    contenders.append(floor_contender(work, products, backward=True))
+    return Job(
+        name=name,
+        lengths=lengths,
+        sequences=sum(map(len, training.batches)),
+        tokens=sum(batch.input_ids.size for batch in training.batches),
+        flops=flops_of(products, backward=True),
+        contenders=contenders,
+        floor=FLOOR,
+        unit="step",
+        num_units=len(training.batches),
+    )
+
+
+def _our_run(work: Workload, training: Training, *, compiled: bool) -> Run:
+    model = work.new_model(training.model_class)
+    apply_switches(model, compile=compiled, activation_checkpointing=False, tf32=False)
+    count = len(training.batches)
+    steps = train(
+        model,
+        cycle(training.batches),
+        training.objective,
+        make_optimizer(training.optimizer, model, weight_decay=WEIGHT_DECAY),
+        learning_rate=lambda step: _rate(step, count),
+        settings=work.loop,
+        max_grad_norm=MAX_GRAD_NORM,
+    )
+    return lambda: _outcome(((step.loss, step.grad_norm) for step in steps), count)
+
+
+def _their_run(work: Workload, training: Training, peer: Peer) -> Run:
+    model = open_peer(work, training.model_class, peer)
+    if peer.padded_to is not None:
+        training = training._replace(pad=partial(training.pad, length=peer.padded_to))
+    steps = _their_steps(work, training, model)
+    return lambda: _outcome(steps, len(training.batches))
+
+
+def _their_steps(work: Workload, training: Training, model: Any) -> Iterator[tuple[float, float]]:
+    """Yields loss and gradient norm of step after step."""
+    model.train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
+    for number, batch in enumerate(cycle(training.batches)):
+        inputs = {name: tensor.to(work.device) for name, tensor in training.pad(batch).items()}
+        with work.autocast():
+            loss = model(**inputs).loss
+        loss.backward()
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
+        for group in optimizer.param_groups:
+            group["lr"] = _rate(number, len(training.batches))
+        optimizer.step()
+        optimizer.zero_grad()
+        yield loss.item(), norm.item()
+
+
+def _rate(step: int, steps_a_run: int) -> float:
+    """Returns the learning rate of a step: the first run, which is compared, moves no weight."""
+    return 0.0 if step < steps_a_run else LEARNING_RATE
+
+
+def _outcome(steps: Iterator[tuple[float, float]], count: int) -> Outcome:
+    """Takes the steps of a run; returns their losses and gradient norms, (count, 2)."""
+    return np.array(list(islice(steps, count)), np.float64)

@@ -1,0 +1,1 @@
+"""The subcommands of `albert`: one file each, its settings and its function."""

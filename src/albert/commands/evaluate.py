@@ -1,0 +1,152 @@
+"""`albert evaluate`: scores of a fine-tuned model, or of a file of predictions, on a split of a task."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from albert.errors import ConfigError, DataError
+from albert.inference.precision import ensure_agreement, in_float32
+from albert.inference.trained_model import TrainedModel, open_trained
+from albert.model.linear import Dtype
+from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.files import require_files
+from albert.tasks.hub_data import fetch
+from albert.tasks.scored_predictions import score_prediction_file
+from albert.tasks.solver import Solver
+from albert.tasks.task import ColumnSettings, Task, with_columns
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateSettings:
+    """Scores a fine-tuned model, or a file of predictions, on a task."""
+
+    task: str
+    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
+    model: str | None = None
+    """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
+    predictions: Path | None = None
+    """Predictions to be scored in place of a model: the official file of the benchmark, such as RTE.tsv or
+    predictions.json, or what `albert predict` writes."""
+    data: Path | None = None
+    """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl); or the file itself; without
+    it, the Hub's."""
+    split: Literal["train", "dev", "test"] = "dev"
+    """Which file is scored; it must have labels."""
+    columns: ColumnSettings = ColumnSettings()
+    """Which columns hold what."""
+    null_odds: Path | None = None
+    """Spans, with --predictions: JSON of the null odds of each question."""
+    null_threshold: float | None = None
+    """Spans: null odds above which a question counts as answered by nothing; if not given, a model's is the
+    best for F1 here, and that of --null-odds the official script's, 1.0."""
+    max_seq_length: int | None = None
+    """Pieces an example is cut to; the length of the fine-tuning where missing."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    dtype: Dtype = "float32"
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first
+    examples show that it changes what the model says."""
+    compare_float32: bool = False
+    """Also give the scores in float32, as float32_NAME, beside those in --dtype; nothing is refused then."""
+
+    def __post_init__(self) -> None:
+        if (self.model is None) == (self.predictions is None):
+            found = "neither" if self.model is None else "both"
+            raise ConfigError(
+                f"expected --model or --predictions, one of both, as what is scored; found {found}"
+            )
+        if self.null_odds is not None and self.predictions is None:
+            raise ConfigError("--null-odds belongs to --predictions; a model brings its own")
+        if self.compare_float32 and (self.model is None or self.dtype == "float32"):
+            raise ConfigError(
+                "--compare-float32 wants a --model and another --dtype; there is one way to score"
+            )
+
+
+def evaluate(settings: EvaluateSettings) -> dict[str, object]:
+    """Returns the task's scores under their official names, a model's mean loss, and the number of examples.
+
+    Raises:
+        AlbertError: Model or predictions, task and data do not fit each other, or a file cannot be read.
+    """
+    if settings.predictions is not None:
+        return _score_predictions(settings, settings.predictions)
+    assert settings.model is not None
+    trained = open_trained(
+        settings.model,
+        task=settings.task,
+        columns=settings.columns,
+        max_seq_length=settings.max_seq_length,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
+    task, solver = trained.task, trained.solver
+    examples = _read(settings, task, solver, _paths(settings, task))
+    features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths)
+    if not settings.compare_float32:
+        ensure_agreement(trained.model, features)
+    scores = _scores(settings, trained, examples, features)
+    if settings.compare_float32:
+        with in_float32(trained.model):
+            plain = _scores(settings, trained, examples, features)
+        scores |= {f"float32_{name}": score for name, score in plain.items()}
+    return _result(settings, task, examples, scores)
+
+
+def _scores(
+    settings: EvaluateSettings, trained: TrainedModel, examples: list[Any], features: Any
+) -> dict[str, float]:
+    """Returns the scores of what the model answers."""
+    task, solver = trained.task, trained.solver
+    answers = solver.answers(task, trained.model, examples, features)
+    if settings.null_threshold is not None:
+        if task.kind != "spans":
+            raise ConfigError(
+                f"--null-threshold is for questions that may have no answer; drop it for {task.name}"
+            )
+        answers = replace(answers, null_threshold=settings.null_threshold)
+    return solver.scores(task, examples, answers)
+
+
+def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:
+    """Returns the scores of a file of predictions."""
+    known = with_columns(find_task(settings.task), settings.columns)
+    solver = solver_of(known)
+    paths = _paths(settings, known)
+    task = solver.with_labels_in(known, paths)
+    examples = _read(settings, task, solver, paths)
+    scores = score_prediction_file(
+        task,
+        solver,
+        examples,
+        predictions,
+        null_odds=settings.null_odds,
+        null_threshold=settings.null_threshold,
+        has_other_labels=not known.labels,
+    )
+    return _result(settings, task, examples, scores)
+
+
+def _paths(settings: EvaluateSettings, task: Task) -> tuple[Path, ...]:
+    """Returns the files to be read."""
+    if settings.data is not None and settings.data.is_file():
+        return (settings.data,)
+    return require_files(task, fetch(task) if settings.data is None else settings.data, settings.split)
+
+
+def _read(settings: EvaluateSettings, task: Task, solver: Solver, paths: tuple[Path, ...]) -> list[Any]:
+    """Reads the labelled examples.
+
+    Raises:
+        DataError: There are none.
+    """
+    examples = list(solver.read(task, paths, split=settings.split))
+    if not examples:
+        raise DataError(f"{paths[0]}: holds no example; expected rows below the header")
+    return examples
+
+
+def _result(
+    settings: EvaluateSettings, task: Task, examples: list[Any], scores: dict[str, float]
+) -> dict[str, object]:
+    return {"task": task.name, "split": settings.split, "examples": len(examples), **scores}

@@ -1,0 +1,44 @@
+"""`albert finetune`: a pretrained model to one that solves a task, once or with several seeds."""
+
+from dataclasses import replace
+from statistics import median, stdev
+from typing import Any
+
+from albert.console import say
+from albert.finetuning.run import finetune_once
+from albert.finetuning.settings import FinetuneSettings
+from albert.tasks.catalogue import find_task
+
+__all__ = ["FinetuneSettings", "finetune"]
+
+
+def finetune(settings: FinetuneSettings) -> dict[str, Any]:
+    """Fine-tunes a model and returns the scores of its best and of its last evaluation.
+
+    With several seeds every seed is a run of its own in `OUTPUT/seed-N`, and the result is the median of
+    their scores, the spread, and each.
+
+    Raises:
+        AlbertError: Model, task and data do not fit each other, a file cannot be read, the output
+            folder holds another run, or nothing was learnt.
+    """
+    if settings.seeds == 1:
+        return finetune_once(settings)
+    metric = find_task(settings.task).best_metric
+    results = []
+    for seed in range(settings.seed, settings.seed + settings.seeds):
+        say(f"seed {seed}")
+        folder = settings.output / f"seed-{seed}"
+        results.append(finetune_once(replace(settings, seeds=1, seed=seed, output=folder)))
+    if any(metric not in result for result in results):
+        return {"task": results[0]["task"], "runs": [result["model"] for result in results]}
+    scores = [float(result[metric]) for result in results]
+    middle = min(results, key=lambda result: abs(result[metric] - median(scores)))
+    return {
+        "task": results[0]["task"],
+        f"median_{metric}": median(scores),
+        "spread": stdev(scores),
+        metric: scores,
+        "selection": f"of each seed {results[0]['selection']}; of {len(scores)} seeds the median",
+        "model": middle["best_model" if settings.select == "best" else "model"],
+    }

@@ -1,0 +1,106 @@
+"""`albert info`: what a model in any of its forms holds."""
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from tyro.conf import Positional, arg
+
+from albert.checkpoint.sources import Source, opened
+from albert.config import AlbertConfig, size_name
+from albert.conversion.conversion import StoredModel, read_model
+from albert.errors import TokenizerError
+from albert.text.tokenizer import AlbertTokenizer
+
+PROBE = "The quick brown fox jumps over 1,234 lazy dogs."
+
+FLOAT_BYTES = 4
+TRAINING_COPIES = 4
+"""Floats a parameter needs in training: itself, its gradient, two moments."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfoSettings:
+    """Shows what a model holds, in whatever form it is."""
+
+    model: Positional[Annotated[str, arg(metavar="MODEL")]]
+    """Model folder, or anything that `albert convert` takes."""
+
+
+def info(settings: InfoSettings) -> dict[str, Any]:
+    """Returns form, shape, parameters, sizes and tokenizer of a model."""
+    with opened(settings.model) as source:
+        model = read_model(source)
+        config = model.config
+        return {
+            "form": model.form,
+            "model": model.architecture.__name__,
+            "size": size_name(config),
+            "tensors": model.account,
+            "left_out": model.left_out,
+            "checked": model.checked,
+            **({"notes": list(model.notes)} if model.notes else {}),
+            "config": {name: value for name, value in config.to_dict().items() if name != "model_type"},
+            "parameters": _parameters(model),
+            "bytes": _bytes(source, model),
+            "tokenizer": _tokenizer(source, config),
+        }
+
+
+def bert_parameters(config: AlbertConfig) -> int:
+    """Returns the parameters of a BERT encoder of the same width and depth, pooler included."""
+    hidden, feed_forward = config.hidden_size, config.intermediate_size
+    tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
+    attention = 4 * (hidden * hidden + hidden)
+    layer = attention + 2 * hidden * feed_forward + feed_forward + hidden + 2 * 2 * hidden
+    layers = config.num_hidden_layers * config.inner_group_num
+    return tables * hidden + 2 * hidden + layers * layer + hidden * hidden + hidden
+
+
+def _parameters(model: StoredModel) -> dict[str, int]:
+    sizes = {name.removeprefix("albert."): tensor.numel() for name, tensor in model.state.items()}
+
+    def of(*prefixes: str) -> int:
+        return sum(size for name, size in sizes.items() if name.startswith(prefixes))
+
+    blocks = model.config.num_hidden_groups * model.config.inner_group_num
+    encoder = of("embeddings.", "encoder.", "pooler.")
+    return {
+        "total": sum(sizes.values()),
+        "embeddings": of("embeddings."),
+        "each_block": of("encoder.albert_layer_groups.") // blocks,
+        "blocks": blocks,
+        "heads": sum(sizes.values()) - encoder,
+        "a_bert_of_this_size": bert_parameters(model.config),
+    }
+
+
+def _bytes(source: Source, model: StoredModel) -> dict[str, int]:
+    parameters = sum(tensor.numel() for tensor in model.state.values())
+    files = (
+        [source.weights]
+        if source.weights.is_file()
+        else source.weights.parent.glob(f"{source.weights.name}.*")
+    )
+    return {
+        "on_disk": sum(file.stat().st_size for file in files),
+        "for_inference": FLOAT_BYTES * parameters,
+        "for_training_without_activations": FLOAT_BYTES * TRAINING_COPIES * parameters,
+    }
+
+
+def _tokenizer(source: Source, config: AlbertConfig) -> dict[str, Any]:
+    """Returns what is known of the tokenizer; a model may come without a usable one."""
+    try:
+        tokenizer = AlbertTokenizer.from_pretrained(source.tokenizer)
+    except TokenizerError as error:
+        return {"problem": str(error)}
+    ids = tokenizer.encode(PROBE, add_special_tokens=False)
+    fits = tokenizer.vocab_size == config.vocab_size
+    return {
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "fits_the_model": fits,
+        "lower_case": tokenizer.do_lower_case,
+        "probe": " ".join(tokenizer.convert_ids_to_tokens(ids)),
+        "unknown_share": ids.count(tokenizer.unk_token_id) / len(ids),
+    }

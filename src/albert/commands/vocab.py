@@ -1,0 +1,155 @@
+"""`albert vocab`: a vocabulary made from text, in a folder that every other command takes as tokenizer."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from albert import console
+from albert.data.corpus.documents import Splitting, detect_splitting, read_documents, sentence_splitter
+from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
+from albert.data.corpus.storage import write_whole
+from albert.errors import ConfigError, RunError
+from albert.text.pieces import PieceEncoder
+from albert.text.tokenizer import AlbertTokenizer
+from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, train_wordpiece
+
+RECORD_NAME = "run.json"
+"""Holds the settings."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VocabSettings:
+    """Makes a vocabulary from raw text."""
+
+    input: tuple[str, ...]
+    """Text: .txt (a blank line between documents), .jsonl, both also .gz or .zst, .parquet; folders, globs
+    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
+    output: Path
+    """Folder for the tokenizer."""
+    kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
+    """sentencepiece as published for English, wordpiece as for Chinese."""
+    vocab_size: int = PUBLISHED_VOCAB_SIZE
+    """Pieces in all, special ones included; 30000 is the paper's."""
+    lower_case: bool = True
+    """Whether case is dropped, now and whenever the tokenizer is used."""
+    sample_sentences: int = 10_000_000
+    """Sentences drawn at random from a larger text for sentencepiece; bounds the memory."""
+    splitting: Splitting = "auto"
+    """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
+    language: str = "en"
+    """ISO 639 code of the text; guides the splitting into sentences."""
+    column: str = "text"
+    """What holds the text: a field of .jsonl records, a column of .parquet files and Hub data sets."""
+    errors: Decoding = "strict"
+    """What to do with bytes that are not UTF-8: stop, or replace them."""
+    skip_bad: bool = False
+    """Whether lines and records that cannot be used are left out and told at the end, instead of stopping."""
+    seed: int = 0
+    """Of the draw of sentences."""
+
+    def __post_init__(self) -> None:
+        if not self.input:
+            raise ConfigError("no input given; name text files or folders with --input")
+        if self.vocab_size < 1:
+            raise ConfigError(f"vocab_size is {self.vocab_size}; expected a number of pieces, such as 30000")
+        if self.sample_sentences < 1:
+            raise ConfigError(f"sample_sentences is {self.sample_sentences}; expected some millions")
+
+
+def vocab(settings: VocabSettings) -> dict[str, Any]:
+    """Makes a vocabulary, unless the output folder holds this very one, and tells about it.
+
+    Raises:
+        DataError: The text cannot be read.
+        TokenizerError: The text is empty, or does not support that many pieces.
+        RunError: The output folder holds another tokenizer.
+    """
+    record = {"command": "vocab", "settings": json.loads(json.dumps(asdict(settings), default=str))}
+    if _is_finished(settings.output, record):
+        console.say(f"{settings.output}: finished before, nothing to do")
+        return _describe(AlbertTokenizer.from_pretrained(settings.output), settings.output)
+    tokenizer = AlbertTokenizer(_train(settings))
+    _write(settings.output, tokenizer, record)
+    return _describe(tokenizer, settings.output)
+
+
+def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> None:
+    """Writes the folder under another name first: whoever is stopped leaves nothing that looks finished."""
+    temporary = output.with_name(f".{output.name}.tmp")
+    try:
+        shutil.rmtree(temporary, ignore_errors=True)
+        tokenizer.save_pretrained(temporary)
+        write_whole(temporary / RECORD_NAME, json.dumps(record, indent=1).encode() + b"\n")
+        temporary.rename(output)  # takes the place of an empty folder, too
+    except OSError as error:
+        raise RunError(
+            f"{output}: cannot be written ({error.strerror}); free space or choose another --output"
+        ) from error
+
+
+def _train(settings: VocabSettings) -> PieceEncoder:
+    sentences = _read_sentences(settings)
+    if settings.kind == "wordpiece":
+        return train_wordpiece(sentences, vocab_size=settings.vocab_size, lower_case=settings.lower_case)
+    return train_sentencepiece(
+        sentences,
+        vocab_size=settings.vocab_size,
+        lower_case=settings.lower_case,
+        sample_sentences=settings.sample_sentences,
+        seed=settings.seed,
+    )
+
+
+def _read_sentences(settings: VocabSettings) -> Iterator[str]:
+    """Yields the sentences of the input, showing how far the reading is."""
+    files = find_files(settings.input)
+    reading = Reading(column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad)
+    splitting = settings.splitting
+    if splitting == "auto":
+        splitting = detect_splitting(files, language=settings.language, reading=reading)
+    split = sentence_splitter(splitting, settings.language)
+    tally = Tally()
+    shown = 0
+    with console.progress("reading", total=total_bytes(files), unit="B") as progress:
+        for document in read_documents(files, reading=reading, tally=tally):
+            progress.advance(tally.bytes_read - shown)
+            shown = tally.bytes_read
+            yield from split(document)
+    report_skipped(tally)
+    console.say(f"choosing {settings.vocab_size} pieces")
+
+
+def _is_finished(output: Path, record: dict[str, Any]) -> bool:
+    """Returns whether the output folder holds this very vocabulary; refuses a folder of anything else."""
+    if output.exists() and not output.is_dir():
+        raise RunError(f"{output}: is a file; choose a folder for --output")
+    if not output.exists() or not any(output.iterdir()):
+        return False
+    try:
+        earlier = json.loads((output / RECORD_NAME).read_bytes())["settings"]
+    except FileNotFoundError:
+        raise RunError(f"{output}: holds other files; choose a new or empty folder for --output") from None
+    except (ValueError, LookupError, TypeError) as error:
+        raise RunError(f"{output / RECORD_NAME}: damaged ({error}); choose another --output") from error
+    now = record["settings"]
+    differing = [name for name in now if name != "output" and earlier.get(name) != now[name]]
+    if differing:
+        told = ", ".join(f"{name} ({earlier.get(name)} there, {now[name]} now)" for name in differing)
+        raise RunError(
+            f"{output}: holds a vocabulary made with other settings: {told}; choose another --output or "
+            "remove the folder"
+        )
+    return True
+
+
+def _describe(tokenizer: AlbertTokenizer, output: Path) -> dict[str, Any]:
+    return {
+        "output": str(output),
+        "kind": tokenizer.kind,
+        "vocab_size": tokenizer.vocab_size,
+        "lower_case": tokenizer.do_lower_case,
+        "fingerprint": tokenizer.fingerprint,
+    }

@@ -1,0 +1,89 @@
+"""Model folders without a vocabulary, for who brings ids instead of texts and the configuration separately.
+
+The scripts of the original take a checkpoint and `--albert_config_file`, each from anywhere. Stands on
+`conversion` (any form of weights) and `snapshots` (training checkpoints of this package).
+"""
+
+import json
+import re
+import shutil
+import tempfile
+from pathlib import Path
+
+from albert.checkpoint.albert_zh import read_shape
+from albert.checkpoint.folder import account_of, write_model
+from albert.checkpoint.snapshots import STATE_FILE, read_snapshot_weights
+from albert.checkpoint.sources import Source, is_model_folder, opened
+from albert.checkpoint.tensorflow import TensorBundle
+from albert.config import AlbertConfig
+from albert.console import say
+from albert.conversion.conversion import place_of_conversion, read_model
+
+
+def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path:
+    """Returns a model folder of the weights at `source`; what is no model folder is converted once.
+
+    Args:
+        source: A model folder, a prefix of TensorFlow, or a snapshot of a training.
+        config: The JSON file of its shape, where the weights have none beside them.
+        own_groups: Whether the weights may have other groups of layers than `config` says.
+
+    Raises:
+        CheckpointError: The weights cannot be read, or are not of the configured shape.
+        ConfigError: The configuration cannot be used.
+    """
+    if is_model_folder(source):
+        return source
+    content = read_shape(config)
+    target = place_of_conversion(source, repr(content), repr(own_groups))
+    if not is_model_folder(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+            made = Path(folder) / "model"
+            write_bare_folder(source, config, made, own_groups=own_groups)
+            if not is_model_folder(target):  # another process may have been faster
+                shutil.rmtree(target, ignore_errors=True)
+                made.rename(target)
+    return target
+
+
+def write_bare_folder(source: Path, config: Path, output: Path, *, own_groups: bool = False) -> AlbertConfig:
+    """Writes configuration and weights to `output`, and returns the former; arguments as of `bare_folder`.
+
+    Raises:
+        CheckpointError: The weights cannot be read, or are not of the configured shape.
+        ConfigError: The configuration cannot be used.
+    """
+    if (source / STATE_FILE).is_file():
+        shape = read_shape(config)
+        write_model(output, shape, read_snapshot_weights(source), architecture="AlbertForPreTraining")
+        return shape
+    if not Path(f"{source}.index").is_file():
+        with opened(source) as found:
+            return _write(found, output)
+    with tempfile.TemporaryDirectory() as folder:
+        if own_groups:
+            config = _with_groups_of(source, config, Path(folder))
+        found = Source(form="TensorFlow checkpoint", weights=source, config=config, tokenizer=source.parent)
+        return _write(found, output)
+
+
+def _write(source: Source, output: Path) -> AlbertConfig:
+    model = read_model(source)
+    say(f"{source.weights}: {account_of(model.matched, missing=model.missing, unused=model.unused)}")
+    write_model(output, model.config, model.state, architecture=model.architecture.__name__)
+    return model.config
+
+
+def _with_groups_of(prefix: Path, config: Path, folder: Path) -> Path:
+    """Writes the configuration with as many groups of layers as a checkpoint has; returns where."""
+    AlbertConfig.from_json(config)  # says what is wrong with it under its own name
+    groups = [
+        int(found[1]) for name in TensorBundle(prefix).entries if (found := re.search(r"/group_(\d+)/", name))
+    ]
+    content = json.loads(config.read_text(encoding="utf-8"))
+    path = folder / config.name
+    path.write_text(
+        json.dumps({**content, "num_hidden_groups": 1 + max(groups, default=0)}), encoding="utf-8"
+    )
+    return path

@@ -1,0 +1,328 @@
+"""Any form of ALBERT weights to a model folder, with an account of what was found.
+
+Joins `sources` (what lies where), `tensorflow` (the bundle format), `names` and `albert_zh` (whose names they
+are) and `task_models` (which head they have). What is read is compared with what the configuration asks
+for before anything is written.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_albert_zh
+from albert.checkpoint.folder import (
+    account_of,
+    is_encoder,
+    read_hugging_face_tensors,
+    write_json,
+    write_model,
+)
+from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
+from albert.checkpoint.sources import Source, is_model_folder, opened
+from albert.checkpoint.tensorflow import TensorBundle
+from albert.config import AlbertConfig
+from albert.console import say
+from albert.conversion.release import check_tokenizer, model_card
+from albert.errors import CheckpointError, TokenizerError
+from albert.hub import local_path
+from albert.model.pretrained import AlbertModel, Pretrained
+from albert.model.task_models import (
+    AlbertForMultipleChoice,
+    AlbertForSequenceClassification,
+    AlbertForTokenClassification,
+    model_class,
+)
+from albert.text.tokenizer import AlbertTokenizer
+
+Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]
+_HEADS: dict[str, type[Pretrained]] = {
+    "sequence-classification": AlbertForSequenceClassification,
+    "multiple-choice": AlbertForMultipleChoice,
+    "token-classification": AlbertForTokenClassification,
+}
+
+
+# What the Hub calls the job of a model.
+_PIPELINES = {
+    "AlbertForPreTraining": "fill-mask",
+    "AlbertForMaskedLM": "fill-mask",
+    "AlbertForSequenceClassification": "text-classification",
+    "AlbertForTokenClassification": "token-classification",
+    "AlbertForQuestionAnswering": "question-answering",
+    "AlbertForQuestionAnsweringBeamSearch": "question-answering",
+    "AlbertForMultipleChoice": "multiple-choice",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredModel:
+    """Weights under our names, with their shape and the account of how they were read."""
+
+    form: str
+    """What kind of files held them, and whose model it is."""
+    config: AlbertConfig
+    """The shape, checked against the tensors."""
+    state: dict[str, Tensor]
+    """Tensors by our names."""
+    architecture: type[Pretrained]
+    """The public model they belong to."""
+    matched: int
+    """Tensors of that model that are there."""
+    missing: tuple[str, ...]
+    """Tensors of its head that are not."""
+    unused: tuple[str, ...]
+    """Tensors that belong to nothing in it."""
+    left_out: int
+    """Optimiser moments and step counts, which are no weights."""
+    checked: str
+    """How the bytes were verified."""
+    notes: tuple[str, ...]
+    """What one should know."""
+
+    @property
+    def account(self) -> str:
+        """One line on how the tensors matched."""
+        return account_of(self.matched, missing=self.missing, unused=self.unused)
+
+
+def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
+    """Reads weights of any form.
+
+    Args:
+        source: Where they lie.
+        head: What a classifier is for, where the tensors cannot tell.
+
+    Raises:
+        CheckpointError: They are damaged, no ALBERT, lack a part of the encoder, or are not of the
+            configured shape.
+    """
+    read = _read_hugging_face if source.form == "Hugging Face folder" else _read_tensorflow
+    found = read(source)
+    config, state = found.config, found.state
+    _check_shape(source, config, state)
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    architecture = _HEADS.get(head) or model_class(shapes)
+    notes = list(found.notes)
+    if "classifier.weight" in shapes:
+        config, told = _with_labels(config, shapes["classifier.weight"][0], architecture, head=head)
+        notes += told
+    with torch.device("meta"):
+        expected = architecture(config).state_dict()
+    if architecture is AlbertModel:  # Without a head the encoder's tensors stand at the root.
+        state = {name.removeprefix("albert."): tensor for name, tensor in state.items()}
+        shapes = {name.removeprefix("albert."): shape for name, shape in shapes.items()}
+    _check_complete(source, expected, shapes)
+    return StoredModel(
+        form=found.form,
+        config=config,
+        state={name: state[name] for name in expected if name in state},
+        architecture=architecture,
+        matched=sum(name in state for name in expected),
+        missing=tuple(name for name in expected if name not in state),
+        unused=tuple(sorted(set(state) - set(expected))),
+        left_out=found.left_out,
+        checked=found.checked,
+        notes=tuple(notes),
+    )
+
+
+def convert(
+    source: str | Path, output: Path, *, head: Head = "auto", tokenizer: Path | None = None
+) -> StoredModel:
+    """Writes the model that `source` names as a model folder.
+
+    Args:
+        source: A path, an archive, a checkpoint prefix, a Hub id or a tfhub.dev handle.
+        output: Made if missing; must hold no other files.
+        head: What a classifier is for, where the tensors cannot tell.
+        tokenizer: Folder of the vocabulary, if not that beside the weights.
+
+    Raises:
+        CheckpointError: The source cannot be read, or the output folder holds something else.
+        TokenizerError: There is no vocabulary, or it does not fit the model.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CheckpointError(f"{output}: exists and is not empty; choose another output folder")
+    with opened(source) as found:
+        pieces = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
+        model = read_model(found, head=head)
+        try:
+            check_tokenizer(pieces, model.config.vocab_size, source=str(source))
+        except TokenizerError as error:
+            raise TokenizerError(f"{error}, named by --tokenizer") from error
+        state = dict(model.state)
+        if model.missing:
+            torch.manual_seed(0)
+            fresh = model.architecture(model.config).state_dict()
+            state |= {name: fresh[name] for name in model.missing}
+        settings = {"source": str(source), "head": head, "tokenizer": tokenizer and str(tokenizer)}
+        # Under another name first: whoever is stopped leaves nothing that looks like a model.
+        temporary = output.with_name(f".{output.name}.tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        write_model(temporary, model.config, state, architecture=model.architecture.__name__)
+        pieces.save_pretrained(temporary)
+        record = {"command": "convert", "settings": settings}
+        card = model_card(
+            "ALBERT, converted",
+            description=f"A {model.form}, converted without change: {model.account}.",
+            task=_PIPELINES.get(model.architecture.__name__, "feature-extraction"),
+            scores={},
+            record=record,
+        )
+        (temporary / "README.md").write_text(card, encoding="utf-8")
+        write_json(temporary / "run.json", record)
+        temporary.rename(output)  # takes the place of an empty folder, too
+    return model
+
+
+def model_folder(source: str | Path) -> Path:
+    """Returns a model folder for whatever `source` names; what is in another form is converted once.
+
+    Converted models are kept below `$XDG_CACHE_HOME/albert` (`~/.cache/albert`), by what their files are.
+
+    Raises:
+        CheckpointError: There is no model, or it cannot be read.
+        TokenizerError: It has no vocabulary that fits.
+    """
+    path = Path(source) if Path(f"{source}.index").is_file() else local_path(source)
+    if path.is_dir() and is_model_folder(path):
+        return path
+    target = place_of_conversion(path)
+    if not is_model_folder(target):
+        say(f"{source}: converting to {target}")
+        model = convert(path, target)
+        for line in (model.account, *model.notes):
+            say(f"{source}: {line}")
+    return target
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """What a reader of one form found."""
+
+    form: str
+    config: AlbertConfig
+    state: dict[str, Tensor]
+    left_out: int = 0
+    checked: str
+    notes: tuple[str, ...] = ()
+
+
+def _read_hugging_face(source: Source) -> _Found:
+    config = AlbertConfig.from_json(source.config)
+    stored = read_hugging_face_tensors(source.weights)
+    state = from_hugging_face(stored, has_map=config.embedding_size != config.hidden_size)
+    return _Found(form=source.form, config=config, state=state, checked="the file's own structure")
+
+
+def _read_tensorflow(source: Source) -> _Found:
+    bundle = TensorBundle(source.weights)
+    weights = [name for name in bundle.entries if is_weight(name)]
+    shapes = {name: bundle.entries[name].shape for name in weights}
+    family = family_of(shapes)
+    variables = {name: bundle.read(name) for name in weights}
+    left_out = len(bundle.entries) - len(weights)
+    checked = f"CRC32C of {len(weights)} tensors"
+    if family != "albert_zh":
+        config = AlbertConfig.from_json(source.config)
+        form = f"{source.form} of google-research/albert"
+        state = from_original(variables)
+        return _Found(form=form, config=config, state=state, left_out=left_out, checked=checked)
+    try:
+        content = json.loads(source.config.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{source.config}: not a JSON file: {error}") from error
+    return _Found(
+        form=f"{source.form} of albert_zh",
+        config=albert_zh_config(content),
+        state=from_albert_zh(variables),
+        left_out=left_out,
+        checked=checked,
+        notes=(folding_cost(shapes),),
+    )
+
+
+def _check_shape(source: Source, config: AlbertConfig, state: Mapping[str, Tensor]) -> None:
+    """Compares the configuration with what the tensors tell of the shape.
+
+    Raises:
+        CheckpointError: A field disagrees; the message names it.
+    """
+    embeddings, layers = "albert.embeddings", "albert.encoder.albert_layer_groups."
+    first = f"{layers}0.albert_layers.0."
+    sizes = {
+        "vocab_size": (f"{embeddings}.word_embeddings.weight", 0),
+        "embedding_size": (f"{embeddings}.word_embeddings.weight", 1),
+        "max_position_embeddings": (f"{embeddings}.position_embeddings.weight", 0),
+        "type_vocab_size": (f"{embeddings}.token_type_embeddings.weight", 0),
+        "hidden_size": (f"{first}attention.query.weight", 0),
+        "intermediate_size": (f"{first}ffn.weight", 0),
+    }
+    found = {field: state[name].shape[axis] for field, (name, axis) in sizes.items() if name in state}
+    blocks = [name.split(".") for name in state if name.startswith(layers)]
+    if blocks:
+        found["num_hidden_groups"] = 1 + max(int(parts[3]) for parts in blocks)
+        found["inner_group_num"] = 1 + max(int(parts[5]) for parts in blocks)
+    for field, value in found.items():
+        if getattr(config, field) != value:
+            raise CheckpointError(
+                f"{source.config}: {field} is {getattr(config, field)}, the weights in {source.weights} have "
+                f"{value}; this configuration belongs to another model"
+            )
+
+
+def _check_complete(
+    source: Source, expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
+) -> None:
+    """Checks that the encoder is whole and every tensor has its shape.
+
+    Raises:
+        CheckpointError: It is not.
+    """
+    for name, tensor in expected.items():
+        if name not in shapes and is_encoder(name):
+            raise CheckpointError(f"{source.weights}: the encoder's tensor {name} is missing; fetch it again")
+        if name in shapes and shapes[name] != tuple(tensor.shape):
+            raise CheckpointError(
+                f"{source.weights}: {name} has shape {shapes[name]}, the model needs {tuple(tensor.shape)}"
+            )
+
+
+def _with_labels(
+    config: AlbertConfig, num_labels: int, architecture: type[Pretrained], *, head: Head
+) -> tuple[AlbertConfig, list[str]]:
+    """Returns the configuration with as many classes as the classifier has rows, and what to say of it."""
+    if architecture is AlbertForMultipleChoice:
+        if head != "auto" or config.problem_type is not None:
+            return config, []
+        return config, [
+            "its classifier has one row: taken for one that rates choices (RACE); "
+            "--head sequence-classification takes it for a regression (STS-B)"
+        ]
+    if config.id2label is None:
+        config = replace(config, id2label={index: f"LABEL_{index}" for index in range(num_labels)})
+    if num_labels == 1:
+        config = replace(config, problem_type="regression")
+    return config, []
+
+
+def place_of_conversion(path: Path, *facts: str) -> Path:
+    """Returns where the conversion of a model is kept, by where it lies and its files' sizes and times.
+
+    Args:
+        path: Folder, file, or prefix of files.
+        facts: What else the conversion depends on.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "albert"
+    files = sorted(path.rglob("*")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
+    found = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    told = repr((str(path), found, *facts))
+    return cache / hashlib.sha256(told.encode()).hexdigest()[:16]

@@ -1,0 +1,153 @@
+"""Reads a corpus as documents, each a list of lines, and splits lines into sentences.
+
+Stands above `files` (lines of text), `records` (.jsonl, .parquet) and `hub_corpora`, and below `encoding`
+(pieces). In text a blank line, or the end of a file, ends a document (the original forgot the latter);
+elsewhere each record is a document. A line is a sentence, or a paragraph that sentencex splits. Memory is
+bounded by one document, and a document that is too long for that is cut.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain
+from typing import Literal
+
+import sentencex
+
+from albert import console
+from albert.data.corpus.files import (
+    AS_IT_IS,
+    HUB_PREFIX,
+    TEXT_SUFFIXES,
+    Reading,
+    Tally,
+    has_suffix,
+    read_runs,
+)
+from albert.data.corpus.hub_corpora import read_hub_records
+from albert.data.corpus.records import lines_of_records, read_file_records
+from albert.errors import DataError
+
+Splitting = Literal["auto", "lines", "sentences"]
+LineMeaning = Literal["lines", "sentences"]
+
+MAX_DOCUMENT_CHARACTERS = 1 << 20
+SAMPLE_LINES = 1000
+SAMPLE_CHARACTERS = 200_000
+
+
+def read_documents(
+    files: Sequence[str], *, reading: Reading = AS_IT_IS, tally: Tally | None = None
+) -> Iterator[list[str]]:
+    """Reads the documents of a corpus, in order; each is a non-empty list of non-empty stripped lines.
+
+    Args:
+        files: What `find_files` found.
+        reading: Which field or column holds the text, and what is done with what is no text.
+        tally: Counts what is read and left out.
+
+    Raises:
+        DataError: A file is damaged, changes while it is read, or holds what cannot be used and is not to
+            be left out; or the corpus holds no text at all.
+    """
+    tally = tally or Tally()
+    for file in files:
+        for document in _group(_lines(file, reading, tally), tally):
+            tally.documents += 1
+            yield document
+    if not tally.documents:
+        names = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
+        left = f" that can be used ({tally.skipped.total()} left out)" if tally.skipped else ""
+        raise DataError(f"{names}: the corpus is empty: expected text, found nothing but blank lines{left}")
+
+
+def detect_splitting(
+    files: Sequence[str], *, language: str = "en", reading: Reading = AS_IT_IS
+) -> LineMeaning:
+    """Returns what the lines of a corpus are: "lines" (a sentence each) or "sentences" (to be split).
+
+    The rule: sentencex splits the first 1,000 lines (at most 200,000 characters); where lines of two or
+    more sentences hold more than half of these characters, lines are paragraphs. Weighing by
+    characters keeps headings and short lines of dialogue from outvoting the text.
+    """
+    characters = several = 0
+    documents = read_documents(files, reading=reading)
+    for seen, line in enumerate(chain.from_iterable(documents), start=1):
+        characters += len(line)
+        several += len(line) if len(sentencex.segment(language, line)) > 1 else 0
+        if seen >= SAMPLE_LINES or characters >= SAMPLE_CHARACTERS:
+            break
+    share = several / max(1, characters)
+    found: LineMeaning = "sentences" if share > 0.5 else "lines"
+    meaning = "paragraphs, split into sentences" if found == "sentences" else "sentences"
+    console.say(
+        f"lines are taken as {meaning} ({share:.0%} of a sample lies in lines of several sentences); "
+        f"--splitting {'lines' if found == 'sentences' else 'sentences'} overrides"
+    )
+    return found
+
+
+def sentence_splitter(splitting: LineMeaning, language: str) -> Callable[[list[str]], list[str]]:
+    """Returns what makes stripped, non-empty sentences of the lines of a document; it can be pickled.
+
+    Args:
+        splitting: "lines": a line is a sentence. "sentences": a line is a paragraph, for sentencex.
+        language: ISO 639 code of the text, for sentencex.
+    """
+    return list if splitting == "lines" else partial(_split_paragraphs, language)
+
+
+def _split_paragraphs(language: str, lines: list[str]) -> list[str]:
+    return [
+        stripped for line in lines for part in sentencex.segment(language, line) if (stripped := part.strip())
+    ]
+
+
+def _lines(file: str, reading: Reading, tally: Tally) -> Iterator[list[str]]:
+    """Reads the stripped lines of a file, many at a time; an empty one ends a document."""
+    if file.startswith(HUB_PREFIX):
+        yield from lines_of_records(read_hub_records(file, reading, tally), reading, tally)
+    elif not has_suffix(file, TEXT_SUFFIXES):
+        yield from lines_of_records(read_file_records(file, reading, tally), reading, tally)
+    else:
+        for _, lines in read_runs(file, reading=reading, tally=tally):
+            yield [line.strip() for line in lines]
+
+
+def _group(runs: Iterable[list[str]], tally: Tally) -> Iterator[list[str]]:
+    """Gathers the lines between empty ones into documents; cuts documents that are too long.
+
+    Whole stretches are taken at a time, line by line only around a cut.
+    """
+    document: list[str] = []
+    characters = 0
+    for lines in runs:
+        start = 0
+        while start < len(lines):
+            end = _find_empty(lines, start)
+            stretch = lines[start:end]
+            added = sum(map(len, stretch))
+            if characters + added <= MAX_DOCUMENT_CHARACTERS:
+                document += stretch
+                characters += added
+            else:
+                for line in stretch:
+                    if characters > MAX_DOCUMENT_CHARACTERS:
+                        yield document
+                        tally.cuts += 1
+                        document, characters = [], 0
+                    document.append(line)
+                    characters += len(line)
+            if end < len(lines) and document:
+                yield document
+                document, characters = [], 0
+            start = end + 1
+    if document:
+        yield document
+
+
+def _find_empty(lines: list[str], start: int) -> int:
+    """Returns where the next empty line is, or the end."""
+    try:
+        return lines.index("", start)
+    except ValueError:
+        return len(lines)

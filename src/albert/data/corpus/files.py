@@ -1,0 +1,338 @@
+"""Finds the files of a corpus and reads their lines, many at a time.
+
+Stands above `storage` (bytes by path or URL) and below `records` and `corpus`, which make documents of
+the lines. Memory is bounded by one block and one line, whatever the size of a file. Compressed files go
+through the streams of pyarrow.
+"""
+
+import glob
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pyarrow as pa
+
+from albert import console
+from albert.data.corpus.storage import (
+    filesystem_of,
+    is_url,
+    one_line,
+    open_stored,
+    reaching,
+    stored_bytes,
+    version_of,
+)
+from albert.errors import DataError
+
+Decoding = Literal["strict", "replace"]
+
+TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.zst")
+RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
+TABLE_SUFFIXES = (".parquet",)
+SUFFIXES = (*TEXT_SUFFIXES, *RECORD_SUFFIXES, *TABLE_SUFFIXES)
+COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
+HUB_PREFIX = "hub:"
+"""Begins the name of a data set of the Hugging Face Hub, where a path could stand."""
+
+BLOCK_BYTES = 1 << 18
+MAX_LINE_BYTES = 1 << 20
+"""A longer line of text is no sentence and no paragraph; it would have to be held in memory whole."""
+MAX_RECORD_BYTES = 1 << 26
+"""A line of a .jsonl file holds a whole document, so it may be longer."""
+MAX_NUL_SHARE = 0.1
+"""Text of more NUL bytes is no text: UTF-16 without its mark, or something else altogether."""
+
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_FOREIGN_MARKS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
+    b"\xff\xfe\x00\x00": "utf-32",
+    b"\x00\x00\xfe\xff": "utf-32",
+    b"\xff\xfe": "utf-16",
+    b"\xfe\xff": "utf-16",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How the documents of a corpus are read."""
+
+    column: str = "text"
+    """What holds the text: a field of .jsonl records, a column of .parquet files and Hub data sets."""
+    errors: Decoding = "strict"
+    """What to do with bytes that are not UTF-8: stop, or replace them by U+FFFD."""
+    skip_bad: bool = False
+    """Whether lines and records that cannot be used are left out and counted, instead of stopping."""
+
+
+AS_IT_IS = Reading()
+"""The field "text", and nothing bad."""
+
+
+@dataclass(kw_only=True)
+class Tally:
+    """What a pass over a corpus has met so far; counts rise while the corpus is read."""
+
+    bytes_read: int = 0
+    """Bytes of the files as they are stored, so compressed ones count compressed."""
+    documents: int = 0
+    """Documents read, the parts of a cut one each counted."""
+    cuts: int = 0
+    """Places where a document was cut because it was too long to hold in memory."""
+    skipped: Counter[str] = field(default_factory=Counter)
+    """What was left out, by kind."""
+    first_places: dict[str, str] = field(default_factory=dict)
+    """Where the first of each kind stands."""
+
+    def skip(self, kind: str, place: str, count: int = 1) -> None:
+        """Counts something left out; `kind` is in the plural: "lines that are not UTF-8"."""
+        self.skipped[kind] += count
+        self.first_places.setdefault(kind, place)
+
+
+def report_skipped(tally: Tally) -> None:
+    """Says what was left out, one line for each kind."""
+    for kind, count in tally.skipped.most_common():
+        console.say(f"left out {kind}: {count} (first: {tally.first_places[kind]})")
+
+
+def leave_out(kind: str, place: str, problem: str, *, reading: Reading, tally: Tally) -> None:
+    """Counts a line or record that cannot be used, where such are to be left out.
+
+    Raises:
+        DataError: They are not: says the place, the problem, and how to read on.
+    """
+    if not reading.skip_bad:
+        raise DataError(f"{place}: {problem}; vocab and prepare can leave it out with --skip-bad")
+    tally.skip(kind, place)
+
+
+def find_files(paths: Iterable[str | Path]) -> list[str]:
+    """Returns the corpus files that `paths` name: files, folders (searched in depth) and globs.
+
+    Each may be a URL; "hub:NAME" stays as it is. Files of one folder or glob come sorted by name; paths
+    keep their order.
+
+    Raises:
+        DataError: A path does not exist, holds no corpus file, has an unknown suffix, or its storage
+            cannot be reached.
+        ConfigError: The protocol of a URL is unknown, or its package is not installed.
+    """
+    files = [file for path in paths for file in _expand(str(path))]
+    if not files:
+        raise DataError(f"no input path given; a corpus is {_supported()}")
+    return files
+
+
+def total_bytes(files: Sequence[str]) -> int | None:
+    """Returns the bytes of all `files` as they are stored; None where one does not tell its size."""
+    sizes = [None if file.startswith(HUB_PREFIX) else stored_bytes(file) for file in files]
+    return None if None in sizes else sum(size for size in sizes if size is not None)
+
+
+def has_suffix(path: str | Path, suffixes: Sequence[str]) -> bool:
+    """Returns whether the file name ends with one of `suffixes`."""
+    return str(path).lower().endswith(tuple(suffixes))
+
+
+def read_lines(
+    path: str | Path,
+    *,
+    reading: Reading = AS_IT_IS,
+    tally: Tally | None = None,
+    max_line_bytes: int = MAX_LINE_BYTES,
+) -> Iterator[tuple[int, str]]:
+    """Reads the lines of one file as (line number from 1, text without its end); raises as `read_runs`."""
+    for first, lines in read_runs(
+        str(path), reading=reading, tally=tally or Tally(), max_line_bytes=max_line_bytes
+    ):
+        yield from enumerate(lines, first)
+
+
+def read_runs(
+    path: str, *, reading: Reading, tally: Tally, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[tuple[int, list[str]]]:
+    """Reads the lines of one file in runs, as (number from 1 of the first, texts without their ends).
+
+    Drops a byte-order mark, and NUL bytes, which no tokenizer takes. Where runs begin means nothing.
+
+    Raises:
+        DataError: The file cannot be read or decompressed, changes meanwhile, or is not text at all; or,
+            unless such are left out, a line is longer than `max_line_bytes` or not UTF-8.
+    """
+    for number, offset, content in _whole_lines(path, reading, tally, max_line_bytes):
+        try:
+            text = content.decode("utf-8", reading.errors)
+        except UnicodeDecodeError:
+            runs = _decode_singly(path, number, offset, content, reading=reading, tally=tally)
+        else:
+            runs = iter(((number, text.split("\n")),))
+        if b"\0" not in content:
+            yield from runs
+            continue
+        _check_nuls(path, number, content)
+        for first, lines in runs:
+            yield first, _without_nuls(path, first, lines, tally)
+
+
+def _decode_singly(
+    path: str, number: int, offset: int, content: bytes, *, reading: Reading, tally: Tally
+) -> Iterator[tuple[int, list[str]]]:
+    """Decodes line by line where at least one line is not UTF-8."""
+    for at, line in enumerate(content.split(b"\n"), start=number):
+        try:
+            yield at, [line.decode("utf-8")]
+        except UnicodeDecodeError as error:
+            problem = (
+                f"not UTF-8: byte 0x{line[error.start]:02X} at offset {offset + error.start}; convert the "
+                "file (iconv -t utf-8) or read it with --errors replace"
+            )
+            leave_out("lines that are not UTF-8", f"{path}:{at}", problem, reading=reading, tally=tally)
+        offset += len(line) + 1
+
+
+def _check_nuls(path: str, number: int, content: bytes) -> None:
+    """Raises DataError where so many bytes are NUL that this is no text."""
+    nuls = content.count(b"\0")
+    if nuls > MAX_NUL_SHARE * len(content):
+        line = number + content.count(b"\n", 0, content.index(b"\0"))
+        raise DataError(
+            f"{path}:{line}: not text: of {len(content)} bytes {nuls} are NUL; a binary file, or UTF-16 "
+            "without a mark: convert it (iconv -f utf-16le or utf-16be, -t utf-8)"
+        )
+
+
+def _without_nuls(path: str, first: int, lines: list[str], tally: Tally) -> list[str]:
+    """Drops and counts the NUL bytes of lines."""
+    for number, line in enumerate(lines, first):
+        if nuls := line.count("\0"):
+            tally.skip("NUL bytes", f"{path}:{number}", nuls)
+    return [line.replace("\0", "") for line in lines]
+
+
+def _whole_lines(
+    path: str, reading: Reading, tally: Tally, max_line_bytes: int
+) -> Iterator[tuple[int, int, bytes]]:
+    """Reads whole lines, about a block of them at a time, as (number of the first, offset, content).
+
+    A line longer than `max_line_bytes` is refused or left out, and never held in memory.
+    """
+    number, offset, endless = 1, 0, False
+    for piece in _pieces(_read_blocks(path, tally), max_line_bytes):
+        start = 0 if offset else _mark_bytes(path, piece)
+        end = piece.find(b"\n")
+        if not endless and (end if end >= 0 else len(piece)) - start > max_line_bytes:
+            endless = True
+            problem = (
+                f"one endless line, longer than {max_line_bytes >> 20} MiB; a corpus has one sentence or "
+                "paragraph a line: break it into lines"
+            )
+            kind = f"lines longer than {max_line_bytes >> 20} MiB"
+            leave_out(kind, f"{path}:{number}", problem, reading=reading, tally=tally)
+        if endless and end >= 0:
+            start, number, endless = end + 1, number + 1, False
+        if not endless and start < len(piece):
+            yield number, offset + start, piece[start:].removesuffix(b"\n")
+            number += piece.count(b"\n", start)
+        offset += len(piece)
+
+
+def _pieces(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
+    """Joins and cuts blocks so that each ends with a line; but for those of a line that is too long."""
+    rest: list[bytes] = []
+    for block in blocks:
+        cut = block.rfind(b"\n") + 1
+        if not cut:
+            rest.append(block)
+            if sum(map(len, rest)) <= max_line_bytes:
+                continue
+        yield b"".join([*rest, block[:cut]])
+        rest = [block[cut:]] if cut else []
+    if any(rest):
+        yield b"".join(rest)
+
+
+def _mark_bytes(path: str, beginning: bytes) -> int:
+    """Returns the length of the UTF-8 mark a file begins with, or 0; refuses those of other encodings."""
+    for mark, name in _FOREIGN_MARKS.items():
+        if beginning.startswith(mark):
+            raise DataError(
+                f"{path}:1: looks like {name.upper()} (it begins with the mark {mark.hex(' ').upper()}); "
+                f"expected UTF-8; convert it: iconv -f {name} -t utf-8"
+            )
+    return len(_BYTE_ORDER_MARK) if beginning.startswith(_BYTE_ORDER_MARK) else 0
+
+
+def _read_blocks(path: str, tally: Tally) -> Iterator[bytes]:
+    """Reads the decompressed bytes of a file block by block, counting the stored bytes."""
+    compression = next((name for suffix, name in COMPRESSIONS.items() if has_suffix(path, [suffix])), None)
+    version = version_of(path)
+    seen = 0
+    with open_stored(path) as stored:
+        try:
+            stream = pa.CompressedInputStream(stored, compression) if compression else stored
+            while block := stream.read(BLOCK_BYTES):
+                position = stored.tell()
+                tally.bytes_read += position - seen
+                seen = position
+                yield block
+            if compression and not seen:
+                raise OSError("nothing is in it")  # noqa: TRY301 -- even of nothing there is a header
+        except OSError as error:
+            problem = f"damaged {compression} file" if compression else "cannot be read"
+            raise DataError(f"{path}: {problem} ({one_line(error)}); fetch or write it again") from error
+    check_unchanged(path, version)
+
+
+def check_unchanged(path: str, version: str) -> None:
+    """Raises DataError unless a file is still what it was when it was opened."""
+    now = version_of(path)
+    if now != version:
+        raise DataError(
+            f"{path}: changed while it was read (it was {version}; it is {now}); run again when nothing "
+            "writes to it"
+        )
+
+
+def _expand(path: str) -> list[str]:
+    if path.startswith(HUB_PREFIX):
+        return [path]
+    found = _expand_url(path) if is_url(path) else _expand_local(path)
+    if not found:
+        raise DataError(f"{path}: no such file, folder or glob; a corpus is {_supported()}")
+    for file in found:
+        if not has_suffix(file, SUFFIXES):
+            raise DataError(f"{file}: unknown suffix; a corpus is {_supported()}")
+    return found
+
+
+def _expand_local(path: str) -> list[str]:
+    if Path(path).is_dir():
+        found = (str(file) for file in Path(path).rglob("*") if file.is_file())
+        return _corpus_files(path, found)
+    # Path.glob refuses absolute patterns.
+    return [path] if Path(path).exists() else sorted(glob.glob(path, recursive=True))  # noqa: PTH207
+
+
+def _expand_url(url: str) -> list[str]:
+    filesystem, inside = filesystem_of(url)
+    with reaching(url):
+        filesystem.invalidate_cache()
+        if glob.has_magic(inside):
+            return sorted(filesystem.unstrip_protocol(name) for name in filesystem.glob(inside))
+        if filesystem.isdir(inside):
+            return _corpus_files(url, map(filesystem.unstrip_protocol, filesystem.find(inside)))
+        return [url] if filesystem.exists(inside) else []
+
+
+def _corpus_files(folder: str, names: Iterable[str]) -> list[str]:
+    """Returns the corpus files among what a folder holds, sorted."""
+    found = [name for name in names if has_suffix(name, SUFFIXES)]
+    found = sorted(name for name in found if not name.rpartition("/")[2].startswith("."))
+    if not found:
+        raise DataError(f"{folder}: the folder holds no corpus file; a corpus is {_supported()}")
+    return found
+
+
+def _supported() -> str:
+    return f"a file ending in {', '.join(SUFFIXES)}, a folder, glob or URL of these, or hub:NAME"

@@ -1,0 +1,93 @@
+"""Reads data sets of the Hugging Face Hub as records, streamed: nothing is kept on the disk.
+
+Stands beside `records` and below `corpus`. A data set is named `hub:NAME[:CONFIG][@SPLIT]`; NAME is an id
+of the Hub or a local folder of such a data set, SPLIT is "train" if not given. Goes through `datasets`,
+which runs no code of a data set.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+
+from albert.data.corpus.files import HUB_PREFIX, Reading, Tally
+from albert.data.corpus.records import Record
+from albert.data.corpus.storage import one_line
+from albert.errors import DataError
+
+DEFAULT_SPLIT = "train"
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubName:
+    """What `hub:NAME[:CONFIG][@SPLIT]` says."""
+
+    name: str
+    """Id of the Hub, or path of a folder."""
+    config: str | None
+    """One of several data sets under that name."""
+    split: str
+    """Which part."""
+
+
+def parse_hub_name(source: str) -> HubName:
+    """Takes `hub:NAME[:CONFIG][@SPLIT]` apart.
+
+    Raises:
+        DataError: It has no name, or an empty configuration or split.
+    """
+    name, at, split = source.removeprefix(HUB_PREFIX).partition("@")
+    name, colon, config = name.partition(":")
+    if not name or (at and not split) or (colon and not config):
+        raise DataError(f"{source}: expected hub:NAME, hub:NAME:CONFIG or hub:NAME@SPLIT")
+    return HubName(name=name, config=config or None, split=split or DEFAULT_SPLIT)
+
+
+def read_hub_records(source: str, reading: Reading, tally: Tally) -> Iterator[Record]:
+    """Reads the records of a data set in its order.
+
+    Raises:
+        DataError: There is no such data set, configuration, split or column, or it cannot be reached.
+    """
+    import datasets
+
+    hub = parse_hub_name(source)
+    # Both would stand between our own lines, and an error says the same.
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    with _reading(source, 0):
+        stream = datasets.load_dataset(hub.name, hub.config, split=hub.split, streaming=True)
+        if stream.column_names is not None:
+            _check_column(source, stream.column_names, reading.column)
+            stream = stream.select_columns([reading.column])  # images and the like are not even decoded
+        records = iter(stream)
+    for number in count(1):
+        with _reading(source, number - 1):
+            record = next(records, None)
+            if record is None:
+                return
+        _check_column(source, list(record), reading.column)
+        value = record[reading.column]
+        tally.bytes_read += len(value) if isinstance(value, str) else 0
+        yield f"{source}:record {number}", value
+
+
+def _check_column(source: str, columns: list[str], column: str) -> None:
+    if column not in columns:
+        found = ", ".join(map(repr, columns))
+        raise DataError(f"{source}: no column {column!r}; its columns: {found}; choose one with --column")
+
+
+@contextmanager
+def _reading(source: str, number: int) -> Iterator[None]:
+    """Turns whatever `datasets` raises inside the block into one plain error."""
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        where = f"behind record {number}" if number else "at all"
+        raise DataError(
+            f"{source}: cannot be read {where}: {one_line(error)}; a data set is named "
+            "hub:NAME[:CONFIG][@SPLIT], and the Hub must be in reach unless NAME is a local folder"
+        ) from error

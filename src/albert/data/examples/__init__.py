@@ -1,0 +1,1 @@
+"""Masked examples and the order of sentences: settings, segments, masking, the stream."""

@@ -1,0 +1,1 @@
+"""Token shards: the folder, its files, and the jobs that write them."""

@@ -1,0 +1,1 @@
+"""The original's TFRecord files of masked examples, read and written."""

@@ -1,0 +1,1 @@
+"""What `albert demo` needs: its text and its stages."""

@@ -1,0 +1,124 @@
+"""Notices a fine-tuning that has stopped to learn: its loss is that of guessing and every answer the same.
+
+Large ALBERTs are known for it: after a rate too high every text is mapped to one point, and nothing brings
+them back. Stands above `solver`; the recipe feeds it steps and evaluations.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from albert.errors import RunError
+from albert.model.packing import Packing
+from albert.model.pretrained import AlbertModel, Pretrained
+from albert.tasks.solver import Features
+from albert.tasks.task import Task
+
+EVALUATIONS_IN_A_ROW = 2
+GUESSING_SHARE = 0.98
+"""Share of the loss of guessing from which on a loss counts as such."""
+LEAST_STEPS = 50
+"""Steps whose mean loss is judged at least."""
+EXAMPLES_COMPARED = 32
+SAME_STATES = 0.01
+"""Mean deviation of [CLS] states between texts below which they are one point; of a layer normalisation's
+output it is near 1 where texts are told apart."""
+
+
+class CollapseError(RunError):
+    """Nothing is learnt any more; the message says why."""
+
+
+class CollapseWatch:
+    """Watches the training loss and the answers on dev.
+
+    Only tasks whose guessing has a known loss are watched: labels, numbers, choices.
+
+    Args:
+        task: What is learnt.
+        guessing_loss: See the function; None watches nothing.
+        warmup_steps: Steps of warm-up, in which a loss as of guessing is no wonder.
+    """
+
+    def __init__(self, task: Task, guessing_loss: float | None, *, warmup_steps: int) -> None:
+        self._task, self._warmup_steps = task, warmup_steps
+        self._guessing_loss = guessing_loss
+        self._losses: list[float] = []
+        self._in_a_row = 0
+
+    def add(self, loss: float, *, step: int) -> None:
+        """Takes in the loss of one training step."""
+        if step > self._warmup_steps and math.isfinite(loss):
+            self._losses.append(loss)
+
+    def look(self, answers: Any, model: Pretrained, features: Features, *, step: int) -> None:
+        """Takes in the answers to the dev examples behind `step`.
+
+        Raises:
+            CollapseError: It is the second evaluation in a row with one answer to everything and a training
+                loss as of guessing.
+        """
+        if self._guessing_loss is None or len(self._losses) < LEAST_STEPS:
+            return
+        loss = sum(self._losses) / len(self._losses)
+        self._losses.clear()
+        guessing = loss >= GUESSING_SHARE * self._guessing_loss and _all_the_same(self._task, answers)
+        self._in_a_row = self._in_a_row + 1 if guessing else 0
+        if self._in_a_row < EVALUATIONS_IN_A_ROW:
+            return
+        spread = state_spread(model, features)
+        cause = (
+            f"the encoder maps all texts to one point (their states differ by {spread:.1g}): "
+            "the rate was too high"
+            if spread < SAME_STATES
+            else "texts are told apart, but their labels not: the rate is too high or too low, the training "
+            "too short, or the labels do not follow from the texts"
+        )
+        raise CollapseError(
+            f"nothing is learnt at step {step}: the training loss is {loss:.3f}, guessing by frequency gives "
+            f"{self._guessing_loss:.3f}, and every dev example gets the same answer; {cause}. Lower "
+            "--learning-rate, lengthen --warmup-steps, try another --seed, or let it do so with "
+            "--on-collapse restart; --on-collapse warn goes on regardless"
+        )
+
+
+def guessing_loss(task: Task, examples: Sequence[Any]) -> float | None:
+    """Returns the loss of who knows how frequent each label of `examples` is, and nothing of the texts.
+
+    The entropy of the labels, the variance of the numbers, the logarithm of the number of choices; None for
+    other kinds of task.
+    """
+    if task.kind == "choice":
+        return float(np.mean([math.log(len(example.choices)) for example in examples]))
+    if task.kind not in {"classification", "regression"}:
+        return None
+    labels = np.array([example.label for example in examples], np.float64)
+    if task.kind == "regression":
+        return float(labels.var())
+    shares = np.unique(labels, return_counts=True)[1] / len(labels)
+    return float(-(shares * np.log(shares)).sum())
+
+
+@torch.inference_mode()
+def state_spread(model: Pretrained, features: Features) -> float:
+    """Returns how much the [CLS] states of some examples differ: their mean deviation over dimensions."""
+    some: Any = features.take(np.arange(min(EXAMPLES_COMPARED, len(features))))
+    encoder = model.get_submodule("albert")
+    assert isinstance(encoder, AlbertModel)
+    input_ids, token_type_ids, lengths = model.packed_inputs(some)
+    packing = Packing.of_lengths(lengths, model.device)
+    model.eval()
+    states = encoder.encode(input_ids, token_type_ids, packing, rows=packing.starts).float()
+    return float(states.std(dim=0, correction=0).mean())
+
+
+def _all_the_same(task: Task, answers: Sequence[NDArray[np.float32]]) -> bool:
+    """Tells whether every example gets the same answer."""
+    if task.kind == "regression":
+        numbers = np.array([answer[0] for answer in answers])
+        return float(numbers.std()) < 0.01
+    return len({int(answer.argmax()) for answer in answers}) == 1

@@ -1,0 +1,226 @@
+"""What a fine-tuning does: task, data and model read, the recipe's numbers filled in.
+
+Whatever is wrong with any of them shows here, before a run folder is begun.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from albert.checkpoint.folder import WEIGHTS_FILE, read_config
+from albert.config import AlbertConfig
+from albert.console import say, warn
+from albert.conversion.conversion import model_folder
+from albert.errors import CheckpointError, DataError, TokenizerError
+from albert.finetuning.collapse import guessing_loss
+from albert.finetuning.settings import FinetuneSettings, filled_in, given
+from albert.hub import local_path
+from albert.model.pretrained import Pretrained
+from albert.optim.schedules import Schedule, make_schedule
+from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.files import digest_of, find_files, require_files
+from albert.tasks.hub_data import fetch
+from albert.tasks.published import recipe_for, recipe_rows
+from albert.tasks.solver import Features, Solver, check_length, read_tokenizer, start_model
+from albert.tasks.task import Lengths, Recipe, Task, with_columns
+from albert.text.tokenizer import AlbertTokenizer
+from albert.training.settings import LoopSettings, OptimizerSettings, find_device
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevSet:
+    """What is evaluated on."""
+
+    examples: Sequence[Any]
+    """As read."""
+    features: Features
+    """As encoded."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything a run needs to know."""
+
+    task: Task
+    """With its labels, and the recipe that is used."""
+    solver: Solver
+    """Of the task's kind."""
+    model: Path
+    """Folder of configuration and tokenizer."""
+    config: AlbertConfig
+    """Of that folder."""
+    weights: Path | None
+    """Folder of the first weights; None where all begin at random."""
+    tokenizer: AlbertTokenizer
+    """Of the model."""
+    lengths: Lengths
+    """How examples are cut."""
+    train: Features
+    """Training examples."""
+    num_examples: int
+    """Training examples; a long one may be several items of `train`."""
+    dev: DevSet | None
+    """Dev examples; None where there are none."""
+    loop: LoopSettings
+    """How long."""
+    optimizer: OptimizerSettings
+    """How the weights are moved."""
+    hidden_dropout_prob: float | None
+    """Dropout inside the encoder; None for the model's own."""
+    guessing_loss: float | None
+    """Training loss of who knows no more than how frequent each label is; None if unknown."""
+    rows: Sequence[dict[str, object]]
+    """The settings that are used, each with its value and where it is from."""
+    inputs: dict[str, Any]
+    """What a resumed run must find unchanged beside its settings."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """The learning rate of every step."""
+        return make_schedule(
+            self.optimizer.schedule,
+            peak=self.optimizer.learning_rate,
+            warmup_steps=self.optimizer.warmup_steps,
+            train_steps=self.loop.max_steps,
+        )
+
+    def attempt(self, number: int) -> "Plan":
+        """Returns the plan of a later attempt, after `number` collapses: half the rate each, another seed."""
+        rate = self.optimizer.learning_rate / 2**number
+        return replace(
+            self,
+            loop=replace(self.loop, seed=self.loop.seed + 1000 * number),
+            optimizer=replace(self.optimizer, learning_rate=rate),
+        )
+
+    def new_model(self) -> Pretrained:
+        """Makes the model as it is before the first step."""
+        torch.manual_seed(self.loop.seed)
+        model = start_model(
+            self.solver,
+            self.task,
+            self.weights or self.model,
+            hidden_dropout_prob=self.hidden_dropout_prob,
+            from_scratch=self.weights is None,
+        )
+        return model.to(find_device(self.loop.device))
+
+
+def make_plan(settings: FinetuneSettings) -> Plan:
+    """Reads model and data and fills in the recipe.
+
+    Raises:
+        AlbertError: They do not fit each other, or cannot be read.
+    """
+    task = with_columns(find_task(settings.task), settings.columns)
+    solver = solver_of(task)
+    data = fetch(task) if settings.data is None else settings.data
+    train_files = require_files(task, data, "train")
+    task = solver.with_labels_in(task, train_files)
+    model, weights = _find_models(settings)
+    config = read_config(model)
+    tokenizer = read_tokenizer(model, config)
+    recipe = recipe_for(task, config, name=settings.recipe)
+    task = replace(task, recipe=recipe)
+    lengths = _lengths(settings, config, recipe)
+    # The length travels with the tokenizer, too, so that other libraries use the model as it was trained.
+    tokenizer.model_max_length = lengths.max_seq_length
+    examples = list(solver.read(task, train_files, split="train"))
+    if not examples:
+        raise DataError(f"{data}: the train file holds no example; expected rows below the header")
+    loop, optimizer = filled_in(settings, recipe, num_examples=len(examples))
+    dev_files = find_files(task, data, "dev")
+    dev = _read_dev(task, solver, dev_files, tokenizer, lengths)
+    if dev is None:
+        warn(f"{data}: no dev examples, so nothing is evaluated and no best model chosen")
+    say(f"{task.name}: encoding {len(examples):,} training examples")
+    plan = Plan(
+        task=task,
+        solver=solver,
+        model=model,
+        config=config,
+        weights=weights,
+        tokenizer=tokenizer,
+        lengths=lengths,
+        train=solver.encode(task, examples, tokenizer, lengths=lengths),
+        num_examples=len(examples),
+        dev=dev,
+        loop=loop,
+        optimizer=optimizer,
+        hidden_dropout_prob=given(settings.hidden_dropout_prob, recipe.hidden_dropout_prob),
+        guessing_loss=guessing_loss(task, examples),
+        rows=(),
+        inputs={},
+    )
+    assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
+    used = _used(plan)
+    asked = [name for name in used if getattr(settings, name) is not None]
+    files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
+    return replace(plan, rows=recipe_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used))
+
+
+def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Recipe) -> Lengths:
+    """Returns how examples are cut; the recipe's length as far as the model goes."""
+    return Lengths(
+        max_seq_length=check_length(settings.max_seq_length, config, default=recipe.max_seq_length),
+        max_query_length=settings.max_query_length,
+        doc_stride=settings.doc_stride,
+        max_qa_length=settings.max_qa_length,
+    )
+
+
+def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
+    """Returns the folder of the configuration, and that of the first weights.
+
+    From scratch, configuration and tokenizer are enough.
+    """
+    if settings.from_scratch:
+        return local_path(settings.model), None
+    try:
+        model = model_folder(settings.model)
+    except CheckpointError as error:
+        raise CheckpointError(f"{error} (only --from-scratch starts without weights)") from error
+    if settings.init_from is None:
+        return model, model
+    weights = model_folder(settings.init_from)
+    fingerprints = {AlbertTokenizer.from_pretrained(folder).fingerprint for folder in (model, weights)}
+    if len(fingerprints) > 1:
+        raise TokenizerError(
+            f"--init-from {settings.init_from}: has another vocabulary than --model {settings.model}; "
+            "give a model that was fine-tuned from it"
+        )
+    return model, weights
+
+
+def _read_dev(
+    task: Task, solver: Solver, paths: Sequence[Path], tokenizer: AlbertTokenizer, lengths: Lengths
+) -> DevSet | None:
+    examples = list(solver.read(task, paths, split="dev")) if paths else []
+    if not examples:
+        return None
+    return DevSet(examples=examples, features=solver.encode(task, examples, tokenizer, lengths=lengths))
+
+
+def _used(plan: Plan) -> dict[str, object]:
+    """Returns the values of those settings that a recipe has."""
+    return {
+        "learning_rate": plan.optimizer.learning_rate,
+        "batch_size": plan.loop.batch_size,
+        "max_steps": plan.loop.max_steps,
+        "warmup_steps": plan.optimizer.warmup_steps,
+        "max_seq_length": plan.lengths.max_seq_length,
+        "hidden_dropout_prob": plan.hidden_dropout_prob,
+    }
+
+
+def _inputs(plan: Plan, used: dict[str, object]) -> dict[str, Any]:
+    weights = [] if plan.weights is None else [plan.weights / WEIGHTS_FILE]
+    return {
+        "model_weights": digest_of([path for path in weights if path.is_file()]),
+        "tokenizer": plan.tokenizer.fingerprint,
+        "labels": list(plan.task.labels),
+        "recipe": used,
+    }

@@ -1,0 +1,261 @@
+"""One fine-tuning from its plan to its model folders, resumable at any moment."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from albert.checkpoint.snapshots import Place
+from albert.console import progress, say, warn
+from albert.conversion.release import model_card, write_model_folder
+from albert.finetuning.collapse import CollapseError, CollapseWatch
+from albert.finetuning.plan import Plan, make_plan
+from albert.finetuning.report import write_report
+from albert.finetuning.settings import FinetuneSettings
+from albert.model.pretrained import Pretrained
+from albert.optim.optimizers import make_optimizer
+from albert.tasks.features import shuffled_batches
+from albert.tasks.published import band
+from albert.tasks.task import Lengths, Task
+from albert.text.tokenizer import AlbertTokenizer
+from albert.training.log import StepLog
+from albert.training.loop import train
+from albert.training.runs import Run, settings_as_json
+from albert.training.stopping import Stop, graceful_stop
+
+MAX_RESTARTS = 3
+
+PIPELINES = {
+    "classification": "text-classification",
+    "regression": "text-classification",
+    "choice": "multiple-choice",
+    "spans": "question-answering",
+    "tagging": "token-classification",
+}
+"""The Hub's name of what a model of each kind does."""
+
+
+def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
+    """Fine-tunes a model with one seed; returns the scores of its best and of its last evaluation.
+
+    Raises:
+        AlbertError: Model, task and data do not fit each other, a file cannot be read, the output folder
+            holds another run, or nothing was learnt.
+    """
+    return carry_out(make_plan(settings), settings)
+
+
+def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = False) -> dict[str, Any]:
+    """Does what a plan says, in the run folder of `settings`; returns the result as `finetune_once` does.
+
+    Args:
+        plan: What is done.
+        settings: What the plan was made of.
+        shared_folder: Whether the folder may hold other files.
+
+    Raises:
+        RunError: The output folder holds another run, or nothing was learnt.
+    """
+    model = plan.new_model()  # Before the folder is begun: what cannot be made must leave nothing behind.
+    run = Run.open(
+        settings.output,
+        command="finetune",
+        settings=settings_as_json(settings),
+        inputs=plan.inputs,
+        shared=shared_folder,
+    )
+    if run.result is not None:
+        say(f"{settings.output}: already finished")
+        return run.result
+    _announce(plan)
+    while True:
+        attempt = plan.attempt(run.attempts)
+        if run.attempts:
+            model = attempt.new_model()
+        try:
+            FinetuningRun(attempt, run, settings).train(model)
+            break
+        except CollapseError as error:
+            if settings.on_collapse != "restart" or run.attempts == MAX_RESTARTS:
+                raise
+            warn(f"{error}; beginning anew with half the rate and another seed")
+            run.begin_again(str(error))
+    return _finish(attempt, run, settings, model)
+
+
+def evaluations(run: Run) -> Iterator[dict[str, Any]]:
+    """Yields the step and scores of every evaluation so far."""
+    for record in run.log_records():
+        if "held_out" in record:
+            yield {"step": record["step"], **record["held_out"]}
+
+
+class FinetuningRun:
+    """The steps of one attempt: log, evaluate, keep the best, save.
+
+    Args:
+        plan: What is done.
+        run: Its folder.
+        settings: As given.
+    """
+
+    def __init__(self, plan: Plan, run: Run, settings: FinetuneSettings) -> None:
+        self._plan, self._run, self._settings = plan, run, settings
+        self._watch = CollapseWatch(plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps)
+
+    def train(self, model: Pretrained) -> None:
+        """Runs the steps that are missing.
+
+        Raises:
+            CollapseError: Nothing is learnt any more, and that is not to be borne.
+        """
+        plan, run = self._plan, self._run
+        loop, moves = plan.loop, plan.optimizer
+        optimizer = make_optimizer(moves.optimizer, model, weight_decay=moves.weight_decay)
+        done = run.resume(model, optimizer).step
+        batches = shuffled_batches(plan.train, loop.micro_size, seed=loop.seed, start=done * loop.batch_size)
+        if done and self._is_due(done) and done not in {e["step"] for e in evaluations(run)}:
+            self._evaluate(model, step=done)  # It was stopped before it could.
+        if self._has_settled():
+            return
+        with (
+            graceful_stop() as stop,
+            progress("fine-tuning", total=loop.max_steps, done=done, unit=" steps") as bar,
+        ):
+            log = StepLog(run, bar, log_steps=loop.log_steps)
+            for step in train(
+                model,
+                batches,
+                plan.solver.objective(plan.task),
+                optimizer,
+                learning_rate=plan.schedule,
+                settings=loop,
+                max_grad_norm=moves.max_grad_norm,
+                steps_done=done,
+            ):
+                log.add(step)
+                self._watch.add(step.loss, step=step.number)
+                if self._is_due(step.number) and not stop:
+                    self._evaluate(model, step=step.number)
+                settled = self._is_due(step.number) and self._has_settled()
+                if step.number % loop.save_steps == 0 or step.number == loop.max_steps or stop or settled:
+                    run.save(Place(step=step.number), model, optimizer, keep=loop.keep_checkpoints)
+                _leave(stop)
+                if settled:
+                    say(f"step {step.number}: no better for {self._settings.patience} evaluations; ending")
+                    return
+
+    def _is_due(self, step: int) -> bool:
+        """Tells whether the dev examples are scored behind `step`."""
+        return step % self._plan.loop.eval_steps == 0 or step == self._plan.loop.max_steps
+
+    def _has_settled(self) -> bool:
+        """Tells whether the last evaluations, as many as patience bears, brought nothing better."""
+        patience = self._settings.patience
+        scores = [e[self._plan.task.best_metric] for e in evaluations(self._run)]
+        return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= (patience or 0)
+
+    def _evaluate(self, model: Pretrained, *, step: int) -> None:
+        """Scores the dev examples; a score above all before it makes this the best model."""
+        plan, run = self._plan, self._run
+        if plan.dev is None:
+            return
+        metric = plan.task.best_metric
+        before = [scores[metric] for scores in evaluations(run)]
+        examples, features = plan.dev.examples, plan.dev.features
+        answers = plan.solver.answers(plan.task, model, examples, features)
+        scores = plan.solver.scores(plan.task, examples, answers)
+        run.log({"step": step, "held_out": scores})
+        is_best = not before or scores[metric] > max(before)
+        numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+        say(f"step {step}: {numbers}{' (best so far)' if is_best else ''}")
+        if is_best:
+            write_model(run.best, plan, run, model=model, scores={"step": step, **scores})
+        try:
+            self._watch.look(answers, model, features, step=step)
+        except CollapseError as error:
+            if self._settings.on_collapse != "warn":
+                raise
+            warn(str(error))
+
+
+def write_model(folder: Path, plan: Plan, run: Run, *, model: Pretrained, scores: dict[str, Any]) -> None:
+    """Writes the model folder `folder` of a run, with what is needed to use it as it was trained."""
+    write_trained(
+        folder,
+        model,
+        plan.tokenizer,
+        task=plan.task,
+        lengths=plan.lengths,
+        record=run.record | {"scores": scores},
+    )
+
+
+def write_trained(
+    folder: Path,
+    model: Pretrained,
+    tokenizer: AlbertTokenizer,
+    *,
+    task: Task,
+    lengths: Lengths,
+    record: dict[str, Any],
+) -> None:
+    """Writes a fine-tuned model as a model folder.
+
+    Args:
+        folder: Replaced only when the new one is whole.
+        model: Weights and configuration.
+        tokenizer: Vocabulary.
+        task: What it was fine-tuned on.
+        lengths: How examples were cut.
+        record: The run's record, with `settings`, and `scores` on dev.
+    """
+    card = model_card(
+        f"ALBERT, fine-tuned on {task.name}",
+        description=f"An ALBERT model fine-tuned on {task.title}; "
+        f"started from `{record['settings']['model']}`.",
+        task=PIPELINES[task.kind],
+        scores=record["scores"],
+        record=record,
+    )
+    write_model_folder(folder, model, tokenizer, card=card, record=record | {"lengths": asdict(lengths)})
+
+
+def _leave(stop: Stop) -> None:
+    if stop:
+        stop.leave()
+
+
+def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained) -> dict[str, Any]:
+    """Writes the last model and the result."""
+    found = list(evaluations(run))
+    write_model(run.model, plan, run, model=model, scores=found[-1] if found else {})
+    result: dict[str, Any] = {"task": plan.task.name, "steps": plan.loop.max_steps, "model": str(run.model)}
+    if found:
+        metric = plan.task.best_metric
+        best = max(found, key=lambda scores: scores[metric])
+        chosen = best if settings.select == "best" else found[-1]
+        selection = {
+            "best": f"the best of {len(found)} evaluations on dev, every {plan.loop.eval_steps} steps",
+            "last": "the last step",
+        }
+        result |= {"best_model": str(run.best), "best": best, "last": found[-1]}
+        result |= {metric: chosen[metric], "selection": selection[settings.select]}
+        if published := band(plan.task, plan.config):
+            result["published"] = (
+                f"{published.metric} {published.low:g} to {published.high:g} with {published.model} "
+                f"({published.source})"
+            )
+    say(f"report: {write_report(plan, run, result)}")
+    run.finish(result)
+    return result
+
+
+def _announce(plan: Plan) -> None:
+    """Says what is about to happen."""
+    say(f"{plan.task.title}; {plan.num_examples:,} examples")
+    widths = [max(len(str(row[name])) for row in plan.rows) for name in ("setting", "value")]
+    for row in plan.rows:
+        say(f"  {row['setting']!s:{widths[0]}}  {row['value']!s:{widths[1]}}  {row['source']}")

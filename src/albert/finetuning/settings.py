@@ -1,0 +1,138 @@
+"""The settings of `albert finetune`, and the recipe's numbers where none are given."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from albert.errors import ConfigError
+from albert.optim.schedules import ScheduleName
+from albert.tasks.task import ColumnSettings, Recipe
+from albert.training.settings import LoopSettings, OptimizerSettings, Precision
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinetuneSettings:
+    """Fine-tunes a model on a task.
+
+    What is not given comes from the task's recipe, see `albert tasks`. Running the same command again on
+    an unfinished folder continues it.
+    """
+
+    task: str
+    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
+    model: str
+    """Model to start from: a folder, a Hub id, or anything that `albert convert` takes."""
+    output: Path
+    """Folder of the run."""
+    data: Path | None = None
+    """Folder that holds the task's files: RTE/train.tsv or train.tsv (.csv, .jsonl), and dev beside it; from
+    the Hub if not given."""
+    columns: ColumnSettings = ColumnSettings()
+    """Which columns hold what."""
+    init_from: str | None = None
+    """Model whose encoder is the start in place of that of --model, such as one fine-tuned on MNLI for RTE,
+    STS-B and MRPC; of the same shape and vocabulary."""
+    from_scratch: bool = False
+    """Start from random weights, reading only configuration and tokenizer of the model folder."""
+    recipe: str = "auto"
+    """Published numbers to begin with: auto picks by task and model; see docs/fine-tuning.md for others."""
+    max_steps: int | None = None
+    """Optimiser steps; the recipe's if not given."""
+    num_epochs: float | None = None
+    """Passes over the training data, in place of --max-steps."""
+    batch_size: int | None = None
+    """Examples per optimiser step; the recipe's if not given."""
+    max_seq_length: int | None = None
+    """Pieces an example is cut to; the recipe's if not given, as far as the model goes."""
+    max_query_length: int = 64
+    """Spans: pieces of the question that are kept; 64 is the original's."""
+    doc_stride: int = 128
+    """Spans: pieces between the starts of two windows of a long passage; 128 is the original's."""
+    max_qa_length: int = 128
+    """Choice: pieces of question and choice that are kept; 128 is the original's."""
+    learning_rate: float | None = None
+    """Peak learning rate; the recipe's if not given."""
+    warmup_steps: int | None = None
+    """Steps over which the rate rises to its peak; the recipe's share of all steps if not given."""
+    hidden_dropout_prob: float | None = None
+    """Dropout inside the encoder; the recipe's if not given."""
+    optimizer: Literal["lamb", "adamw"] = "adamw"
+    """Optimiser; adamw is the original's for fine-tuning."""
+    schedule: ScheduleName = "original"
+    """How the rate falls: original counts the decay from step 0, the others from the end of the warm-up."""
+    weight_decay: float = 0.01
+    """Decoupled weight decay; biases and layer normalisations are never decayed."""
+    max_grad_norm: float = 1.0
+    """Global norm to which gradients are clipped."""
+    micro_batch_size: int | None = None
+    """Examples that go through the model at once, gradients accumulated; a whole batch if not given."""
+    save_steps: int = 500
+    """Steps between checkpoints."""
+    keep_checkpoints: int = 2
+    """Newest checkpoints that are kept."""
+    eval_steps: int = 100
+    """Steps between evaluations on the dev file; 100 is the original's."""
+    log_steps: int = 10
+    """Steps between records in log.jsonl."""
+    select: Literal["best", "last"] = "best"
+    """Which evaluation is the result: the best on dev, as published numbers are, or that of the last step."""
+    patience: int | None = None
+    """Evaluations in a row without a better score after which training ends; never if not given."""
+    seeds: int = 1
+    """Runs, each with a seed of its own from --seed on; the result is their median, with spread and each."""
+    on_collapse: Literal["stop", "restart", "warn"] = "stop"
+    """What to do when nothing is learnt any more (loss as of guessing, one answer to everything): restart
+    begins anew with half the rate and another seed, three times at most."""
+    seed: int = 0
+    """Seed of the new head, data order and dropout."""
+    precision: Precision = "auto"
+    """Type of matrix products: bf16 where the device computes it natively (auto), weights always float32."""
+    device: str = "auto"
+    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        if self.max_steps is not None and self.num_epochs is not None:
+            raise ConfigError("--max-steps and --num-epochs both say how long to train; choose one")
+        for name in ("num_epochs", "patience", "seeds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise ConfigError(f"--{name.replace('_', '-')} is {value}; expected more than 0")
+
+
+def filled_in(
+    settings: FinetuneSettings, recipe: Recipe, *, num_examples: int
+) -> tuple[LoopSettings, OptimizerSettings]:
+    """Returns the settings of loop and optimiser, the recipe's where none were given."""
+    batch_size = given(settings.batch_size, recipe.batch_size)
+    steps = recipe.steps(num_examples, batch_size)
+    if settings.num_epochs is not None:
+        steps = max(1, round(settings.num_epochs * num_examples / batch_size))
+    max_steps = given(settings.max_steps, steps)
+    loop = LoopSettings(
+        max_steps=max_steps,
+        batch_size=batch_size,
+        micro_batch_size=settings.micro_batch_size,
+        save_steps=settings.save_steps,
+        keep_checkpoints=settings.keep_checkpoints,
+        eval_steps=settings.eval_steps,
+        log_steps=settings.log_steps,
+        seed=settings.seed,
+        precision=settings.precision,
+        device=settings.device,
+    )
+    optimizer = OptimizerSettings(
+        optimizer=settings.optimizer,
+        learning_rate=given(settings.learning_rate, recipe.learning_rate),
+        warmup_steps=given(settings.warmup_steps, recipe.warmup(max_steps)),
+        schedule=settings.schedule,
+        weight_decay=settings.weight_decay,
+        max_grad_norm=settings.max_grad_norm,
+    )
+    return loop, optimizer
+
+
+def given(value: T | None, default: T) -> T:
+    """Returns `value`, or `default` where none was given."""
+    return default if value is None else value

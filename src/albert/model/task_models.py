@@ -1,0 +1,164 @@
+"""The public models of tasks: the encoder with a head that classifies, chooses, or tags.
+
+Those that find answers stand in `answer_models`. Both stand on `pretrained` and have its two doors:
+`forward` for padded batches with the names of transformers, `packed_logits` for sequences end to end.
+Heads and parameter names are transformers', so its classes of the same name load the folders.
+Letters: B sequences, T padded length, N tokens, K classes, C choices.
+Source: `create_model` (classifier_utils.py, race_utils.py) of the original.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from albert.config import AlbertConfig
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.model.encoder import initialize
+from albert.model.losses import squared_error_sum
+from albert.model.packing import Packing, on_device
+from albert.model.pretrained import (
+    AlbertForMaskedLM,
+    AlbertForPreTraining,
+    AlbertModel,
+    Door,
+    LogitsOutput,
+    Pretrained,
+    mean_cross_entropy,
+    without_classes,
+)
+
+# Heads of the original's fine-tuning start from this, whatever the encoder's initializer_range.
+CLASSIFIER_STD = 0.02
+
+
+class AlbertForSequenceClassification(Pretrained):
+    """The encoder with a linear layer on the pooled [CLS]: classes, or one real number."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config)
+        self.albert = AlbertModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        initialize(self.classifier, std=CLASSIFIER_STD)
+
+    def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
+
+    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> LogitsOutput:
+        """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
+        door = Door.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
+        if labels is None:
+            return LogitsOutput(logits=logits)
+        if self.config.problem_type == "regression" or self.config.num_labels == 1:
+            loss = squared_error_sum(logits.squeeze(-1), labels).total / len(labels)
+        else:
+            loss = mean_cross_entropy(logits, labels)
+        return LogitsOutput(loss=loss, logits=logits)
+
+
+class AlbertForMultipleChoice(Pretrained):
+    """The encoder with a linear layer on the pooled [CLS] that rates one choice; the best of C is chosen."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(without_classes(config))
+        self.albert = AlbertModel(config)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, 1)
+        initialize(self.classifier, std=CLASSIFIER_STD)
+
+    def packed_logits(
+        self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, *, num_choices: int | Tensor
+    ) -> Tensor:
+        """Returns logits (B, C) for packed inputs (N,) of `lengths` (M,), the choices of one together.
+
+        `num_choices` are those of every question, or of each, (B,). C is the most; a question with fewer has
+        -inf behind its own, so that the others' share of a softmax is 0.
+        """
+        logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
+        if isinstance(num_choices, int):
+            return logits.view(-1, num_choices)
+        counts = num_choices.cpu().numpy()
+        is_choice = np.arange(counts.max(initial=0)) < counts[:, None]
+        cells = on_device(np.flatnonzero(is_choice), logits.device)
+        table = logits.new_full((is_choice.size,), -torch.inf)
+        return table.index_copy(0, cells, logits.squeeze(-1)).view(is_choice.shape)
+
+    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> LogitsOutput:
+        """Rates the choices of a padded batch (B, C, T); `labels` (B,) are the right choices."""
+        flat = (None if x is None else x.flatten(0, 1) for x in (attention_mask, token_type_ids))
+        door = Door.of(input_ids.flatten(0, 1), *flat)
+        logits = self._logits(door.input_ids, door.token_type_ids, door.packing).view(input_ids.shape[:2])
+        return LogitsOutput(
+            loss=None if labels is None else mean_cross_entropy(logits, labels), logits=logits
+        )
+
+
+class AlbertForTokenClassification(Pretrained):
+    """The encoder with a linear layer on every token."""
+
+    def __init__(self, config: AlbertConfig) -> None:
+        super().__init__(config)
+        self.albert = AlbertModel(config, add_pooling_layer=False)
+        self.dropout = nn.Dropout(config.classifier_dropout_prob)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+        initialize(self.classifier, std=config.initializer_range)
+
+    def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
+        """Returns logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
+        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
+
+    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        return self.classifier(self.dropout(self.albert.encode(input_ids, token_type_ids, packing)))
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        labels: Tensor | None = None,
+    ) -> LogitsOutput:
+        """Classifies the tokens of a padded batch (B, T); `labels` (B, T) are -100 where none is asked."""
+        door = Door.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
+        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
+        return LogitsOutput(loss=loss, logits=door.unpack(logits))
+
+
+def model_class(shapes: Mapping[str, tuple[int, ...]]) -> type[Pretrained]:
+    """Returns the public class that fits tensors of these names (ours) and shapes.
+
+    A classifier of one row is taken for one that rates choices. One that rates texts with a number, or tags
+    tokens, looks the same as others; who knows better chooses the class.
+    """
+    if "start_logits.dense.weight" in shapes:
+        return AlbertForQuestionAnsweringBeamSearch
+    if "qa_outputs.weight" in shapes:
+        return AlbertForQuestionAnswering
+    if "classifier.weight" in shapes:
+        one_row = shapes["classifier.weight"][0] == 1
+        return AlbertForMultipleChoice if one_row else AlbertForSequenceClassification
+    if "sop_classifier.classifier.weight" in shapes:
+        return AlbertForPreTraining
+    return AlbertForMaskedLM if "predictions.bias" in shapes else AlbertModel

@@ -1,0 +1,1 @@
+"""Pretraining: settings, data, objective, the run, its watch, plans and recipes."""

@@ -1,0 +1,170 @@
+"""Published pretrainings by name: the numbers that `albert pretrain --recipe NAME` begins with.
+
+A recipe changes defaults and nothing else: what is given beside it wins, and run.json holds the settings that
+came of both. Numbers are named as the flags are.
+
+The paper (Lan et al. 2020, section 4.1) and the README of google-research/albert agree on batches of 4096,
+LAMB with a rate of 1.76e-3, 125 000 steps and 512 pieces (a tenth of the documents shorter); 3125 steps of
+warm-up, 20 hidden pieces, checkpoints every 5000 steps of which 5 are kept are the README's command and its
+defaults. The paper's text hides 15 % (77 pieces of 512), its authors say that 20 were used
+(google-research/albert issue 51): `--max-predictions-per-seq 0` lifts the cap.
+"""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from typing import Any
+
+from albert.errors import ConfigError, did_you_mean
+from albert.pretraining.settings import PretrainSettings
+
+SHAPE_SETTINGS = ("size", "config", "init_from")
+"""Each of them may give the shape; one that is given replaces that of the recipe."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PretrainingRecipe:
+    """The numbers of a published pretraining."""
+
+    source: str
+    """What it is, and where the numbers stand."""
+    numbers: Mapping[str, Any]
+    """Values of settings by name, wherever they are nested."""
+
+
+_ORIGINAL = {
+    "style": "original",
+    "max_seq_length": 512,
+    "short_seq_prob": 0.1,
+    "optimizer": "lamb",
+    "learning_rate": 1.76e-3,
+    "warmup_steps": 3125,
+    "schedule": "original",
+    "weight_decay": 0.01,
+    "max_grad_norm": 1.0,
+    "max_steps": 125_000,
+    "batch_size": 4096,
+    "save_steps": 5000,
+    "keep_checkpoints": 5,
+}
+
+_SIZES = ("base", "large", "xlarge", "xxlarge")
+_V2_STEPS = {"base": 10_000_000, "large": 3_000_000, "xlarge": 3_000_000, "xxlarge": 3_000_000}
+
+_SMALL = {
+    "size": "mini",
+    "max_seq_length": 64,
+    "masked_lm_prob": 0.25,
+    "optimizer": "adamw",
+    "learning_rate": 1e-3,
+    "adam_beta2": 0.98,
+    "schedule": "linear",
+    "warmup_steps": 1000,
+    "max_steps": 20_000,
+    "batch_size": 32,
+}
+
+RECIPES = {
+    "small": PretrainingRecipe(
+        source="Ours, for an hour on one core: one layer, large first weights, short sequences, a "
+        "quarter of the pieces hidden, AdamW with beta2 0.98; by the trials in docs/pretraining.md",
+        numbers=_SMALL,
+    ),
+    **{
+        f"albert-{size}-v1": PretrainingRecipe(
+            source=f"The paper's ALBERT-{size} at 125 000 steps (table 2), dropout as in the release v1: "
+            + ("none" if size == "xxlarge" else "0.1"),
+            numbers=_ORIGINAL | {"size": f"{size}-v1"},
+        )
+        for size in _SIZES
+    },
+    **{
+        f"albert-{size}-v2": PretrainingRecipe(
+            source="The release v2 by the original's README: no dropout, "
+            f"{_V2_STEPS[size] // 1_000_000} million steps, more text than the paper's; the rest, which "
+            "it does not tell, as v1",
+            numbers=_ORIGINAL | {"size": f"{size}-v2", "max_steps": _V2_STEPS[size]},
+        )
+        for size in _SIZES
+    },
+    "albert-zh-tiny": PretrainingRecipe(
+        source="README and create_pretrain_data.sh of albert_zh for tiny: 12 500 steps of warm-up, 51 pieces "
+        "hidden (a tenth), whole words and no n-grams, 10 passes. Segment its text with albert prepare "
+        "--words; ALBERT's own layout of the embeddings, as in albert_zh's later models",
+        numbers=_ORIGINAL
+        | {
+            "size": "tiny",
+            "style": "recommended",
+            "warmup_steps": 12_500,
+            "masked_lm_prob": 0.1,
+            "max_predictions_per_seq": 51,
+            "max_ngram": 1,
+            "dupe_factor": 10,
+            "save_steps": 2000,
+            "keep_checkpoints": 20,
+        },
+    ),
+    "albert-zh-small": PretrainingRecipe(
+        source="README of albert_zh for small, made by the original's scripts: 12 500 steps of warm-up, 20 "
+        "pieces hidden, 10 passes",
+        numbers=_ORIGINAL | {"size": "small", "warmup_steps": 12_500, "dupe_factor": 10, "save_steps": 2000},
+    ),
+}
+
+
+def find_command(name: str) -> PretrainingRecipe:
+    """Returns the recipe of this name.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in RECIPES:
+        known = list(RECIPES)
+        raise ConfigError(f"no recipe {name!r}{did_you_mean(name, known)}; known are {', '.join(known)}")
+    return RECIPES[name]
+
+
+def apply_recipe(name: str, settings: PretrainSettings) -> PretrainSettings:
+    """Returns `settings` with the numbers of a recipe in the place of their own.
+
+    Raises:
+        ConfigError: There is no such recipe.
+    """
+    return _replace(settings, find_command(name).numbers)
+
+
+def recipe_settings(name: str, **given: Any) -> PretrainSettings:
+    """Returns the settings of a recipe: `recipe_settings("albert-base-v2", data=(folder,), output=run)`.
+
+    Args:
+        name: Of the recipe.
+        given: Settings by name, wherever they are nested, as on the command line; they win.
+
+    Raises:
+        ConfigError: There is no such recipe or setting.
+    """
+    required = {field.name for field in fields(PretrainSettings) if field.default is MISSING}
+    begin = PretrainSettings(**{key: value for key, value in given.items() if key in required})
+    no_size = {"size": None} if any(shape in given for shape in SHAPE_SETTINGS) else {}
+    return _replace(apply_recipe(name, begin), no_size | given)
+
+
+def _replace(settings: PretrainSettings, values: Mapping[str, Any]) -> PretrainSettings:
+    """Returns `settings` with other values of some of them, wherever they are nested.
+
+    Raises:
+        ConfigError: There is no setting of a name.
+    """
+    left, known = dict(values), list[str]()
+    changes: dict[str, Any] = {}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        if is_dataclass(value) and not isinstance(value, type):
+            names = [inner.name for inner in fields(value)]
+            changes[field.name] = replace(value, **{name: left.pop(name) for name in names if name in left})
+            known += names
+        else:
+            changes[field.name] = left.pop(field.name, value)
+            known.append(field.name)
+    for name in left:
+        raise ConfigError(f"no setting {name!r}{did_you_mean(name, known)}")
+    return replace(settings, **changes)

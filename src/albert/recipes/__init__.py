@@ -1,1 +1,0 @@
-"""One module is one subcommand: its settings and its function."""

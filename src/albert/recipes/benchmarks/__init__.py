@@ -1,1 +1,0 @@
-"""What `albert bench` measures: a module for each kind of work, and how contenders are timed side by side."""

@@ -1,0 +1,1 @@
+"""Curves and pages on runs, read from their logs."""

@@ -1,0 +1,163 @@
+"""Questions as the model takes them: every choice is [CLS] passage [SEP] question and choice [SEP].
+
+Stands between `choice_files` and the training loop. All choices of a question stand together, end to end; how
+many there are may differ. A text occurs many times (a passage in every choice of all its questions), so it is
+encoded and kept once: sequences are put together from their parts when they are asked for.
+
+Source: `convert_single_example` in google-research/albert race_utils.py.
+Letters: B questions, M sequences (choices of all questions), N pieces of sequences, P of different texts.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from albert.errors import ConfigError
+from albert.model.losses import IGNORED_LABEL
+from albert.tasks.choice.files import ChoiceExample
+from albert.tasks.features import EXAMPLES_AT_ONCE, SHORTEST_LENGTH, taken_positions
+from albert.tasks.task import Lengths
+from albert.text.tokenizer import AlbertTokenizer
+
+# What NFKD makes a low line of, so that a blank is found before cleaning and after it alike.
+_BLANK = re.compile("[_\ufe33\ufe34\ufe4d-\ufe4f\uff3f]+")
+_CLS, _SEP = 0, 1  # where they stand among the pieces
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFeatures:
+    """Encoded questions, one behind the other, each with all its choices."""
+
+    pieces: NDArray[np.int32]
+    """[CLS], [SEP], then the ids of every different text, (P,)."""
+    starts: NDArray[np.int64]
+    """Where in `pieces` the first and the second text of each sequence begin, (M, 2)."""
+    counts: NDArray[np.int64]
+    """How many pieces of the two are kept, (M, 2)."""
+    num_choices: NDArray[np.int64]
+    """Choices of each question, (B,)."""
+    labels: NDArray[np.int64]
+    """Which choice is right, from 0, (B,); -100 where it is not known."""
+
+    def __len__(self) -> int:
+        """Returns the number of questions."""
+        return len(self.num_choices)
+
+    def take(self, indices: NDArray[np.int64]) -> "ChoiceFeatures":
+        """Returns the questions at `indices` with all their choices, in that order."""
+        sequences = taken_positions(self.num_choices, indices)
+        return replace(
+            self,
+            starts=self.starts[sequences],
+            counts=self.counts[sequences],
+            num_choices=self.num_choices[indices],
+            labels=self.labels[indices],
+        )
+
+    @property
+    def input_ids(self) -> NDArray[np.int64]:
+        """Ids of all sequences end to end, (N,)."""
+        starts, counts = np.empty((2, len(self.starts), 5), np.int64)
+        starts[:, 1::2], counts[:, 1::2] = self.starts, self.counts
+        starts[:, ::2], counts[:, ::2] = (_CLS, _SEP, _SEP), 1
+        begins, lengths = starts.ravel(), counts.ravel()
+        offsets = begins - (lengths.cumsum() - lengths)
+        return self.pieces[np.arange(lengths.sum()) + np.repeat(offsets, lengths)].astype(np.int64)
+
+    @property
+    def token_type_ids(self) -> NDArray[np.int64]:
+        """0 up to the first [SEP] of each sequence, 1 behind it, (N,)."""
+        halves = self.counts + np.array([2, 1])  # [CLS] first [SEP], second [SEP]
+        return np.repeat(np.tile(np.array([0, 1]), len(halves)), halves.ravel())
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Pieces of each sequence, (M,)."""
+        return self.counts.sum(1) + 3
+
+    @property
+    def question_lengths(self) -> NDArray[np.int64]:
+        """Pieces of each question, all its sequences together, (B,)."""
+        ends = np.concatenate([[0], self.lengths.cumsum()])[self.num_choices.cumsum()]
+        return np.diff(ends, prepend=0)
+
+
+def make_choice_features(
+    examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
+) -> ChoiceFeatures:
+    """Encodes `examples`.
+
+    Of question and choice the last `max_qa_length` pieces stay, of the passage as much from its beginning as
+    fits.
+
+    Raises:
+        ConfigError: `lengths` leaves no room for text.
+    """
+    if lengths.max_seq_length < SHORTEST_LENGTH or lengths.max_qa_length < 1:
+        raise ConfigError(
+            f"max_seq_length is {lengths.max_seq_length} and max_qa_length {lengths.max_qa_length}, but "
+            f"[CLS] passage [SEP] question and choice [SEP] needs at least {SHORTEST_LENGTH} pieces, one of "
+            "them for the question; raise --max-seq-length or --max-qa-length"
+        )
+    pieces = [np.array([tokenizer.cls_token_id, tokenizer.sep_token_id], np.int32)]
+    starts, found = [np.zeros((0, 2), np.int64)], [np.zeros((0, 2), np.int64)]
+    num_pieces = 2
+    for begin in range(0, len(examples), EXAMPLES_AT_ONCE):
+        flat, part_starts, part_counts = _encode(examples[begin : begin + EXAMPLES_AT_ONCE], tokenizer)
+        pieces.append(flat)
+        starts.append(part_starts + num_pieces)
+        found.append(part_counts)
+        num_pieces += len(flat)
+    all_starts, all_found = np.concatenate(starts), np.concatenate(found)
+    kept = _kept(all_found, lengths)
+    all_starts[:, 1] += all_found[:, 1] - kept[:, 1]
+    labels = [IGNORED_LABEL if example.label is None else example.label for example in examples]
+    return ChoiceFeatures(
+        pieces=np.concatenate(pieces),
+        starts=all_starts,
+        counts=kept,
+        num_choices=np.array([len(example.choices) for example in examples], np.int64),
+        labels=np.array(labels, np.int64),
+    )
+
+
+def texts_of(example: ChoiceExample) -> list[tuple[str, str]]:
+    """Returns the two texts of each choice's sequence.
+
+    The passage, then question and choice: a blank in the question is filled in with the choice, or the choice
+    stands behind it. A cause stands before the passage, an effect behind it.
+    """
+    if example.relation == "cause":
+        return [(choice, example.passage) for choice in example.choices]
+    return [(example.passage, _filled_in(example.question, choice)) for choice in example.choices]
+
+
+def _filled_in(question: str, choice: str) -> str:
+    if _BLANK.search(question):
+        return _BLANK.sub(lambda _: choice, question)
+    return f"{question} {choice}" if question else choice
+
+
+def _encode(
+    examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Returns the pieces of different texts; where those of each sequence begin, how many there are."""
+    numbers: dict[str, int] = {}
+    pairs = [
+        (numbers.setdefault(first, len(numbers)), numbers.setdefault(second, len(numbers)))
+        for example in examples
+        for first, second in texts_of(example)
+    ]
+    flat, counts = tokenizer.encode_flat(list(numbers))
+    table = np.array(pairs, np.int64).reshape(-1, 2)
+    return flat, (counts.cumsum() - counts)[table], counts[table]
+
+
+def _kept(found: NDArray[np.int64], lengths: Lengths) -> NDArray[np.int64]:
+    """Returns how many of the `found` pieces of both texts fit, (M, 2); the second has the right of way."""
+    room = lengths.max_seq_length - 3
+    second = np.minimum(found[:, 1], min(lengths.max_qa_length, room))
+    return np.stack([np.minimum(found[:, 0], room - second), second], axis=1)

@@ -1,0 +1,113 @@
+"""The two layouts of CLUE that are no tables: CSL with its keywords, CLUEWSC with its marked words.
+
+Stands on `tables`, beside which it is chosen by the layout of a task.
+Source: `CslProcessor` and `WscProcessor` in run_classifier_clue.py of albert_zh; Xu et al. (2020), CLUE.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from albert.data.corpus.files import Tally, report_skipped
+from albert.errors import DataError
+from albert.tasks.tables import Columns, Example, LabelReader, check_text, read_objects, text_field
+from albert.tasks.task import Task
+
+Texts = tuple[str, str | None]
+
+
+def read_csl(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
+    """Reads abstracts with keywords: the keywords, joined by spaces, are the first text of the pair.
+
+    Raises:
+        DataError: A line is no object with these fields; with file and line.
+    """
+    del split
+    return _read(task, path, _csl_texts, labelled=labelled)
+
+
+def read_cluewsc(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
+    """Reads texts with two marked words: the first stands between underscores, the second in brackets.
+
+    Raises:
+        DataError: A line is no object with these fields, or a word does not stand where it says; with file
+            and line.
+    """
+    del split
+    return _read(task, path, _cluewsc_texts, labelled=labelled)
+
+
+def mark_words(text: str, *, span: tuple[int, int], pronoun: tuple[int, int]) -> str:
+    """Returns `text` with `_` around the characters of `span` and `[`, `]` around those of `pronoun`.
+
+    Both are given as begin and end; what one of them encloses is marked inside it.
+    """
+    # At one place ends come before begins; of two ends the shorter word's first, of two begins the longer's.
+    marks = sorted(
+        mark
+        for (begin, end), (opening, closing) in ((span, "__"), (pronoun, "[]"))
+        for mark in ((begin, 1, begin - end, opening), (end, 0, end - begin, closing))
+    )
+    parts, last = [], 0
+    for place, _, _, mark in marks:
+        parts += [text[last:place], mark]
+        last = place
+    return "".join([*parts, text[last:]])
+
+
+def _read(
+    task: Task, path: Path, texts_of: Callable[[Mapping[str, Any], Columns, str], Texts], *, labelled: bool
+) -> Iterator[Example]:
+    data, tally = task.data, Tally()
+    columns = Columns(
+        wanted=(data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column),
+        optional=() if data.id_column is None else (data.id_column,),
+        aliases=data.aliases,
+    )
+    read_label = LabelReader(task, tally)
+    for line, fields in read_objects(path):
+        where = f"{path}:{line}"
+        text, pair = texts_of(fields, columns, where)
+        label = None
+        if labelled:
+            label = read_label(text_field(fields, columns, data.label_column, where), where)
+            if label is None:
+                continue
+        id_ = None if data.id_column is None else text_field(fields, columns, data.id_column, where) or None
+        yield Example(text, pair, label, id=id_)
+    report_skipped(tally)
+
+
+def _csl_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> Texts:
+    column, abstract_column = columns.wanted
+    keywords = next((fields[name] for name in columns.spellings(column) if name in fields), None)
+    if not isinstance(keywords, list) or not all(isinstance(keyword, str) for keyword in keywords):
+        raise DataError(f"{where}: expected a list of keywords in field {column!r}, as CLUE publishes CSL")
+    abstract = text_field(fields, columns, abstract_column, where)
+    joined = " ".join(keywords)
+    check_text(joined, column, where)
+    check_text(abstract, abstract_column, where)
+    return joined, abstract
+
+
+def _cluewsc_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> Texts:
+    text = text_field(fields, columns, columns.wanted[0], where)
+    check_text(text, columns.wanted[0], where)
+    target = fields.get("target")
+    if not isinstance(target, dict):
+        raise DataError(f"{where}: expected an object with span1_text, span1_index, ... in field 'target'")
+    spans = [_span(text, target, name, where) for name in ("span1", "span2")]
+    return mark_words(text, span=spans[0], pronoun=spans[1]), None
+
+
+def _span(text: str, target: Mapping[str, Any], name: str, where: str) -> tuple[int, int]:
+    """Returns begin and end of a word in `text`."""
+    word, begin = target.get(f"{name}_text"), target.get(f"{name}_index")
+    if not isinstance(word, str) or not isinstance(begin, int) or not word:
+        raise DataError(f"{where}: the target needs a text {name}_text and a number {name}_index")
+    if begin < 0 or text[begin : begin + len(word)] != word:
+        raise DataError(
+            f"{where}: expected {word[:20]!r} at character {begin} of the text, found "
+            f"{text[max(begin, 0) :][: len(word)][:20]!r}; correct {name}_index or drop the line"
+        )
+    return begin, begin + len(word)

@@ -1,0 +1,268 @@
+"""Answering questions by a span of a passage: the solver of `spans`.
+
+Stands on `windows`, `span_decoding` and the models that find answers. Where every question has an answer,
+that is the linear head of SQuAD 1.1; where some have none, the head with beam search of SQuAD 2.0. A model
+with a linear head that was trained on SQuAD 2.0 elsewhere, as transformers does, can be used, too.
+Letters: B windows, Q questions.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import Tensor
+
+from albert.config import AlbertConfig
+from albert.console import say
+from albert.metrics.answers import f1_overlap, normalize_answer, score_answers_v1, score_answers_v2
+from albert.metrics.chinese_answers import longest_run_f1, score_chinese_answers
+from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.model.losses import LossSum
+from albert.model.packing import on_device
+from albert.model.pretrained import Pretrained
+from albert.model.spans import answerability_loss_sum, span_loss_sum
+from albert.tasks.labels import six_digits
+from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.spans.decoding import (
+    MAX_ANSWER_LENGTH,
+    N_BEST_SIZE,
+    SpanAnswer,
+    SpanCandidates,
+    candidates_of_beams,
+    candidates_of_logits,
+    decode_spans,
+    null_odds_by_id,
+    predicted_texts,
+)
+from albert.tasks.spans.files import Question, lacks_answers, read_questions
+from albert.tasks.spans.windows import SpanFeatures, make_span_features
+from albert.tasks.task import Lengths, Task
+from albert.text.tokenizer import AlbertTokenizer
+
+AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
+
+EVEN_ODDS = 0.0
+"""Null threshold of a model of which no better is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanAnswers:
+    """What a model answers to some questions, and when it declines to."""
+
+    answers: tuple[SpanAnswer, ...]
+    """One a question, (Q,)."""
+    may_lack_answer: bool
+    """Whether "" can be an answer."""
+    null_threshold: float | None = None
+    """Null odds above which there is no answer; where None, scoring takes the best one by F1, and all else
+    even odds."""
+
+    @property
+    def threshold(self) -> float | None:
+        """Returns the null odds above which nothing is answered; None where everything is."""
+        if not self.may_lack_answer:
+            return None
+        return EVEN_ODDS if self.null_threshold is None else self.null_threshold
+
+
+class SpanObjective:
+    """What fine-tuning minimises: cross-entropy of start and end, and of answerability if the head has it.
+
+    A window that lacks its question's answer is taught to start and end at [CLS].
+    """
+
+    def counts(self, batch: SpanFeatures) -> dict[str, int]:
+        """Returns the number of windows."""
+        return {"task": len(batch)}
+
+    def sums(self, model: AnswerModel, batch: SpanFeatures) -> dict[str, LossSum]:
+        """Returns the summed loss of the windows of `batch`."""
+        inputs = model.packed_inputs(batch)
+        start, end = _tensors(model, batch.start_positions, batch.end_positions)
+        if isinstance(model, AlbertForQuestionAnswering):
+            return {"task": span_loss_sum(model.packed_logits(*inputs), (start, end))}
+        [p_mask, is_impossible] = _tensors(model, batch.p_mask, batch.is_impossible)
+        found = model.packed_logits(*inputs, p_mask=p_mask, start_positions=start)
+        span = span_loss_sum((found.start_logits, found.end_logits), (start, end))
+        answerability = answerability_loss_sum(found.cls_logits, is_impossible)
+        return {"task": LossSum(span.total + answerability.total, span.correct)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpanSolver:
+    """Questions that a span of a passage answers, or nothing in it."""
+
+    n_best_size: int = N_BEST_SIZE
+    """Spans to keep of a question; of a linear head also the starts, and the ends, that are looked at."""
+    max_answer_length: int = MAX_ANSWER_LENGTH
+    """Pieces an answer has at most."""
+    start_n_top: int = 5
+    """Starts that are looked at where questions may lack an answer; 5 is the original's."""
+    end_n_top: int = 5
+    """Ends that are looked at for each of them; likewise."""
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[Question]:
+        """Reads SQuAD's layout and JSON lines; for training only questions whose answers have a place."""
+        return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
+
+    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
+        """Returns `task` as one whose questions may lack an answer, if some in the training files do."""
+        if task.may_lack_answer or not lacks_answers(task, paths):
+            return task
+        say(
+            f"{task.name}: some questions have no answer, so the model learns to decline, scored as SQuAD 2.0"
+        )
+        return replace(task, may_lack_answer=True, metrics=("f1", "exact"))
+
+    def encode(
+        self, task: Task, examples: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    ) -> SpanFeatures:
+        """Returns the windows of all questions."""
+        del task
+        return make_span_features(examples, tokenizer, lengths=lengths)
+
+    def model_class(self, task: Task) -> type[Pretrained]:
+        """Returns the class with beam search where questions may lack an answer, else the linear one."""
+        if task.may_lack_answer:
+            return AlbertForQuestionAnsweringBeamSearch
+        return AlbertForQuestionAnswering
+
+    def model_classes(self) -> tuple[type[Pretrained], ...]:
+        """Returns the linear class and that with beam search."""
+        return (AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch)
+
+    def config_changes(self, task: Task) -> dict[str, Any]:
+        """Returns dropout in the part that tells whether there is an answer."""
+        return {"classifier_dropout_prob": task.recipe.classifier_dropout_prob}
+
+    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
+        """Returns `task`: spans have no labels."""
+        del config
+        return task
+
+    def objective(self, task: Task) -> SpanObjective:
+        """Returns the loss; the model's head decides which."""
+        del task
+        return SpanObjective()
+
+    def answers(
+        self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
+    ) -> SpanAnswers:
+        """Returns the best spans of every question, with the odds that there is no answer."""
+        assert isinstance(model, AnswerModel)
+        model.eval()
+        groups = list(groups_of_similar_length(features.lengths))
+        with torch.inference_mode():
+            parts = [self._candidates(model, features.take(indices)) for indices in groups]
+        declines = task.may_lack_answer or isinstance(model, AlbertForQuestionAnsweringBeamSearch)
+        if not parts:
+            return SpanAnswers(answers=(), may_lack_answer=declines)
+        candidates = SpanCandidates.join(parts).take(np.argsort(np.concatenate(groups)))
+        answers = decode_spans(
+            examples,
+            features,
+            candidates,
+            n_best_size=self.n_best_size,
+            max_answer_length=self.max_answer_length,
+        )
+        return SpanAnswers(answers=tuple(answers), may_lack_answer=declines)
+
+    def scores(self, task: Task, examples: Sequence[Question], answers: SpanAnswers) -> dict[str, float]:
+        """Returns the scores of the task's official script.
+
+        Those of SQuAD 2.0 are `exact` and `f1` at the null threshold, which is the best for F1 of these
+        questions, `best_f1_thresh`, unless the answers bring one.
+        """
+        gold = {question.id: question.texts for question in examples}
+        texts = predicted_texts(examples, answers.answers)
+        if task.language == "zh":
+            return score_chinese_answers(gold, texts)
+        if not _is_scored_with_nulls(task, examples):
+            return score_answers_v1(gold, texts)
+        odds = null_odds_by_id(examples, answers.answers)
+        threshold = answers.null_threshold
+        if threshold is None:
+            threshold = score_answers_v2(gold, texts, null_odds=odds, threshold=math.inf)["best_f1_thresh"]
+        return score_answers_v2(gold, texts, null_odds=odds, threshold=threshold)
+
+    def losses(self, task: Task, examples: Sequence[Question], answers: SpanAnswers) -> NDArray[np.float64]:
+        """Returns what each answer lacks to an F1 of 1, (Q,)."""
+        texts = [answer.text(answers.threshold) for answer in answers.answers]
+        pairs = zip(examples, texts, strict=True)
+        return np.array([1.0 - _f1(task, question.texts, text) for question, text in pairs], np.float64)
+
+    def records(
+        self, task: Task, examples: Sequence[Question], answers: SpanAnswers
+    ) -> Iterator[dict[str, Any]]:
+        """Yields `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
+
+        The score of a span is its probability among the best ones; that of no answer, "" from 0 to 0, is how
+        likely there is none. Where that can be, `null_odds` come last.
+        """
+        del task
+        for question, answer in zip(examples, answers.answers, strict=True):
+            span = answer.best(answers.threshold)
+            record: dict[str, Any] = {"id": question.id, "answer": "", "score": 0.0, "start": 0, "end": 0}
+            if span is not None:
+                record |= {"answer": span.text, "score": six_digits(span.probability)}
+                record |= {"start": span.start, "end": span.end}
+            elif answers.may_lack_answer:
+                record["score"] = six_digits(expit(answer.null_odds))
+            if answers.may_lack_answer:
+                record["null_odds"] = six_digits(answer.null_odds)
+            yield record
+
+    def shown(self, task: Task, example: Question) -> dict[str, str]:
+        """Returns question, passage, and the first answer."""
+        del task
+        texts = {"question": example.question, "context": example.context}
+        if example.answers is None:
+            return texts
+        return texts | {"label": example.texts[0] if example.texts else "(no answer)"}
+
+    def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
+        """Returns what the model proposes for the windows of `batch`."""
+        inputs = model.packed_inputs(batch)
+        if isinstance(model, AlbertForQuestionAnswering):
+            start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
+            return candidates_of_logits(start, end, n_best_size=self.n_best_size)
+        [p_mask] = _tensors(model, batch.p_mask)
+        found = model.packed_candidates(
+            *inputs, p_mask=p_mask, start_n_top=self.start_n_top, end_n_top=self.end_n_top
+        )
+        tops = (
+            found.start_top_index,
+            found.start_top_log_probs,
+            found.end_top_index,
+            found.end_top_log_probs,
+        )
+        starts, start_scores, ends, end_scores = (
+            tensor.cpu().numpy() for tensor in tops if tensor is not None
+        )
+        cls_logits = found.cls_logits.float().cpu().numpy()
+        return candidates_of_beams((starts, start_scores), (ends, end_scores), cls_logits)
+
+
+def _is_scored_with_nulls(task: Task, examples: Sequence[Question]) -> bool:
+    return task.may_lack_answer or any(question.is_impossible for question in examples)
+
+
+def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
+    """Returns the best F1 of a prediction against the gold answers, none of which means ""."""
+    if task.language == "zh":
+        return max((longest_run_f1(answer, predicted) for answer in gold), default=float(not predicted))
+    if task.may_lack_answer:
+        gold = [answer for answer in gold if normalize_answer(answer)]
+    return max(f1_overlap(answer, predicted) for answer in gold or ("",))
+
+
+def _tensors(model: AnswerModel, *arrays: NDArray[np.int64]) -> list[Tensor]:
+    return [on_device(array, model.device) for array in arrays]

@@ -1,0 +1,233 @@
+"""Tagging the words of sentences, such as with the entities they belong to: the solver of `tagging`.
+
+Stands on `tagged_features` and the model with a linear head on every token. An answer is a row of logits for
+every word; the likeliest tag is taken, each by itself. Tags that cannot follow each other, as an I- behind O,
+are read as the scorer of CoNLL reads them. Tags that mark no entities, such as parts of speech, are scored by
+their accuracy alone.
+Letters: B sentences, M words of all of them, N pieces, K tags.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+from torch import Tensor
+
+from albert.config import AlbertConfig
+from albert.metrics.entities import BEGINNINGS, CONTINUATIONS, OUTSIDE, entity_spans, score_entities
+from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
+from albert.model.packing import on_device
+from albert.model.pretrained import Pretrained
+from albert.model.task_models import AlbertForTokenClassification
+from albert.tasks.features import taken_positions
+from albert.tasks.labels import labels_of_model, six_digits
+from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.tagging.features import TagFeatures, make_tag_features
+from albert.tasks.tagging.files import TaggedExample, read_tagged, tags_in
+from albert.tasks.task import Lengths, Task
+from albert.text.tokenizer import AlbertTokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class TagAnswers:
+    """What a model says of every word of some sentences."""
+
+    logits: NDArray[np.float32]
+    """A row for each word of all sentences, one sentence behind the other, (M, K)."""
+    num_words: NDArray[np.int64]
+    """Words of each sentence, (B,)."""
+
+    def __len__(self) -> int:
+        """Returns the number of sentences."""
+        return len(self.num_words)
+
+    def tags(self, names: Sequence[str]) -> list[list[str]]:
+        """Returns the likeliest tags of each sentence; `names` are those of all tags, (K,)."""
+        return [[names[id_] for id_ in ids] for ids in self._by_sentence(self.logits.argmax(-1))]
+
+    def probabilities(self) -> list[list[float]]:
+        """Returns how probable the likeliest tag of each word of each sentence is."""
+        return self._by_sentence(np.exp(log_softmax(self.logits, axis=-1).max(-1)))
+
+    def _by_sentence(self, values: NDArray[Any]) -> list[list[Any]]:
+        return [part.tolist() for part in np.split(values, self.num_words.cumsum()[:-1])][: len(self)]
+
+
+@dataclass(frozen=True, slots=True)
+class TaggingObjective:
+    """What fine-tuning minimises: cross-entropy over the tags, averaged over words."""
+
+    def counts(self, batch: TagFeatures) -> dict[str, int]:
+        """Returns the number of words with a tag."""
+        return {"task": int(np.count_nonzero(batch.labels != IGNORED_LABEL))}
+
+    def sums(self, model: AlbertForTokenClassification, batch: TagFeatures) -> dict[str, LossSum]:
+        """Returns the summed loss of the words of `batch`."""
+        logits = _packed_logits(model, batch)
+        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
+
+
+class TaggingSolver:
+    """A tag for every word of a sentence."""
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[TaggedExample]:
+        """Reads columns, lists in JSON lines, or CLUENER's files."""
+        del split
+        for path in paths:
+            yield from read_tagged(task, path, labelled=labelled)
+
+    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
+        """Returns `task` with the tags of its training files: O, then those of each type together.
+
+        Tags that mark no entities leave the task `accuracy` as its only score.
+
+        Raises:
+            DataError: There is only one tag, or so many that they can hardly be tags.
+        """
+        return task if task.labels else _with_tags(task, tags_in(task, paths))
+
+    def encode(
+        self, task: Task, examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    ) -> TagFeatures:
+        """Returns `[CLS] words [SEP]` of every sentence; a long one is cut into windows, none loses words."""
+        label_ids = {label: number for number, label in enumerate(task.labels)}
+        return make_tag_features(
+            examples, tokenizer, label_ids=label_ids, max_seq_length=lengths.max_seq_length
+        )
+
+    def model_class(self, task: Task) -> type[Pretrained]:
+        """Returns the one class of this kind."""
+        del task
+        return AlbertForTokenClassification
+
+    def model_classes(self) -> tuple[type[Pretrained], ...]:
+        """Returns the one class of this kind."""
+        return (AlbertForTokenClassification,)
+
+    def config_changes(self, task: Task) -> dict[str, Any]:
+        """Returns tags and dropout before the classifier."""
+        return {
+            "classifier_dropout_prob": task.recipe.classifier_dropout_prob,
+            "id2label": dict(enumerate(task.labels)),
+        }
+
+    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
+        """Returns `task` with its tags in the order of the model's outputs.
+
+        A model that does not name its tags (LABEL_0, LABEL_1, ...) is taken to have the task's order.
+
+        Raises:
+            ConfigError: The model knows other tags than the task has.
+        """
+        names = labels_of_model(task, config)
+        return task if names == task.labels else _with_tags(task, names)
+
+    def objective(self, task: Task) -> TaggingObjective:
+        """Returns the one loss of this kind."""
+        del task
+        return TaggingObjective()
+
+    def answers(
+        self, task: Task, model: Pretrained, examples: Sequence[TaggedExample], features: TagFeatures
+    ) -> TagAnswers:
+        """Returns the logits of every word."""
+        del task
+        assert isinstance(model, AlbertForTokenClassification)
+        num_words = features.num_words
+        logits = np.zeros((num_words.sum(), model.config.num_labels), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            for indices in groups_of_similar_length(features.lengths):
+                batch = features.take(indices)
+                found = _packed_logits(model, batch)[on_device(batch.opens_word, model.device)]
+                logits[taken_positions(num_words, indices)] = found.float().cpu().numpy()
+        return TagAnswers(logits, np.array([len(example.words) for example in examples], np.int64))
+
+    def scores(self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers) -> dict[str, float]:
+        """Returns the scores of whole entities, the accuracy over words, and the mean `loss`."""
+        losses, right = _word_losses(task, examples, answers)
+        found = {"accuracy": float(right.mean())}
+        if _mark_entities(task.labels):
+            found |= score_entities([example.tags or () for example in examples], answers.tags(task.labels))
+        return {**{name: found[name] for name in task.metrics}, "loss": float(losses.mean())}
+
+    def losses(
+        self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+    ) -> NDArray[np.float64]:
+        """Returns the mean cross-entropy of the words of each sentence, (B,)."""
+        if not len(answers):
+            return np.zeros(0)
+        starts = answers.num_words.cumsum() - answers.num_words
+        return np.add.reduceat(_word_losses(task, examples, answers)[0], starts) / answers.num_words
+
+    def records(
+        self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+    ) -> Iterator[dict[str, Any]]:
+        """Yields `tags`, one a word, and `entities`, none where tags mark none.
+
+        An entity has its `type`, the `text` from character `start` up to `end` of the sentence, and as
+        `score` the mean probability of its tags.
+        """
+        marked = _mark_entities(task.labels)
+        found = zip(examples, answers.tags(task.labels), answers.probabilities(), strict=True)
+        for example, tags, probabilities in found:
+            entities = _entities(example, tags, probabilities) if marked else ()
+            yield {"tags": tags, "entities": list(entities)}
+
+    def shown(self, task: Task, example: TaggedExample) -> dict[str, str]:
+        """Returns the text, and the words that have another tag than O with theirs."""
+        del task
+        if example.tags is None:
+            return {"text": example.text}
+        tagged = [
+            f"{word}/{tag}" for word, tag in zip(example.words, example.tags, strict=True) if tag != OUTSIDE
+        ]
+        return {"text": example.text, "label": " ".join(tagged) or OUTSIDE}
+
+
+def _with_tags(task: Task, tags: tuple[str, ...]) -> Task:
+    return replace(task, labels=tags, metrics=task.metrics if _mark_entities(tags) else ("accuracy",))
+
+
+def _mark_entities(tags: Sequence[str]) -> bool:
+    """Tells whether tags say where entities begin and go on."""
+    letters = BEGINNINGS | CONTINUATIONS
+    return all(tag == OUTSIDE or (tag[:1] in letters and (tag[1:2] == "-") == (len(tag) > 1)) for tag in tags)
+
+
+def _entities(
+    example: TaggedExample, tags: list[str], probabilities: list[float]
+) -> Iterator[dict[str, Any]]:
+    """Yields the entities of a sentence; `probabilities` are those of its tags."""
+    ends = list(example.ends())
+    for kind, first, behind in entity_spans(tags):
+        start, end = example.starts[first], ends[behind - 1]
+        yield {
+            "type": kind,
+            "text": example.text[start:end],
+            "start": start,
+            "end": end,
+            "score": six_digits(float(np.mean(probabilities[first:behind]))),
+        }
+
+
+def _word_losses(
+    task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """Returns the cross-entropy of every word, and whether its likeliest tag is right, each (M,)."""
+    label_ids = {label: number for number, label in enumerate(task.labels)}
+    labels = np.array([label_ids[tag] for example in examples for tag in example.tags or ()], np.int64)
+    losses = -log_softmax(answers.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
+    return losses, answers.logits.argmax(-1) == labels
+
+
+def _packed_logits(model: AlbertForTokenClassification, batch: TagFeatures) -> Tensor:
+    """Returns logits (N, K)."""
+    return model.packed_logits(*model.packed_inputs(batch))
