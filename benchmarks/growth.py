@@ -34,7 +34,7 @@ from torch import Tensor
 from albert import AlbertConfig, AlbertForPreTraining, console
 from albert.benchmarks.memory import resident_megabytes
 from albert.benchmarks.text import open_shards
-from albert.benchmarks.timing import Contender, Job, Outcome, Timing, ratio, time_job
+from albert.benchmarks.timing import Candidate, Job, Outcome, Timing, ratio, time_job
 from albert.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
 from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
@@ -42,7 +42,7 @@ from albert.data.examples.stream import Examples
 from albert.data.preparing import available_cores
 from albert.model import encoder
 from albert.model.flops import pretraining_flops
-from albert.model.packing import few_sizes
+from albert.model.packing import round_up_to_bucket
 from albert.optim.optimizers import make_optimizer
 from albert.pretraining.objective import PretrainingObjective
 from albert.training.loop import train
@@ -79,13 +79,13 @@ def measure_tokens(
     model = AlbertForPreTraining(config).train()
     batches = {length: make_pretraining_batch(np.full(tokens // length, length)) for length in lengths}
     kinds: dict[str, Callable[..., Outcome]] = {"whole_step": run_step, "but_attention": run_but_attention}
-    contenders = [
-        # What builds a contender returns what runs it.
-        Contender(name=f"{kind} {length}", make=partial(partial, run, model, batch), tolerance=None)
+    candidates = [
+        # What builds a candidate returns what runs it.
+        Candidate(name=f"{kind} {length}", make=partial(partial, run, model, batch), tolerance=None)
         for kind, run in kinds.items()
         for length, batch in batches.items()
     ]
-    timings = time_job(Job(name="tokens", contenders=contenders), rounds=rounds, device=torch.device("cpu"))
+    timings = time_job(Job(name="tokens", candidates=candidates), rounds=rounds, device=torch.device("cpu"))
     by_kind = {kind: {length: timings[f"{kind} {length}"] for length in lengths} for kind in kinds}
     operations = [
         pretraining_flops(config, batch.lengths, len(batch.masked_positions)) for batch in batches.values()
@@ -165,7 +165,7 @@ def measure_steps(
     start = time.process_time()
     for step in training:
         end = time.process_time()
-        sizes.add(few_sizes(step.tokens))
+        sizes.add(round_up_to_bucket(step.tokens))
         if step.number > warm_up:
             tokens.append(step.tokens)
             wall.append(step.seconds)

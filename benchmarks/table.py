@@ -60,19 +60,19 @@ def make_table(result: dict[str, Any]) -> str:
 def _lines(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> list[str]:
     """Returns the line of ours, and one for each of its further ways, against the same and against ours."""
     ours, head = rows[0], f"{job}, {lengths}" if lengths else job
-    prefix = f"{ours['contender']}, "
-    further = [row for row in rows if row["contender"].startswith(prefix)]
+    prefix = f"{ours['candidate']}, "
+    further = [row for row in rows if row["candidate"].startswith(prefix)]
     others = [row for row in rows[1:] if row not in further]
     if ours.get("floor_ratio"):
         others = [row for row in others if "floor_ratio" in row]
-    peer = next((row for row in rows if row["contender"] == PEER), {})
-    lines = [_line(head, ours, peer, [(row["contender"], row["ratio"]) for row in others])]
+    peer = next((row for row in rows if row["candidate"] == PEER), {})
+    lines = [_line(head, ours, peer, [(row["candidate"], row["ratio"]) for row in others])]
     for row in further:
         ratios = [
-            (other["contender"], ratio(row["seconds"]["rounds"], other["seconds"]["rounds"]))
+            (other["candidate"], ratio(row["seconds"]["rounds"], other["seconds"]["rounds"]))
             for other in (ours, *others)
         ]
-        lines.append(_line(f"{head}: {row['contender'].removeprefix(prefix)}", row, peer, ratios))
+        lines.append(_line(f"{head}: {row['candidate'].removeprefix(prefix)}", row, peer, ratios))
     return lines
 
 

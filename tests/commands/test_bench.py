@@ -24,7 +24,7 @@ from albert.benchmarks.lower_bound import (
 )
 from albert.benchmarks.rows import make_rows, report, spread
 from albert.benchmarks.timing import (
-    Contender,
+    Candidate,
     DisagreementError,
     Job,
     Outcome,
@@ -95,13 +95,13 @@ def work(folder: Path, **changes: Any) -> Workload:
     return replace(make_workload(settings("inference"), folder), **changes)
 
 
-def of(rows: list[dict[str, Any]], contender: str) -> dict[str, Any]:
-    (row,) = [row for row in rows if row["contender"] == contender]
+def of(rows: list[dict[str, Any]], candidate: str) -> dict[str, Any]:
+    (row,) = [row for row in rows if row["candidate"] == candidate]
     return row
 
 
 def names_of(job: Job) -> list[str]:
-    return [contender.name for contender in job.contenders]
+    return [candidate.name for candidate in job.candidates]
 
 
 @pytest.mark.usefixtures("unweighed")
@@ -110,8 +110,8 @@ def test_every_model_job_has_a_row_for_us_for_transformers_and_for_the_floor() -
     jobs = {row["job"] for row in result["rows"]}
     assert len(jobs) == 4
     for job in jobs:
-        rows = [row for row in result["rows"] if row["job"] == job and row["contender"] != "albert, int8"]
-        assert [row["contender"] for row in rows] == ["albert", "transformers, sdpa", FLOOR]
+        rows = [row for row in result["rows"] if row["job"] == job and row["candidate"] != "albert, int8"]
+        assert [row["candidate"] for row in rows] == ["albert", "transformers, sdpa", FLOOR]
         ours, theirs, floor = rows
         assert theirs["distance"] <= theirs["tolerance"]
         assert theirs["ratio"]["median"] == pytest.approx(
@@ -228,7 +228,7 @@ def test_without_transformers_ours_is_measured_alone_and_that_is_said(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     rows = bench(settings("pretraining", rounds=1))["rows"]
-    assert [row["contender"] for row in rows] == ["albert", FLOOR]
+    assert [row["candidate"] for row in rows] == ["albert", FLOOR]
     assert "transformers is not installed: ours is measured alone" in capsys.readouterr().err
 
 
@@ -238,7 +238,7 @@ def test_text_jobs_tell_the_original_s_recorded_speed(tmp_path: Path) -> None:
     timings = time_job(job, rounds=1, device=CPU)
     row = make_rows(job, timings, peak=1.0, memory={})[-1]
     ours = timings["albert"].median_seconds
-    assert row["contender"] == "create_pretraining_data.py"
+    assert row["candidate"] == "create_pretraining_data.py"
     assert row["ratio"]["median"] == pytest.approx(ours / job.tokens * 51.7e6 / 725)
     assert "recorded" in row["note"]
 
@@ -275,14 +275,14 @@ def test_memory_is_that_of_a_process_of_its_own(tmp_path: Path, monkeypatch: pyt
 
 
 def test_ratios_are_of_two_times_of_one_round() -> None:
-    def contender(name: str) -> Contender:
-        return Contender(name=name, make=lambda: lambda: np.zeros(1), tolerance=0.0, compiled=name == "b")
+    def candidate(name: str) -> Candidate:
+        return Candidate(name=name, make=lambda: lambda: np.zeros(1), tolerance=0.0, compiled=name == "b")
 
     job = Job(
         name="x",
         tokens=10,
         flops=6,
-        contenders=[contender("a"), contender("b")],
+        candidates=[candidate("a"), candidate("b")],
         floor="b",
         recorded=[Recorded(name="old", tokens_per_second=2.0, note="recorded")],
     )
@@ -304,14 +304,14 @@ def test_ratios_are_of_two_times_of_one_round() -> None:
 def test_contenders_take_turns_and_another_one_begins_each_round() -> None:
     order: list[str] = []
 
-    def contender(name: str) -> Contender:
+    def candidate(name: str) -> Candidate:
         def go() -> Outcome:
             order.append(name)
             return np.zeros(1)
 
-        return Contender(name=name, make=lambda: go, tolerance=0.0)
+        return Candidate(name=name, make=lambda: go, tolerance=0.0)
 
-    time_job(Job(name="x", contenders=[contender("a"), contender("b")]), rounds=3, device=CPU)
+    time_job(Job(name="x", candidates=[candidate("a"), candidate("b")]), rounds=3, device=CPU)
     assert "".join(order) == "ababbaab"
 
 
@@ -342,8 +342,8 @@ def test_the_floor_runs_as_many_operations_as_it_says(tmp_path: Path, precision:
     # torch's counter knows its own products alone, so those of oneDNN are left to torch here.
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("albert.model.linear._prefers_onednn", lambda _: False)
-        contender = floor_contender(work(tmp_path, precision=precision), products, backward=True)
-        once = contender.make()
+        candidate = floor_contender(work(tmp_path, precision=precision), products, backward=True)
+        once = candidate.make()
         with FlopCounterMode(display=False) as counter:
             once()
     assert counter.get_total_flops() == flops_of(products, backward=True)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from albert.commands import prepare as recipe
 from albert.commands.prepare import PrepareSettings, prepare
+from albert.data import preparing
 from albert.data.corpus import storage
 from albert.data.shards import encoding
 from albert.data.shards.folder import open_prepared, read_meta
@@ -100,7 +100,7 @@ def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSe
 def test_number_of_processes_does_not_change_a_byte(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(preparing, "BYTES_PER_WORKER", 1)
     prepare(settings)
     prepare(replace(settings, workers=2, output=str(tmp_path / "two")))
     assert content_of(settings.output) == content_of(tmp_path / "two")
@@ -156,7 +156,7 @@ def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path
         prepare(settings)
     with pytest.raises(RunError, match=r"is a file; choose a folder"):
         prepare(replace(settings, output=settings.input[0]))
-    (output / recipe.JOB_NAME).write_text("{")
+    (output / preparing.JOB_NAME).write_text("{")
     with pytest.raises(RunError, match=r"prepare.json: damaged"):
         prepare(settings)
 
@@ -243,9 +243,9 @@ def test_killed_job_goes_on_to_the_same_bytes(
 def test_killed_worker_is_an_error_and_the_next_run_goes_on(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(preparing, "BYTES_PER_WORKER", 1)
     prepare(replace(settings, output=str(tmp_path / "unbroken")))
-    started = recipe.map_in_order
+    started = preparing.map_in_order
 
     def kill_one(*given: Any, **named: Any) -> Any:
         import multiprocessing
@@ -257,7 +257,7 @@ def test_killed_worker_is_an_error_and_the_next_run_goes_on(
         yield from results
 
     with monkeypatch.context() as patch:
-        patch.setattr(recipe, "map_in_order", kill_one)
+        patch.setattr(preparing, "map_in_order", kill_one)
         with pytest.raises(DataError, match=r"a worker process died \(exit code -9\)"):
             prepare(replace(settings, workers=2))
     assert shards_of(settings.output)
@@ -292,7 +292,7 @@ def test_disk_without_room_is_refused_before_anything_is_written(
     def refuse(*_: Any) -> None:
         raise DataError("no room")
 
-    monkeypatch.setattr(recipe, "check_room", refuse)
+    monkeypatch.setattr(preparing, "check_room", refuse)
     with pytest.raises(DataError, match="no room"):
         prepare(settings)
     assert not Path(settings.output).exists()
@@ -328,7 +328,7 @@ def test_output_may_be_a_url(settings: PrepareSettings, tmp_path: Path) -> None:
 def test_output_on_s3_is_written_by_processes(
     settings: PrepareSettings, tmp_path: Path, s3_bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "BYTES_PER_WORKER", 1)
+    monkeypatch.setattr(preparing, "BYTES_PER_WORKER", 1)
     prepare(replace(settings, output=str(tmp_path / "local")))
     url = f"{s3_bucket}/some/data"
     prepare(replace(settings, output=url, workers=2))

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from albert import AlbertForPreTraining
-from albert.checkpoint.snapshots import Place, load_snapshot_weights, save_snapshot
+from albert.checkpoint.snapshots import TrainingState, load_snapshot_weights, save_snapshot
 from albert.conversion.bare_weights import bare_folder, write_bare_folder
 from albert.errors import CheckpointError
 from albert.optim.optimizers import make_optimizer
@@ -32,7 +32,7 @@ def holds(folder: Path, model: AlbertForPreTraining) -> bool:
 
 
 def snapshot_of(folder: Path, model: AlbertForPreTraining) -> Path:
-    save_snapshot(folder, Place(step=3), model, make_optimizer("lamb", model, weight_decay=0.01))
+    save_snapshot(folder, TrainingState(step=3), model, make_optimizer("lamb", model, weight_decay=0.01))
     return folder / "step-3"
 
 

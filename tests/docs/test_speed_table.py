@@ -10,8 +10,8 @@ ROOT = Path(__file__).parents[2]
 TABLE = runpy.run_path(str(ROOT / "benchmarks" / "table.py"))
 
 
-def row(contender: str, **values: Any) -> dict[str, Any]:
-    return {"job": "pretraining step", "lengths": "full", "unit": "step", "contender": contender, **values}
+def row(candidate: str, **values: Any) -> dict[str, Any]:
+    return {"job": "pretraining step", "lengths": "full", "unit": "step", "candidate": candidate, **values}
 
 
 def test_the_readme_shows_what_the_committed_results_say() -> None:

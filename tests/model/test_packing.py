@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from albert.config import AlbertConfig
 from albert.model.attention import attend, attention_probabilities
-from albert.model.packing import Packing, few_sizes, pack, unpack
+from albert.model.packing import Packing, pack, round_up_to_bucket, unpack
 from albert.model.pretrained import AlbertModel
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=9)
@@ -30,15 +30,15 @@ def test_positions_count_from_0_in_every_sequence(lengths: list[int]) -> None:
 
 @given(st.integers(1, 20_000))
 def test_few_sizes_are_few_and_waste_little(count: int) -> None:
-    size = few_sizes(count)
+    size = round_up_to_bucket(count)
     assert size >= count
     assert size % 8 == 0
     assert size - count < max(8, count / 16 + 1)
-    assert few_sizes(size) == size
+    assert round_up_to_bucket(size) == size
 
 
 def test_an_octave_has_sixteen_sizes() -> None:
-    assert len({few_sizes(count) for count in range(1025, 2049)}) == 16
+    assert len({round_up_to_bucket(count) for count in range(1025, 2049)}) == 16
 
 
 @given(LENGTHS)

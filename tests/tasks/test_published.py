@@ -10,7 +10,7 @@ from albert.metrics.scores import SCORES
 from albert.tasks.catalogue import TASKS, find_task
 from albert.tasks.published import band, recipe_for, recipe_names, recipe_rows, release_of
 from albert.tasks.published_figures import FIGURES
-from albert.tasks.task import Recipe
+from albert.tasks.task import Hyperparameters
 
 SIZES = (
     "tiny",
@@ -30,7 +30,7 @@ def model(size: str) -> AlbertConfig:
 
 
 def test_every_recipe_of_every_task_can_be_had_for_every_size() -> None:
-    settings = {field.name for field in fields(Recipe)}
+    settings = {field.name for field in fields(Hyperparameters)}
     for task in TASKS.values():
         for name in recipe_names(task):
             for size in SIZES:

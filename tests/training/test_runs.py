@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from albert.checkpoint import snapshots
-from albert.checkpoint.snapshots import Place, save_snapshot, snapshot_steps
+from albert.checkpoint.snapshots import TrainingState, save_snapshot, snapshot_steps
 from albert.errors import CheckpointError, RunError
 from albert.optim.optimizers import Lamb, make_optimizer
 from albert.training.runs import Run
@@ -71,9 +71,9 @@ def test_a_damaged_record_is_an_error_and_stays_as_it_is(tmp_path: Path, content
 def test_resuming_restores_weights_and_moments_exactly(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     model, optimizer = trained(3)
-    run.save(Place(step=3), model, optimizer, keep=2)
+    run.save(TrainingState(step=3), model, optimizer, keep=2)
     again, fresh = trained(0)
-    assert open_run(tmp_path).resume(again, fresh) == Place(step=3)
+    assert open_run(tmp_path).resume(again, fresh) == TrainingState(step=3)
     for (name, parameter), other in zip(model.named_parameters(), again.parameters(), strict=True):
         assert torch.equal(parameter, other), name
         for key, moment in optimizer.state[parameter].items():
@@ -87,7 +87,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
 ) -> None:
     run = open_run(tmp_path)
     for step in (1, 2):
-        run.save(Place(step=step), *trained(step), keep=2)
+        run.save(TrainingState(step=step), *trained(step), keep=2)
     path = run.checkpoints / "step-2" / victim
     content = bytearray(path.read_bytes())
     if damage == "remove":
@@ -106,7 +106,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
 
 def test_when_every_checkpoint_is_damaged_nothing_starts_anew_silently(tmp_path: Path) -> None:
     run = open_run(tmp_path)
-    run.save(Place(step=1), *trained(1), keep=2)
+    run.save(TrainingState(step=1), *trained(1), keep=2)
     (run.checkpoints / "step-1" / "state.json").unlink()
     with pytest.raises(CheckpointError, match="every checkpoint is damaged"):
         run.resume(*trained(0))
@@ -116,7 +116,7 @@ def test_only_the_newest_checkpoints_are_kept_and_leftovers_go(tmp_path: Path) -
     run = open_run(tmp_path)
     (run.checkpoints / ".step-7.tmp").mkdir(parents=True)
     for step in (1, 2, 3, 10):
-        run.save(Place(step=step), *trained(1), keep=2)
+        run.save(TrainingState(step=step), *trained(1), keep=2)
     assert snapshot_steps(run.checkpoints) == [3, 10]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-10", "step-3"]
 
@@ -127,7 +127,7 @@ def test_log_records_behind_the_checkpoint_are_dropped_and_a_cut_line_too(tmp_pa
         run.log({"step": step})
     with (tmp_path / "log.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
-    save_snapshot(run.checkpoints, Place(step=2), *trained(1))
+    save_snapshot(run.checkpoints, TrainingState(step=2), *trained(1))
     run.resume(*trained(0))
     assert [json.loads(line)["step"] for line in (tmp_path / "log.jsonl").read_text().splitlines()] == [1, 2]
 
@@ -136,21 +136,21 @@ def test_a_full_disk_is_an_error_that_keeps_the_earlier_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = open_run(tmp_path)
-    run.save(Place(step=1), *trained(1), keep=1)
+    run.save(TrainingState(step=1), *trained(1), keep=1)
 
     def no_space(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("albert.checkpoint.folder.save_file", no_space)
     with pytest.raises(RunError, match="No space left on device; earlier checkpoints are whole"):
-        run.save(Place(step=2), *trained(2), keep=1)
+        run.save(TrainingState(step=2), *trained(2), keep=1)
     monkeypatch.undo()
     assert run.resume(*trained(0)).step == 1
 
 
 def test_the_place_of_the_data_is_kept_with_the_weights(tmp_path: Path) -> None:
     run = open_run(tmp_path)
-    place = Place(step=7, skipped_examples=96, roll_backs=2)
+    place = TrainingState(step=7, skipped_examples=96, roll_backs=2)
     run.save(place, *trained(1), keep=1)
     assert run.resume(*trained(0)) == place
 
@@ -158,7 +158,7 @@ def test_the_place_of_the_data_is_kept_with_the_weights(tmp_path: Path) -> None:
 def test_checkpoints_of_every_so_many_steps_stay(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     for step in range(1, 8):
-        run.save(Place(step=step), *trained(1), keep=2, keep_every=3)
+        run.save(TrainingState(step=step), *trained(1), keep=2, keep_every=3)
     assert snapshot_steps(run.checkpoints) == [3, 6, 7]
 
 
@@ -166,7 +166,7 @@ def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(tmp_path)
-    run.save(Place(step=1), *trained(1), keep=1)
+    run.save(TrainingState(step=1), *trained(1), keep=1)
     whole = snapshots.write_json
 
     def spoil(path: Path, content: object) -> None:
@@ -176,7 +176,7 @@ def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
             file.write(b"?")  # the disk writes something else than it was given
 
     monkeypatch.setattr(snapshots, "write_json", spoil)
-    run.save(Place(step=2), *trained(2), keep=1)
+    run.save(TrainingState(step=2), *trained(2), keep=1)
     assert snapshot_steps(run.checkpoints) == [1, 2]
     assert "earlier checkpoints are kept" in capsys.readouterr().err
     assert run.resume(*trained(0)).step == 1

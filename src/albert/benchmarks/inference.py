@@ -3,7 +3,7 @@
 Ours is what `albert predict` and `albert evaluate` do: groups of similar length, packed. Theirs is what the
 pipeline of transformers does with a batch size: batches in the order of the texts, padded to the longest.
 Logits are compared. Where a CPU computes in int8, that takes part beside float32. Another way of ours (a
-precision, a kernel) is one more contender in `_ours`, with the tolerance that it needs.
+precision, a kernel) is one more candidate in `_ours`, with the tolerance that it needs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +15,7 @@ import torch
 
 from albert.benchmarks.lower_bound import FLOOR, classifier_products, floor_contender, flops_of
 from albert.benchmarks.peers import Peer, find_peers, open_peer
-from albert.benchmarks.timing import Contender, Job, Outcome, Run
+from albert.benchmarks.timing import Candidate, Job, Outcome, Run
 from albert.benchmarks.workload import (
     CLASSIFIER,
     Workload,
@@ -59,9 +59,9 @@ def _job(work: Workload, name: str, *, at_once: int, compiled: bool) -> Job:
     batches = in_batches(features, at_once)
     ours = [features] if at_once > 1 else batches
     products = [p for part in ours for p in classifier_products(work.config, part.lengths)]
-    contenders = [*_ours(work, ours, compiled=compiled)]
-    contenders += [
-        Contender(
+    candidates = [*_ours(work, ours, compiled=compiled)]
+    candidates += [
+        Candidate(
             name=peer.name,
             make=partial(_their_run, work, batches, peer),
             tolerance=work.tolerance(TOLERANCE),
@@ -70,24 +70,24 @@ def _job(work: Workload, name: str, *, at_once: int, compiled: bool) -> Job:
         )
         for peer in find_peers(work, compiled=compiled)
     ]
-    contenders.append(floor_contender(work, products, backward=False))
+    candidates.append(floor_contender(work, products, backward=False))
     return Job(
         name=name,
         lengths=lengths_name,
         sequences=count,
         tokens=len(features.input_ids),
         flops=flops_of(products, backward=False),
-        contenders=contenders,
+        candidates=candidates,
         floor=FLOOR,
         unit="text",
         num_units=count,
     )
 
 
-def _ours(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> Iterator[Contender]:
+def _ours(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> Iterator[Candidate]:
     """Yields our ways of answering, the one that a user gets first."""
     for is_compiled in (False, True) if compiled and work.compiled else (False,):
-        yield Contender(
+        yield Candidate(
             name="albert, compiled" if is_compiled else "albert",
             make=partial(_our_run, work, parts, compiled=is_compiled),
             tolerance=work.tolerance(TOLERANCE),
@@ -95,7 +95,7 @@ def _ours(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> I
             weighed=not compiled,
         )
     if _computes_int8(work):
-        yield Contender(
+        yield Candidate(
             name="albert, int8",
             make=partial(_our_run, work, parts, compiled=False, dtype="int8"),
             tolerance=INT8_TOLERANCE,

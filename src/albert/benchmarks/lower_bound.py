@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from albert.benchmarks.timing import Contender, Outcome, Run
+from albert.benchmarks.timing import Candidate, Outcome, Run
 from albert.benchmarks.workload import Workload
 from albert.config import AlbertConfig
 from albert.data.batches import IntArray
@@ -81,8 +81,8 @@ def flops_of(products: Sequence[Product], *, backward: bool) -> int:
     return sum(product.flops for product in products) * (3 if backward else 1)
 
 
-def floor_contender(work: Workload, products: Sequence[Product], *, backward: bool) -> Contender:
-    """Returns the contender that does nothing but the products."""
+def floor_contender(work: Workload, products: Sequence[Product], *, backward: bool) -> Candidate:
+    """Returns the candidate that does nothing but the products."""
 
     def make() -> Run:
         # Random operands of a seed of their own: nobody else's numbers depend on them.
@@ -90,7 +90,7 @@ def floor_contender(work: Workload, products: Sequence[Product], *, backward: bo
             steps = [(p.times, _calls(work, p, backward=backward)) for p in products if p.times and p.rows]
         return lambda: _run(steps)
 
-    return Contender(name=FLOOR, make=make, tolerance=None, note="the floor: nothing else is computed")
+    return Candidate(name=FLOOR, make=make, tolerance=None, note="the floor: nothing else is computed")
 
 
 def _pooled(config: AlbertConfig, sequences: int, *, outputs: int) -> Iterator[Product]:

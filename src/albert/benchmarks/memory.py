@@ -1,4 +1,4 @@
-"""Peak memory of a contender, in a process of its own that does nothing else.
+"""Peak memory of a candidate, in a process of its own that does nothing else.
 
 Told is the resident set as the kernel of Linux keeps it (VmHWM), or what torch had allocated on a GPU:
 in all, and above what was there before the first run, once the model was loaded.
@@ -18,25 +18,25 @@ RUNS = 2
 """Moments of an optimiser are made in the first step and still there in the second, which is the peak."""
 
 
-def peak_memory(work: Workload, job: str, contender: str) -> dict[str, float] | None:
+def peak_memory(work: Workload, job: str, candidate: str) -> dict[str, float] | None:
     """Returns `peak_mb` and `above_start_mb`, in units of 2^20 bytes; None where the system does not tell.
 
     Args:
         work: What is measured.
         job: Name of the kind of job, as in `jobs`.
-        contender: Who does it.
+        candidate: Who does it.
     """
     if work.device.type == "cpu" and not Path("/proc/self/status").exists():
         return None
     # A new interpreter, not a copy of this process: a copy would begin with the peak of this one.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_measure, work, job, contender, torch.get_num_threads()).result()
+        return pool.submit(_measure, work, job, candidate, torch.get_num_threads()).result()
 
 
 def _measure(work: Workload, job: str, name: str, num_threads: int) -> dict[str, float]:
     torch.set_num_threads(num_threads)
-    contender = next(each for each in make_job(job, work).contenders if each.name == name)
-    run = contender.make()
+    candidate = next(each for each in make_job(job, work).candidates if each.name == name)
+    run = candidate.make()
     start = _held(work.device)
     for _ in range(RUNS):
         run()

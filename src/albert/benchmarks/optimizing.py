@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from albert.benchmarks.timing import Contender, Job, Outcome, Run
+from albert.benchmarks.timing import Candidate, Job, Outcome, Run
 from albert.benchmarks.workload import PRETRAINING, Workload
 from albert.optim.optimizers import make_optimizer, parameter_groups
 
@@ -40,11 +40,11 @@ def optimizer_job(work: Workload) -> Job:
         ),
         ("torch, AdamW, fused", partial(_torch_step, fused=True), None, "no trust ratios, biases corrected"),
     ]
-    contenders = [
-        Contender(name=name, make=partial(_run, work, make), tolerance=tolerance, note=note)
+    candidates = [
+        Candidate(name=name, make=partial(_run, work, make), tolerance=tolerance, note=note)
         for name, make, tolerance, note in rows
     ]
-    return Job(name="optimiser step", unit="step", contenders=contenders)
+    return Job(name="optimiser step", unit="step", candidates=candidates)
 
 
 def _run(work: Workload, make: Callable[[Any], Step]) -> Run:

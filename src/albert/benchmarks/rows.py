@@ -1,9 +1,9 @@
-"""What was found, as rows: one a contender, for JSON, for the terminal, and for the table of the README.
+"""What was found, as rows: one a candidate, for JSON, for the terminal, and for the table of the README.
 
-A row holds `job`, `lengths`, `sequences`, `tokens`, `contender`, `note`; `seconds` of a run, with those of
+A row holds `job`, `lengths`, `sequences`, `tokens`, `candidate`, `note`; `seconds` of a run, with those of
 all `rounds`, `milliseconds` of a `unit`, and where they make sense `tokens_per_second`, `utilisation` (of the
 matrix peak), `ratio` (our time over its time, round by round), `floor_ratio` (the floor's over its),
-`compile_seconds`, `memory`, and `distance` with `tolerance`. Our time in `ratio` is the first contender's; a
+`compile_seconds`, `memory`, and `distance` with `tolerance`. Our time in `ratio` is the first candidate's; a
 further way of ours has a `ratio` like everybody else.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from itertools import groupby
 from typing import Any
 
-from albert.benchmarks.timing import Contender, Job, Timing, ratio
+from albert.benchmarks.timing import Candidate, Job, Timing, ratio
 from albert.console import human_count
 
 Row = dict[str, Any]
@@ -19,27 +19,27 @@ Memory = Mapping[str, Mapping[str, float] | None]
 
 
 def make_rows(job: Job, timings: Mapping[str, Timing], *, peak: float, memory: Memory) -> list[Row]:
-    """Returns a row for each contender and each recorded speed.
+    """Returns a row for each candidate and each recorded speed.
 
     Args:
         job: What was done.
-        timings: By contender.
+        timings: By candidate.
         peak: Operations a second of large matrix products.
-        memory: Peaks of those that were weighed, by contender.
+        memory: Peaks of those that were weighed, by candidate.
     """
     rows = []
-    for contender in job.contenders:
-        row = _row(job, contender, timings)
-        if job.flops and contender.bounded:
+    for candidate in job.candidates:
+        row = _row(job, candidate, timings)
+        if job.flops and candidate.bounded:
             row["utilisation"] = job.flops / row["seconds"]["median"] / peak
-        if memory.get(contender.name):
-            row["memory"] = memory[contender.name]
+        if memory.get(candidate.name):
+            row["memory"] = memory[candidate.name]
         rows.append(row)
-    ours = timings[job.contenders[0].name].median_seconds
+    ours = timings[job.candidates[0].name].median_seconds
     for recorded in job.recorded:
         found = {"median": ours * recorded.tokens_per_second / job.tokens}
         speed = {"tokens_per_second": round(recorded.tokens_per_second), "ratio": found}
-        rows.append({**_head(job), "contender": recorded.name, "note": recorded.note, **speed})
+        rows.append({**_head(job), "candidate": recorded.name, "note": recorded.note, **speed})
     return rows
 
 
@@ -71,7 +71,7 @@ _COLUMNS = ("tokens/s", "of peak", "ours / this", "floor / this", "peak MB", "co
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        f"  {row['contender']}",
+        f"  {row['candidate']}",
         f"{row['milliseconds']:.4g}" if "milliseconds" in row else "",
         human_count(row["tokens_per_second"]) if "tokens_per_second" in row else "",
         f"{row['utilisation']:.0%}" if "utilisation" in row else "",
@@ -83,11 +83,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     )
 
 
-def _row(job: Job, contender: Contender, timings: Mapping[str, Timing]) -> Row:
-    """Returns what the times of a contender say."""
-    timing, ours = timings[contender.name], timings[job.contenders[0].name]
+def _row(job: Job, candidate: Candidate, timings: Mapping[str, Timing]) -> Row:
+    """Returns what the times of a candidate say."""
+    timing, ours = timings[candidate.name], timings[job.candidates[0].name]
     seconds = timing.median_seconds
-    row = _head(job) | {"contender": contender.name, "note": contender.note}
+    row = _head(job) | {"candidate": candidate.name, "note": candidate.note}
     row["seconds"] = {"median": seconds, "min": min(timing.seconds), "max": max(timing.seconds)}
     row["seconds"]["rounds"] = timing.seconds
     row["milliseconds"] = 1000 * seconds / job.num_units
@@ -95,12 +95,12 @@ def _row(job: Job, contender: Contender, timings: Mapping[str, Timing]) -> Row:
         row["tokens_per_second"] = round(job.tokens / seconds, 1)
     if timing is not ours:
         row["ratio"] = ratio(ours.seconds, timing.seconds)
-    if job.floor and contender.name != job.floor and contender.bounded:
+    if job.floor and candidate.name != job.floor and candidate.bounded:
         row["floor_ratio"] = ratio(timings[job.floor].seconds, timing.seconds)
-    if contender.compiled:
+    if candidate.compiled:
         row["compile_seconds"] = timing.compile_seconds
-    if contender.tolerance is not None and timing is not ours:
-        row |= {"distance": timing.distance, "tolerance": contender.tolerance}
+    if candidate.tolerance is not None and timing is not ours:
+        row |= {"distance": timing.distance, "tolerance": candidate.tolerance}
     return row
 
 

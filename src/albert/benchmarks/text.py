@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert.benchmarks.peers import is_installed, library
-from albert.benchmarks.timing import Contender, Job, Outcome, Recorded, Run
+from albert.benchmarks.timing import Candidate, Job, Outcome, Recorded, Run
 from albert.benchmarks.workload import Workload
 from albert.data.batches import IntArray, PretrainingBatch
 from albert.data.examples.masked_text import MaskedText
@@ -53,18 +53,18 @@ def tokenization_job(work: Workload) -> Job:
     """Returns the encoding of all sentences."""
     sentences, folder = _sentences(work.folder), _make_tokenizer(work.folder)
     tokens = len(AlbertTokenizer.from_pretrained(folder).encode_flat(sentences)[0])
-    contenders = [Contender(name="albert", make=partial(_our_encoder, folder, sentences), tolerance=0.0)]
+    candidates = [Candidate(name="albert", make=partial(_our_encoder, folder, sentences), tolerance=0.0)]
     if is_installed():
-        contenders.append(
-            Contender(
+        candidates.append(
+            Candidate(
                 name="transformers, fast",
                 make=partial(_their_encoder, folder, sentences),
                 tolerance=0.0,
                 note="on all cores",
             )
         )
-    contenders.append(
-        Contender(
+    candidates.append(
+        Candidate(
             name=FLOOR,
             make=partial(_sentencepiece, folder, sentences),
             tolerance=None,
@@ -75,7 +75,7 @@ def tokenization_job(work: Workload) -> Job:
         name="tokenization",
         sequences=len(sentences),
         tokens=tokens,
-        contenders=contenders,
+        candidates=candidates,
         floor=FLOOR,
     )
 
@@ -84,10 +84,10 @@ def examples_job(work: Workload) -> Job:
     """Returns the making of masked examples of full length from prepared text."""
     shards = make_shards(work.folder)
     batches = [*_stream(shards).one_pass(BATCH_SIZE)]
-    contenders = [Contender(name="albert", make=partial(_our_examples, shards), tolerance=SHARE_TOLERANCE)]
+    candidates = [Candidate(name="albert", make=partial(_our_examples, shards), tolerance=SHARE_TOLERANCE)]
     if is_installed():
-        contenders.append(
-            Contender(
+        candidates.append(
+            Candidate(
                 name="transformers, collator",
                 make=partial(_collator, shards, batches),
                 tolerance=SHARE_TOLERANCE,
@@ -100,7 +100,7 @@ def examples_job(work: Workload) -> Job:
         lengths=f"up to {MAX_SEQ_LENGTH}",
         sequences=sum(map(len, batches)),
         tokens=sum(batch.input_ids.size for batch in batches),
-        contenders=contenders,
+        candidates=candidates,
         recorded=(ORIGINAL,),
     )
 

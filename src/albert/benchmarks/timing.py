@@ -1,8 +1,8 @@
-"""Contenders that do the same work, checked against each other and then timed in turns.
+"""Candidates that do the same work, checked against each other and then timed in turns.
 
 On a shared machine a second tells little: the same code takes half as long again when a neighbour works. So
-all contenders of a job take their turns in every round, and what is told is the ratio of two times of one
-round. Nothing is timed before its results are equal to the first contender's.
+all candidates of a job take their turns in every round, and what is told is the ratio of two times of one
+round. Nothing is timed before its results are equal to the first candidate's.
 """
 
 import time
@@ -18,18 +18,18 @@ from numpy.typing import NDArray
 from albert.errors import RunError
 
 Outcome = NDArray[np.float64]
-"""What a run found, as far as contenders can be compared by it."""
+"""What a run found, as far as candidates can be compared by it."""
 
 Run = Callable[[], Outcome]
 """Does the work of a job once."""
 
 
 class DisagreementError(RunError):
-    """Two contenders do not compute the same, so that their times say nothing."""
+    """Two candidates do not compute the same, so that their times say nothing."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class Candidate:
     """One way to do the work of a job."""
 
     name: str
@@ -37,7 +37,7 @@ class Contender:
     make: Callable[[], Run]
     """Builds all it takes; the first run of what comes back is compared, later ones are timed."""
     tolerance: float | None
-    """How far its outcome may be from the first contender's, by `distance`; None for other work."""
+    """How far its outcome may be from the first candidate's, by `distance`; None for other work."""
     compiled: bool = False
     """Whether it compiles something when it first runs."""
     weighed: bool = False
@@ -62,7 +62,7 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Some work, and who does it. A variant of ours is one more contender."""
+    """Some work, and who does it. A variant of ours is one more candidate."""
 
     name: str
     """What is done."""
@@ -78,22 +78,22 @@ class Job:
     """What a run is told by: a step, a text."""
     num_units: int = 1
     """How many of them a run has."""
-    contenders: Sequence[Contender]
+    candidates: Sequence[Candidate]
     """The first is ours, with which the others are compared."""
     floor: str = ""
-    """Name of the contender that no other can undercut with the same numbers."""
+    """Name of the candidate that no other can undercut with the same numbers."""
     recorded: Sequence[Recorded] = ()
     """Speeds of others that cannot run here."""
 
 
 @dataclass(kw_only=True)
 class Timing:
-    """How one contender did."""
+    """How one candidate did."""
 
     first_seconds: float
     """Of the first run, which warms up and compiles."""
     distance: float | None
-    """Of its outcome from the first contender's; None where it was not compared."""
+    """Of its outcome from the first candidate's; None where it was not compared."""
     seconds: list[float] = field(default_factory=list)
     """Of each round."""
 
@@ -109,7 +109,7 @@ class Timing:
 
 
 def time_job(job: Job, *, rounds: int, device: torch.device) -> dict[str, Timing]:
-    """Checks the contenders of a job, then runs all of them in every round, each time another one first.
+    """Checks the candidates of a job, then runs all of them in every round, each time another one first.
 
     Raises:
         DisagreementError: An outcome differs by more than the tolerance.
@@ -117,12 +117,12 @@ def time_job(job: Job, *, rounds: int, device: torch.device) -> dict[str, Timing
     runs: dict[str, Run] = {}
     timings: dict[str, Timing] = {}
     reference: Outcome | None = None
-    for contender in job.contenders:
-        runs[contender.name] = run = contender.make()
+    for candidate in job.candidates:
+        runs[candidate.name] = run = candidate.make()
         first_seconds, outcome = timed(run, device)
         reference = outcome if reference is None else reference
-        apart = _check(job, contender, outcome, reference)
-        timings[contender.name] = Timing(first_seconds=first_seconds, distance=apart)
+        apart = _check(job, candidate, outcome, reference)
+        timings[candidate.name] = Timing(first_seconds=first_seconds, distance=apart)
     names = list(runs)
     for number in range(rounds):
         first = number % len(names)
@@ -143,7 +143,7 @@ def distance(outcome: Outcome, reference: Outcome) -> float:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Returns the time of one contender over that of another, round by round."""
+    """Returns the time of one candidate over that of another, round by round."""
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     return {"median": median(ratios), "min": min(ratios), "max": max(ratios)}
 
@@ -157,14 +157,14 @@ def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
     return time.perf_counter() - start, result
 
 
-def _check(job: Job, contender: Contender, outcome: Outcome, reference: Outcome) -> float | None:
-    if contender.tolerance is None:
+def _check(job: Job, candidate: Candidate, outcome: Outcome, reference: Outcome) -> float | None:
+    if candidate.tolerance is None:
         return None
     apart = distance(outcome, reference)
-    if apart > contender.tolerance:
+    if apart > candidate.tolerance:
         raise DisagreementError(
-            f"{job.name}: {contender.name} is {apart:.3g} away from {job.contenders[0].name}, expected at "
-            f"most {contender.tolerance:g}; they do not compute the same, so nothing was timed"
+            f"{job.name}: {candidate.name} is {apart:.3g} away from {job.candidates[0].name}, expected at "
+            f"most {candidate.tolerance:g}; they do not compute the same, so nothing was timed"
         )
     return apart
 

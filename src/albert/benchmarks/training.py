@@ -25,7 +25,7 @@ from albert.benchmarks.lower_bound import (
     pretraining_products,
 )
 from albert.benchmarks.peers import Peer, find_peers, open_peer
-from albert.benchmarks.timing import Contender, Job, Outcome, Run
+from albert.benchmarks.timing import Candidate, Job, Outcome, Run
 from albert.benchmarks.workload import (
     CLASSIFIER,
     PRETRAINING,
@@ -102,8 +102,8 @@ def _job(
 ) -> Job:
     tolerance = work.tolerance(TOLERANCE)
     ours = [False, True] if compiled and work.compiled else [False]
-    contenders = [
-        Contender(
+    candidates = [
+        Candidate(
             name="albert, compiled" if is_compiled else "albert",
             make=partial(_our_run, work, training, compiled=is_compiled),
             tolerance=tolerance,
@@ -112,8 +112,8 @@ def _job(
         )
         for is_compiled in ours
     ]
-    contenders += [
-        Contender(
+    candidates += [
+        Candidate(
             name=peer.name,
             make=partial(_their_run, work, training, peer),
             tolerance=tolerance,
@@ -122,14 +122,14 @@ def _job(
         )
         for peer in find_peers(work, compiled=compiled, full_length=full_length)
     ]
-    contenders.append(floor_contender(work, products, backward=True))
+    candidates.append(floor_contender(work, products, backward=True))
     return Job(
         name=name,
         lengths=lengths,
         sequences=sum(map(len, training.batches)),
         tokens=sum(batch.input_ids.size for batch in training.batches),
         flops=flops_of(products, backward=True),
-        contenders=contenders,
+        candidates=candidates,
         floor=FLOOR,
         unit="step",
         num_units=len(training.batches),

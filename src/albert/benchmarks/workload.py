@@ -1,4 +1,4 @@
-"""What is measured with: sizes, lengths, inputs, and the weights that all contenders read.
+"""What is measured with: sizes, lengths, inputs, and the weights that all candidates read.
 
 Everything is made up, and the same each time: ids at random, lengths after those of real data.
 Letters: B sequences, N pieces in all, T the longest.

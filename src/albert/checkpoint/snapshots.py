@@ -24,7 +24,7 @@ STATE_FILE = "state.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class TrainingState:
     """How far a training is."""
 
     step: int = 0
@@ -41,7 +41,7 @@ class Place:
     """... and its number there, so that a resumed training need not count its way through the data."""
 
 
-def save_snapshot(folder: Path, place: Place, model: nn.Module, optimizer: Optimizer) -> None:
+def save_snapshot(folder: Path, place: TrainingState, model: nn.Module, optimizer: Optimizer) -> None:
     """Writes the snapshot of a place into `folder`.
 
     Args:
@@ -65,7 +65,7 @@ def save_snapshot(folder: Path, place: Place, model: nn.Module, optimizer: Optim
     _sync(folder)
 
 
-def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> Place:
+def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
     """Fills `model` and `optimizer` from the newest whole snapshot in `folder`.
 
     A damaged one is named in a warning and the one before is taken.
@@ -84,7 +84,7 @@ def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -
             warn(f"{error}; trying the checkpoint before")
     if steps:
         raise CheckpointError(f"{folder}: every checkpoint is damaged; remove the folder to start anew")
-    return Place()
+    return TrainingState()
 
 
 def read_snapshot_weights(snapshot: Path) -> dict[str, Tensor]:
@@ -138,12 +138,14 @@ def snapshot_steps(folder: Path) -> list[int]:
     return sorted(int(name) for name in names if name.isdigit())
 
 
-def _read_state(snapshot: Path) -> Place:
+def _read_state(snapshot: Path) -> TrainingState:
     """Returns the place of a snapshot, after its checksums proved right."""
     try:
         state = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))
         expected = {name: state["sha256"][name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
-        place = Place(**{field.name: int(state.get(field.name, 0)) for field in fields(Place)})
+        place = TrainingState(
+            **{field.name: int(state.get(field.name, 0)) for field in fields(TrainingState)}
+        )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{snapshot / STATE_FILE}: missing or damaged") from error
     for name, checksum in expected.items():
@@ -152,7 +154,7 @@ def _read_state(snapshot: Path) -> Place:
     return place
 
 
-def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> Place:
+def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
     """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
     place = _read_state(snapshot)
     model.load_state_dict(read_tensors(snapshot / WEIGHTS_FILE))

@@ -84,7 +84,7 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
 
     Raises:
         ConfigError: There is no such size or device.
-        DisagreementError: Two contenders do not compute the same.
+        DisagreementError: Two candidates do not compute the same.
     """
     start = time.monotonic()
     settings = _quick(settings) if settings.quick else settings
@@ -165,12 +165,12 @@ def _quick(settings: BenchSettings) -> BenchSettings:
 def _measure(name: JobName, work: Workload, settings: BenchSettings, *, peak: float) -> list[dict[str, Any]]:
     """Returns the rows of a job."""
     job: Job = make_job(name, work)
-    say(f"{job.name}: {'; '.join(contender.name for contender in job.contenders)}")
+    say(f"{job.name}: {'; '.join(candidate.name for candidate in job.candidates)}")
     timings = time_job(job, rounds=settings.rounds, device=work.device)
-    weighed = [contender.name for contender in job.contenders if contender.weighed]
+    weighed = [candidate.name for candidate in job.candidates if candidate.weighed]
     if settings.quick and name != "pretraining":
         weighed = []  # Each costs the start of a process.
-    memory = {contender: peak_memory(work, name, contender) for contender in weighed}
+    memory = {candidate: peak_memory(work, name, candidate) for candidate in weighed}
     return make_rows(job, timings, peak=peak, memory=memory)
 
 

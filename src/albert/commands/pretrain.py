@@ -17,7 +17,7 @@ from albert.pretraining.micro_batches import largest_micro_batch
 from albert.pretraining.objective import PretrainingObjective, longest_examples
 from albert.pretraining.plan import make_plan
 from albert.pretraining.run import Pretraining
-from albert.pretraining.settings import Allowances, PretrainSettings, schedule_of
+from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
 from albert.training.distributed import World, join_world, local_device
 from albert.training.loop import autocast_of
 from albert.training.runs import Run, settings_as_json
@@ -25,7 +25,7 @@ from albert.training.settings import find_device
 from albert.training.speed import apply_switches
 
 
-def pretrain(settings: PretrainSettings, allow: Allowances = Allowances()) -> dict[str, Any]:
+def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[str, Any]:
     """Pretrains a model and returns its scores on held-out text.
 
     Args:
@@ -88,9 +88,7 @@ def _plan(
     )
 
 
-def _open_run(
-    settings: PretrainSettings, data: PretrainingData, world: World, allow: Allowances
-) -> Run | None:
+def _open_run(settings: PretrainSettings, data: PretrainingData, world: World, allow: Leniency) -> Run | None:
     """Opens the folder of the run; only the first process has it."""
     if not world.is_first:
         return None

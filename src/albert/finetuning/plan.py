@@ -25,7 +25,7 @@ from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
 from albert.tasks.published import recipe_for, recipe_rows
 from albert.tasks.solver import Features, Solver, check_length, read_tokenizer, start_model
-from albert.tasks.task import Lengths, Recipe, Task, with_columns
+from albert.tasks.task import Hyperparameters, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings, find_device
 
@@ -162,7 +162,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     return replace(plan, rows=recipe_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used))
 
 
-def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Recipe) -> Lengths:
+def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperparameters) -> Lengths:
     """Returns how examples are cut; the recipe's length as far as the model goes."""
     return Lengths(
         max_seq_length=check_length(settings.max_seq_length, config, default=recipe.max_seq_length),

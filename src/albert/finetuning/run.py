@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from albert.checkpoint.snapshots import Place
+from albert.checkpoint.snapshots import TrainingState
 from albert.console import progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
 from albert.finetuning.collapse import CollapseError, CollapseWatch
@@ -141,7 +141,7 @@ class FinetuningRun:
                     self._evaluate(model, step=step.number)
                 settled = self._is_due(step.number) and self._has_settled()
                 if step.number % loop.save_steps == 0 or step.number == loop.max_steps or stop or settled:
-                    run.save(Place(step=step.number), model, optimizer, keep=loop.keep_checkpoints)
+                    run.save(TrainingState(step=step.number), model, optimizer, keep=loop.keep_checkpoints)
                 _leave(stop)
                 if settled:
                     say(f"step {step.number}: no better for {self._settings.patience} evaluations; ending")

@@ -6,7 +6,7 @@ from typing import Literal, TypeVar
 
 from albert.errors import ConfigError
 from albert.optim.schedules import ScheduleName
-from albert.tasks.task import ColumnSettings, Recipe
+from albert.tasks.task import ColumnSettings, Hyperparameters
 from albert.training.settings import LoopSettings, OptimizerSettings, Precision
 
 T = TypeVar("T")
@@ -102,7 +102,7 @@ class FinetuneSettings:
 
 
 def filled_in(
-    settings: FinetuneSettings, recipe: Recipe, *, num_examples: int
+    settings: FinetuneSettings, recipe: Hyperparameters, *, num_examples: int
 ) -> tuple[LoopSettings, OptimizerSettings]:
     """Returns the settings of loop and optimiser, the recipe's where none were given."""
     batch_size = given(settings.batch_size, recipe.batch_size)

@@ -22,7 +22,7 @@ from albert.tasks.catalogue import find_task
 from albert.tasks.files import require_files
 from albert.tasks.predictions import Chunk, Prediction
 from albert.tasks.submissions import find_submission, official_lines
-from albert.tasks.task import Recipe, Task, TaskData
+from albert.tasks.task import Hyperparameters, Task, TaskData
 
 PREDICTIONS_NAME = "test_results.tsv"
 SUBMISSION_NAME = "submit_results.tsv"
@@ -43,7 +43,7 @@ _SENTENCE_PAIR = Task(
     labels=("0", "1"),
     metrics=("accuracy", "f1"),
     language="zh",
-    recipe=Recipe(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
+    recipe=Hyperparameters(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
 )
 GLUE = ("cola", "mnli", "mismnli", "mrpc", "rte", "sst-2", "sts-b", "qqp", "qnli", "wnli", "ax")
 CHINESE = (

@@ -15,7 +15,7 @@ from albert.errors import ConfigError, DataError, RunError, UsageError
 from albert.legacy.checkpoints import find_weights, newest_of_tensorflow
 from albert.legacy.inputs import find_inputs
 from albert.legacy.pretraining_evaluation import Evaluation
-from albert.pretraining.settings import Allowances, PretrainSettings
+from albert.pretraining.settings import Leniency, PretrainSettings
 from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, OptimizerSettings
 
@@ -80,7 +80,7 @@ def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: 
         )
     if flags.init_from_group0 and weights is None:
         raise UsageError("--init_from_group0 needs --init_checkpoint")
-    allow = Allowances(vocab_size=config.vocab_size, shared_folder=True, long_warmup=True)
+    allow = Leniency(vocab_size=config.vocab_size, shared_folder=True, long_warmup=True)
     result = pretrain(_settings(flags, files, weights), allow)
     if result:
         say(f"{output}: {result['steps']:,} steps done, the model is in {result['model']}")

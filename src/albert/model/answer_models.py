@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from albert.config import AlbertConfig
 from albert.model.encoder import initialize
 from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel, Door, Pretrained, mean_cross_entropy, without_classes
+from albert.model.pretrained import AlbertModel, PaddedBatch, Pretrained, mean_cross_entropy, without_classes
 from albert.model.spans import (
     NEVER,
     AnswerClass,
@@ -113,7 +113,7 @@ class AlbertForQuestionAnswering(Pretrained):
             start_positions: Columns, (B,); those behind the row are left out.
             end_positions: Likewise.
         """
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
         logits = _rows_of(door).spread(self.qa_outputs(x))
         loss = None
@@ -211,7 +211,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             start_n_top: Starts to keep.
             end_n_top: Ends to keep of each start.
         """
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
         forbidden = torch.zeros_like(input_ids) if p_mask is None else p_mask
         forbidden = forbidden.flatten()[door.cells].bool()
@@ -252,7 +252,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         )
 
 
-def _rows_of(door: Door) -> AnswerRows:
+def _rows_of(door: PaddedBatch) -> AnswerRows:
     """Returns the rows of a padded batch, whose columns are the positions."""
     return AnswerRows(door.cells, door.packing.starts, door.shape)
 

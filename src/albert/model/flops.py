@@ -21,7 +21,7 @@ from albert.config import AlbertConfig
 from albert.data.batches import IntArray
 from albert.model.linear import LinearWeights, linear, prepare
 from albert.model.losses import ROWS_AT_ONCE
-from albert.model.packing import few_sizes
+from albert.model.packing import round_up_to_bucket
 
 PEAK_SECONDS = 0.5
 PEAK_SIZES = (256, 512, 1024, 2048, 4096, 8192)
@@ -130,8 +130,8 @@ def step_memory(
         dtype: Type of matrix products: float32, or bfloat16 under autocast.
         activation_checkpointing: Whether blocks are computed again in backward.
     """
-    tokens = few_sizes(int(np.sum(lengths)))
-    rows = few_sizes(len(lengths) + num_masked)
+    tokens = round_up_to_bucket(int(np.sum(lengths)))
+    rows = round_up_to_bucket(len(lengths) + num_masked)
     hidden, blocks = config.hidden_size, num_blocks(config)
     between = _attention_bytes(config, lengths, device, dtype)
     behind = _row_bytes(config, device, dtype)
@@ -142,7 +142,7 @@ def step_memory(
         kept = blocks * stream + between + tokens * behind
     kept += 12 * tokens * config.embedding_size + stream
     gradients = tokens * (2 * config.intermediate_size + 2 * hidden) * dtype.itemsize
-    hidden_pieces = min(few_sizes(num_masked), ROWS_AT_ONCE)
+    hidden_pieces = min(round_up_to_bucket(num_masked), ROWS_AT_ONCE)
     momentary = max(gradients, 8 * config.vocab_size * (hidden_pieces + config.embedding_size))
     # Query, key and value joined, everything transposed or cast, and a gradient of each.
     unique = config.num_hidden_groups * config.inner_group_num
@@ -198,7 +198,7 @@ def _attention_bytes(
     config: AlbertConfig, lengths: IntArray, device: torch.device, dtype: torch.dtype
 ) -> int:
     """Returns what one block's attention keeps for backward."""
-    tokens, cells = few_sizes(int(np.sum(lengths))), len(lengths) * int(np.max(lengths))
+    tokens, cells = round_up_to_bucket(int(np.sum(lengths))), len(lengths) * int(np.max(lengths))
     on_cpu = device.type == "cpu"
     dropout = config.attention_probs_dropout_prob > 0
     elements = 3 * tokens * config.hidden_size

@@ -54,7 +54,7 @@ class Packing:
         """
         counts = lengths.cpu().numpy()
         total = int(counts.sum())
-        positions = np.zeros(few_sizes(total), np.int64)
+        positions = np.zeros(round_up_to_bucket(total), np.int64)
         positions[:total] = np.arange(total) - np.repeat(counts.cumsum() - counts, counts)
         return cls(tuple(counts.tolist()), on_device(positions, device or lengths.device))
 
@@ -133,10 +133,10 @@ class Packing:
 
 def fill_up(x: Tensor) -> Tensor:
     """Returns `x` (N, ...) with filling of 0 up to one of few sizes, (R, ...)."""
-    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, few_sizes(len(x)) - len(x)))
+    return F.pad(x, (0, 0) * (x.ndim - 1) + (0, round_up_to_bucket(len(x)) - len(x)))
 
 
-def few_sizes(count: int) -> int:
+def round_up_to_bucket(count: int) -> int:
     """Returns the least of few sizes that is at least `count`: 16 an octave, and multiples of 8."""
     step = max(8, 1 << (count.bit_length() - 5)) if count >= 32 else 8
     return -(-count // step) * step

@@ -199,7 +199,7 @@ class AlbertModel(Pretrained):
         Raises:
             DataError: A sequence is longer than the model's positions, or has no token.
         """
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         check_length(input_ids.shape[1], self.config)
         hidden_states: list[Tensor] | None = [] if output_hidden_states else None
         attentions: list[Tensor] | None = [] if output_attentions else None
@@ -292,7 +292,7 @@ class AlbertForPreTraining(Pretrained):
             labels: (B, T), -100 where nothing is to be predicted.
             sentence_order_label: (B,), 0 in order, 1 swapped.
         """
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
         predictions, order = self._heads(x[door.packing.starts], x)
         losses = []
@@ -332,7 +332,7 @@ class AlbertForMaskedLM(Pretrained):
         labels: Tensor | None = None,
     ) -> LogitsOutput:
         """Predicts every token of a padded batch (B, T); `labels` (B, T) are -100 where nothing is asked."""
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
         logits = self.predictions(x, self.albert.embeddings.word_embeddings.weight)
         loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
@@ -340,7 +340,7 @@ class AlbertForMaskedLM(Pretrained):
 
 
 @dataclass(frozen=True, slots=True)
-class Door:
+class PaddedBatch:
     """A padded batch, packed, with the way back."""
 
     input_ids: Tensor
@@ -355,7 +355,9 @@ class Door:
     """Of the padded batch, (B, T)."""
 
     @classmethod
-    def of(cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None) -> "Door":
+    def of(
+        cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
+    ) -> "PaddedBatch":
         """Packs a padded batch, each (B, T); no mask means that every cell holds a token."""
         mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
         segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids

@@ -22,8 +22,8 @@ from albert.model.pretrained import (
     AlbertForMaskedLM,
     AlbertForPreTraining,
     AlbertModel,
-    Door,
     LogitsOutput,
+    PaddedBatch,
     Pretrained,
     mean_cross_entropy,
     without_classes,
@@ -58,7 +58,7 @@ class AlbertForSequenceClassification(Pretrained):
         labels: Tensor | None = None,
     ) -> LogitsOutput:
         """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
         if labels is None:
             return LogitsOutput(logits=logits)
@@ -108,7 +108,7 @@ class AlbertForMultipleChoice(Pretrained):
     ) -> LogitsOutput:
         """Rates the choices of a padded batch (B, C, T); `labels` (B,) are the right choices."""
         flat = (None if x is None else x.flatten(0, 1) for x in (attention_mask, token_type_ids))
-        door = Door.of(input_ids.flatten(0, 1), *flat)
+        door = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
         logits = self._logits(door.input_ids, door.token_type_ids, door.packing).view(input_ids.shape[:2])
         return LogitsOutput(
             loss=None if labels is None else mean_cross_entropy(logits, labels), logits=logits
@@ -140,7 +140,7 @@ class AlbertForTokenClassification(Pretrained):
         labels: Tensor | None = None,
     ) -> LogitsOutput:
         """Classifies the tokens of a padded batch (B, T); `labels` (B, T) are -100 where none is asked."""
-        door = Door.of(input_ids, attention_mask, token_type_ids)
+        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
         loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
         return LogitsOutput(loss=loss, logits=door.unpack(logits))

@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from albert.checkpoint.snapshots import Place
+from albert.checkpoint.snapshots import TrainingState
 from albert.console import progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
-from albert.data.examples.stream import Examples, Mark, Share
+from albert.data.examples.stream import Examples, StreamPosition
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
 from albert.model.pretrained import AlbertForPreTraining
@@ -22,7 +22,7 @@ from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import Meter
 from albert.pretraining.objective import HeldOutObjective, PretrainingObjective
-from albert.pretraining.settings import Allowances, PretrainSettings, schedule_of
+from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
 from albert.pretraining.watch import LeapWatch, PlateauWatch
 from albert.training.distributed import World
 from albert.training.log import StepLog, flat_scores, memory_in_use
@@ -75,7 +75,7 @@ class Pretraining:
         *,
         run: Run | None,
         world: World,
-        allow: Allowances = Allowances(),
+        allow: Leniency = Leniency(),
     ) -> "Pretraining":
         """Returns the run at its beginning."""
         moves = settings.optimizer
@@ -111,7 +111,7 @@ class Pretraining:
         self.run.finish(result)
         return result
 
-    def _train_from(self, place: Place) -> Place:
+    def _train_from(self, place: TrainingState) -> TrainingState:
         """Trains on from a place; returns the end, or the place to which a divergence threw it back."""
         loop = self.settings.loop
         with (
@@ -142,7 +142,7 @@ class Pretraining:
                     sink.close()
         return replace(place, step=loop.max_steps)
 
-    def _steps(self, place: Place, stop: Stop) -> Iterator[Step]:
+    def _steps(self, place: TrainingState, stop: Stop) -> Iterator[Step]:
         """Yields the steps behind a place."""
         loop, world = self.settings.loop, self.world
         self.examples = Examples(
@@ -151,8 +151,10 @@ class Pretraining:
         batches = self.examples.batches(
             world.part(loop.batch_size),
             start=self._next_example(place),
-            share=Share(rank=world.rank, ranks=world.size, batch=loop.batch_size),
-            mark=Mark(examples=place.mark_examples, epoch=place.mark_epoch, window=place.mark_window),
+            share=RankSlice(rank=world.rank, ranks=world.size, batch=loop.batch_size),
+            mark=StreamPosition(
+                examples=place.mark_examples, epoch=place.mark_epoch, window=place.mark_window
+            ),
         )
         return train(
             self.model,
@@ -181,14 +183,14 @@ class Pretraining:
                 if self.run is not None:
                     self._keep(self.run.best, flat_scores(scores))
 
-    def _save(self, place: Place) -> None:
+    def _save(self, place: TrainingState) -> None:
         """Writes a checkpoint."""
         self.save_is_due = False
         if self.run is None:
             return
         loop = self.settings.loop
         if self.examples is not None:
-            mark = self.examples.mark_before(self._next_example(place))
+            mark = self.examples.position_before(self._next_example(place))
             place = replace(
                 place, mark_examples=mark.examples, mark_epoch=mark.epoch, mark_window=mark.window
             )
@@ -196,11 +198,11 @@ class Pretraining:
             place, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
         )
 
-    def _next_example(self, place: Place) -> int:
+    def _next_example(self, place: TrainingState) -> int:
         """Returns the example of the stream with which the step behind a place begins."""
         return place.step * self.settings.loop.batch_size + place.skipped_examples
 
-    def _roll_back(self, error: DivergenceError, log: StepLog) -> Place:
+    def _roll_back(self, error: DivergenceError, log: StepLog) -> TrainingState:
         """Returns to the last checkpoint, and passes over the examples that were seen since.
 
         Raises:
@@ -224,12 +226,12 @@ class Pretraining:
         log.event(place.step, "roll-back", text)
         return place
 
-    def _resume(self) -> Place:
+    def _resume(self) -> TrainingState:
         """Fills model and optimiser from the newest checkpoint, on all ranks."""
-        place = Place() if self.run is None else self.run.resume(self.model, self.optimizer)
+        place = TrainingState() if self.run is None else self.run.resume(self.model, self.optimizer)
         agreed = {name: int(self.world.agree(number)) for name, number in asdict(place).items()}
         self.world.share_state(self.model, self.optimizer)
-        return Place(**agreed)
+        return TrainingState(**agreed)
 
     def _score(self) -> dict[str, Score]:
         """Returns the scores on held-out examples; none where none were held out."""
@@ -237,7 +239,7 @@ class Pretraining:
         if source is None:
             return {}
         size, world = self.settings.loop.micro_size, self.world
-        share = Share(rank=world.rank, ranks=world.size, batch=size * world.size)
+        share = RankSlice(rank=world.rank, ranks=world.size, batch=size * world.size)
         batches = Examples(source).one_pass(size, limit=self.settings.eval_examples, share=share)
         return evaluate(self.model, batches, HeldOutObjective(), self.settings.loop, world)
 

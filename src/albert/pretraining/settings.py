@@ -59,7 +59,7 @@ class PretrainSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Allowances:
+class Leniency:
     """What `albert pretrain` refuses because it mostly is a mistake, and scripts of the original may do."""
 
     vocab_size: int | None = None
@@ -70,7 +70,7 @@ class Allowances:
     """Whether the warm-up may be longer than the training."""
 
 
-def schedule_of(settings: PretrainSettings, allow: Allowances = Allowances()) -> Schedule:
+def schedule_of(settings: PretrainSettings, allow: Leniency = Leniency()) -> Schedule:
     """Returns the learning rate of every step.
 
     Raises:

@@ -16,7 +16,7 @@ from albert.tasks.catalogue import TASKS
 from albert.tasks.classification.clue import CLUE_SCRIPT, LCQMC_SCRIPT
 from albert.tasks.classification.glue import TABLE_14
 from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, Figure, Version
-from albert.tasks.task import Recipe, Task
+from albert.tasks.task import Hyperparameters, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ def recipe_names(task: Task) -> list[str]:
     return [*names, "own"]
 
 
-def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Recipe:
+def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyperparameters:
     """Returns the settings to fine-tune a model with `config` on `task`.
 
     - auto: the task's own, made careful for models that do not learn with it;
@@ -156,7 +156,7 @@ def release_of(config: AlbertConfig) -> Version:
 
 
 def recipe_rows(
-    recipe: Recipe, *, used: Mapping[str, object] | None = None, given: Collection[str] = ()
+    recipe: Hyperparameters, *, used: Mapping[str, object] | None = None, given: Collection[str] = ()
 ) -> list[dict[str, object]]:
     """Returns each setting of a recipe as a row: setting, value, and where the value is from.
 
@@ -199,7 +199,7 @@ def band(task: Task, config: AlbertConfig) -> Band | None:
     return None
 
 
-def _values(recipe: Recipe) -> dict[str, Any]:
+def _values(recipe: Hyperparameters) -> dict[str, Any]:
     by_steps = recipe.max_steps is not None
     length = ("max_steps" if by_steps else "num_epochs",)
     warmup = ("warmup_steps" if by_steps and recipe.warmup_steps is not None else "warmup_share",)
@@ -209,7 +209,7 @@ def _values(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def _source(recipe: Recipe, setting: str) -> str:
+def _source(recipe: Hyperparameters, setting: str) -> str:
     source = recipe.sources.get(setting, recipe.source)
     if setting == "max_steps" and recipe.max_steps is None:
         return f"{recipe.num_epochs:g} passes over the data; {source}"
@@ -218,23 +218,23 @@ def _source(recipe: Recipe, setting: str) -> str:
     return source
 
 
-def _changed(recipe: Recipe, source: str, **changes: Any) -> Recipe:
+def _changed(recipe: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
     """Returns the recipe with other numbers, each from `source`."""
     sources = MappingProxyType({**recipe.sources, **dict.fromkeys(changes, source)})
     return replace(recipe, sources=sources, **changes)
 
 
-def _is_for_tiny(recipe: Recipe) -> bool:
+def _is_for_tiny(recipe: Hyperparameters) -> bool:
     return any(script in recipe.source for script in (CLUE_SCRIPT, LCQMC_SCRIPT))
 
 
-def _second_release(task: Task) -> Recipe:
+def _second_release(task: Task) -> Hyperparameters:
     if task.name != "race":
         return task.recipe
     return _changed(task.recipe, _V2_RACE, learning_rate=1e-5, hidden_dropout_prob=0.0)
 
 
-def _capped(recipe: Recipe, config: AlbertConfig, caps: Collection[Cap]) -> Recipe:
+def _capped(recipe: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]) -> Hyperparameters:
     """Returns the recipe with a rate that the model stands."""
     cap = next((cap for cap in caps if config.hidden_size >= cap.hidden_size), None)
     if cap is None or recipe.learning_rate <= cap.learning_rate:
@@ -242,7 +242,7 @@ def _capped(recipe: Recipe, config: AlbertConfig, caps: Collection[Cap]) -> Reci
     return _changed(recipe, cap.source, learning_rate=cap.learning_rate)
 
 
-def _careful(recipe: Recipe, config: AlbertConfig) -> Recipe:
+def _careful(recipe: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
     """Returns the recipe for a model without dropout: wide ones do not learn with every rate and warm-up."""
     recipe = _capped(recipe, config, _ENGLISH_CAPS)
     if config.hidden_size < _WIDE:

@@ -77,7 +77,7 @@ class TaskData:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe:
+class Hyperparameters:
     """The settings a published result was trained with; flags override each."""
 
     learning_rate: float
@@ -147,7 +147,7 @@ class Task:
     file tells them."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
-    recipe: Recipe
+    recipe: Hyperparameters
     """Default training settings."""
     language: Literal["en", "zh"] = "en"
     """Language of the texts, where scores depend on it."""

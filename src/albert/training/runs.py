@@ -23,7 +23,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from albert.checkpoint.folder import replacing, write_json
-from albert.checkpoint.snapshots import Place, drop_old_snapshots, load_newest_snapshot, save_snapshot
+from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
 
@@ -101,7 +101,7 @@ class Run:
         self.record["result"] = result
         write_json(self.folder / RUN_FILE, self.record)
 
-    def resume(self, model: nn.Module, optimizer: Optimizer) -> Place:
+    def resume(self, model: nn.Module, optimizer: Optimizer) -> TrainingState:
         """Fills `model` and `optimizer` from the newest whole checkpoint.
 
         Log records behind it are dropped: their steps will be done again.
@@ -122,7 +122,7 @@ class Run:
 
     def save(
         self,
-        place: Place,
+        place: TrainingState,
         model: nn.Module,
         optimizer: Optimizer,
         *,

@@ -20,7 +20,7 @@ from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import Vocabulary
 from albert.data.examples.segments import open_window
 from albert.data.examples.settings import ExampleSettings
-from albert.data.examples.stream import Examples, Share
+from albert.data.examples.stream import Examples
 from albert.data.shards.folder import (
     PreparedData,
     Shard,
@@ -322,7 +322,7 @@ def test_ranks_read_their_parts_of_every_batch(
     bounds = [batch * rank // ranks for rank in range(ranks + 1)]
     rows: list[PretrainingBatch] = []
     for rank in range(ranks):
-        share = Share(rank=rank, ranks=ranks, batch=batch)
+        share = RankSlice(rank=rank, ranks=ranks, batch=batch)
         batches = stream(data, vocabulary).batches(micro, start=start, share=share)
         own = rounds * (bounds[rank + 1] - bounds[rank])
         rows.append(PretrainingBatch.join(list(islice(batches, -(-own // micro)))))
@@ -337,7 +337,7 @@ def test_ranks_read_their_parts_of_every_batch(
 
 def test_ranks_share_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
     whole = PretrainingBatch.join(list(stream(data, vocabulary).one_pass(64, limit=200)))
-    shares = [Share(rank=rank, ranks=3, batch=96) for rank in range(3)]
+    shares = [RankSlice(rank=rank, ranks=3, batch=96) for rank in range(3)]
     parts = [
         PretrainingBatch.join(list(stream(data, vocabulary).one_pass(32, limit=200, share=s))) for s in shares
     ]
@@ -435,7 +435,7 @@ def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
 ) -> None:
     first = stream(data, vocabulary)
     next(first.batches(2950))
-    mark = first.mark_before(start)
+    mark = first.position_before(start)
     assert start - mark.examples <= 600
     opened = 0
 
@@ -448,4 +448,4 @@ def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
     again = stream(data, vocabulary)
     assert_equal(next(again.batches(20, start=start, mark=mark)), reference.take(start, start + 20))
     assert opened <= 2
-    assert again.mark_before(start) == mark
+    assert again.position_before(start) == mark

@@ -44,7 +44,7 @@ class ExampleSource(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mark:
+class StreamPosition:
     """A window and what lies before it, so that a reader need not count its way there."""
 
     examples: int = 0
@@ -56,7 +56,7 @@ class Mark:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Share:
+class RankSlice:
     """Which examples of the stream a rank reads: one part of every batch, the ranks' parts in their order."""
 
     rank: int = 0
@@ -83,10 +83,15 @@ class Examples:
     def __init__(self, source: ExampleSource, *, workers: int = 0) -> None:
         """Takes a source, and the number of processes that make examples ahead; 0: this one, when asked."""
         self._source, self._workers = source, workers
-        self._marks: list[Mark] = []
+        self._marks: list[StreamPosition] = []
 
     def batches(
-        self, batch_size: int, *, start: int = 0, share: Share = Share(), mark: Mark = Mark()
+        self,
+        batch_size: int,
+        *,
+        start: int = 0,
+        share: RankSlice = RankSlice(),
+        mark: StreamPosition = StreamPosition(),
     ) -> Iterator[PretrainingBatch]:
         """Yields batches without end, epoch after epoch, from example `start` of the stream on.
 
@@ -96,19 +101,19 @@ class Examples:
         jobs = self._jobs(itertools.count(mark.epoch), start=start, share=share, mark=mark)
         return rebatch(self._make(jobs), batch_size)
 
-    def mark_before(self, example: int) -> Mark:
+    def position_before(self, example: int) -> StreamPosition:
         """Returns the last window known to begin not behind an example; one that was read lies near it."""
         known = [mark for mark in self._marks if mark.examples <= example]
-        return max(known, key=lambda mark: mark.examples, default=Mark())
+        return max(known, key=lambda mark: mark.examples, default=StreamPosition())
 
     def one_pass(
-        self, batch_size: int, *, limit: int | None = None, epoch: int = 0, share: Share = Share()
+        self, batch_size: int, *, limit: int | None = None, epoch: int = 0, share: RankSlice = RankSlice()
     ) -> Iterator[PretrainingBatch]:
         """Yields the examples of one epoch, the first `limit` of them; the last batch may be smaller.
 
         For evaluation: equal calls give equal examples.
         """
-        jobs = self._jobs([epoch], start=0, share=share, mark=Mark(epoch=epoch), limit=limit)
+        jobs = self._jobs([epoch], start=0, share=share, mark=StreamPosition(epoch=epoch), limit=limit)
         return rebatch(self._make(jobs), batch_size)
 
     def estimate_per_epoch(self) -> int:
@@ -116,14 +121,20 @@ class Examples:
         return self._source.estimate_per_epoch()
 
     def _jobs(
-        self, epochs: Iterable[int], *, start: int, share: Share, mark: Mark, limit: int | None = None
+        self,
+        epochs: Iterable[int],
+        *,
+        start: int,
+        share: RankSlice,
+        mark: StreamPosition,
+        limit: int | None = None,
     ) -> Iterator[tuple[Any, _Ranges]]:
         """Yields the jobs of the blocks of which the share wants examples, and which of each it wants."""
         position = mark.examples - start  # of the window, counted from the first example that is wanted
         for epoch in epochs:
             first_window = mark.window if epoch == mark.epoch else 0
             for number, window in enumerate(self._source.windows(epoch, first_window), start=first_window):
-                self._marks.append(Mark(examples=position + start, epoch=epoch, window=number))
+                self._marks.append(StreamPosition(examples=position + start, epoch=epoch, window=number))
                 for begin in range(
                     max(0, -position) // BLOCK_EXAMPLES * BLOCK_EXAMPLES, len(window), BLOCK_EXAMPLES
                 ):

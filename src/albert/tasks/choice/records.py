@@ -9,9 +9,9 @@ Source: Lan et al. (2020), table 14; `run_race.py` of the original; `run_classif
 from types import MappingProxyType
 
 from albert.tasks.choice.files import DEFAULT_QUESTION
-from albert.tasks.task import HubData, Recipe, Task, TaskData
+from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
-_RACE = Recipe(
+_RACE = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
     max_steps=12_000,
@@ -20,7 +20,7 @@ _RACE = Recipe(
     hidden_dropout_prob=0.1,
     source="Lan et al. (2020), table 14",
 )
-_OWN = Recipe(
+_OWN = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
     source="RACE in Lan et al. (2020), table 14; three passes over the data",

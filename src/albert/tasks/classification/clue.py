@@ -10,7 +10,7 @@ of albert_zh, whose numbers are for `tiny`; `published` says what larger models 
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from albert.tasks.task import HubData, Recipe, Task, TaskData
+from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 CLUE_SCRIPT = "albert_zh, run_classifier_clue.sh (tiny)"
 LCQMC_SCRIPT = "albert_zh, run_classifier_lcqmc.sh (tiny)"
@@ -42,8 +42,10 @@ def _hub(config: str) -> HubData:
     return HubData(name="clue/clue", config=config, columns=MappingProxyType({"idx": "id"}))
 
 
-def _recipe(*, batch_size: int, learning_rate: float, num_epochs: float, source: str = CLUE_SCRIPT) -> Recipe:
-    return Recipe(
+def _recipe(
+    *, batch_size: int, learning_rate: float, num_epochs: float, source: str = CLUE_SCRIPT
+) -> Hyperparameters:
+    return Hyperparameters(
         learning_rate=learning_rate,
         batch_size=batch_size,
         num_epochs=num_epochs,

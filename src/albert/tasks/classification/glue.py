@@ -9,7 +9,7 @@ Source: Wang et al. (2019); `classifier_utils.py` of the original; Lan et al. (2
 from dataclasses import replace
 from types import MappingProxyType
 
-from albert.tasks.task import HubData, Recipe, Task, TaskData
+from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 TABLE_14 = "Lan et al. (2020), table 14"
 
@@ -46,7 +46,9 @@ _MNLI = Task(
     ),
     labels=_INFERENCE,
     metrics=("accuracy",),
-    recipe=Recipe(learning_rate=3e-5, batch_size=128, max_steps=10000, warmup_steps=1000, source=TABLE_14),
+    recipe=Hyperparameters(
+        learning_rate=3e-5, batch_size=128, max_steps=10000, warmup_steps=1000, source=TABLE_14
+    ),
 )
 
 _MNLI_MISMATCHED = replace(
@@ -98,7 +100,9 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("matthews_correlation", "accuracy"),
-        recipe=Recipe(learning_rate=1e-5, batch_size=16, max_steps=5336, warmup_steps=320, source=TABLE_14),
+        recipe=Hyperparameters(
+            learning_rate=1e-5, batch_size=16, max_steps=5336, warmup_steps=320, source=TABLE_14
+        ),
     ),
     Task(
         name="sst2",
@@ -107,7 +111,9 @@ GLUE_TASKS = (
         data=TaskData(folder="SST-2", text_column="sentence", id_column="index", hub=_hub("sst2")),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
-        recipe=Recipe(learning_rate=1e-5, batch_size=32, max_steps=20935, warmup_steps=1256, source=TABLE_14),
+        recipe=Hyperparameters(
+            learning_rate=1e-5, batch_size=32, max_steps=20935, warmup_steps=1256, source=TABLE_14
+        ),
     ),
     Task(
         name="mrpc",
@@ -123,7 +129,9 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
-        recipe=Recipe(learning_rate=2e-5, batch_size=32, max_steps=800, warmup_steps=200, source=TABLE_14),
+        recipe=Hyperparameters(
+            learning_rate=2e-5, batch_size=32, max_steps=800, warmup_steps=200, source=TABLE_14
+        ),
     ),
     Task(
         name="stsb",
@@ -138,7 +146,9 @@ GLUE_TASKS = (
             hub=_hub("stsb", label="score"),
         ),
         metrics=("pearson", "spearman"),
-        recipe=Recipe(learning_rate=2e-5, batch_size=16, max_steps=3598, warmup_steps=214, source=TABLE_14),
+        recipe=Hyperparameters(
+            learning_rate=2e-5, batch_size=16, max_steps=3598, warmup_steps=214, source=TABLE_14
+        ),
     ),
     Task(
         name="qqp",
@@ -155,7 +165,7 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=5e-5,
             batch_size=128,
             max_steps=14000,
@@ -179,7 +189,9 @@ GLUE_TASKS = (
         ),
         labels=_ENTAILMENT,
         metrics=("accuracy",),
-        recipe=Recipe(learning_rate=1e-5, batch_size=32, max_steps=33112, warmup_steps=1986, source=TABLE_14),
+        recipe=Hyperparameters(
+            learning_rate=1e-5, batch_size=32, max_steps=33112, warmup_steps=1986, source=TABLE_14
+        ),
     ),
     Task(
         name="rte",
@@ -194,7 +206,7 @@ GLUE_TASKS = (
         ),
         labels=_ENTAILMENT,
         metrics=("accuracy",),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=3e-5,
             batch_size=32,
             max_steps=800,
@@ -216,7 +228,7 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=2e-5,
             batch_size=16,
             max_steps=2000,

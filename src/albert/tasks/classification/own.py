@@ -1,8 +1,8 @@
 """Own texts to classify or to rate: their columns come from flags, their labels from the file."""
 
-from albert.tasks.task import Recipe, Task, TaskData
+from albert.tasks.task import Hyperparameters, Task, TaskData
 
-_RECIPE = Recipe(
+_RECIPE = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
     source="the middle of Lan et al. (2020), table 14; three passes over the data",

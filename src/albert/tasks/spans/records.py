@@ -10,10 +10,10 @@ the ALBERT paper, that of CMRC 2018 is albert_zh's of its largest model.
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from albert.tasks.task import HubData, Recipe, Task, TaskData
+from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 _TABLE_14 = "Lan et al. (2020), table 14"
-_CHINESE_RECIPE = Recipe(
+_CHINESE_RECIPE = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
     num_epochs=3,
@@ -51,7 +51,7 @@ READING_TASKS = (
             hub="rajpurkar/squad",
         ),
         metrics=("f1", "exact_match"),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=5e-5,
             batch_size=48,
             max_steps=3649,
@@ -70,7 +70,7 @@ READING_TASKS = (
             hub="rajpurkar/squad_v2",
         ),
         metrics=("f1", "exact"),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=3e-5,
             batch_size=48,
             max_steps=8144,
@@ -115,7 +115,7 @@ READING_TASKS = (
         kind="spans",
         data=_squad_data(folder="", files={"train": (), "dev": (), "test": ()}),
         metrics=("f1",),
-        recipe=Recipe(
+        recipe=Hyperparameters(
             learning_rate=3e-5,
             batch_size=48,
             num_epochs=2,
