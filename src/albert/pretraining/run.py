@@ -13,7 +13,7 @@ import torch
 from albert.checkpoint.snapshots import TrainingState
 from albert.console import progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
-from albert.data.examples.stream import Examples, StreamPosition
+from albert.data.examples.stream import Examples, RankSlice, StreamPosition
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
 from albert.model.pretrained import AlbertForPreTraining

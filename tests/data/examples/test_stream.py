@@ -20,7 +20,7 @@ from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import Vocabulary
 from albert.data.examples.segments import open_window
 from albert.data.examples.settings import ExampleSettings
-from albert.data.examples.stream import Examples
+from albert.data.examples.stream import Examples, RankSlice
 from albert.data.shards.folder import (
     PreparedData,
     Shard,
