@@ -1,7 +1,7 @@
-"""Converts a synthetic xxlarge checkpoint of the original: seconds and peak memory.
+"""Convert a synthetic xxlarge checkpoint of the original: seconds and peak memory.
 
-The 223 million parameters are random, written as TensorFlow lays them out. The conversion runs in a process
-of its own, which reports its peak resident set size (VmHWM of Linux).
+The 223 million parameters are random, written in TensorFlow's layout. The conversion runs in its own process,
+which reports its peak resident set size (VmHWM of Linux).
 usage: python benchmarks/conversion.py
 """
 
@@ -32,7 +32,7 @@ print(seconds, int(peak) / 1e6, model.account, sep=chr(9))
 
 
 def write_checkpoint(folder: Path, *, size: str, vocab_size: int) -> int:
-    """Writes a checkpoint of a published size with a vocabulary, and returns its bytes."""
+    """Write a checkpoint of a published size with a vocabulary; return its size in bytes."""
     writer = runpy.run_path(str(ROOT / "tests" / "checkpoint" / "bundle_writer.py"))
     config = AlbertConfig.of_size(size, vocab_size=vocab_size)
     torch.manual_seed(0)
@@ -52,7 +52,7 @@ def write_checkpoint(folder: Path, *, size: str, vocab_size: int) -> int:
 
 
 def main() -> None:
-    """Prints the measurement as JSON."""
+    """Print the measurement as JSON."""
     with tempfile.TemporaryDirectory() as name:
         source, output = Path(name) / "source", Path(name) / "output"
         source.mkdir()

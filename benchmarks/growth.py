@@ -1,14 +1,13 @@
-"""Measures how cost grows: with the length of sequences, with processes, and with the steps of a training.
+"""Measure how cost grows with sequence length, with processes, and with the steps of a training.
 
-tokens: time a token of a pretraining step (forward and backward, float32, CPU) at equal tokens a step and
-growing lengths, of the whole step and of everything but attention, where each token reads its own value
-alone. All lengths take their turns in every round; ratios are of two times of one round.
-examples: how fast masked examples come, by the number of processes that make them (growth_examples.py).
-steps: time a token, and resident memory (VmRSS of Linux), of the first and the last quarter of a long
+tokens: time per token of a pretraining step (forward and backward, float32, CPU) with equal tokens per step
+and growing lengths; of the whole step, and of everything but attention, where each token reads only its own
+value. All lengths run in turns in every round; ratios are of two times of the same round.
+examples: speed of making masked examples, by the number of processes (growth_examples.py).
+steps: time per token and resident memory (VmRSS of Linux) in the first and the last quarter of a long
 training of a small model on examples of mixed lengths, made in the same process.
 
-Each part runs in a process of its own, with one thread unless told otherwise, so that CPU time is work, not
-waiting.
+Each part runs in its own process, with one thread by default, so that CPU time is work and not waiting.
 usage: python benchmarks/growth.py [--parts tokens,examples,steps] [--layers 4] [--rounds 5] [--steps 2000]
 """
 
@@ -28,7 +27,7 @@ from unittest import mock
 
 import numpy as np
 import torch
-from growth_examples import measure_examples, prepare_apart
+from growth_examples import measure_examples, prepare_in_own_process
 from torch import Tensor
 
 from albert import AlbertConfig, AlbertForPreTraining, console
@@ -51,26 +50,26 @@ from albert.training.settings import LoopSettings
 PARTS = ("tokens", "examples", "steps")
 LENGTHS = (64, 128, 256, 512)
 DEPTH = (
-    "every layer does the same work on the same weights, so depth changes the ratios only by what stands "
-    "outside the layers and by the last one, which behind its attention computes [CLS] and hidden pieces "
-    "alone: with fewer layers attention weighs more"
+    "every layer does the same work on the same weights, so depth changes the ratios only through what is "
+    "outside the layers and through the last one, which computes only [CLS] and masked tokens after its "
+    "attention: with fewer layers attention counts more"
 )
 STEPS_TEXT = {"megabytes": 2.0, "shard_megabytes": 0.1}
-"""Little text in small shards, so that a training goes through many windows of it."""
+"""Little text in small shards, so that a training passes through many windows of shards."""
 STEPS_EXAMPLES = ExampleSettings(max_seq_length=128, short_seq_prob=0.5)
 LEARNING_RATE = 1e-3
 ROW_SIZES = (
-    "numbers of rows, filling included, that steps had had at each look at memory: kernels are compiled and "
-    "kept for each, so memory grows as long as new ones turn up"
+    "how many different numbers of rows, rounded up to a bucket, had occurred at each measurement of memory: "
+    "kernels are compiled and kept for each, so memory grows as long as new ones occur"
 )
 TARGETS = {"but_attention": 0.1, "memory": 0.02}
-"""How far from 1 the ratios to the shortest sequences may be, and that of memory to the first quarter."""
+"""Largest allowed distance from 1 of the ratios to the shortest length, and of the memory ratio."""
 
 
 def measure_tokens(
     *, size: str, layers: int, lengths: Sequence[int] = LENGTHS, tokens: int, rounds: int
 ) -> dict[str, Any]:
-    """Measures the time a token of steps of `tokens` pieces, by the length of their sequences."""
+    """Measure the time per token of steps of `tokens` tokens, by sequence length."""
     shape = AlbertConfig.of_size(size, vocab_size=VOCAB_SIZE)
     config = replace(
         shape, num_hidden_layers=layers, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0
@@ -80,7 +79,7 @@ def measure_tokens(
     batches = {length: make_pretraining_batch(np.full(tokens // length, length)) for length in lengths}
     kinds: dict[str, Callable[..., Outcome]] = {"whole_step": run_step, "but_attention": run_but_attention}
     candidates = [
-        # What builds a candidate returns what runs it.
+        # `make` returns the run: the outer partial builds it, the inner one calls it.
         Candidate(name=f"{kind} {length}", make=partial(partial, run, model, batch), tolerance=None)
         for kind, run in kinds.items()
         for length, batch in batches.items()
@@ -98,17 +97,17 @@ def measure_tokens(
         "tokens_a_step": tokens,
         "rounds": rounds,
         "sequences": {length: len(batch) for length, batch in batches.items()},
-        "hidden_pieces": {length: len(batch.masked_positions) for length, batch in batches.items()},
+        "masked_tokens": {length: len(batch.masked_positions) for length, batch in batches.items()},
         "operations_over_shortest": {
             length: count / operations[0] for length, count in zip(lengths, operations, strict=True)
         },
-        **{kind: tell_lengths(found, tokens) for kind, found in by_kind.items()},
+        **{kind: summarize_lengths(found, tokens) for kind, found in by_kind.items()},
         "target_but_attention": TARGETS["but_attention"],
     }
 
 
 def run_step(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
-    """Runs both losses forward and backward; returns their sum, (1,)."""
+    """Run both losses forward and backward; return their sum, (1,)."""
     objective = PretrainingObjective()
     counts = objective.counts(batch)
     sums = objective.sums(model, batch)
@@ -119,18 +118,18 @@ def run_step(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
 
 
 def run_but_attention(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
-    """Runs the same step in which every token reads its own value alone."""
+    """Run the same step, but let every token read only its own value."""
     with mock.patch.object(encoder, "attend", read_own_value):
         return run_step(model, batch)
 
 
 def read_own_value(qkv: Tensor, *_: object, **__: object) -> Tensor:
-    """Returns the values (R, A * D) of queries, keys and values (R, 3, A, D)."""
-    return qkv[:, 2].flatten(1)
+    """Return the values of queries, keys and values, in place of attention."""
+    return qkv[:, 2].flatten(1)  # (N, 3, A, D) -> (N, H)
 
 
-def tell_lengths(timings: dict[int, Timing], tokens: int) -> dict[str, Any]:
-    """Returns microseconds a token by length, and the ratios to the first one and how flat they are."""
+def summarize_lengths(timings: dict[int, Timing], tokens: int) -> dict[str, Any]:
+    """Return microseconds per token by length, the ratios to the first length, and how flat they are."""
     first = next(iter(timings.values()))
     found: dict[int, dict[str, Any]] = {
         length: {
@@ -148,8 +147,8 @@ def tell_lengths(timings: dict[int, Timing], tokens: int) -> dict[str, Any]:
 def measure_steps(
     folder: Path, *, size: str, batch_size: int, steps: int, warm_up: int, every: int
 ) -> dict[str, Any]:
-    """Trains so many steps and compares the first and the last quarter of those behind the warm-up."""
-    source = open_shards(prepare_apart(folder, **STEPS_TEXT), STEPS_EXAMPLES)
+    """Train so many steps and compare the first and the last quarter of those after the warm-up."""
+    source = open_shards(prepare_in_own_process(folder, **STEPS_TEXT), STEPS_EXAMPLES)
     torch.manual_seed(0)
     model = AlbertForPreTraining(AlbertConfig.of_size(size, vocab_size=source.vocabulary.size))
     training = train(
@@ -176,7 +175,7 @@ def measure_steps(
                 console.say(f"step {step.number}: {memory[-1]:.1f} MB, loss {step.loss:.3f}")
         start = time.process_time()
     return {
-        "job": f"LAMB on examples of up to {STEPS_EXAMPLES.max_seq_length} pieces, float32, CPU",
+        "job": f"LAMB on examples of up to {STEPS_EXAMPLES.max_seq_length} tokens, float32, CPU",
         "size": size,
         "batch_size": batch_size,
         "steps": steps,
@@ -191,10 +190,10 @@ def measure_steps(
 
 
 def compare_quarters(seconds: Sequence[float], tokens: Sequence[int]) -> dict[str, float]:
-    """Returns microseconds a token of the first and the last quarter of steps, and the ratios of the two.
+    """Return microseconds per token in the first and the last quarter of the steps, and their ratios.
 
-    The median of steps leaves out those in which a block of examples is made, and what other work on the
-    machine disturbed; the mean is of all.
+    The median ignores steps in which a block of examples is made or other work disturbs the machine; the mean
+    includes them.
     """
     first, last = (
         {
@@ -212,19 +211,19 @@ def compare_quarters(seconds: Sequence[float], tokens: Sequence[int]) -> dict[st
 
 
 def compare_memory(megabytes: Sequence[float]) -> dict[str, float]:
-    """Returns the greatest of the first and of the last quarter of samples, and their ratio."""
+    """Return the maximum of the first and of the last quarter of the samples, and their ratio."""
     first, last = (max(megabytes[part]) for part in quarters(len(megabytes)))
     return {"first_quarter": first, "last_quarter": last, "last_over_first": last / first}
 
 
 def quarters(count: int) -> tuple[slice, slice]:
-    """Returns which of `count` things are the first and the last quarter."""
+    """Return the slices of the first and the last quarter of `count` items."""
     size = max(1, count // 4)
     return slice(0, size), slice(count - size, count)
 
 
 def measure(part: str, given: argparse.Namespace) -> dict[str, Any]:
-    """Runs one part in this process."""
+    """Run one part in this process."""
     torch.set_num_threads(given.threads)
     if part == "tokens":
         return measure_tokens(size=given.size, layers=given.layers, tokens=given.tokens, rounds=given.rounds)
@@ -247,33 +246,39 @@ def measure(part: str, given: argparse.Namespace) -> dict[str, Any]:
         )
 
 
-def measure_apart(part: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """Runs one part in a process of its own."""
+def measure_in_own_process(part: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """Run one part in its own process."""
     command = [sys.executable, __file__, *arguments, "--parts", part]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return dict(json.loads(done.stdout))
 
 
 def parse(arguments: Sequence[str]) -> argparse.Namespace:
-    """Reads the command line."""
+    """Read the command line."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--parts", default=",".join(PARTS), help="what to measure, of " + ",".join(PARTS))
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=5, help="of tokens and of examples")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of the parts tokens and examples")
     tokens = parser.add_argument_group("tokens")
     tokens.add_argument("--size", default="base")
     tokens.add_argument("--layers", type=int, default=4)
-    tokens.add_argument("--tokens", type=int, default=2048, help=f"of a step; a multiple of {LENGTHS[-1]}")
+    tokens.add_argument(
+        "--tokens", type=int, default=2048, help=f"tokens per step; a multiple of {LENGTHS[-1]}"
+    )
     examples = parser.add_argument_group("examples")
-    examples.add_argument("--processes", type=int, default=available_cores(), help="most that make examples")
-    examples.add_argument("--megabytes", type=float, default=48.0, help="text the examples are made of")
-    examples.add_argument("--seconds", type=float, default=5.0, help="that this process would take, at least")
+    examples.add_argument(
+        "--processes", type=int, default=available_cores(), help="largest number of processes"
+    )
+    examples.add_argument("--megabytes", type=float, default=48.0, help="amount of text")
+    examples.add_argument(
+        "--seconds", type=float, default=5.0, help="least seconds of a run with one process"
+    )
     steps = parser.add_argument_group("steps")
     steps.add_argument("--steps-size", default="mini")
     steps.add_argument("--batch-size", type=int, default=16)
     steps.add_argument("--steps", type=int, default=2000)
-    steps.add_argument("--warm-up", type=int, default=100, help="steps that do not count")
-    steps.add_argument("--every", type=int, default=50, help="steps between two looks at memory")
+    steps.add_argument("--warm-up", type=int, default=100, help="steps before the measurement")
+    steps.add_argument("--every", type=int, default=50, help="steps between two measurements of memory")
     found = parser.parse_args(arguments)
     found.parts = found.parts.split(",")
     if unknown := set(found.parts) - set(PARTS):
@@ -281,17 +286,19 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     if found.tokens < LENGTHS[-1] or found.tokens % LENGTHS[-1]:
         parser.error(f"--tokens is {found.tokens}; expected a multiple of {LENGTHS[-1]}")
     if found.steps - found.warm_up < 4 * found.every:
-        parser.error("--steps leaves fewer than four looks at memory behind --warm-up, one every --every")
+        parser.error(
+            "--steps leaves fewer than four measurements of memory after --warm-up, one every --every steps"
+        )
     return found
 
 
 def main() -> None:
-    """Prints the measurements as JSON."""
+    """Print the measurements as JSON."""
     given = parse(sys.argv[1:])
     if len(given.parts) > 1:
         results: dict[str, Any] = {}
         for part in given.parts:
-            results |= measure_apart(part, sys.argv[1:])
+            results |= measure_in_own_process(part, sys.argv[1:])
     else:
         results = {given.parts[0]: measure(given.parts[0], given) | {"threads": given.threads}}
     print(json.dumps(results, indent=2))

@@ -1,7 +1,7 @@
-"""Measures how many masked examples a second reach who only takes them, by the processes that make them.
+"""Measure how many masked examples per second a consumer receives, by the number of processes making them.
 
-All numbers of processes make the same examples and take their turns in every round; ratios are of two times
-of one round, and starting processes is not counted. A part of growth.py.
+All numbers of processes make the same examples and run in turns in every round; ratios are of two times of
+the same round. Starting the processes is not counted. A part of growth.py.
 """
 
 import os
@@ -21,8 +21,9 @@ from unittest import mock
 from albert import console
 from albert.benchmarks.text import make_shards, make_text, open_shards
 from albert.benchmarks.timing import ratio
-from albert.data import examples, workers
+from albert.data import workers
 from albert.data.batches import PretrainingBatch
+from albert.data.examples import stream
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples, ExampleSource
 from albert.data.preparing import available_cores
@@ -33,18 +34,18 @@ BATCH_SIZE = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """How long some batches took."""
+    """Times of one run over some batches."""
 
     seconds: float
-    """Wall-clock."""
+    """Wall-clock time."""
     consumer_seconds: float
-    """CPU time of the process that takes them."""
+    """CPU time of the process that receives the batches."""
     processes_seconds: float
-    """CPU time of those that make them."""
+    """CPU time of the processes that make them."""
     examples: int
-    """How many there were."""
+    """Number of examples."""
     tokens: int
-    """Their pieces."""
+    """Number of their tokens."""
 
 
 def measure_examples(
@@ -56,8 +57,8 @@ def measure_examples(
     seconds: float,
     rounds: int,
 ) -> dict[str, Any]:
-    """Measures how fast examples come, by their greatest length and the number of processes (0: this one)."""
-    data = prepare_apart(folder, megabytes=megabytes)
+    """Measure the speed of making examples, by maximum length and number of processes (0: this process)."""
+    data = prepare_in_own_process(folder, megabytes=megabytes)
     found = {}
     for length in lengths:
         source = open_shards(data, ExampleSettings(max_seq_length=length))
@@ -70,7 +71,7 @@ def measure_examples(
             **compare_processes(source, processes, num_batches=passes * in_a_pass, rounds=rounds),
         }
     return {
-        "job": f"masked examples from shards, in batches of {BATCH_SIZE}, taken and let go",
+        "job": f"masked examples from shards, in batches of {BATCH_SIZE}, received and dropped",
         "cores": available_cores(),
         "megabytes_of_text": megabytes,
         "rounds": rounds,
@@ -81,7 +82,7 @@ def measure_examples(
 def compare_processes(
     source: ExampleSource, processes: Sequence[int], *, num_batches: int, rounds: int
 ) -> dict[str, Any]:
-    """Times the same batches made by this process, and by each number of others."""
+    """Time the same batches made by this process and by each number of worker processes."""
     counts = [0, *processes]
     warm_up = 4 * max(counts) * workers.JOBS_UNDER_WAY
     runs: dict[int, list[Run]] = {count: [] for count in counts}
@@ -93,12 +94,12 @@ def compare_processes(
     return {
         "examples": runs[0][0].examples,
         "tokens": runs[0][0].tokens,
-        "processes": tell_processes(runs, cores=available_cores()),
+        "processes": summarize_processes(runs, cores=available_cores()),
     }
 
 
 def time_batches(source: ExampleSource, *, processes: int, warm_up: int, num_batches: int) -> Run:
-    """Takes batches behind a warm-up, in which all processes start."""
+    """Time some batches after a warm-up in which all processes start."""
     with closing(make_batches(source, processes=processes)) as batches:
         for _ in islice(batches, warm_up):
             pass
@@ -117,25 +118,25 @@ def time_batches(source: ExampleSource, *, processes: int, warm_up: int, num_bat
 
 
 def children_seconds() -> float:
-    """Returns the CPU seconds of all processes that this one has started and that still run."""
+    """Return the CPU seconds of all running child processes."""
     stats = [Path(f"/proc/{child.pid}/stat").read_text(encoding="ascii") for child in active_children()]
     ticks = [field for stat in stats for field in stat.rpartition(")")[2].split()[11:13]]  # user, system
     return sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def make_batches(source: ExampleSource, *, processes: int) -> Generator[PretrainingBatch, None, None]:
-    """Yields batches without end that so many other processes make; 0: this one."""
-    # `map_in_order` takes one worker for none; here it is to be a process, as each of several is.
-    with mock.patch.object(examples, "map_in_order", workers._map_in_processes):
+    """Yield batches without end, made by `processes` other processes; 0: by this one."""
+    # With one worker `map_in_order` stays in this process; here even one worker must be a process.
+    with mock.patch.object(stream, "map_in_order", workers._map_in_processes):
         yield from Examples(source, workers=processes).batches(BATCH_SIZE)
 
 
-def tell_processes(runs: dict[int, list[Run]], *, cores: int) -> dict[str, dict[str, Any]]:
-    """Returns speeds by the number of processes, and over that of one process in the same round.
+def summarize_processes(runs: dict[int, list[Run]], *, cores: int) -> dict[str, dict[str, Any]]:
+    """Return the speed for each number of processes, and its ratio to one process in the same round.
 
-    The efficiency is the speed over that of so many single processes. The consumer works, too: it cuts text
-    into jobs, and receives examples. So no more speed is to be had than what keeps all cores busy, its own
-    share of the work included, nor than what keeps the consumer busy.
+    The efficiency is the speed-up divided by the number of processes. The consumer works, too: it cuts text
+    into jobs and receives examples. So the speed-up is limited by the cores, which must also run the
+    consumer, and by the consumer itself.
     """
     seconds = {count: [run.seconds for run in found] for count, found in runs.items()}
     busy = {
@@ -145,25 +146,25 @@ def tell_processes(runs: dict[int, list[Run]], *, cores: int) -> dict[str, dict[
         )
         for count, found in runs.items()
     }
-    told: dict[str, dict[str, Any]] = {}
+    summary: dict[str, dict[str, Any]] = {}
     for count, found in runs.items():
         speedup = ratio(seconds[1], seconds[count])
-        told[str(count) if count else "this one"] = {
+        summary[str(count) if count else "this one"] = {
             "examples_a_second": found[0].examples / median(seconds[count]),
             "tokens_a_second": found[0].tokens / median(seconds[count]),
             "busy_cores": {"consumer": busy[count][0], "processes": busy[count][1]},
             "speed_over_one": speedup,
         }
         if count:
-            told[str(count)] |= {
+            summary[str(count)] |= {
                 "efficiency": speedup["median"] / count,
                 "efficiency_at_most": min(count, cores / sum(busy[1]), 1 / busy[1][0]) / count,
             }
-    return told
+    return summary
 
 
-def prepare_apart(folder: Path, *, megabytes: float, shard_megabytes: float = 4.0) -> Path:
-    """Prepares the text in another process, so that this one keeps none of the memory it takes."""
+def prepare_in_own_process(folder: Path, *, megabytes: float, shard_megabytes: float = 4.0) -> Path:
+    """Prepare the text in another process, so that its memory does not count here."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(
             prepare_text, folder, megabytes=megabytes, shard_megabytes=shard_megabytes
@@ -171,6 +172,6 @@ def prepare_apart(folder: Path, *, megabytes: float, shard_megabytes: float = 4.
 
 
 def prepare_text(folder: Path, *, megabytes: float, shard_megabytes: float) -> Path:
-    """Returns the folder of token shards of the text of `albert bench`, repeated to so many megabytes."""
+    """Return a folder of token shards of the text of `albert bench`, repeated to `megabytes`."""
     copies = ceil(megabytes * 1e6 / make_text(folder).stat().st_size)
     return make_shards(folder, copies=copies, shard_megabytes=shard_megabytes)

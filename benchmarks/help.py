@@ -1,4 +1,4 @@
-"""Times `albert --help` against a bare `python -c pass`, interleaved.
+"""Time `albert --help` and a bare `python -c pass`, interleaved.
 
 usage: python benchmarks/help.py
 """
@@ -13,14 +13,14 @@ ROUNDS = 15
 
 
 def seconds(*arguments: str) -> float:
-    """Returns the wall-clock seconds of one Python process."""
+    """Return the wall-clock seconds of one Python process."""
     start = time.perf_counter()
     subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Prints the medians and their difference as JSON."""
+    """Print the medians and their difference as JSON."""
     pairs = [(seconds("-c", "pass"), seconds("-m", "albert", "--help")) for _ in range(ROUNDS)]
     bare, ours = (statistics.median(column) for column in zip(*pairs, strict=True))
     print(

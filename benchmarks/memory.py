@@ -1,10 +1,10 @@
-"""Measures the peak memory of `albert prepare` and of example making for little and for much text.
+"""Measure the peak memory of `albert prepare` and of making examples, for little and for much text.
 
     .venv/bin/python benchmarks/memory.py [TEXT]
 
-Without TEXT the text is generated, else cut from the front of that file. Each measurement runs in a process
-of its own, which reports its peak resident set size (VmHWM of Linux: ru_maxrss would not do, as a child
-inherits it from its parent); `growth` is the largest over the smallest, less one.
+Without TEXT the text is generated; otherwise it is the beginning of that file. Each measurement runs in its
+own process, which reports its peak resident set size (VmHWM of Linux; a child inherits ru_maxrss from its
+parent). `growth` is the largest peak over the smallest, minus one.
 """
 
 import json
@@ -29,7 +29,7 @@ NUM_EXAMPLES = 30_000
 
 
 def write_text(path: Path, megabytes: int, source: str | None) -> None:
-    """Writes so many megabytes, of a real text or of random words."""
+    """Write `megabytes` of a real text or of random words."""
     size = megabytes * 1_000_000
     with path.open("wb") as file:
         if source:
@@ -45,7 +45,7 @@ def write_text(path: Path, megabytes: int, source: str | None) -> None:
 
 
 def write_tokenizer(folder: Path) -> None:
-    """Writes a WordPiece vocabulary of letters and pairs of letters."""
+    """Write a WordPiece vocabulary of letters and pairs of letters."""
     letters = "abcdefghijklmnopqrstuvwxyz"
     pairs = [a + b for a in letters for b in letters]
     pieces = [x + y for x in ("", "##") for y in (*letters, *pairs, ".", ",", "'", '"', "-")]
@@ -55,7 +55,7 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def run_job(job: str, folder: Path) -> None:
-    """Does one job in this process and prints its peak resident set size in MB."""
+    """Run one job in this process and print its peak resident set size in MB."""
     if job == "prepare":
         prepare(
             PrepareSettings(
@@ -75,14 +75,14 @@ def run_job(job: str, folder: Path) -> None:
 
 
 def peak_megabytes() -> float:
-    """Returns the peak resident set size of this process since its start, in MB of 2^20 bytes."""
+    """Return the peak resident set size of this process since its start, in MB of 2^20 bytes."""
     status = Path("/proc/self/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return int(fields["VmHWM"].split()[0]) / 1024
 
 
 def measure(job: str, folder: Path) -> float:
-    """Returns the peak resident set size, in MB, of a job run in a process of its own."""
+    """Return the peak resident set size, in MB, of a job run in its own process."""
     command = [sys.executable, __file__, "--job", job, str(folder)]
     output = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     return round(float(output), 1)

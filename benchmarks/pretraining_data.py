@@ -1,12 +1,12 @@
-"""Measures the whole way from raw text to all masked examples, and where its time goes.
+"""Measure the whole way from raw text to masked examples, and where the time goes.
 
     .venv/bin/python benchmarks/pretraining_data.py TEXT TOKENIZER
 
-The work is the original's default: 5 MB of text, sequences of 512 pieces, 40 passes, 20 hidden at most.
-create_pretraining_data.py took 725 CPU seconds and 1.8 GB for it (51.7 M tokens, 180 119 records; Python 3.7,
-TensorFlow 1.15, on a machine like this one). TEXT should have blank lines between documents; its first
-5 MB are used. Each job runs in a process of its own, on one core, and reports its CPU seconds, those of
-imports excluded, and its peak memory (VmHWM). The floor is SentencePiece alone on the same lines.
+The work is the original's default: 5 MB of text, sequences of 512 tokens, 40 passes, at most 20 masked
+tokens. create_pretraining_data.py took 725 CPU seconds and 1.8 GB for it (51.7 M tokens, 180 119 records;
+Python 3.7, TensorFlow 1.15, on the same kind of machine). TEXT should have blank lines between documents; its
+first 5 MB are used. Each job runs in its own process on one core and reports its CPU seconds, without those
+of imports, and its peak memory (VmHWM). The lower bound is SentencePiece alone on the same lines.
 """
 
 import cProfile
@@ -67,7 +67,7 @@ def main() -> None:
 
 
 def run(job: str, folder: Path, tokenizer: str) -> dict[str, Any]:
-    """Runs a job in a process of its own, on one core."""
+    """Run a job in its own process, on one core."""
     command = [sys.executable, __file__, "--job", job, str(folder), tokenizer]
     threads = dict.fromkeys(("OMP_NUM_THREADS", "ARROW_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     done = subprocess.run(
@@ -77,7 +77,7 @@ def run(job: str, folder: Path, tokenizer: str) -> dict[str, Any]:
 
 
 def sentencepiece_alone(folder: Path, tokenizer: Path) -> dict[str, Any]:
-    """Encodes every line with the library, cleaning excluded."""
+    """Encode every line with the library alone; cleaning is not counted."""
     processor = sentencepiece.SentencePieceProcessor(model_file=str(find_vocabulary(tokenizer)))
     lines = (folder / "text.txt").read_text(encoding="utf-8", errors="ignore").split("\n")
     clean = [preprocess_text(line, lower_case=True) for line in lines]
@@ -87,7 +87,7 @@ def sentencepiece_alone(folder: Path, tokenizer: Path) -> dict[str, Any]:
 
 
 def prepare_text(folder: Path, tokenizer: Path) -> dict[str, Any]:
-    """Makes token shards, as `albert prepare` with one worker."""
+    """Make token shards as `albert prepare` does with one worker."""
     settings = PrepareSettings(
         input=(str(folder / "text.txt"),),
         tokenizer=tokenizer,
@@ -102,7 +102,7 @@ def prepare_text(folder: Path, tokenizer: Path) -> dict[str, Any]:
 
 
 def prepare_on_two_cores(folder: Path, tokenizer: Path) -> dict[str, Any]:
-    """Makes token shards of ten times the text with two processes; by the clock, their start included."""
+    """Make token shards of ten times the text with two processes, their start included."""
     (folder / "text10.txt").write_bytes((folder / "text.txt").read_bytes() * 10)
     settings = PrepareSettings(
         input=(str(folder / "text10.txt"),),
@@ -120,7 +120,7 @@ def prepare_on_two_cores(folder: Path, tokenizer: Path) -> dict[str, Any]:
 
 
 def make_examples(folder: Path, tokenizer: Path) -> dict[str, Any]:
-    """Makes all examples of all passes, in batches of 256."""
+    """Make all examples of all passes, in batches of 256."""
     settings = ExampleSettings(style="original")
     start = time.process_time()
     vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(tokenizer), settings)
@@ -136,7 +136,7 @@ def make_examples(folder: Path, tokenizer: Path) -> dict[str, Any]:
 
 
 def profile_prepare(folder: Path, tokenizer: Path) -> dict[str, Any]:
-    """Tells in which functions `albert prepare` spends its time, in shares; profiling itself blurs them."""
+    """Return the functions that take most of `albert prepare`; profiling itself distorts the shares."""
     settings = PrepareSettings(
         input=(str(folder / "text10.txt"),),
         tokenizer=tokenizer,
@@ -156,7 +156,7 @@ def profile_prepare(folder: Path, tokenizer: Path) -> dict[str, Any]:
 
 
 def finish(start: float, **counts: int) -> dict[str, Any]:
-    """Returns the CPU seconds since `start`, and the peak resident set size of this process."""
+    """Return the CPU seconds since `start` and the peak resident set size of this process."""
     seconds = time.process_time() - start
     status = Path("/proc/self/status").read_text(encoding="ascii")
     fields = dict(line.split(":", 1) for line in status.splitlines())

@@ -1,7 +1,7 @@
-"""Runs what `albert bench` does not measure, one after the other, and writes benchmarks/results/NAME.json.
+"""Run the benchmarks that `albert bench` does not cover, and write benchmarks/results/NAME.json.
 
-Each result carries what it depends on: commit, versions, processor, cores. Times on shared machines are
-noisy: only ratios measured interleaved in one process are quoted.
+Each result records commit, versions, processor and cores. Times on shared machines are noisy: quote only
+ratios that were measured interleaved in one process.
 usage: python benchmarks/run.py [NAME ...] [-- ARGUMENT ...]   (arguments go to each script)
 """
 
@@ -22,7 +22,7 @@ SCRIPTS = (
 
 
 def main() -> None:
-    """Runs the benchmarks named on the command line; without one, all that need no argument."""
+    """Run the benchmarks named on the command line; by default all that need no argument."""
     cut = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     for name in sys.argv[1:cut] or SCRIPTS:
         command = [sys.executable, str(HERE / f"{name}.py"), *sys.argv[cut + 1 :]]

@@ -1,4 +1,4 @@
-"""Writes the tables of speed in the README from the results of `albert bench` in benchmarks/results/.
+"""Write the tables of docs/speed.md from the results of `albert bench` in benchmarks/results/.
 
 usage: python benchmarks/table.py
 """
@@ -17,40 +17,40 @@ from albert.console import human_count
 ROOT = Path(__file__).parents[1]
 BEGIN, END = "<!-- made by benchmarks/table.py from benchmarks/results/bench-*.json -->", "<!-- end -->"
 HEADER = (
-    "| | ours | our time over that of | floor over ours | floor over theirs | memory over theirs |\n"
+    "| | ours | our time over that of | bound over ours | bound over theirs | memory over theirs |\n"
     "|---|---|---|---|---|---|"
 )
 PEER = "transformers, sdpa"
 
 
 def main() -> None:
-    path = ROOT / "README.md"
+    path = ROOT / "docs" / "speed.md"
     path.write_text(with_tables(path.read_text(encoding="utf-8"), read_results()), encoding="utf-8")
 
 
 def read_results() -> list[dict[str, Any]]:
-    """Returns the results of `albert bench`, in the order of their names."""
+    """Return the results of `albert bench`, in the order of their names."""
     paths = sorted((ROOT / "benchmarks" / "results").glob("bench-*.json"), key=lambda path: path.stem)
     return [json.loads(path.read_text(encoding="utf-8")) for path in paths]
 
 
 def with_tables(page: str, results: Sequence[dict[str, Any]]) -> str:
-    """Returns a page with the tables of `results` between the two marks."""
+    """Return the page with the tables of `results` between the two marks."""
     if page.count(BEGIN) != 1 or END not in page.partition(BEGIN)[2]:
-        sys.exit(f"expected one {BEGIN} and an {END} behind it")
+        sys.exit(f"expected one {BEGIN} and an {END} after it")
     before, _, rest = page.partition(BEGIN)
     tables = "".join(f"\n{make_table(result)}\n" for result in results)
     return f"{before}{BEGIN}\n{tables}{END}{rest.partition(END)[2]}"
 
 
 def make_table(result: dict[str, Any]) -> str:
-    """Returns the table of one result: a line for each job, and one for each further way of ours to do it."""
+    """Return the table of one result: a line for each job, and one for each further candidate of ours."""
     settings, machine, versions = result["settings"], result["machine"], result["versions"]
     place = machine.get("gpu") or f"{machine['threads']} threads of {machine['processor']}"
     title = (
         f"`{settings['size']}`, {settings['precision']}, {place} ({result['matrix_peak'] / 1e9:,.0f} GFLOP/s "
         f"in large products), torch {versions['torch']}, commit {versions['commit']}; "
-        f"median of {settings['rounds']} rounds, in brackets the least and the greatest:"
+        f"median of {settings['rounds']} rounds, in brackets the lowest and the highest:"
     )
     jobs = groupby(result["rows"], key=lambda row: (row["job"], row["lengths"]))
     lines = [line for (job, lengths), rows in jobs for line in _lines(job, lengths, list(rows))]
@@ -58,13 +58,13 @@ def make_table(result: dict[str, Any]) -> str:
 
 
 def _lines(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> list[str]:
-    """Returns the line of ours, and one for each of its further ways, against the same and against ours."""
+    """Return the line of our first candidate and one for each further one of ours, with their ratios."""
     ours, head = rows[0], f"{job}, {lengths}" if lengths else job
     prefix = f"{ours['candidate']}, "
     further = [row for row in rows if row["candidate"].startswith(prefix)]
     others = [row for row in rows[1:] if row not in further]
-    if ours.get("floor_ratio"):
-        others = [row for row in others if "floor_ratio" in row]
+    if ours.get("lower_bound_ratio"):
+        others = [row for row in others if "lower_bound_ratio" in row]
     peer = next((row for row in rows if row["candidate"] == PEER), {})
     lines = [_line(head, ours, peer, [(row["candidate"], row["ratio"]) for row in others])]
     for row in further:
@@ -79,7 +79,7 @@ def _lines(job: str, lengths: str, rows: Sequence[dict[str, Any]]) -> list[str]:
 def _line(
     head: str, ours: dict[str, Any], peer: dict[str, Any], ratios: Sequence[tuple[str, dict[str, float]]]
 ) -> str:
-    speed = f"{_three_digits(ours['milliseconds'])} ms a {ours['unit']}"
+    speed = f"{_three_digits(ours['milliseconds'])} ms per {ours['unit']}"
     if "tokens_per_second" in ours:
         speed += f", {human_count(ours['tokens_per_second'])} tokens/s"
     if "utilisation" in ours:
@@ -87,16 +87,17 @@ def _line(
     memory = ""
     if "memory" in ours and "memory" in peer:
         memory = f"{ours['memory']['peak_mb'] / peer['memory']['peak_mb']:.2f}"
-    floors = ["", ""]
-    if "floor_ratio" in ours:
-        floors = [
-            f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "" for row in (ours, peer)
+    bounds = ["", ""]
+    if "lower_bound_ratio" in ours:
+        bounds = [
+            f"{row['lower_bound_ratio']['median']:.2f}" if "lower_bound_ratio" in row else ""
+            for row in (ours, peer)
         ]
     cells = (
         head,
         speed,
         "; ".join(f"{name} {spread(found)}" for name, found in ratios),
-        *floors,
+        *bounds,
         memory,
     )
     return f"| {' | '.join(cells)} |"

@@ -1,4 +1,4 @@
-"""benchmarks/growth.py: that its numbers mean what it says, on runs as small as can be."""
+"""benchmarks/growth.py: its numbers mean what it says, tested on very small runs."""
 
 import json
 import sys
@@ -23,12 +23,12 @@ from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 
 SCRIPTS = Path(__file__).parents[2] / "benchmarks"
-FEW_PIECES = 97
+SMALL_VOCAB_SIZE = 97
 
 
 @pytest.fixture(scope="module", autouse=True)
 def scripts() -> Iterator[None]:
-    """The scripts can be imported, by the processes they start, too."""
+    """Make the scripts importable, also in the processes they start."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
         yield
@@ -37,8 +37,8 @@ def scripts() -> Iterator[None]:
 @pytest.fixture
 def growth(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = import_module("growth")
-    monkeypatch.setattr(workload, "VOCAB_SIZE", FEW_PIECES)
-    monkeypatch.setattr(module, "VOCAB_SIZE", FEW_PIECES)
+    monkeypatch.setattr(workload, "VOCAB_SIZE", SMALL_VOCAB_SIZE)
+    monkeypatch.setattr(module, "VOCAB_SIZE", SMALL_VOCAB_SIZE)
     return module
 
 
@@ -49,7 +49,7 @@ def growth_examples() -> ModuleType:
 
 @pytest.fixture(scope="module")
 def shards(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder: Path = import_module("growth_examples").prepare_apart(
+    folder: Path = import_module("growth_examples").prepare_in_own_process(
         tmp_path_factory.mktemp("text"), megabytes=0.3, shard_megabytes=0.04
     )
     return folder
@@ -57,13 +57,13 @@ def shards(scripts: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def model() -> AlbertForPreTraining:
     torch.manual_seed(0)
-    return AlbertForPreTraining(AlbertConfig.of_size("mini", vocab_size=FEW_PIECES))
+    return AlbertForPreTraining(AlbertConfig.of_size("mini", vocab_size=SMALL_VOCAB_SIZE))
 
 
-def test_without_attention_a_step_depends_on_no_other_piece(growth: ModuleType) -> None:
+def test_without_attention_a_step_depends_on_no_other_token(growth: ModuleType) -> None:
     batch, parameters = make_pretraining_batch(np.array([12, 12])), model()
-    looked_at = {0, 12, *batch.masked_positions.tolist()}
-    other = next(place for place in range(24) if place not in looked_at)
+    read_by_heads = {0, 12, *batch.masked_positions.tolist()}
+    other = next(place for place in range(24) if place not in read_by_heads)
     ids = batch.input_ids.copy()
     ids[other] = ids[other] % 50 + 20
     assert ids[other] != batch.input_ids[other]
@@ -72,7 +72,7 @@ def test_without_attention_a_step_depends_on_no_other_piece(growth: ModuleType) 
     assert growth.run_step(parameters, batch) != growth.run_step(parameters, changed)
 
 
-def test_without_attention_the_gradient_goes_through_the_values_alone(growth: ModuleType) -> None:
+def test_without_attention_the_gradient_flows_only_through_the_values(growth: ModuleType) -> None:
     parameters = model()
     attention = parameters.albert.encoder.layers()[0].attention
     growth.run_but_attention(parameters, make_pretraining_batch(np.array([12, 12])))
@@ -82,7 +82,9 @@ def test_without_attention_the_gradient_goes_through_the_values_alone(growth: Mo
     assert attention.query.weight.grad.abs().sum() > 0
 
 
-def test_every_length_has_the_same_tokens_a_step(growth: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_length_has_the_same_tokens_per_step(
+    growth: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     taken: list[tuple[int, int]] = []
 
     def no_work(_: object, batch: PretrainingBatch) -> Outcome:
@@ -103,15 +105,15 @@ def test_every_length_has_the_same_tokens_a_step(growth: ModuleType, monkeypatch
         assert whole["lengths"][length]["microseconds_a_token"] > least > 0
 
 
-def test_lengths_are_told_by_the_token_and_by_ratios_of_one_round(growth: ModuleType) -> None:
+def test_lengths_are_reported_per_token_and_by_ratios_of_one_round(growth: ModuleType) -> None:
     timings = {
         64: Timing(first_seconds=9.0, distance=None, seconds=[1.0, 2.0, 4.0]),
         512: Timing(first_seconds=9.0, distance=None, seconds=[1.5, 1.6, 2.0]),
     }
-    told = growth.tell_lengths(timings, 100)
-    assert told["lengths"][64]["microseconds_a_token"] == pytest.approx(20_000)
-    assert told["lengths"][512]["over_shortest"] == {"median": 0.8, "min": 0.5, "max": 1.5}
-    assert told["furthest_from_flat"] == pytest.approx(0.2)
+    summary = growth.summarize_lengths(timings, 100)
+    assert summary["lengths"][64]["microseconds_a_token"] == pytest.approx(20_000)
+    assert summary["lengths"][512]["over_shortest"] == {"median": 0.8, "min": 0.5, "max": 1.5}
+    assert summary["furthest_from_flat"] == pytest.approx(0.2)
 
 
 def test_one_process_is_another_process_and_makes_the_same_examples(
@@ -131,7 +133,7 @@ def test_one_process_is_another_process_and_makes_the_same_examples(
 def test_processes_are_compared_on_the_same_examples(
     growth_examples: ModuleType, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growth_examples, "prepare_apart", lambda *_, **__: shards)
+    monkeypatch.setattr(growth_examples, "prepare_in_own_process", lambda *_, **__: shards)
     result = growth_examples.measure_examples(
         tmp_path, lengths=(64,), processes=(1, 2), megabytes=0.3, seconds=0.3, rounds=1
     )
@@ -150,7 +152,7 @@ def test_processes_are_compared_on_the_same_examples(
     assert rows["2"]["efficiency"] == pytest.approx(rows["2"]["speed_over_one"]["median"] / 2)
 
 
-def test_efficiency_is_told_beside_what_cores_and_consumer_allow(growth_examples: ModuleType) -> None:
+def test_efficiency_is_reported_with_what_cores_and_consumer_allow(growth_examples: ModuleType) -> None:
     def run(seconds: float, *, consumer: float, processes: float) -> Any:
         return growth_examples.Run(
             seconds=seconds, consumer_seconds=consumer, processes_seconds=processes, examples=10, tokens=1000
@@ -161,24 +163,24 @@ def test_efficiency_is_told_beside_what_cores_and_consumer_allow(growth_examples
         1: [run(10.0, consumer=2.0, processes=8.0)],
         4: [run(4.0, consumer=2.0, processes=8.0)],
     }
-    told = growth_examples.tell_processes(runs, cores=3)
-    assert "efficiency" not in told["this one"]
-    assert told["4"]["tokens_a_second"] == 250
-    assert told["4"]["speed_over_one"]["median"] == 2.5
-    assert told["4"]["busy_cores"] == {"consumer": 0.5, "processes": 2.0}
-    assert told["4"]["efficiency"] == 2.5 / 4
-    assert told["4"]["efficiency_at_most"] == 3 / 4  # by the cores
-    assert growth_examples.tell_processes(runs, cores=64)["4"]["efficiency_at_most"] == 1
+    summary = growth_examples.summarize_processes(runs, cores=3)
+    assert "efficiency" not in summary["this one"]
+    assert summary["4"]["tokens_a_second"] == 250
+    assert summary["4"]["speed_over_one"]["median"] == 2.5
+    assert summary["4"]["busy_cores"] == {"consumer": 0.5, "processes": 2.0}
+    assert summary["4"]["efficiency"] == 2.5 / 4
+    assert summary["4"]["efficiency_at_most"] == 3 / 4  # by the cores
+    assert growth_examples.summarize_processes(runs, cores=64)["4"]["efficiency_at_most"] == 1
     runs[8] = runs[4]
     assert (
-        growth_examples.tell_processes(runs, cores=64)["8"]["efficiency_at_most"] == 5 / 8
+        growth_examples.summarize_processes(runs, cores=64)["8"]["efficiency_at_most"] == 5 / 8
     )  # by the consumer
 
 
-def test_a_training_is_looked_at_behind_its_warm_up(
+def test_a_training_is_measured_after_its_warm_up(
     growth: ModuleType, shards: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(growth, "prepare_apart", lambda *_, **__: shards)
+    monkeypatch.setattr(growth, "prepare_in_own_process", lambda *_, **__: shards)
     result = growth.measure_steps(tmp_path, size="mini", batch_size=2, steps=24, warm_up=4, every=5)
     memory, sizes = result["memory"], result["row_sizes"]["met"]
     assert len(memory["megabytes"]) == len(sizes) == 4
@@ -190,7 +192,7 @@ def test_a_training_is_looked_at_behind_its_warm_up(
         assert row["last_over_first"] == pytest.approx(row["last_quarter"] / row["first_quarter"])
 
 
-def test_quarters_tell_growth_from_longer_batches(growth: ModuleType) -> None:
+def test_quarters_distinguish_growth_from_longer_batches(growth: ModuleType) -> None:
     tokens = [100, 300, 200, 400] * 10
     flat = growth.compare_quarters([count * 1e-6 for count in tokens], tokens)
     assert flat == pytest.approx(
@@ -205,7 +207,7 @@ def test_quarters_tell_growth_from_longer_batches(growth: ModuleType) -> None:
     assert disturbed["last_over_first_of_means"] > 2
 
 
-def test_memory_that_grows_and_memory_that_does_not_are_told_apart(growth: ModuleType) -> None:
+def test_memory_that_grows_is_distinguished_from_memory_that_does_not(growth: ModuleType) -> None:
     assert (
         growth.compare_memory([90.0, 100.0, 95.0, 99.0, 96.0, 100.0, 99.0, 98.0])["last_over_first"] == 0.99
     )
@@ -216,7 +218,7 @@ def test_memory_that_grows_and_memory_that_does_not_are_told_apart(growth: Modul
     assert held.all()
 
 
-def test_each_part_runs_in_a_process_of_its_own(
+def test_each_part_runs_in_its_own_process(
     growth: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = "--size mini --layers 1 --tokens 512 --rounds 1 --batch-size 2 --steps 24 --warm-up 4 --every 5"
@@ -234,10 +236,10 @@ def test_each_part_runs_in_a_process_of_its_own(
     [
         ("--parts tokens,layers", "no part layers; known are tokens, examples, steps"),
         ("--tokens 768", "--tokens is 768; expected a multiple of 512"),
-        ("--steps 200 --warm-up 100", "fewer than four looks"),
+        ("--steps 200 --warm-up 100", "fewer than four measurements"),
     ],
 )
-def test_arguments_that_make_no_sense_are_refused(
+def test_senseless_arguments_are_refused(
     growth: ModuleType, flags: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit):

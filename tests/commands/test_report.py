@@ -1,4 +1,4 @@
-"""`albert report`: what logs in every state of a run give, and what is said where nothing can be drawn."""
+"""`albert report`: logs in every state of a run, and messages where nothing can be drawn."""
 
 import json
 import math
@@ -16,8 +16,7 @@ from albert.commands.pretrain import PretrainSettings, pretrain
 from albert.commands.report import ReportSettings, differing_settings, report
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError, RunError
-from albert.reports.panels import score_names
-from albert.reports.runs import LoggedRun, read_runs
+from albert.reports.runs import LoggedRun, read_runs, score_names
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 Row = dict[str, Any]
@@ -160,7 +159,7 @@ def test_a_picture_grows_with_what_is_logged_and_shows_every_run(tmp_path: Path)
     assert len(picture("more", first, third)) > len(both)
 
 
-def test_a_run_that_has_just_begun_is_told_without_a_picture(
+def test_a_run_without_records_is_reported_without_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = make_run(tmp_path / "run")
@@ -175,12 +174,12 @@ def test_a_run_that_has_just_begun_is_told_without_a_picture(
         "skipped": 0,
         "events": 0,
     }
-    assert "no run has records yet: nothing to draw" in capsys.readouterr().err
+    assert "no run has records yet, so there are no curves" in capsys.readouterr().err
     assert [path.name for path in (folder / "report").iterdir()] == ["report.html"]
     assert "img" not in Page(folder / "report" / "report.html").tags
 
 
-def test_without_held_out_data_the_scores_are_those_of_training_and_said_to_be(tmp_path: Path) -> None:
+def test_without_held_out_data_the_scores_are_those_of_training_and_marked_as_such(tmp_path: Path) -> None:
     (row,) = report(ReportSettings(runs=(make_run(tmp_path / "run", training(10), training(20)),)))
     assert (row["state"], row["step"], row["scores"], row["masked_lm_loss"]) == (
         "unfinished",
@@ -189,22 +188,22 @@ def test_without_held_out_data_the_scores_are_those_of_training_and_said_to_be(t
         2.0,
     )
     assert row["tokens_per_second"] == 1000
-    assert "loss" not in row, "the sum of the parts is no score"
+    assert "loss" not in row, "the sum of the parts is not a score"
 
 
-def test_a_cut_last_line_is_left_out_in_silence_and_a_damaged_one_by_its_number(
+def test_an_unfinished_last_line_is_skipped_silently_and_a_damaged_one_with_a_warning(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rest = 'no record\n{"loss": 1}\n' + json.dumps(training(20)) + '\n{"step": 30, "lo'
     folder = make_run(tmp_path / "run", training(10), rest=rest)
     assert [row["step"] for row in read(folder).training] == [10, 20]
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == 2
-    assert "log.jsonl:2: expected a record with a step, found 'no record'; left out" in said[0]
-    assert "log.jsonl:3" in said[1]
+    messages = capsys.readouterr().err.splitlines()
+    assert len(messages) == 2
+    assert "log.jsonl:2: expected a record with a step, found 'no record'; skipped" in messages[0]
+    assert "log.jsonl:3" in messages[1]
 
 
-def test_what_a_roll_back_undid_is_not_drawn_but_the_event_is_told(tmp_path: Path) -> None:
+def test_records_undone_by_a_roll_back_are_not_drawn_but_the_event_is_listed(tmp_path: Path) -> None:
     event = {"step": 10, "event": "roll-back", "text": "back to step 10"}
     rows = [training(10), training(20, masked_lm_loss=9.0), evaluation(20, masked_lm_loss=9.0), event]
     again = [training(20), evaluation(20), training(30)]
@@ -224,7 +223,7 @@ def test_values_that_are_not_finite_are_not_drawn(tmp_path: Path) -> None:
     report(ReportSettings(runs=(folder,)))
 
 
-def test_tokens_and_hours_are_read_off_the_training_records(tmp_path: Path) -> None:
+def test_tokens_and_hours_are_computed_from_the_training_records(tmp_path: Path) -> None:
     rows = [training(10), training(20, tokens_per_second=500.0), evaluation(20), evaluation(15)]
     found = read(make_run(tmp_path / "run", *rows))
     assert found.curve("loss", "tokens") == ([], [])
@@ -233,10 +232,12 @@ def test_tokens_and_hours_are_read_off_the_training_records(tmp_path: Path) -> N
     assert found.curve("masked_lm_loss", "hours", held_out=True)[0] == pytest.approx([0.02])
 
 
-def test_an_axis_that_a_log_does_not_tell_is_an_error_that_names_the_run(tmp_path: Path) -> None:
+def test_an_axis_that_a_log_lacks_is_an_error_that_names_the_run(tmp_path: Path) -> None:
     rows = [{name: value for name, value in training(10).items() if name != "tokens"}]
     folder = make_run(tmp_path / "run", *rows)
-    with pytest.raises(ConfigError, match=r"run: its log counts no tokens, so --x hours .*use --x steps"):
+    with pytest.raises(
+        ConfigError, match=r"run: its log has no token counts, which --x hours needs; use --x steps"
+    ):
         report(ReportSettings(runs=(folder,), x="hours"))
 
 
@@ -247,7 +248,7 @@ def test_settings_that_differ_are_listed_with_the_value_of_each_run(tmp_path: Pa
     assert differing_settings(read_runs([first, first])) == {}
 
 
-def test_runs_of_the_same_name_are_told_apart_and_one_given_twice_is_shown_once(tmp_path: Path) -> None:
+def test_runs_of_the_same_name_get_different_titles_and_one_given_twice_is_shown_once(tmp_path: Path) -> None:
     folders = [make_run(tmp_path / place / "run") for place in ("a", "b")]
     assert [found.title for found in read_runs([*folders, tmp_path / "b" / ".." / "a" / "run"])] == [
         "a/run",
@@ -255,7 +256,7 @@ def test_runs_of_the_same_name_are_told_apart_and_one_given_twice_is_shown_once(
     ]
 
 
-def test_a_folder_that_holds_no_run_is_refused_with_a_way_out(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_refused_with_a_hint(tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs" / "one")
     model = make_run(run / "model")
     (model / "config.json").write_text('{"vocab_size": 31}')
@@ -263,8 +264,8 @@ def test_a_folder_that_holds_no_run_is_refused_with_a_way_out(tmp_path: Path) ->
     (tmp_path / "damaged" / "run.json").write_text("{")
     expected = {
         tmp_path / "nothing": "no such folder; expected the folder of a run",
-        run.parent: rf"holds no run \(no run.json\); the folders inside it do: {run}",
-        model: f"is a model, not a run; give the run's folder, such as {run}",
+        run.parent: rf"is not a run \(no run.json\); these folders in it are runs: {run}",
+        model: f"is a model, not a run; give the folder of the run, such as {run}",
         tmp_path / "damaged": r"run\.json: damaged",
     }
     for folder, message in expected.items():

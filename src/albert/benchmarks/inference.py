@@ -1,9 +1,10 @@
-"""Answering: many texts at once, and one text after the other.
+"""Classification: many texts at once (throughput), and one text at a time (latency).
 
-Ours is what `albert predict` and `albert evaluate` do: groups of similar length, packed. Theirs is what the
-pipeline of transformers does with a batch size: batches in the order of the texts, padded to the longest.
-Logits are compared. Where a CPU computes in int8, that takes part beside float32. Another way of ours (a
-precision, a kernel) is one more candidate in `_ours`, with the tolerance that it needs.
+Our candidate does what `albert predict` and `albert evaluate` do: it packs groups of similar length. Theirs
+does what the pipeline of transformers does with a batch size: it takes the texts in their order and pads each
+batch to its longest text. The logits are compared. On CPUs with int8, an int8 candidate is added. To measure
+another variant of ours (a precision, a kernel), add a candidate to `_our_candidates` with the tolerance it
+needs.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from albert.benchmarks.lower_bound import FLOOR, classifier_products, floor_contender, flops_of
+from albert.benchmarks.lower_bound import LOWER_BOUND, classifier_products, flops_of, lower_bound_candidate
 from albert.benchmarks.peers import Peer, find_peers, open_peer
 from albert.benchmarks.timing import Candidate, Job, Outcome, Run
 from albert.benchmarks.workload import (
@@ -34,21 +35,21 @@ from albert.training.speed import apply_switches
 
 TOLERANCE = 1e-4
 """Of logits in float32."""
-# What lets int8 answer a user (inference/precision.py) bounds the probability that moves, on the mean of the
-# texts. Two logits that are off by e, each in its direction, move at most e / 2 of it. A single text may be
-# twice as far off as the mean may. Random weights were by 0.005 (mini) to 0.036 (xlarge); the answers to
-# another text are by 0.16 and more.
+# The check of int8 (inference/precision.py) bounds how much probability moves, averaged over the texts. If
+# two logits are off by e in opposite directions, at most e / 2 of the probability moves. A single text may be
+# off by twice the mean. Measured with random weights: 0.005 (mini) to 0.036 (xlarge); the logits of a
+# different text differ by 0.16 and more.
 INT8_TOLERANCE = 2 * 2 * MAX_DIFFERENCE
 """Of logits in int8."""
 
 
 def throughput_job(work: Workload) -> Job:
-    """Returns the labelling of a file of texts."""
+    """Return the job that classifies a file of texts in batches."""
     return _job(work, "inference", at_once=work.batch_size, compiled=False)
 
 
 def latency_job(work: Workload) -> Job:
-    """Returns the labelling of texts that come one by one."""
+    """Return the job that classifies texts one at a time."""
     return _job(work, "inference, one text at a time", at_once=1, compiled=True)
 
 
@@ -59,18 +60,18 @@ def _job(work: Workload, name: str, *, at_once: int, compiled: bool) -> Job:
     batches = in_batches(features, at_once)
     ours = [features] if at_once > 1 else batches
     products = [p for part in ours for p in classifier_products(work.config, part.lengths)]
-    candidates = [*_ours(work, ours, compiled=compiled)]
+    candidates = [*_our_candidates(work, ours, compiled=compiled)]
     candidates += [
         Candidate(
             name=peer.name,
             make=partial(_their_run, work, batches, peer),
             tolerance=work.tolerance(TOLERANCE),
             compiled=peer.compiled,
-            weighed=at_once > 1 and peer.is_default,
+            measures_memory=at_once > 1 and peer.is_default,
         )
         for peer in find_peers(work, compiled=compiled)
     ]
-    candidates.append(floor_contender(work, products, backward=False))
+    candidates.append(lower_bound_candidate(work, products, backward=False))
     return Job(
         name=name,
         lengths=lengths_name,
@@ -78,35 +79,35 @@ def _job(work: Workload, name: str, *, at_once: int, compiled: bool) -> Job:
         tokens=len(features.input_ids),
         flops=flops_of(products, backward=False),
         candidates=candidates,
-        floor=FLOOR,
+        lower_bound=LOWER_BOUND,
         unit="text",
         num_units=count,
     )
 
 
-def _ours(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> Iterator[Candidate]:
-    """Yields our ways of answering, the one that a user gets first."""
+def _our_candidates(work: Workload, parts: Sequence[TextFeatures], *, compiled: bool) -> Iterator[Candidate]:
+    """Yield our candidates; the first is what a user gets by default."""
     for is_compiled in (False, True) if compiled and work.compiled else (False,):
         yield Candidate(
             name="albert, compiled" if is_compiled else "albert",
             make=partial(_our_run, work, parts, compiled=is_compiled),
             tolerance=work.tolerance(TOLERANCE),
             compiled=is_compiled,
-            weighed=not compiled,
+            measures_memory=not compiled,
         )
     if _computes_int8(work):
         yield Candidate(
             name="albert, int8",
             make=partial(_our_run, work, parts, compiled=False, dtype="int8"),
             tolerance=INT8_TOLERANCE,
-            weighed=not compiled,
+            measures_memory=not compiled,
             bounded=False,
-            note="peak and floor are those of float32",
+            note="peak and lower bound are those of float32",
         )
 
 
 def _computes_int8(work: Workload) -> bool:
-    """Tells whether int8 takes part: where users have it, and float32 is what it is held against."""
+    """Return whether to measure int8: the device supports it, and the reference is float32."""
     try:
         check_int8(work.device)
     except ConfigError:
@@ -142,7 +143,7 @@ def _their_run(work: Workload, batches: Sequence[TextFeatures], peer: Peer) -> R
 
 
 def _their_logits(work: Workload, model: Callable[..., Any], batch: TextFeatures) -> Any:
-    """Returns logits (B, K)."""
+    """Return logits (B, K)."""
     padded = pad(batch.input_ids, batch.token_type_ids, batch.lengths)
     inputs = {name: tensor.to(work.device) for name, tensor in padded.items()}
     return model(**inputs).logits.float().cpu().numpy()

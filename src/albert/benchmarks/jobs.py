@@ -1,4 +1,4 @@
-"""All jobs of `albert bench` by name."""
+"""The jobs of `albert bench` by name."""
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -29,5 +29,5 @@ _JOBS: Mapping[str, Callable[[Workload], Job]] = MappingProxyType(
 
 
 def make_job(name: str, work: Workload) -> Job:
-    """Returns a job of a known name; what it reads is made if it is not there."""
+    """Return the job called `name`; the files it reads are made if they are missing."""
     return _JOBS[name](work)

@@ -1,10 +1,9 @@
-"""The floor: the matrix products of a job alone, by the fastest kernel there is for each of them.
+"""The lower bound of a job: its matrix products alone, each by the fastest kernel we know.
 
-Whoever computes these models has to do these products, and everything else comes on top. Two thirds of a
-training step's are gradients: a product of two factors has one for each. The operands are random and ready
-in the layout that the kernel likes, so what is measured is not reached.
-Letters: B sequences of N tokens in all, K rows that heads look at, E, H, F, V widths of embeddings, encoder,
-feed-forward part and vocabulary, A heads.
+Every exact implementation of these models has to compute these products; everything else comes on top. Two
+thirds of the products of a training step are for gradients, one for each of the two factors. The operands are
+random and already in the layout the kernel prefers, so a real implementation cannot quite reach this time.
+Letters: B sequences, N packed tokens; E embedding, H hidden, F feed-forward and V vocabulary size; A heads.
 """
 
 import time
@@ -22,7 +21,7 @@ from albert.data.batches import IntArray
 from albert.model.flops import num_blocks
 from albert.model.linear import linear, prepare
 
-FLOOR = "matrix products alone"
+LOWER_BOUND = "matrix products alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +32,24 @@ class Product:
     inner: int
     outer: int
     times: int = 1
-    """How often the model asks for it: once in a block, for instance."""
+    """How often the model computes it; once per layer, for instance."""
     count: int = 0
-    """How many there are side by side, without parameters, as in attention; 0: a map with parameters."""
+    """Size of a batched product without parameters, as in attention; 0: a linear layer."""
 
     @property
     def flops(self) -> int:
-        """Operations, a multiplication and an addition being two."""
+        """Operations; a multiplication and an addition count as two."""
         return 2 * self.rows * self.inner * self.outer * self.times * max(1, self.count)
 
 
 def encoder_products(config: AlbertConfig, lengths: IntArray, *, num_rows: int) -> Iterator[Product]:
-    """Yields the products of the encoder on sequences of `lengths` (B,), looked at in `num_rows` rows."""
+    """Yield the products of the encoder, forward.
+
+    Args:
+        config: Shape of the model.
+        lengths: Tokens of each sequence, (B,).
+        num_rows: Tokens whose last hidden state a head reads; the last layer computes only these.
+    """
     tokens, hidden, blocks = int(lengths.sum()), config.hidden_size, num_blocks(config)
     if config.embedding_size != hidden:
         yield Product(tokens, config.embedding_size, hidden)
@@ -63,7 +68,7 @@ def encoder_products(config: AlbertConfig, lengths: IntArray, *, num_rows: int) 
 
 
 def pretraining_products(config: AlbertConfig, lengths: IntArray, num_masked: int) -> Iterator[Product]:
-    """Yields the products of the encoder and both heads of pretraining, forward."""
+    """Yield the products of the encoder and both heads of pretraining, forward."""
     yield from encoder_products(config, lengths, num_rows=len(lengths) + num_masked)
     yield from _pooled(config, len(lengths), outputs=2)
     yield Product(num_masked, config.hidden_size, config.embedding_size)
@@ -71,26 +76,28 @@ def pretraining_products(config: AlbertConfig, lengths: IntArray, num_masked: in
 
 
 def classifier_products(config: AlbertConfig, lengths: IntArray) -> Iterator[Product]:
-    """Yields the products of the encoder and a classifier's head, forward."""
+    """Yield the products of the encoder and a classifier's head, forward."""
     yield from encoder_products(config, lengths, num_rows=len(lengths))
     yield from _pooled(config, len(lengths), outputs=config.num_labels)
 
 
 def flops_of(products: Sequence[Product], *, backward: bool) -> int:
-    """Returns the operations of some products, with those of their gradients if `backward`."""
+    """Return the operations of `products`, including those of their gradients if `backward`."""
     return sum(product.flops for product in products) * (3 if backward else 1)
 
 
-def floor_contender(work: Workload, products: Sequence[Product], *, backward: bool) -> Candidate:
-    """Returns the candidate that does nothing but the products."""
+def lower_bound_candidate(work: Workload, products: Sequence[Product], *, backward: bool) -> Candidate:
+    """Return the candidate that computes nothing but the products."""
 
     def make() -> Run:
-        # Random operands of a seed of their own: nobody else's numbers depend on them.
+        # Do not advance the global random state: the weights of later candidates depend on it.
         with torch.random.fork_rng(devices=[]):
             steps = [(p.times, _calls(work, p, backward=backward)) for p in products if p.times and p.rows]
         return lambda: _run(steps)
 
-    return Candidate(name=FLOOR, make=make, tolerance=None, note="the floor: nothing else is computed")
+    return Candidate(
+        name=LOWER_BOUND, make=make, tolerance=None, note="the lower bound: nothing else is computed"
+    )
 
 
 def _pooled(config: AlbertConfig, sequences: int, *, outputs: int) -> Iterator[Product]:
@@ -100,7 +107,7 @@ def _pooled(config: AlbertConfig, sequences: int, *, outputs: int) -> Iterator[P
 
 @torch.no_grad()
 def _run(steps: Sequence[tuple[int, Sequence[Callable[[], object]]]]) -> Outcome:
-    """Does all products, block after block, as a model would."""
+    """Compute all products, layer by layer, as a model would."""
     for number in range(max(times for times, _ in steps)):
         for times, calls in steps:
             if number < times:
@@ -111,7 +118,7 @@ def _run(steps: Sequence[tuple[int, Sequence[Callable[[], object]]]]) -> Outcome
 
 @torch.no_grad()
 def _calls(work: Workload, product: Product, *, backward: bool) -> list[Callable[[], object]]:
-    """Returns what computes a product, and the gradients of both its factors."""
+    """Return the calls that compute a product and, if `backward`, the gradients of its two factors."""
     rows, inner, outer = product.rows, product.inner, product.outer
     if product.count:
         shapes = [(rows, inner, outer), (rows, outer, inner), (inner, rows, outer)]
@@ -130,21 +137,21 @@ def _batched(work: Workload, count: int, rows: int, inner: int, outer: int) -> C
 
 
 def _mapped(work: Workload, rows: int, inner: int, outer: int) -> Callable[[], object]:
-    """Returns a product by the model's own kernel."""
+    """Return a product computed by the model's own kernel."""
     x = torch.randn(rows, inner, device=work.device, dtype=work.dtype)
     weights = prepare((nn.Linear(inner, outer, device=work.device),), work.dtype)
     return lambda: linear(x, weights)
 
 
 def _plain(work: Workload, rows: int, inner: int, outer: int) -> Callable[[], object]:
-    """Returns a product of a transposed factor, as the gradient of weights is one, by torch's kernel."""
+    """Return a product with a transposed factor by torch's kernel, as in the gradient of a weight."""
     x = torch.randn(inner, rows, device=work.device, dtype=work.dtype)
     y = torch.randn(inner, outer, device=work.device, dtype=work.dtype)
     return lambda: x.t() @ y
 
 
 def _fastest(calls: Sequence[Callable[[], object]]) -> Callable[[], object]:
-    """Returns the call that takes least, of two tries each behind a first one."""
+    """Return the fastest call, by the time of two runs after a warm-up."""
 
     def seconds(call: Callable[[], object]) -> float:
         call()

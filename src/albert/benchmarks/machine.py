@@ -1,4 +1,4 @@
-"""What numbers depend on beside the code: the machine, and the versions of what is measured."""
+"""The machine and the package versions that a measurement depends on."""
 
 import os
 import platform
@@ -14,7 +14,7 @@ PACKAGES = ("numpy", "pyarrow", "sentencepiece", "tokenizers", "transformers")
 
 
 def machine(device: torch.device | None = None) -> dict[str, Any]:
-    """Returns system, processor, cores, threads and load, and the name of a GPU that is used."""
+    """Return system, processor, cores, threads and load, and the name of the GPU if one is used."""
     found: dict[str, Any] = {
         "system": platform.platform(),
         "processor": _processor(),
@@ -29,7 +29,7 @@ def machine(device: torch.device | None = None) -> dict[str, Any]:
 
 
 def all_versions() -> dict[str, str]:
-    """Returns the versions of this package, and of what it is compared with or built on, where installed."""
+    """Return the versions of this package and of the installed packages it uses or is compared with."""
     found = versions()
     for name in PACKAGES:
         try:
@@ -40,7 +40,7 @@ def all_versions() -> dict[str, str]:
 
 
 def _processor() -> str:
-    """Returns the name of the processor, where the system tells it."""
+    """Return the name of the processor as far as the system reports it."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]

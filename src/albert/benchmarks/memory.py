@@ -1,7 +1,7 @@
-"""Peak memory of a candidate, in a process of its own that does nothing else.
+"""Peak memory of a candidate, measured in its own process.
 
-Told is the resident set as the kernel of Linux keeps it (VmHWM), or what torch had allocated on a GPU:
-in all, and above what was there before the first run, once the model was loaded.
+On a CPU this is the peak resident set size that Linux keeps (VmHWM), on a GPU what torch had allocated: in
+total, and above what was in use before the first run, when the model was loaded already.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -15,20 +15,20 @@ from albert.benchmarks.jobs import make_job
 from albert.benchmarks.workload import Workload
 
 RUNS = 2
-"""Moments of an optimiser are made in the first step and still there in the second, which is the peak."""
+"""An optimiser creates its moments in the first step, so the second step is the peak."""
 
 
 def peak_memory(work: Workload, job: str, candidate: str) -> dict[str, float] | None:
-    """Returns `peak_mb` and `above_start_mb`, in units of 2^20 bytes; None where the system does not tell.
+    """Return `peak_mb` and `above_start_mb`, in units of 2^20 bytes; None if the system does not report them.
 
     Args:
         work: What is measured.
-        job: Name of the kind of job, as in `jobs`.
-        candidate: Who does it.
+        job: Name of the job, as in `jobs`.
+        candidate: Name of the candidate.
     """
     if work.device.type == "cpu" and not Path("/proc/self/status").exists():
         return None
-    # A new interpreter, not a copy of this process: a copy would begin with the peak of this one.
+    # A new interpreter, not a fork: a fork would inherit the peak of this process.
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(_measure, work, job, candidate, torch.get_num_threads()).result()
 
@@ -59,6 +59,6 @@ def _peak(device: torch.device) -> float:
 
 
 def resident_megabytes(field: Literal["VmRSS", "VmHWM"] = "VmRSS") -> float:
-    """Returns the resident set size of this process on Linux, or its peak, in MB of 2^20 bytes."""
+    """Return the resident set size of this process on Linux, or its peak, in MB of 2^20 bytes."""
     lines = Path("/proc/self/status").read_text(encoding="ascii").splitlines()
     return int(dict(line.split(":", 1) for line in lines)[field].split()[0]) / 1024

@@ -1,8 +1,8 @@
-"""A step of an optimiser on the parameters of a model, gradients given.
+"""One optimiser step on the parameters of a model with given gradients.
 
-No library has LAMB, so ours is held against what one writes down from the paper: a loop over the tensors.
-torch's AdamW stands beside them as a measure of speed: it computes no norms, and corrects biases, which the
-original's does not.
+No library we compare with has LAMB, so ours is compared with a direct implementation of the paper: a loop
+over the tensors. torch's AdamW is measured too, for speed only: it computes no norms, and it corrects biases,
+which the original's AdamW does not.
 """
 
 from collections.abc import Callable
@@ -17,17 +17,17 @@ from albert.benchmarks.workload import PRETRAINING, Workload
 from albert.optim.optimizers import make_optimizer, parameter_groups
 
 LEARNING_RATE = 0.1
-"""Far too high for learning: each step is to move the weights by much more than the tolerance."""
+"""Far too high for training: each step must move the weights by much more than the tolerance."""
 WEIGHT_DECAY = 0.01
 TOLERANCE = 1e-6
 PROBE_SIZE = 64
-"""Numbers of each tensor that are compared."""
+"""How many numbers of each tensor are compared."""
 
 Step = Callable[[], Any]
 
 
 def optimizer_job(work: Workload) -> Job:
-    """Returns one step of LAMB, and of others on the same parameters."""
+    """Return the job: one step of LAMB, and of other optimisers on the same parameters."""
     rows: list[tuple[str, Callable[[Any], Step], float | None, str]] = [
         ("albert, LAMB", partial(_our_step, "lamb"), TOLERANCE, ""),
         ("LAMB, tensor by tensor", _plain_lamb, TOLERANCE, "written from the paper"),
@@ -48,7 +48,7 @@ def optimizer_job(work: Workload) -> Job:
 
 
 def _run(work: Workload, make: Callable[[Any], Step]) -> Run:
-    """Returns the steps of an optimiser on a model of its own; all models have the same numbers."""
+    """Return a run that makes one step on its own model; all models have the same weights."""
     model = work.new_model(PRETRAINING)
     generator = torch.Generator(work.device).manual_seed(0)
     for parameter in model.parameters():
@@ -79,7 +79,7 @@ def _torch_step(model: Any, *, fused: bool) -> Step:
 
 
 def _plain_lamb(model: Any) -> Step:
-    """Returns the step of You et al. (2020), algorithm 2, as the original's: no bias correction."""
+    """Return the step of You et al. (2020), algorithm 2, without bias correction, as in the original."""
     moments: dict[Tensor, tuple[Tensor, Tensor]] = {
         p: (torch.zeros_like(p), torch.zeros_like(p)) for p in model.parameters()
     }

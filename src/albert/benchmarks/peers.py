@@ -1,6 +1,7 @@
-"""The models of transformers with our weights, as far as transformers is installed.
+"""The models of transformers with our weights, if transformers is installed.
 
-It is no dependency of this package but an oracle of its development; without it ours is measured alone.
+transformers is not a dependency of this package, only of its tests. Without it, `albert bench` measures our
+candidates and the lower bound.
 """
 
 from collections.abc import Iterator
@@ -15,34 +16,34 @@ from albert.model.pretrained import Pretrained
 
 
 class Peer(NamedTuple):
-    """One way in which a user of transformers runs a model."""
+    """One way to run a model of transformers."""
 
     attention: str
-    """Name of its attention."""
+    """Name of its attention implementation."""
     compiled: bool
-    """Whether the model goes through torch.compile."""
+    """Whether the model is compiled with torch.compile."""
     padded_to: int | None = None
-    """Pieces to which all batches are padded; None: each to its longest sequence."""
+    """Tokens to which all batches are padded; None pads each batch to its longest sequence."""
 
     @property
     def is_default(self) -> bool:
-        """Whether it is what a user gets who asks for nothing."""
+        """Whether these are the defaults of transformers."""
         return self.attention == "sdpa" and not self.compiled and self.padded_to is None
 
     @property
     def name(self) -> str:
-        """For people."""
+        """Display name."""
         padding = "" if self.padded_to is None else f", padded to {self.padded_to}"
         return f"transformers, {self.attention}{', compiled' if self.compiled else ''}{padding}"
 
 
 def is_installed() -> bool:
-    """Tells whether transformers is."""
+    """Return whether transformers is installed."""
     return find_spec("transformers") is not None
 
 
 def library() -> Any:
-    """Returns transformers, silent."""
+    """Return the module `transformers` with its messages switched off."""
     transformers = import_module("transformers")
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -50,12 +51,12 @@ def library() -> Any:
 
 
 def find_peers(work: Workload, *, compiled: bool, full_length: int | None = None) -> Iterator[Peer]:
-    """Yields the ways that take part; none without transformers.
+    """Yield the variants to measure; none if transformers is not installed.
 
     Args:
         work: What is measured.
-        compiled: Whether compiling makes sense in this job.
-        full_length: Pieces to which its users pad every batch unless they ask for less, if they do.
+        compiled: Whether compiling makes sense for this job.
+        full_length: Tokens to which the examples of transformers pad every batch; None if they do not.
     """
     if not is_installed():
         return
@@ -69,9 +70,9 @@ def find_peers(work: Workload, *, compiled: bool, full_length: int | None = None
 
 
 def open_peer(work: Workload, model_class: type[Pretrained], peer: Peer) -> Any:
-    """Returns the model of transformers of the same name as `model_class`, with the same weights."""
+    """Return the model of transformers with the name and the weights of our `model_class`."""
     theirs = getattr(library(), model_class.__name__)
     model = theirs.from_pretrained(work.weights(model_class), attn_implementation=peer.attention)
     model.to(work.device)
-    # Shapes may vary from call to call; one dynamic graph is what its users ask for then.
+    # Default settings: torch switches to dynamic shapes by itself when shapes vary.
     return torch.compile(model) if peer.compiled else model

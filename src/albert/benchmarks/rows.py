@@ -1,10 +1,10 @@
-"""What was found, as rows: one a candidate, for JSON, for the terminal, and for the table of the README.
+"""Results as rows, one for each candidate: for JSON, for the terminal, and for the tables in docs/speed.md.
 
-A row holds `job`, `lengths`, `sequences`, `tokens`, `candidate`, `note`; `seconds` of a run, with those of
-all `rounds`, `milliseconds` of a `unit`, and where they make sense `tokens_per_second`, `utilisation` (of the
-matrix peak), `ratio` (our time over its time, round by round), `floor_ratio` (the floor's over its),
-`compile_seconds`, `memory`, and `distance` with `tolerance`. Our time in `ratio` is the first candidate's; a
-further way of ours has a `ratio` like everybody else.
+A row holds `job`, `lengths`, `sequences`, `tokens`, `candidate`, `note`; the `seconds` of a run, with those
+of all `rounds`; the `milliseconds` per `unit`; and where they apply `tokens_per_second`, `utilisation` (of
+the matrix peak), `ratio` (our time over its time, round by round), `lower_bound_ratio` (the lower bound over
+its time), `compile_seconds`, `memory`, and `distance` with `tolerance`. "Our time" is that of the first
+candidate; further candidates of ours have a `ratio` too.
 """
 
 from collections.abc import Mapping
@@ -19,13 +19,13 @@ Memory = Mapping[str, Mapping[str, float] | None]
 
 
 def make_rows(job: Job, timings: Mapping[str, Timing], *, peak: float, memory: Memory) -> list[Row]:
-    """Returns a row for each candidate and each recorded speed.
+    """Return a row for each candidate and each recorded speed.
 
     Args:
-        job: What was done.
+        job: The job that was measured.
         timings: By candidate.
-        peak: Operations a second of large matrix products.
-        memory: Peaks of those that were weighed, by candidate.
+        peak: Operations per second of large matrix products.
+        memory: Peak memory by candidate, where it was measured.
     """
     rows = []
     for candidate in job.candidates:
@@ -44,13 +44,13 @@ def make_rows(job: Job, timings: Mapping[str, Timing], *, peak: float, memory: M
 
 
 def report(rows: list[Row]) -> str:
-    """Returns the rows as a table for a terminal, one block a job."""
+    """Return the rows as a table for a terminal, one block per job."""
     table: list[tuple[str, ...]] = []
     for (job, lengths, unit), block in groupby(
         rows, key=lambda row: (row["job"], row["lengths"], row["unit"])
     ):
         head = f"{job}, lengths {lengths}" if lengths else job
-        table += [(head, f"ms a {unit}", *_COLUMNS), *map(_cells, block)]
+        table += [(head, f"ms per {unit}", *_COLUMNS), *map(_cells, block)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = []
     for first, *others in table:
@@ -60,13 +60,13 @@ def report(rows: list[Row]) -> str:
 
 
 def spread(found: Mapping[str, float]) -> str:
-    """Returns a ratio for people: the median and, where it was measured in rounds, the least and the most."""
+    """Return a ratio as text: the median and, if it was measured in rounds, the minimum and the maximum."""
     if "min" not in found:
         return f"{found['median']:.2g}"
     return f"{found['median']:.2f} ({found['min']:.2f} to {found['max']:.2f})"
 
 
-_COLUMNS = ("tokens/s", "of peak", "ours / this", "floor / this", "peak MB", "compile s", "equal to")
+_COLUMNS = ("tokens/s", "of peak", "ours / this", "bound / this", "peak MB", "compile s", "equal to")
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -76,7 +76,7 @@ def _cells(row: Row) -> tuple[str, ...]:
         human_count(row["tokens_per_second"]) if "tokens_per_second" in row else "",
         f"{row['utilisation']:.0%}" if "utilisation" in row else "",
         spread(row["ratio"]) if "ratio" in row else "",
-        f"{row['floor_ratio']['median']:.2f}" if "floor_ratio" in row else "",
+        f"{row['lower_bound_ratio']['median']:.2f}" if "lower_bound_ratio" in row else "",
         f"{row['memory']['peak_mb']:,.0f}" if "memory" in row else "",
         f"{row['compile_seconds']:.0f}" if "compile_seconds" in row else "",
         f"{row['distance']:.0e}" if "distance" in row else "",
@@ -84,7 +84,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _row(job: Job, candidate: Candidate, timings: Mapping[str, Timing]) -> Row:
-    """Returns what the times of a candidate say."""
+    """Return the row of one candidate."""
     timing, ours = timings[candidate.name], timings[job.candidates[0].name]
     seconds = timing.median_seconds
     row = _head(job) | {"candidate": candidate.name, "note": candidate.note}
@@ -95,8 +95,8 @@ def _row(job: Job, candidate: Candidate, timings: Mapping[str, Timing]) -> Row:
         row["tokens_per_second"] = round(job.tokens / seconds, 1)
     if timing is not ours:
         row["ratio"] = ratio(ours.seconds, timing.seconds)
-    if job.floor and candidate.name != job.floor and candidate.bounded:
-        row["floor_ratio"] = ratio(timings[job.floor].seconds, timing.seconds)
+    if job.lower_bound and candidate.name != job.lower_bound and candidate.bounded:
+        row["lower_bound_ratio"] = ratio(timings[job.lower_bound].seconds, timing.seconds)
     if candidate.compiled:
         row["compile_seconds"] = timing.compile_seconds
     if candidate.tolerance is not None and timing is not ours:

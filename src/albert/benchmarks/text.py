@@ -1,8 +1,8 @@
-"""From text to pieces, and from pieces to masked examples.
+"""From text to token ids, and from token ids to masked examples.
 
-The text is one that every machine has: the `help` topics of the running Python, some 300 kB of English, with
-a vocabulary trained on it. Examples are made of eight copies, so that there are enough. Everything of ours
-runs in one process, without workers.
+The text is on every machine: the `help` topics of the running Python, about 300 kB of English, with a
+vocabulary trained on it. Examples are made from eight copies of it, so that there are enough. Our candidates
+run in one process, without workers.
 """
 
 from collections.abc import Iterator, Sequence
@@ -37,9 +37,9 @@ BATCH_SIZE = 256
 COPIES = 8
 MASKED_SHARE = 0.15
 SHARE_TOLERANCE = 0.02
-"""Of the share of hidden pieces: masks are drawn at random, and sequences hide whole words."""
+"""Of the share of masked tokens: masks are drawn at random, and whole words are masked."""
 
-FLOOR = "SentencePiece alone"
+LOWER_BOUND = "SentencePiece alone"
 
 ORIGINAL = Recorded(
     name="create_pretraining_data.py",
@@ -50,7 +50,7 @@ ORIGINAL = Recorded(
 
 
 def tokenization_job(work: Workload) -> Job:
-    """Returns the encoding of all sentences."""
+    """Return the job that encodes all sentences."""
     sentences, folder = _sentences(work.folder), _make_tokenizer(work.folder)
     tokens = len(AlbertTokenizer.from_pretrained(folder).encode_flat(sentences)[0])
     candidates = [Candidate(name="albert", make=partial(_our_encoder, folder, sentences), tolerance=0.0)]
@@ -65,10 +65,10 @@ def tokenization_job(work: Workload) -> Job:
         )
     candidates.append(
         Candidate(
-            name=FLOOR,
+            name=LOWER_BOUND,
             make=partial(_sentencepiece, folder, sentences),
             tolerance=None,
-            note="cleaned lines; its ids are ours but for numbers with commas",
+            note="cleaned lines; the same ids as ours except for numbers with commas",
         )
     )
     return Job(
@@ -76,12 +76,12 @@ def tokenization_job(work: Workload) -> Job:
         sequences=len(sentences),
         tokens=tokens,
         candidates=candidates,
-        floor=FLOOR,
+        lower_bound=LOWER_BOUND,
     )
 
 
 def examples_job(work: Workload) -> Job:
-    """Returns the making of masked examples of full length from prepared text."""
+    """Return the job that makes masked examples from prepared text."""
     shards = make_shards(work.folder)
     batches = [*_stream(shards).one_pass(BATCH_SIZE)]
     candidates = [Candidate(name="albert", make=partial(_our_examples, shards), tolerance=SHARE_TOLERANCE)]
@@ -91,7 +91,7 @@ def examples_job(work: Workload) -> Job:
                 name="transformers, collator",
                 make=partial(_collator, shards, batches),
                 tolerance=SHARE_TOLERANCE,
-                note="sequences made before; single pieces hidden, no n-grams, no sentence order",
+                note="ready-made sequences; single tokens masked, no n-grams, no sentence order",
             )
         )
     return Job(
@@ -121,10 +121,10 @@ def _their_encoder(folder: Path, sentences: list[str]) -> Run:
 
 
 def _counts(ids: npt.NDArray[Any]) -> Outcome:
-    """Returns how often each piece occurs, (V,).
+    """Return how often each token occurs, (V,).
 
-    Of two equally likely cuts (`ww w`, `w ww`) SentencePiece takes one and the fast tokenizers the other; the
-    pieces are the same.
+    Of two equally likely segmentations (`ww w`, `w ww`) SentencePiece takes one and the fast tokenizers the
+    other, so sequences may differ where counts do not.
     """
     return np.bincount(ids, minlength=VOCAB_SIZE).astype(np.float64)
 
@@ -152,14 +152,14 @@ def _stream(shards: Path) -> Examples:
 
 
 def _shares(batches: Iterator[PretrainingBatch]) -> Outcome:
-    """Returns the share of hidden pieces, (1,)."""
+    """Return the share of masked tokens, (1,)."""
     sizes = np.array([(batch.masked_positions.size, batch.input_ids.size) for batch in batches])
     masked, tokens = sizes.sum(0)
     return np.array([masked / tokens])
 
 
 def _collator(folder: Path, batches: Sequence[PretrainingBatch]) -> Run:
-    """Returns the masking of the same sequences by transformers, batch by batch."""
+    """Return a run in which transformers masks the same sequences, batch by batch."""
     transformers = library()
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     collator = transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=MASKED_SHARE)
@@ -167,14 +167,14 @@ def _collator(folder: Path, batches: Sequence[PretrainingBatch]) -> Run:
     rows = [_rows(batch, special) for batch in batches]
 
     def run() -> Outcome:
-        hidden = sum(int((collator(some)["labels"] != -100).sum()) for some in rows)
-        return np.array([hidden / sum(batch.input_ids.size for batch in batches)])
+        masked = sum(int((collator(some)["labels"] != -100).sum()) for some in rows)
+        return np.array([masked / sum(batch.input_ids.size for batch in batches)])
 
     return run
 
 
 def _rows(batch: PretrainingBatch, special: IntArray) -> list[dict[str, Any]]:
-    """Returns the sequences as they were before they were masked, as the collator takes them."""
+    """Return the sequences before masking, in the form the collator takes."""
     ids = batch.input_ids.copy()
     ids[batch.masked_positions] = batch.masked_labels
     return [
@@ -184,7 +184,7 @@ def _rows(batch: PretrainingBatch, special: IntArray) -> list[dict[str, Any]]:
 
 
 def make_text(folder: Path) -> Path:
-    """Returns the file of the text, a sentence a line, an empty line behind a document; made once."""
+    """Return the text file, made once: one sentence per line, an empty line between documents."""
     path = folder / "text.txt"
     if not path.exists():
         documents = find_documents(standard_library() / TOPICS)
@@ -193,12 +193,12 @@ def make_text(folder: Path) -> Path:
 
 
 def make_shards(folder: Path, *, copies: int = COPIES, **changes: Any) -> Path:
-    """Returns the folder of copies of the text as token shards, tokenizer included; made once.
+    """Return a folder with token shards of copies of the text, made once, including the tokenizer.
 
     Args:
-        folder: Where it is made.
-        copies: How often the text is repeated.
-        changes: Of `PrepareSettings`.
+        folder: Where to make it.
+        copies: How often to repeat the text.
+        changes: Fields of `PrepareSettings` to set.
     """
     shards = folder / "shards"
     if not shards.exists():
@@ -217,13 +217,13 @@ def make_shards(folder: Path, *, copies: int = COPIES, **changes: Any) -> Path:
 
 
 def open_shards(shards: Path, settings: ExampleSettings) -> MaskedText:
-    """Returns the examples of token shards."""
+    """Return the source of masked examples for a folder of token shards."""
     vocabulary = vocabulary_of(AlbertTokenizer.from_pretrained(shards), settings)
     return MaskedText(data=open_prepared(shards), vocabulary=vocabulary, settings=settings)
 
 
 def _make_tokenizer(folder: Path) -> Path:
-    """Returns the folder of a tokenizer for the text."""
+    """Return the folder of a tokenizer trained on the text, made once."""
     tokenizer = folder / "tokenizer"
     if not tokenizer.exists():
         encoder = train_sentencepiece(_sentences(folder), vocab_size=VOCAB_SIZE)
@@ -232,5 +232,5 @@ def _make_tokenizer(folder: Path) -> Path:
 
 
 def _sentences(folder: Path) -> list[str]:
-    """Returns the sentences of the text."""
+    """Return the sentences of the text."""
     return [line for line in make_text(folder).read_text("utf-8").split("\n") if line]

@@ -1,8 +1,8 @@
-"""Candidates that do the same work, checked against each other and then timed in turns.
+"""Candidates that do the same work, compared with each other and then timed in turns.
 
-On a shared machine a second tells little: the same code takes half as long again when a neighbour works. So
-all candidates of a job take their turns in every round, and what is told is the ratio of two times of one
-round. Nothing is timed before its results are equal to the first candidate's.
+On a shared machine absolute seconds mean little: the same code takes 1.5 times as long when another job runs.
+So every round runs all candidates of a job, and we report the ratio of two times of the same round. A
+candidate whose result differs from the first one's is not timed.
 """
 
 import time
@@ -18,101 +18,103 @@ from numpy.typing import NDArray
 from albert.errors import RunError
 
 Outcome = NDArray[np.float64]
-"""What a run found, as far as candidates can be compared by it."""
+"""The numbers by which candidates are compared."""
 
 Run = Callable[[], Outcome]
-"""Does the work of a job once."""
+"""Do the work of a job once."""
 
 
 class DisagreementError(RunError):
-    """Two candidates do not compute the same, so that their times say nothing."""
+    """Two candidates compute different results, so their times cannot be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """One way to do the work of a job."""
+    """One way to do a job."""
 
     name: str
-    """Who does it, and how."""
+    """Implementation and variant, as displayed."""
     make: Callable[[], Run]
-    """Builds all it takes; the first run of what comes back is compared, later ones are timed."""
+    """Builds everything and returns the run; its first call is compared, later calls are timed."""
     tolerance: float | None
-    """How far its outcome may be from the first candidate's, by `distance`; None for other work."""
+    """Largest `distance` of its outcome from the first candidate's; None if it does different work."""
     compiled: bool = False
-    """Whether it compiles something when it first runs."""
-    weighed: bool = False
+    """Whether the first run compiles something."""
+    measures_memory: bool = False
     """Whether its memory is measured."""
     bounded: bool = True
-    """Whether the peak and the floor of the job bound it; cheaper numbers they do not."""
+    """Whether the peak and the lower bound of the job apply to it; they do not apply to int8."""
     note: str = ""
-    """In what it differs from the others, in a few words."""
+    """How it differs from the others, in a few words."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recorded:
-    """A speed that was measured elsewhere, once."""
+    """A speed that was measured once, elsewhere."""
 
     name: str
-    """Whose."""
+    """Implementation, as displayed."""
     tokens_per_second: float
     """As recorded."""
     note: str
-    """Of what, and where."""
+    """What was measured, and where."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Some work, and who does it. A variant of ours is one more candidate."""
+    """The work to measure and the candidates that do it."""
 
     name: str
-    """What is done."""
+    """What is measured, as displayed."""
     lengths: str = ""
-    """Distribution of the sequences' lengths; nothing where there are none."""
+    """Distribution of the sequence lengths; empty if there are no sequences."""
     sequences: int = 0
-    """Sequences of a run; 0 where there are none."""
+    """Sequences per run; 0 if there are none."""
     tokens: int = 0
-    """Real tokens of a run, padding left out; 0 where there are none."""
+    """Tokens per run without padding; 0 if there are none."""
     flops: int = 0
-    """Operations of the matrix products that a run asks for; 0 where there are none."""
+    """Operations of the matrix products of a run; 0 if there are none."""
     unit: str = "run"
-    """What a run is told by: a step, a text."""
+    """What times are reported per: a step, a text."""
     num_units: int = 1
-    """How many of them a run has."""
+    """Units per run."""
     candidates: Sequence[Candidate]
-    """The first is ours, with which the others are compared."""
-    floor: str = ""
-    """Name of the candidate that no other can undercut with the same numbers."""
+    """The first is ours; the others are compared with it."""
+    lower_bound: str = ""
+    """Name of the candidate that no other can be faster than with the same precision."""
     recorded: Sequence[Recorded] = ()
-    """Speeds of others that cannot run here."""
+    """Speeds of implementations that cannot run here."""
 
 
 @dataclass(kw_only=True)
 class Timing:
-    """How one candidate did."""
+    """Times and distance of one candidate."""
 
     first_seconds: float
-    """Of the first run, which warms up and compiles."""
+    """Time of the first run, which warms up and compiles."""
     distance: float | None
-    """Of its outcome from the first candidate's; None where it was not compared."""
+    """Distance of its outcome from the first candidate's; None if it was not compared."""
     seconds: list[float] = field(default_factory=list)
-    """Of each round."""
+    """Time of each round."""
 
     @property
     def median_seconds(self) -> float:
-        """The middle one."""
+        """Median over the rounds."""
         return median(self.seconds)
 
     @property
     def compile_seconds(self) -> float:
-        """By how much the first run took longer than the others."""
+        """How much longer the first run took than the median."""
         return max(0.0, self.first_seconds - self.median_seconds)
 
 
 def time_job(job: Job, *, rounds: int, device: torch.device) -> dict[str, Timing]:
-    """Checks the candidates of a job, then runs all of them in every round, each time another one first.
+    """Compare the candidates of a job, then time them in turns.
+
+    Every round runs all candidates; each round starts with another one.
 
     Raises:
-        DisagreementError: An outcome differs by more than the tolerance.
+        DisagreementError: The outcome of a candidate differs by more than its tolerance.
     """
     runs: dict[str, Run] = {}
     timings: dict[str, Timing] = {}
@@ -132,9 +134,9 @@ def time_job(job: Job, *, rounds: int, device: torch.device) -> dict[str, Timing
 
 
 def distance(outcome: Outcome, reference: Outcome) -> float:
-    """Returns the largest |a - b| / (1 + |b|) of two outcomes: absolute for small numbers, else relative.
+    """Return the largest |a - b| / (1 + |b|): absolute for small numbers, relative for large ones.
 
-    It is infinite where the shapes differ or a number is not finite.
+    It is infinite if the shapes differ or a number is not finite.
     """
     if outcome.shape != reference.shape:
         return float("inf")
@@ -143,13 +145,13 @@ def distance(outcome: Outcome, reference: Outcome) -> float:
 
 
 def ratio(above: Sequence[float], below: Sequence[float]) -> dict[str, float]:
-    """Returns the time of one candidate over that of another, round by round."""
+    """Return the time of one candidate over that of another, round by round."""
     ratios = [a / b for a, b in zip(above, below, strict=True)]
     return {"median": median(ratios), "min": min(ratios), "max": max(ratios)}
 
 
 def timed(run: Callable[[], Any], device: torch.device) -> tuple[float, Any]:
-    """Returns the wall-clock seconds of a call, waiting for the device, and what it returned."""
+    """Return the wall-clock seconds of a call, waiting for the device, and what it returned."""
     _wait(device)
     start = time.perf_counter()
     result = run()
@@ -164,7 +166,7 @@ def _check(job: Job, candidate: Candidate, outcome: Outcome, reference: Outcome)
     if apart > candidate.tolerance:
         raise DisagreementError(
             f"{job.name}: {candidate.name} is {apart:.3g} away from {job.candidates[0].name}, expected at "
-            f"most {candidate.tolerance:g}; they do not compute the same, so nothing was timed"
+            f"most {candidate.tolerance:g}; the results differ, so nothing was timed"
         )
     return apart
 

@@ -1,10 +1,10 @@
-"""Steps of pretraining and of fine-tuning: whole ones, from the examples to the moved weights.
+"""Whole training steps of pretraining and fine-tuning, from the examples to the updated weights.
 
-Ours are those of `albert pretrain` and `albert finetune`: the loop, packed examples, LAMB or the original's
-AdamW. Theirs are what the Trainer of transformers does in a step, written out: a collator that pads to the
-longest of the batch, the model's own loss, clipping, torch's fused AdamW. In fine-tuning they also pad every
-batch to the full length, which their GLUE example does unless told otherwise. Losses and gradient norms of
-a first run that moves nothing are compared.
+Our steps are those of `albert pretrain` and `albert finetune`: the loop, packed examples, LAMB or the
+original's AdamW. Theirs do what the Trainer of transformers does: pad to the longest sequence of the batch,
+the model's own loss, clipping, torch's fused AdamW. For fine-tuning, one more candidate pads every batch to
+the full length, the default of their GLUE example. We compare losses and gradient norms of a first run with
+learning rate 0.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,11 +17,11 @@ import torch
 from torch import Tensor
 
 from albert.benchmarks.lower_bound import (
-    FLOOR,
+    LOWER_BOUND,
     Product,
     classifier_products,
-    floor_contender,
     flops_of,
+    lower_bound_candidate,
     pretraining_products,
 )
 from albert.benchmarks.peers import Peer, find_peers, open_peer
@@ -52,22 +52,22 @@ TOLERANCE = 1e-3
 
 
 class Training(NamedTuple):
-    """What is trained on, and how."""
+    """The model, the data and the optimiser of a training job."""
 
     model_class: type[Pretrained]
-    """Of ours; transformers has one of the same name."""
+    """Our class; transformers has one with the same name."""
     batches: Sequence[Any]
-    """Packed examples, those of one run."""
+    """Packed examples of one run."""
     objective: Any
-    """Our loss."""
+    """Our objective."""
     optimizer: Literal["lamb", "adamw"]
-    """Ours."""
+    """Our optimiser."""
     pad: Callable[..., dict[str, Tensor]]
-    """Makes their batch of ours, padded to the longest; or to `length`, where a peer pads further."""
+    """Turns a packed batch into a padded one, to its longest sequence or to `length`."""
 
 
 def pretraining_job(work: Workload) -> Job:
-    """Returns one step on one batch."""
+    """Return the job: one pretraining step on one batch."""
     name = work.lengths_name("full")
     lengths = make_lengths(name, work.batch_size, longest=work.longest(name))
     batch = make_pretraining_batch(lengths)
@@ -77,7 +77,7 @@ def pretraining_job(work: Workload) -> Job:
 
 
 def finetuning_job(work: Workload) -> Job:
-    """Returns an epoch of a small task; its batches differ in shape, so compiling makes no sense."""
+    """Return the job: one epoch of a small task. Its batches differ in shape, so nothing is compiled."""
     name = work.lengths_name("glue")
     longest = work.longest(name)
     lengths = make_lengths(name, work.batch_size * work.num_batches, longest=longest)
@@ -108,7 +108,7 @@ def _job(
             make=partial(_our_run, work, training, compiled=is_compiled),
             tolerance=tolerance,
             compiled=is_compiled,
-            weighed=not is_compiled,
+            measures_memory=not is_compiled,
         )
         for is_compiled in ours
     ]
@@ -118,11 +118,11 @@ def _job(
             make=partial(_their_run, work, training, peer),
             tolerance=tolerance,
             compiled=peer.compiled,
-            weighed=peer.is_default,
+            measures_memory=peer.is_default,
         )
         for peer in find_peers(work, compiled=compiled, full_length=full_length)
     ]
-    candidates.append(floor_contender(work, products, backward=True))
+    candidates.append(lower_bound_candidate(work, products, backward=True))
     return Job(
         name=name,
         lengths=lengths,
@@ -130,7 +130,7 @@ def _job(
         tokens=sum(batch.input_ids.size for batch in training.batches),
         flops=flops_of(products, backward=True),
         candidates=candidates,
-        floor=FLOOR,
+        lower_bound=LOWER_BOUND,
         unit="step",
         num_units=len(training.batches),
     )
@@ -161,7 +161,7 @@ def _their_run(work: Workload, training: Training, peer: Peer) -> Run:
 
 
 def _their_steps(work: Workload, training: Training, model: Any) -> Iterator[tuple[float, float]]:
-    """Yields loss and gradient norm of step after step."""
+    """Yield loss and gradient norm of each step."""
     model.train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=LEARNING_RATE, weight_decay=WEIGHT_DECAY, fused=True)
     for number, batch in enumerate(cycle(training.batches)):
@@ -177,11 +177,11 @@ def _their_steps(work: Workload, training: Training, model: Any) -> Iterator[tup
         yield loss.item(), norm.item()
 
 
-def _rate(step: int, steps_a_run: int) -> float:
-    """Returns the learning rate of a step: the first run, which is compared, moves no weight."""
-    return 0.0 if step < steps_a_run else LEARNING_RATE
+def _rate(step: int, steps_per_run: int) -> float:
+    """Return the learning rate of a step: 0 in the first run, which is compared."""
+    return 0.0 if step < steps_per_run else LEARNING_RATE
 
 
 def _outcome(steps: Iterator[tuple[float, float]], count: int) -> Outcome:
-    """Takes the steps of a run; returns their losses and gradient norms, (count, 2)."""
+    """Run `count` steps; return their losses and gradient norms, (count, 2)."""
     return np.array(list(islice(steps, count)), np.float64)

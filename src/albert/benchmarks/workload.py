@@ -1,7 +1,7 @@
-"""What is measured with: sizes, lengths, inputs, and the weights that all candidates read.
+"""Sizes, lengths, inputs and weights that all candidates share.
 
-Everything is made up, and the same each time: ids at random, lengths after those of real data.
-Letters: B sequences, N pieces in all, T the longest.
+All inputs are synthetic and the same in every run: random ids, with lengths distributed as in real data.
+Letters: B sequences, N packed tokens, T length of the longest sequence.
 """
 
 from collections.abc import Sequence
@@ -38,43 +38,43 @@ _QUANTILES: dict[str, tuple[Sequence[float], Sequence[int]]] = {
     ),
     "squad": (_DECILES, (75, 120, 132, 142, 152, 165, 184, 212, 243, 302, 384)),
 }
-"""Percent of the examples, and pieces that these have at most, with the published English vocabulary, special
-ones included. glue: training sets of CoLA, SST-2, MRPC, STS-B and RTE, each a fifth; sst2: training set, its
-few long texts told apart, as they decide what padding costs; squad: windows of 384 pieces with a stride of
-128, of a third of the SQuAD 2.0 dev set."""
+"""Percentiles of sequence lengths: percent of the examples, and the most tokens they have (published English
+vocabulary, special tokens included). glue: training sets of CoLA, SST-2, MRPC, STS-B and RTE in equal parts;
+sst2: training set, with extra percentiles for its few long texts, which decide what padding costs; squad:
+windows of 384 tokens with a stride of 128 of a third of the SQuAD 2.0 dev set."""
 
 LONGEST: dict[LengthsName, int] = {"full": 128, "glue": 128, "sst2": 128, "squad": 384}
-"""Pieces to which examples are cut where nothing else is asked for: those of the published recipes."""
+"""Default maximum length: that of the published recipes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What all jobs share; small and picklable, so that other processes can make the same."""
+    """The settings all jobs share; picklable, so that another process can build the same job."""
 
     size: str
     """Name of a published size."""
     device: torch.device
-    """Where the models run."""
+    """Device of the models."""
     precision: Literal["float32", "bf16"]
-    """Type of matrix products."""
+    """Number type of the matrix products."""
     lengths: LengthsName | Literal["auto"]
-    """Distribution of lengths; auto: full sequences in pretraining, elsewhere GLUE's."""
+    """Distribution of lengths; auto: full sequences for pretraining, GLUE's otherwise."""
     max_seq_length: int | Literal["auto"]
-    """Pieces of the longest sequence; auto: that of the distribution."""
+    """Tokens of the longest sequence; auto: that of the distribution."""
     batch_size: int
     """Sequences that go through a model at once."""
     num_batches: int
-    """Batches of a run of fine-tuning or inference; a run of pretraining is one."""
+    """Batches per run of fine-tuning or inference; a pretraining run is one batch."""
     compiled: bool
-    """Whether compiled models take part."""
+    """Whether to measure compiled models, too."""
     all_peers: bool
-    """Whether transformers also takes part with its plain attention, and padding all it can."""
+    """Whether to measure transformers also with eager attention and with padding to the full length."""
     folder: Path
-    """Where weights and texts are; what is missing is made."""
+    """Folder for weights and texts; missing ones are made."""
 
     @property
     def config(self) -> AlbertConfig:
-        """The shape, without dropout, so that outcomes can be compared."""
+        """The configuration, without dropout so that outcomes can be compared."""
         return replace(
             AlbertConfig.of_size(self.size, vocab_size=VOCAB_SIZE),
             hidden_dropout_prob=0.0,
@@ -84,12 +84,12 @@ class Workload:
 
     @property
     def dtype(self) -> torch.dtype:
-        """The type of matrix products."""
+        """Number type of the matrix products."""
         return torch.bfloat16 if self.precision == "bf16" else torch.float32
 
     @property
     def loop(self) -> LoopSettings:
-        """Settings of a training without end."""
+        """Settings of a training loop that never ends."""
         return LoopSettings(
             max_steps=10**9,
             batch_size=self.batch_size,
@@ -98,28 +98,28 @@ class Workload:
         )
 
     def autocast(self) -> torch.autocast:
-        """Returns the block in which models run with the precision that is asked for."""
+        """Return the autocast context of the precision."""
         return torch.autocast(self.device.type, torch.bfloat16, enabled=self.precision == "bf16")
 
     def tolerance(self, float32: float) -> float:
-        """Returns how far outcomes may be apart, given how far in float32; bf16 has 8 bits of mantissa."""
+        """Return the tolerance: the given one in float32; 0.1 in bf16, which has 8 bits of mantissa."""
         return float32 if self.precision == "float32" else 0.1
 
     def lengths_name(self, default: LengthsName) -> LengthsName:
-        """Returns the distribution of lengths of a job with its own default."""
+        """Return the distribution of lengths of a job, given its default."""
         return default if self.lengths == "auto" else self.lengths
 
     def longest(self, name: LengthsName) -> int:
-        """Returns the pieces to which sequences of a distribution are cut."""
+        """Return the maximum length in tokens for a distribution."""
         return LONGEST[name] if self.max_seq_length == "auto" else self.max_seq_length
 
     def new_model(self, model_class: type[ModelT]) -> ModelT:
-        """Returns a model of a class on the device; its weights are random and the same each time."""
+        """Return a model on the device, with random weights that are the same in every call."""
         torch.manual_seed(0)
         return model_class(self.config).to(self.device)
 
     def weights(self, model_class: type[Pretrained]) -> Path:
-        """Returns a model folder with the weights of `new_model`, which is made if it is not there."""
+        """Return a model folder with the weights of `new_model`, made once."""
         folder = self.folder / model_class.__name__
         if not folder.exists():
             self.new_model(model_class).save_pretrained(folder)
@@ -129,21 +129,21 @@ class Workload:
 def precision_of(
     name: Literal["auto", "float32", "bf16"], device: torch.device
 ) -> Literal["float32", "bf16"]:
-    """Returns which precision is meant on a device."""
+    """Return the precision that `auto` means on a device."""
     return "float32" if autocast_dtype(name, device) is None else "bf16"
 
 
 def make_lengths(name: LengthsName, count: int, *, longest: int) -> IntArray:
-    """Returns the lengths of `count` sequences, in random order; few of them are spread as many would be."""
+    """Return the lengths of `count` sequences in random order, at evenly spaced quantiles."""
     if name == "full":
         return np.full(count, longest)
-    places = (np.arange(count) + 0.5) / count * 100
-    lengths = np.interp(places, *_QUANTILES[name]).round().astype(np.int64)
+    percentiles = (np.arange(count) + 0.5) / count * 100
+    lengths = np.interp(percentiles, *_QUANTILES[name]).round().astype(np.int64)
     return np.random.default_rng(0).permutation(np.minimum(lengths, longest))
 
 
 def make_pretraining_batch(lengths: IntArray) -> PretrainingBatch:
-    """Returns random examples of two segments, 15 % of the pieces hidden."""
+    """Return random examples of two segments with 15 % of the tokens masked."""
     random = np.random.default_rng(0)
     count, starts = int(lengths.sum()), lengths.cumsum() - lengths
     positions = [
@@ -163,7 +163,7 @@ def make_pretraining_batch(lengths: IntArray) -> PretrainingBatch:
 
 
 def make_features(lengths: IntArray) -> TextFeatures:
-    """Returns random pairs of texts with two classes."""
+    """Return random pairs of texts with two classes."""
     random = np.random.default_rng(0)
     return TextFeatures(
         input_ids=random.integers(FIRST_ORDINARY_ID, VOCAB_SIZE, int(lengths.sum())),
@@ -174,13 +174,13 @@ def make_features(lengths: IntArray) -> TextFeatures:
 
 
 def in_batches(features: TextFeatures, batch_size: int) -> list[TextFeatures]:
-    """Returns the examples in batches, in their order."""
+    """Return the examples in batches, in order."""
     starts = range(0, len(features), batch_size)
     return [features.take(np.arange(i, min(i + batch_size, len(features)))) for i in starts]
 
 
 def pad_pretraining(batch: PretrainingBatch) -> dict[str, Tensor]:
-    """Returns examples padded to the longest, labels of -100 where nothing is hidden."""
+    """Return the examples padded to the longest, with labels of -100 where no token is masked."""
     labels = np.full(len(batch.input_ids), IGNORED_LABEL)
     labels[batch.masked_positions] = batch.masked_labels
     order = torch.from_numpy(batch.sentence_order_labels)
@@ -189,7 +189,7 @@ def pad_pretraining(batch: PretrainingBatch) -> dict[str, Tensor]:
 
 
 def pad_classification(batch: TextFeatures, *, length: int | None = None) -> dict[str, Tensor]:
-    """Returns examples padded to the longest, or to `length` pieces, with their classes."""
+    """Return the examples padded to the longest, or to `length` tokens, with their labels."""
     padded = pad(batch.input_ids, batch.token_type_ids, batch.lengths, length=length)
     return {**padded, "labels": torch.from_numpy(batch.labels).long()}
 
@@ -197,7 +197,7 @@ def pad_classification(batch: TextFeatures, *, length: int | None = None) -> dic
 def pad(
     input_ids: IntArray, token_type_ids: IntArray, lengths: IntArray, *, length: int | None = None
 ) -> dict[str, Tensor]:
-    """Returns the packed (N,) as the padded (B, T) that everybody's models take; T is `length` if given."""
+    """Return packed inputs (N,) as padded inputs (B, T); T is `length` if given."""
     return {
         "input_ids": _grid(input_ids, lengths, 0, length=length),
         "token_type_ids": _grid(token_type_ids, lengths, 0, length=length),
@@ -206,17 +206,17 @@ def pad(
 
 
 def _grid(values: IntArray, lengths: IntArray, filling: int, *, length: int | None = None) -> Tensor:
-    """Returns packed values (N,) on a grid (B, T)."""
-    real = np.arange(length or lengths.max()) < lengths[:, None]
+    """Return packed values (N,) padded to (B, T)."""
+    real = np.arange(length or lengths.max()) < lengths[:, None]  # (B, T)
     grid = np.full(real.shape, filling, np.int64)
     grid[real] = values
     return torch.from_numpy(grid)
 
 
 def _halves(lengths: Sequence[int] | IntArray) -> IntArray:
-    """Returns 0 for the first half of each sequence and 1 for the second, (N,)."""
+    """Return 0 for the first half of each sequence and 1 for the second, (N,)."""
     return np.concatenate([np.arange(length) // (length // 2 + 1) for length in lengths])
 
 
 PRETRAINING, CLASSIFIER = AlbertForPreTraining, AlbertForSequenceClassification
-"""The classes that are measured."""
+"""The model classes that are measured."""

@@ -21,14 +21,14 @@ SUMMARIES = {
     "finetune": "Fine-tunes a model on a task.",
     "evaluate": "Scores a fine-tuned model, or a file of predictions, on a task.",
     "predict": "Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags.",
-    "report": "Draws the curves of one or several runs, and compares them.",
+    "report": "Draw the curves of one or several runs, and compare them.",
     "convert": "Turns ALBERT weights of any form into a model folder.",
     "fill-mask": "Predicts the masked pieces of a text.",
     "embed": "Writes a vector for every text of a file.",
     "info": "Shows what a model holds, in whatever form it is.",
-    "tasks": "Lists the known tasks with their data, scores and default settings.",
-    "bench": "Measures training, inference, text and optimiser, beside transformers and beside the floor.",
-    "demo": "Does the whole of it, small, on the documentation inside the running Python.",
+    "tasks": "List the known tasks with their data, metrics and default hyperparameters.",
+    "bench": "Measure training, inference, text and optimiser against transformers and a lower bound.",
+    "demo": "Run everything in small, on the documentation inside the running Python.",
 }
 
 

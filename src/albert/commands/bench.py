@@ -1,4 +1,4 @@
-"""`albert bench`: how fast this package is on this machine, beside transformers and beside the floor."""
+"""`albert bench`: measure this package, transformers and the lower bound on this machine."""
 
 import json
 import os
@@ -36,33 +36,34 @@ BATCHES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSettings:
-    """Measures training, inference, text and optimiser, beside transformers and beside the floor.
+    """Measure training, inference, text and optimiser against transformers and a lower bound.
 
-    All take turns in one process, with the same weights and inputs, and are compared before they are timed.
-    The floor of a job are its matrix products alone. Without transformers ours is measured alone.
+    All candidates run in turns in one process with the same weights and inputs; their results are compared
+    before they are timed. The lower bound of a job is the time of its matrix products alone. transformers is
+    measured if it is installed.
     """
 
     jobs: tuple[JobName, ...] = get_args(JobName)
-    """What is measured."""
+    """What to measure."""
     size: str = "base"
-    """Size of the model, as of albert pretrain."""
+    """Size of the model, as in albert pretrain."""
     precision: Precision = "auto"
-    """Type of matrix products: bf16 where the device computes it natively (auto)."""
+    """Number type of the matrix products; auto: bf16 if the device computes it natively."""
     lengths: LengthsName | Literal["auto"] = "auto"
-    """Sequences are full, or as long as GLUE's, SST-2's, SQuAD's; auto: full in pretraining, else GLUE's."""
+    """Sequence lengths: full, or as in GLUE, SST-2 or SQuAD; auto: full for pretraining, else GLUE."""
     max_seq_length: int | Literal["auto"] = "auto"
-    """Pieces of the longest sequence; auto: 128, of SQuAD 384."""
+    """Tokens of the longest sequence; auto: 128, for SQuAD 384."""
     batch_size: int = 8
-    """Sequences of a batch."""
+    """Sequences per batch."""
     rounds: int = 5
-    """Rounds, in each of which everybody runs once; the median is told."""
+    """Rounds; every candidate runs once per round, and the median is reported."""
     compiled: bool = True
-    """Whether compiled models take part where shapes repeat; a minute or two each at the start."""
+    """Whether to measure compiled models where shapes repeat; compiling takes a minute or two each."""
     quick: bool = False
-    """Under two minutes: 3 rounds, one batch of 4, nothing compiled, transformers with sdpa and least padding
-    alone, memory of pretraining alone."""
+    """Less than two minutes: 3 rounds, one batch of 4, nothing compiled, transformers only with its defaults,
+    memory only of pretraining."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, ...; auto: a GPU if there is one."""
     output: Path | None = None
     """File for the result as JSON."""
 
@@ -80,16 +81,16 @@ class BenchSettings:
 
 
 def bench(settings: BenchSettings) -> dict[str, Any]:
-    """Measures all jobs; returns rows with what they depend on, and a `report`.
+    """Measure all jobs; return the rows, what they depend on, and a `report` for the terminal.
 
     Raises:
-        ConfigError: There is no such size or device.
-        DisagreementError: Two candidates do not compute the same.
+        ConfigError: The size or the device does not exist.
+        DisagreementError: The results of two candidates differ.
     """
     start = time.monotonic()
     settings = _quick(settings) if settings.quick else settings
     if not is_installed():
-        say("transformers is not installed: ours is measured alone (pip install transformers)")
+        say("transformers is not installed, so only albert is measured (pip install transformers)")
     rows: list[dict[str, Any]] = []
     with _temporary_folder() as folder:
         work = make_workload(settings, folder)
@@ -114,10 +115,10 @@ def bench(settings: BenchSettings) -> dict[str, Any]:
 
 
 def make_workload(settings: BenchSettings, folder: Path) -> Workload:
-    """Returns what is measured, as the settings ask for it.
+    """Return the workload of the settings.
 
     Raises:
-        ConfigError: There is no such size or device.
+        ConfigError: The size or the device does not exist.
     """
     device = find_device(settings.device)
     work = Workload(
@@ -138,7 +139,7 @@ def make_workload(settings: BenchSettings, folder: Path) -> Workload:
 
 @contextmanager
 def _temporary_folder() -> Iterator[Path]:
-    """Gives a folder of this run alone, for compiled code, too: that of earlier runs would hide its cost."""
+    """Provide a temporary folder, also for compiled code: a cache of earlier runs would hide its cost."""
     name = "TORCHINDUCTOR_CACHE_DIR"
     before = os.environ.get(name)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
@@ -153,7 +154,7 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 def _quick(settings: BenchSettings) -> BenchSettings:
-    """Returns the settings of a quick run; what is asked for to be still less, stays."""
+    """Return the settings of a quick run; smaller values the user gave are kept."""
     return replace(
         settings,
         rounds=min(settings.rounds, QUICK_ROUNDS),
@@ -163,36 +164,36 @@ def _quick(settings: BenchSettings) -> BenchSettings:
 
 
 def _measure(name: JobName, work: Workload, settings: BenchSettings, *, peak: float) -> list[dict[str, Any]]:
-    """Returns the rows of a job."""
+    """Return the rows of a job."""
     job: Job = make_job(name, work)
     say(f"{job.name}: {'; '.join(candidate.name for candidate in job.candidates)}")
     timings = time_job(job, rounds=settings.rounds, device=work.device)
-    weighed = [candidate.name for candidate in job.candidates if candidate.weighed]
+    names = [candidate.name for candidate in job.candidates if candidate.measures_memory]
     if settings.quick and name != "pretraining":
-        weighed = []  # Each costs the start of a process.
-    memory = {candidate: peak_memory(work, name, candidate) for candidate in weighed}
+        names = []  # Each costs the start of a process.
+    memory = {candidate: peak_memory(work, name, candidate) for candidate in names}
     return make_rows(job, timings, peak=peak, memory=memory)
 
 
 def _compiles(device: torch.device) -> bool:
-    """Tells whether torch can compile here, and says so where not."""
+    """Return whether torch can compile on the device; print why if it cannot."""
     try:
         apply_switches(nn.Linear(1, 1).to(device), compile=True, activation_checkpointing=False, tf32=False)
     except ConfigError as error:
-        say(f"nothing compiled takes part: {error}")
+        say(f"compiled models are not measured: {error}")
         return False
     return True
 
 
 def _report(result: dict[str, Any]) -> str:
-    """Returns the result for people."""
+    """Return the result as text."""
     settings, machine_ = result["settings"], result["machine"]
     place = machine_.get("gpu") or f"{machine_['threads']} threads on {machine_['processor']}"
     return "\n".join(
         [
             f"{settings['size']}, {settings['precision']}, {place}; matrix products reach "
             f"{result['matrix_peak'] / 1e9:.4g} GFLOP/s",
-            f"median of {settings['rounds']} rounds; in brackets the least and the greatest ratio",
+            f"median of {settings['rounds']} rounds; in brackets the lowest and the highest ratio",
             "",
             report(result["rows"]),
         ]

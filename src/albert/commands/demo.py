@@ -66,7 +66,7 @@ OWN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """Does the whole of it, small, on the documentation inside the running Python.
+    """Do the whole of it, small, on the documentation inside the running Python.
 
     Vocabulary, shards, pretraining against two baselines, filled masks, a classifier from pretrained and
     from random weights. Run again, it continues: with what was interrupted, else with more pretraining.
@@ -119,12 +119,12 @@ class DemoScale:
 
 
 def demo(settings: DemoSettings) -> dict[str, Any]:
-    """Runs or continues the demo and returns what it found; RunError if the folder holds something else."""
+    """Run or continues the demo and returns what it found; RunError if the folder holds something else."""
     return run_demo(settings, DemoScale())
 
 
 def run_demo(settings: DemoSettings, scale: DemoScale) -> dict[str, Any]:
-    """Runs or continues the demo at a given scale and returns what it found."""
+    """Run or continues the demo at a given scale and returns what it found."""
     start = time.monotonic()
     folder = settings.output
     state = State.read(folder)
@@ -154,7 +154,7 @@ def run_demo(settings: DemoSettings, scale: DemoScale) -> dict[str, Any]:
 
 
 def _make_data(folder: Path, scale: DemoScale) -> None:
-    """Makes text, vocabulary, shards and tables, each unless it is there and whole."""
+    """Make text, vocabulary, shards and tables, each unless it is there and whole."""
     text = folder / "documents.jsonl"
     if not text.is_file():
         documents = find_documents(scale.python_folder)
@@ -181,12 +181,12 @@ def _read_documents(path: Path) -> list[Document]:
 
 
 def _held_out(documents: Sequence[Document]) -> list[bool]:
-    """Returns which documents `prepare` holds out: pretraining never saw what the classifier is tested on."""
+    """Return which documents `prepare` holds out: pretraining never saw what the classifier is tested on."""
     return [hash_share(join_lines(document.sentences)) < HELD_OUT for document in documents]
 
 
 def _with_a_stage_to_do(settings: DemoSettings, scale: DemoScale, state: State) -> State:
-    """Returns the state with a last stage that is not yet shown: the interrupted one, or a new one."""
+    """Return the state with a last stage that is not yet shown: the interrupted one, or a new one."""
     if state.stages and state.shown < state.stages[-1].number:
         return state
     number = len(state.stages) + 1
@@ -201,7 +201,7 @@ def _with_a_stage_to_do(settings: DemoSettings, scale: DemoScale, state: State) 
 
 
 def _stage_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSettings:
-    """Returns the settings of a stage: a function of the stage alone, so that it can be resumed."""
+    """Return the settings of a stage: a function of the stage alone, so that it can be resumed."""
     continues = stage.number > 1
     return recipe_settings(
         "small",
@@ -242,7 +242,7 @@ def _config(scale: DemoScale, layers: int) -> AlbertConfig:
 def _show_curves(
     folder: Path, state: State, scores: dict[str, Any], masked_lm_guess: float
 ) -> dict[str, Any]:
-    """Draws the curves of all stages and returns both accuracies, first and last, beside their baselines."""
+    """Draw the curves of all stages and returns both accuracies, first and last, beside their baselines."""
     legs = read_legs(folder, state.stages)
     path = folder / "curves.png"
     draw_curves(path, legs, Baselines(masked_lm=masked_lm_guess, sentence_order=COIN))
@@ -261,7 +261,7 @@ def _show_curves(
 
 
 def _fill_masks(model: Path) -> dict[str, str]:
-    """Returns the three likeliest fillings of each of the texts."""
+    """Return the three likeliest fillings of each of the texts."""
     fill = pipeline("fill-mask", model=model)
     filled = {}
     for text in MASKED_TEXTS:
@@ -272,7 +272,7 @@ def _fill_masks(model: Path) -> dict[str, str]:
 
 
 def _classify(folder: Path, scale: DemoScale, stage: Stage, *, model: Path) -> dict[str, Any]:
-    """Returns the held-out accuracies of a classifier from the model and of one from random weights."""
+    """Return the held-out accuracies of a classifier from the model and of one from random weights."""
     accuracies = {}
     for start in ("pretrained", "random"):
         output = folder / "classifiers" / f"{stage.number}-{start}"

@@ -1,4 +1,4 @@
-"""`albert report`: curves, scores and speed of one or several runs, as a picture and a page."""
+"""`albert report`: curves, scores and speed of one or several runs, as a picture and an HTML page."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,9 +11,9 @@ from tyro.conf import Positional, arg
 from albert.checkpoint.folder import replacing
 from albert.console import say
 from albert.errors import ConfigError
+from albert.reports.curves import draw_runs
 from albert.reports.page import make_page
-from albert.reports.panels import draw_runs, score_names
-from albert.reports.runs import Axis, LoggedRun, read_runs
+from albert.reports.runs import Axis, LoggedRun, read_runs, score_names
 
 REPORT_FOLDER = "report"
 PICTURE = "report.png"
@@ -22,29 +22,29 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings:
-    """Draws the curves of one or several runs, and compares them.
+    """Draw the curves of one or several runs, and compare them.
 
-    Pretraining or fine-tuning, finished or not: a run may be looked at while it trains.
+    Works for pretraining and fine-tuning, also while a run is still training.
     """
 
     runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN [RUN ...]")]]
     """Folders of the runs."""
     output: Path | None = None
-    """Folder for report.png and report.html; report/ in the first run if not given."""
+    """Folder for report.png and report.html; default: report/ in the first run."""
     x: Axis = "steps"
-    """What curves are drawn over: steps, tokens, or hours of training steps (without evaluations)."""
+    """Horizontal axis: steps, tokens, or hours of training steps (without evaluations)."""
 
     def __post_init__(self) -> None:
         if not self.runs:
-            raise ConfigError("no run was given; expected folders: albert report RUN [RUN ...]")
+            raise ConfigError("no run was given; expected folders of runs: albert report RUN [RUN ...]")
 
 
 def report(settings: ReportSettings) -> list[dict[str, Any]]:
-    """Writes the picture and the page, and returns a row for each run.
+    """Write the picture and the page; return a row for each run.
 
     Raises:
-        RunError: A folder holds no run.
-        ConfigError: The log of a run does not hold what the axis needs, or the output is no folder.
+        RunError: A folder is not a run.
+        ConfigError: The log of a run lacks what the axis needs, or the output is a file.
     """
     runs = read_runs(settings.runs)
     output = settings.output or settings.runs[0] / REPORT_FOLDER
@@ -55,21 +55,25 @@ def report(settings: ReportSettings) -> list[dict[str, Any]]:
     picture, page = output / PICTURE, output / PAGE
     drawn = draw_runs(picture, runs, axis=settings.x)
     if not drawn:
-        # One of an earlier report would seem to belong to this one.
+        # The picture of an earlier report would seem to belong to this one.
         picture.unlink(missing_ok=True)
     text = make_page(
         runs, rows, curves=picture.read_bytes() if drawn else None, differing=differing_settings(runs)
     )
     with replacing(page) as temporary:
         temporary.write_text(text, encoding="utf-8")
-    say(f"wrote {page} and {picture}" if drawn else f"wrote {page}; no run has records yet: nothing to draw")
+    say(
+        f"wrote {page} and {picture}"
+        if drawn
+        else f"wrote {page}; no run has records yet, so there are no curves"
+    )
     return rows
 
 
 def summaries(runs: Sequence[LoggedRun]) -> list[dict[str, Any]]:
-    """Returns state, speed and last scores of each run, as far as its log tells them.
+    """Return state, speed and last scores of each run, as far as its log has them.
 
-    Scores are the last on held-out data, or of training where a run has no other.
+    Scores are the last held-out ones, or those of training if there are no others.
     """
     names = [*score_names(runs), "perplexity"]
     rows = [{**_progress(run), **{name: _last(run, name) for name in names}} for run in runs]
@@ -77,9 +81,9 @@ def summaries(runs: Sequence[LoggedRun]) -> list[dict[str, Any]]:
 
 
 def differing_settings(runs: Sequence[LoggedRun]) -> dict[str, list[Any]]:
-    """Returns the settings, inputs and versions that differ, with the value of each run.
+    """Return the settings, inputs and versions that differ, with the value in each run.
 
-    Where a run was written is no difference.
+    The output folder does not count.
     """
     every = [run.settings() for run in runs]
     names = dict.fromkeys(name for settings in every for name in settings if name != "output")
@@ -103,6 +107,6 @@ def _progress(run: LoggedRun) -> dict[str, Any]:
 
 
 def _last(run: LoggedRun, name: str) -> float | None:
-    """Returns the last value of a score: on held-out data, or of training where there is no other."""
+    """Return the last value of a score: held out, or of training if there is no other."""
     values = run.curve(name, "steps", held_out=bool(run.held_out))[1]
     return values[-1] if values else None

@@ -1,4 +1,4 @@
-"""`albert tasks`: lists the tasks that `albert finetune` and `albert evaluate` know."""
+"""`albert tasks`: list the tasks that `albert finetune` and `albert evaluate` know."""
 
 from dataclasses import dataclass
 
@@ -8,11 +8,11 @@ from albert.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TasksSettings:
-    """Lists the known tasks with their data, scores and default settings."""
+    """List the known tasks with their data, metrics and default hyperparameters."""
 
 
-def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every recipe takes its settings
-    """Returns one row for each task: name, kind, files, scores, and the recipe with its source."""
+def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every command takes its settings
+    """Return one row for each task: name, kind, files, metrics, and hyperparameters with their source."""
     return [_row(task) for task in TASKS.values()]
 
 

@@ -57,7 +57,7 @@ class State:
 
     @classmethod
     def read(cls, folder: Path) -> "State":
-        """Reads the state of `folder`; that of a new or empty folder is empty.
+        """Read the state of `folder`; that of a new or empty folder is empty.
 
         Raises:
             RunError: The folder holds something else.
@@ -74,24 +74,24 @@ class State:
             raise RunError(f"{path}: damaged ({error}); remove {folder} to begin anew") from error
 
     def write(self, folder: Path) -> None:
-        """Writes the state to `folder`, which is made if missing."""
+        """Write the state to `folder`, which is made if missing."""
         folder.mkdir(parents=True, exist_ok=True)
         write_json(folder / STATE_FILE, {"stages": [asdict(s) for s in self.stages], "shown": self.shown})
 
 
 def stage_folder(folder: Path, number: int) -> Path:
-    """Returns the run folder of stage `number`."""
+    """Return the run folder of stage `number`."""
     return folder / "stages" / str(number)
 
 
 def begin_anew_without(folder: Path, marker: str) -> None:
-    """Removes `folder` if it lacks the file `marker`: whatever was killed there had hardly begun."""
+    """Remove `folder` if it lacks the file `marker`: whatever was killed there had hardly begun."""
     if folder.exists() and not (folder / marker).is_file():
         shutil.rmtree(folder)
 
 
 def steps_within(seconds: float, settings: PretrainSettings, config: AlbertConfig) -> int:
-    """Returns how many steps, evaluations included, fit into some seconds; measured on a throwaway model."""
+    """Return how many steps, evaluations included, fit into some seconds; measured on a throwaway model."""
     model = AlbertForPreTraining(config).to(find_device(settings.loop.device))
     trial = trial_steps(
         model,
@@ -109,13 +109,13 @@ def steps_within(seconds: float, settings: PretrainSettings, config: AlbertConfi
 
 
 def most_frequent_share(labels: Iterable[IntArray]) -> float:
-    """Returns which share of `labels` the most frequent one is."""
+    """Return which share of `labels` the most frequent one is."""
     joined = np.concatenate(list(labels))
     return float(np.bincount(joined).max() / len(joined))
 
 
 def masked_lm_baseline(settings: PretrainSettings) -> float:
-    """Returns how often naming one and the same piece is right on what `settings` evaluates on."""
+    """Return how often naming one and the same piece is right on what `settings` evaluates on."""
     source = open_pretraining_data(settings.data).held_out(settings.examples)
     assert source is not None, "the demo holds documents out"
     batches = Examples(source).one_pass(settings.loop.micro_size, limit=settings.eval_examples)
@@ -123,7 +123,7 @@ def masked_lm_baseline(settings: PretrainSettings) -> float:
 
 
 def read_legs(folder: Path, stages: Iterable[Stage]) -> list[Leg]:
-    """Returns the logs of the stages, to be drawn as one curve."""
+    """Return the logs of the stages, to be drawn as one curve."""
     legs = []
     for stage in stages:
         place = stage_folder(folder, stage.number)

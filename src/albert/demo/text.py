@@ -40,12 +40,12 @@ class Document:
 
 
 def standard_library() -> Path:
-    """Returns the folder of the running Python's standard library."""
+    """Return the folder of the running Python's standard library."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def find_documents(library: Path) -> list[Document]:
-    """Reads the documentation of all modules below `library`, in order of their paths.
+    """Read the documentation of all modules below `library`, in order of their paths.
 
     Raises:
         DataError: There is none.
@@ -69,7 +69,7 @@ def find_documents(library: Path) -> list[Document]:
 
 
 def split_sentences(text: str) -> list[str]:
-    """Returns the sentences of a docstring; examples, tables, signatures and other non-prose left out."""
+    """Return the sentences of a docstring; examples, tables, signatures and other non-prose left out."""
     found = []
     for paragraph in _paragraphs(text):
         for sentence in sentencex.segment("en", _MARKUP.sub("", paragraph)):
@@ -80,7 +80,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _read_texts(path: Path) -> Iterator[str]:
-    """Yields the docstrings or topics of one file; none of a file that is no Python of this version."""
+    """Yield the docstrings or topics of one file; none of a file that is no Python of this version."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
@@ -97,7 +97,7 @@ def _read_texts(path: Path) -> Iterator[str]:
 
 
 def _new_sentences(text: str, seen: set[str]) -> tuple[str, ...]:
-    """Returns the sentences of `text` that are not in `seen`, and adds them to it."""
+    """Return the sentences of `text` that are not in `seen`, and adds them to it."""
     new = []
     for sentence in split_sentences(text):
         key = " ".join(_WORD.findall(sentence.lower()))
@@ -108,7 +108,7 @@ def _new_sentences(text: str, seen: set[str]) -> tuple[str, ...]:
 
 
 def _paragraphs(text: str) -> Iterator[str]:
-    """Yields the paragraphs of a docstring, each as one line; list items are paragraphs of their own."""
+    """Yield the paragraphs of a docstring, each as one line; list items are paragraphs of their own."""
     for block in re.split(r"\n\s*\n", text):
         if ">>>" in block:
             continue
@@ -122,7 +122,7 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _is_prose(sentence: str) -> bool:
-    """Tells whether a sentence consists mostly of words, at least four."""
+    """Return whether a sentence consists mostly of words, at least four."""
     words = _WORD.findall(sentence)
     return len(words) >= 4 and sum(map(len, words)) >= 0.6 * len(sentence.replace(" ", ""))
 
@@ -134,7 +134,7 @@ MIN_DOCUMENTS = 20
 
 
 def choose_packages(documents: Sequence[Document]) -> list[str]:
-    """Returns the packages with the most sentences, among those with enough documents.
+    """Return the packages with the most sentences, among those with enough documents.
 
     Raises:
         DataError: There are not two of them.
@@ -153,7 +153,7 @@ def choose_packages(documents: Sequence[Document]) -> list[str]:
 
 
 def write_tables(folder: Path, documents: Iterable[Document], held_out: Iterable[bool]) -> None:
-    """Writes the sentences of the chosen packages as tables; documents held out become the dev table."""
+    """Write the sentences of the chosen packages as tables; documents held out become the dev table."""
     pairs = list(zip(documents, held_out, strict=True))
     packages = choose_packages([document for document, _ in pairs])
     rows: dict[bool, list[str]] = {False: ["text\tlabel"], True: ["text\tlabel"]}
@@ -167,7 +167,7 @@ def write_tables(folder: Path, documents: Iterable[Document], held_out: Iterable
 
 
 def majority_share(folder: Path) -> float:
-    """Returns the share of the dev table's most frequent label: what naming it every time gets right."""
+    """Return the share of the dev table's most frequent label: what naming it every time gets right."""
     rows = (folder / DEV_FILE).read_text(encoding="utf-8").splitlines()[1:]
     counts = Counter(row.split("\t")[1] for row in rows)
     return max(counts.values()) / counts.total()

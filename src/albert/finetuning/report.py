@@ -13,9 +13,9 @@ import numpy as np
 
 from albert.checkpoint.folder import replacing
 from albert.finetuning.plan import DevSet, Plan
+from albert.reports.curves import draw_runs
 from albert.reports.html import page, picture, quiet, table
-from albert.reports.panels import draw_runs, words
-from albert.reports.runs import read_runs
+from albert.reports.runs import read_runs, words
 from albert.tasks.published import band
 from albert.tasks.solver import read_trained
 from albert.training.runs import LOG_FILE, RUN_FILE, Run

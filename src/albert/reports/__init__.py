@@ -1,1 +1,1 @@
-"""Curves and pages on runs, read from their logs."""
+"""Curves and pages about runs, read from their logs."""

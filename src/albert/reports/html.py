@@ -1,4 +1,4 @@
-"""Pages of HTML that stand alone: one style, tables, pictures inside, no scripts, nothing fetched."""
+"""Self-contained HTML pages: one style, tables, embedded pictures, no scripts, nothing to fetch."""
 
 import base64
 from collections.abc import Sequence
@@ -20,11 +20,11 @@ th { font-weight: 600; color: #555; }
 p.quiet { color: #777; }
 """
 _LONG = 40
-"""Characters from which on a cell may break."""
+"""Length in characters above which a cell may wrap."""
 
 
 def page(title: str, parts: Sequence[str]) -> str:
-    """Returns a page with a title and its parts, which are HTML."""
+    """Return a page with a title and parts that are HTML already."""
     return (
         f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{escape(title)}</title>'
         f"<style>{_STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n"
@@ -34,18 +34,18 @@ def page(title: str, parts: Sequence[str]) -> str:
 
 
 def picture(png: bytes, *, alt: str) -> str:
-    """Returns a PNG picture as part of the page."""
+    """Return an HTML image with the PNG embedded."""
     data = base64.b64encode(png).decode("ascii")
     return f'<img alt="{escape(alt)}" src="data:image/png;base64,{data}">'
 
 
 def quiet(text: str) -> str:
-    """Returns a remark."""
+    """Return a remark in grey."""
     return f'<p class="quiet">{escape(text)}</p>'
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Returns a table; columns of numbers stand to the right."""
+    """Return a table; columns of numbers are right-aligned."""
     numeric = [
         any(isinstance(row[column], int | float) for row in rows)
         and all(row[column] is None or isinstance(row[column], int | float) for row in rows)

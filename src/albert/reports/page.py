@@ -1,12 +1,11 @@
-"""The report on trainings as one HTML page."""
+"""The report on runs as one HTML page."""
 
 from collections.abc import Sequence
 from html import escape
 from typing import Any
 
 from albert.reports.html import page, picture, quiet, table
-from albert.reports.panels import words
-from albert.reports.runs import LoggedRun
+from albert.reports.runs import LoggedRun, words
 
 
 def make_page(
@@ -16,13 +15,13 @@ def make_page(
     curves: bytes | None,
     differing: dict[str, list[Any]],
 ) -> str:
-    """Returns the page.
+    """Return the page.
 
     Args:
-        runs: What is reported on.
+        runs: The runs.
         rows: State, speed and last scores of each run.
-        curves: PNG of the curves; None where there were none.
-        differing: Settings that differ, each with its value in every run; None where a run has none.
+        curves: PNG of the curves; None if there are none.
+        differing: Settings that differ, each with its value in every run; None if a run lacks it.
     """
     title = "Training of " + ", ".join(run.title for run in runs)
     parts = [_summaries(rows)]
@@ -62,7 +61,7 @@ def _differences(runs: Sequence[LoggedRun], differing: dict[str, list[Any]]) -> 
 
 
 def _is_flag(name: str, runs: Sequence[LoggedRun]) -> bool:
-    """Tells whether a setting was given on the command line, unlike a version or a fingerprint."""
+    """Return whether a setting is a flag of the command, unlike a version or a fingerprint."""
     parts = (run.record.get(part) or {} for run in runs for part in ("inputs", "versions"))
     return not any(name in part for part in parts)
 

@@ -1,11 +1,12 @@
-"""What run folders tell about their trainings, read for people: curves, events, settings, how far they are.
+"""Curves, events, settings and progress of runs, read from their folders.
 
-Reads `run.json` and `log.jsonl` of any training, finished, stopped or running at this moment, and never
-writes. A line that is no record is left out: one that is being written looks just like one that was cut.
+Reads `run.json` and `log.jsonl` of any run, finished, stopped or still training, and never writes. Lines that
+are not records are skipped: an unfinished last line is normal while a run is writing.
 """
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,44 +23,54 @@ from albert.training.runs import LOG_FILE, RUN_FILE
 Axis = Literal["steps", "tokens", "hours"]
 Points = tuple[list[float], list[float]]
 
+BY_LENGTH = re.compile(r"(?P<name>.+)_(?P<bucket>(?P<low>\d+)(?:-\d+|\+))")
+"""A value by sequence length, such as `masked_lm_loss_65-128`."""
+
+# Counters, and values that are no scores.
+_NO_SCORES = {
+    "step", "skipped", "examples", "tokens", "seconds", "perplexity", "learning_rate", "grad_norm",
+    "trust_ratio_min", "trust_ratio_max", "tokens_per_second", "mfu", "padding_share", "data_wait_share",
+    "memory_gb",
+}  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRun:
-    """One training, as its folder tells it."""
+    """One run, as read from its folder."""
 
     folder: Path
-    """Where it lies."""
+    """Its folder."""
     title: str
-    """What tells it from the others: the end of its path."""
+    """The end of its path, as long as needed to distinguish it from the other runs."""
     record: dict[str, Any]
     """The content of run.json."""
     training: Sequence[dict[str, Any]]
-    """Records of training, by rising step; what a roll-back undid is left out."""
+    """Training records by increasing step, without those undone by a roll-back."""
     held_out: Sequence[dict[str, Any]]
-    """Scores on held-out data with their step, likewise."""
+    """Held-out scores with their step, likewise."""
     events: Sequence[dict[str, Any]]
-    """What happened, as `step`, `event` and `text`; all of it."""
+    """All events, as `step`, `event` and `text`."""
 
     @property
     def step(self) -> int:
-        """Steps the log tells of; 0 for one that has just begun."""
+        """The last logged step; 0 if there is none."""
         return max((rows[-1]["step"] for rows in (self.training, self.held_out) if rows), default=0)
 
     @property
     def max_steps(self) -> int | None:
-        """Steps it is to make, where the record says so."""
+        """Planned number of steps, if the record has it."""
         return next((int(value) for value in _values_of(self.record, "max_steps") if value), None)
 
     @property
     def state(self) -> str:
-        """How far it is, in words."""
+        """Its progress in words."""
         if "result" in self.record:
             return "finished"
         return "unfinished" if self.step else "no records yet"
 
     @property
     def vocab_size(self) -> int | None:
-        """Pieces the masked language model chooses from, where record or model say so."""
+        """Vocabulary size, if the record or the model has it."""
         configs = [_read_json(self.folder / name / CONFIG_FILE) for name in ("model", "best")]
         source = next(_values_of(self.record.get("settings"), "config"), None)
         configs += [_read_json(Path(source))] if isinstance(source, str) else []
@@ -67,37 +78,37 @@ class LoggedRun:
         return next((value for value in found if isinstance(value, int) and value > 1), None)
 
     def settings(self) -> dict[str, Any]:
-        """Returns its settings, inputs and versions as one level, keyed by the innermost name: the flag."""
+        """Return settings, inputs and versions as one flat dict, keyed by the innermost name: the flag."""
         parts = (self.record.get(part) or {} for part in ("inputs", "versions", "settings"))
         return {name: value for part in parts for name, value in _leaves(part)}
 
     def curve(self, name: str, axis: Axis, *, held_out: bool = False) -> Points:
-        """Returns places on the axis, and the values `name` there; without those that are not finite."""
-        place = self._places(axis)
+        """Return positions on the axis and the values `name` there, without values that are not finite."""
+        position = self._positions(axis)
         found = [
-            (place(row["step"]), row[name])
+            (position(row["step"]), row[name])
             for row in (self.held_out if held_out else self.training)
             if is_number(row.get(name))
         ]
         return [x for x, _ in found], [y for _, y in found]
 
     def numbers(self, name: str) -> list[float]:
-        """Returns the values `name` of its training records."""
+        """Return the values `name` of the training records."""
         return self.curve(name, "steps")[1]
 
-    def place(self, step: float, axis: Axis) -> float:
-        """Returns where a step is on the axis."""
-        return self._places(axis)(step)
+    def position(self, step: float, axis: Axis) -> float:
+        """Return the position of a step on the axis."""
+        return self._positions(axis)(step)
 
-    def _places(self, axis: Axis) -> Callable[[float], float]:
+    def _positions(self, axis: Axis) -> Callable[[float], float]:
         if axis == "steps":
             return float
         rows = [row for row in self.training if is_number(row.get("tokens"))]
         if not rows and self.training:
             raise ConfigError(
-                f"{self.folder}: its log counts no tokens, so --x {axis} has nothing to go by; use --x steps"
+                f"{self.folder}: its log has no token counts, which --x {axis} needs; use --x steps"
             )
-        # Of its own steps each, so that a record which a roll-back undid leaves no trace in the sum.
+        # Summed over the kept records only, so that those undone by a roll-back do not count.
         amounts = [row["tokens"] for row in rows]
         if axis == "hours":
             speeds = [row.get("tokens_per_second") or math.inf for row in rows]
@@ -108,18 +119,35 @@ class LoggedRun:
 
 
 def read_runs(folders: Iterable[Path]) -> list[LoggedRun]:
-    """Returns the runs in `folders`, each once.
+    """Return the runs in `folders`, each once.
 
     Raises:
         RunError: A folder holds no run.
     """
-    places = list({folder.resolve(): folder for folder in folders}.values())
-    return [_read_run(place, title) for place, title in zip(places, _titles(places), strict=True)]
+    unique = list({folder.resolve(): folder for folder in folders}.values())
+    return [_read_run(folder, title) for folder, title in zip(unique, _titles(unique), strict=True)]
 
 
 def is_number(value: Any) -> bool:
-    """Tells whether a logged value can be drawn."""
+    """Return whether a logged value is a finite number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def score_names(runs: Sequence[LoggedRun]) -> list[str]:
+    """Return the scores that any of the runs logs; loss and accuracy of a part are neighbours."""
+    found = dict.fromkeys(
+        name
+        for run in runs
+        for row in (*run.held_out, *run.training)
+        for name, value in row.items()
+        if name not in _NO_SCORES and is_number(value) and not BY_LENGTH.fullmatch(name)
+    )
+    return sorted(found, key=lambda name: (not name.startswith("masked_lm"), _part(name), name[::-1]))
+
+
+def words(name: str) -> str:
+    """Return a key of the log as words: `masked_lm_loss` as "masked LM loss"."""
+    return name.replace("_", " ").replace(" lm", " LM")
 
 
 def _read_run(folder: Path, title: str) -> LoggedRun:
@@ -139,16 +167,18 @@ def _read_run(folder: Path, title: str) -> LoggedRun:
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    """Returns run.json; RunError with a way out where there is none."""
+    """Return run.json; a RunError says what to give instead if there is none."""
     path = folder / RUN_FILE
     if not folder.is_dir():
         raise RunError(f"{folder}: no such folder; expected the folder of a run, with {RUN_FILE}")
     if (folder / CONFIG_FILE).is_file() and not (folder / LOG_FILE).is_file():
-        raise RunError(f"{folder}: is a model, not a run; give the run's folder, such as {folder.parent}")
+        raise RunError(
+            f"{folder}: is a model, not a run; give the folder of the run, such as {folder.parent}"
+        )
     if not path.is_file():
         inside = sorted(str(record.parent) for record in folder.glob(f"*/{RUN_FILE}"))
-        hint = f"; the folders inside it do: {' '.join(inside)}" if inside else ""
-        raise RunError(f"{folder}: holds no run (no {RUN_FILE}){hint}")
+        hint = f"; these folders in it are runs: {' '.join(inside)}" if inside else ""
+        raise RunError(f"{folder}: is not a run (no {RUN_FILE}){hint}")
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -159,7 +189,7 @@ def _read_record(folder: Path) -> dict[str, Any]:
 
 
 def _read_log(path: Path) -> list[dict[str, Any]]:
-    """Returns the records of a log; says which lines are none, unless it is the last."""
+    """Return the records of a log; warn about every other line except the last."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -172,7 +202,7 @@ def _read_log(path: Path) -> list[dict[str, Any]]:
         if isinstance(row, dict) and is_number(row.get("step")):
             rows.append(row)
         elif number < len(lines):
-            warn(f"{path}:{number}: expected a record with a step, found {line[:40]!r}; left out")
+            warn(f"{path}:{number}: expected a record with a step, found {line[:40]!r}; skipped")
     return rows
 
 
@@ -181,7 +211,7 @@ def _is_evaluation(row: dict[str, Any]) -> bool:
 
 
 def _without_undone(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns rows by rising step: after a roll-back the later ones hold."""
+    """Return rows by increasing step; after a roll-back the later rows count."""
     kept: list[dict[str, Any]] = []
     for row in rows:
         while kept and kept[-1]["step"] >= row["step"]:
@@ -191,10 +221,10 @@ def _without_undone(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _named_alike(row: dict[str, Any], *, plain: bool) -> dict[str, Any]:
-    """Returns a training record whose scores are named as the held-out ones.
+    """Return a training record whose scores have the names of the held-out ones.
 
-    The loss of a fine-tuning has one part, which training logs under its own name and the evaluation as
-    plain `loss` and `accuracy`. The sum over several parts is no score and goes.
+    The loss of fine-tuning has one part: training logs it under the name of the part, evaluation as plain
+    `loss` and `accuracy`. The sum of several parts is not a score and is dropped.
     """
     parts = [name.removesuffix("_loss") for name in row if name.endswith("_loss")]
     if plain and len(parts) == 1:
@@ -203,13 +233,17 @@ def _named_alike(row: dict[str, Any], *, plain: bool) -> dict[str, Any]:
 
 
 def _titles(folders: Sequence[Path]) -> list[str]:
-    """Returns the shortest ends of the paths that differ."""
+    """Return the shortest ends of the paths that are all different."""
     parts = [folder.resolve().parts for folder in folders]
     for length in range(1, max(map(len, parts), default=0)):
         titles = ["/".join(part[-length:]) for part in parts]
         if len(set(titles)) == len(titles):
             return titles
     return [str(folder) for folder in folders]
+
+
+def _part(name: str) -> str:
+    return re.sub(r"_?(loss|accuracy)$", "", name)
 
 
 def _leaves(values: dict[str, Any]) -> Iterable[tuple[str, Any]]:
@@ -221,7 +255,7 @@ def _leaves(values: dict[str, Any]) -> Iterable[tuple[str, Any]]:
 
 
 def _values_of(record: Any, name: str) -> Iterator[Any]:
-    """Yields the values of `name` at any depth of a record."""
+    """Yield the values of `name` at any depth of a record."""
     leaves = _leaves(record) if isinstance(record, dict) else ()
     return (value for key, value in leaves if key == name)
 
