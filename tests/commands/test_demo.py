@@ -1,4 +1,4 @@
-"""`albert demo`: its text, its baselines, and a folder that goes on where it was stopped."""
+"""`albert demo`: its text, its baselines, and a folder that continues where it was stopped."""
 
 import random
 import signal
@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from albert.commands import demo as demo_recipe
-from albert.commands.demo import DemoScale, DemoSettings, run_demo
+from albert.commands import demo as demo_command
+from albert.commands.demo import DemoSettings, run_demo
 from albert.config import AlbertConfig
 from albert.data.examples.settings import ExampleSettings
 from albert.demo import stages
-from albert.demo.stages import State, most_frequent_share, steps_within
+from albert.demo.stages import DemoScale, State, most_frequent_share, steps_within
 from albert.demo.text import (
     MIN_DOCUMENTS,
     TOPICS,
@@ -26,7 +26,7 @@ from albert.demo.text import (
 )
 from albert.errors import ConfigError, DataError, RunError
 from albert.pretraining.settings import PretrainSettings
-from albert.reports.curves import Baselines, Leg, draw_curves, held_out_points
+from albert.reports.curves import Baselines, LoggedStage, draw_stages, held_out_points
 from albert.training.log import StepLog
 from albert.training.settings import LoopSettings, OptimizerSettings
 
@@ -74,7 +74,7 @@ def steps_of(folder: Path) -> list[tuple[int, int]]:
     return [(stage.layers, stage.steps) for stage in State.read(folder).stages]
 
 
-def test_the_documentation_of_this_python_is_a_megabyte_of_sentences_that_never_repeat() -> None:
+def test_the_documentation_of_this_python_is_a_megabyte_of_unique_sentences() -> None:
     documents = find_documents(standard_library())
     sentences = [sentence for document in documents for sentence in document.sentences]
     assert sum(map(len, sentences)) > 1_000_000
@@ -128,7 +128,7 @@ def test_the_tables_of_the_classifier_never_share_a_document(tmp_path: Path) -> 
     assert not train & dev
 
 
-def test_packages_of_few_documents_are_no_labels(tmp_path: Path) -> None:
+def test_packages_with_few_documents_do_not_become_labels(tmp_path: Path) -> None:
     documents = [*make_documents(), Document(package="rare", sentences=("One sentence stands alone.",) * 999)]
     write_tables(tmp_path, documents, [False] * len(documents))
     assert "rare" not in (tmp_path / "train.tsv").read_text()
@@ -142,13 +142,13 @@ def test_the_baselines_are_right_on_examples_made_by_hand(tmp_path: Path) -> Non
     assert majority_share(tmp_path) == 3 / 4
 
 
-def test_a_finished_demo_run_again_goes_on_deeper_from_the_last_model(
+def test_a_finished_demo_run_again_continues_deeper_from_the_last_model(
     scale: DemoScale, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = DemoSettings(output=tmp_path / "demo")
     first = run_demo(settings, scale)
     assert steps_of(settings.output) == [(1, 6)]
-    assert first["masked_lm_accuracy"]["most_frequent_piece"] > 0
+    assert first["masked_lm_accuracy"]["most_frequent_token"] > 0
     assert set(first["package_of_a_sentence"]) == {
         "from_pretrained_weights",
         "from_random_weights",
@@ -186,8 +186,8 @@ def test_a_demo_stopped_while_pretraining_resumes_the_stage(
     assert steps_of(settings.output) == [(1, 6)]
 
 
-@pytest.mark.parametrize("part", ["find_documents", "vocab", "prepare", "write_tables", "finetune"])
-def test_a_demo_stopped_anywhere_else_goes_on_without_another_stage(
+@pytest.mark.parametrize("part", ["write_documents", "vocab", "prepare", "write_tables", "finetune"])
+def test_a_demo_stopped_anywhere_else_continues_without_another_stage(
     part: str, scale: DemoScale, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = DemoSettings(output=tmp_path / "demo")
@@ -200,7 +200,7 @@ def test_a_demo_stopped_anywhere_else_goes_on_without_another_stage(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(demo_recipe, part, interrupt)
+        patch.setattr(demo_command, part, interrupt)
         with pytest.raises(KeyboardInterrupt):
             run_demo(settings, scale)
     run_demo(settings, scale)
@@ -209,8 +209,8 @@ def test_a_demo_stopped_anywhere_else_goes_on_without_another_stage(
 
 def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
-    with pytest.raises(RunError, match="holds no demo"):
-        demo_recipe.demo(DemoSettings(output=tmp_path))
+    with pytest.raises(RunError, match="is not a demo's folder"):
+        demo_command.demo(DemoSettings(output=tmp_path))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
@@ -235,16 +235,16 @@ def test_the_steps_of_a_stage_fill_the_time(
 
 
 def test_the_curves_of_two_runs_are_joined(tmp_path: Path) -> None:
-    def leg(title: str, accuracies: list[float]) -> Leg:
+    def stage(title: str, accuracies: list[float]) -> LoggedStage:
         scores = [
             {"masked_lm_accuracy": a, "sentence_order_accuracy": a, "masked_lm_loss": 1 - a}
             for a in accuracies
         ]
         records = [{"step": 10 * n, "held_out": score} for n, score in enumerate(scores, 1)]
-        return Leg(title=title, steps=20, records=[{"step": 5, "masked_lm_loss": 2.0}, *records])
+        return LoggedStage(title=title, steps=20, records=[{"step": 5, "masked_lm_loss": 2.0}, *records])
 
-    legs = [leg("1 layer", [0.1, 0.2]), leg("2 layers", [0.3, 0.4])]
-    assert held_out_points(legs, "masked_lm_accuracy") == ([10, 20, 30, 40], [0.1, 0.2, 0.3, 0.4])
-    draw_curves(tmp_path / "curves.png", legs, Baselines(masked_lm=0.05, sentence_order=0.5))
+    logged = [stage("1 layer", [0.1, 0.2]), stage("2 layers", [0.3, 0.4])]
+    assert held_out_points(logged, "masked_lm_accuracy") == ([10, 20, 30, 40], [0.1, 0.2, 0.3, 0.4])
+    draw_stages(tmp_path / "curves.png", logged, Baselines(masked_lm=0.05, sentence_order=0.5))
     assert (tmp_path / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]

@@ -6,7 +6,7 @@ from albert.commands.tasks import TasksSettings, tasks
 from albert.tasks.catalogue import TASKS
 
 
-def test_every_task_is_listed_with_its_recipe_as_plain_data() -> None:
+def test_every_task_is_listed_with_its_hyperparameters_as_plain_data() -> None:
     rows = tasks(TasksSettings())
     assert [row["task"] for row in rows] == list(TASKS)
     cola = next(row for row in rows if row["task"] == "cola")

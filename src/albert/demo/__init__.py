@@ -1,1 +1,1 @@
-"""What `albert demo` needs: its text and its stages."""
+"""The text and the pretraining stages of `albert demo`."""

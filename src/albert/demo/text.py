@@ -1,11 +1,13 @@
-"""English prose that every Python carries: the docstrings of its standard library and its `help` topics.
+"""English prose that comes with every Python: the docstrings of its standard library and its `help` topics.
 
-Modules are read with `ast` and never imported. A document is one docstring, of a module, a class or a
-function, or one topic: between different docstrings there is no order to learn. It is cleaned to sentences,
-and a sentence that occurred before is left out, so that nothing held out was seen elsewhere.
+Modules are read with `ast` and never imported. A document is one docstring (of a module, a class or a
+function) or one topic, because there is no sentence order to learn across docstrings. Documents are cleaned
+to sentences, and repeated sentences are dropped, so that no held-out sentence occurs elsewhere. The sentences
+of the largest packages also become the tables of a classifier.
 """
 
 import ast
+import json
 import re
 import sysconfig
 from collections import Counter
@@ -21,6 +23,10 @@ from albert.errors import DataError
 
 TOPICS = "pydoc_data"
 """Package of the `help` topics, the chapters of the language reference."""
+TRAIN_FILE, DEV_FILE = "train.tsv", "dev.tsv"
+NUM_PACKAGES = 8
+MIN_DOCUMENTS = 20
+"""Documents a package needs to become a label; fewer could not be split."""
 
 _SKIPPED_FOLDERS = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 _WORD = re.compile(r"[A-Za-z][a-z']+")
@@ -45,10 +51,10 @@ def standard_library() -> Path:
 
 
 def find_documents(library: Path) -> list[Document]:
-    """Read the documentation of all modules below `library`, in order of their paths.
+    """Read the documentation of all modules in `library`, in the order of their paths.
 
     Raises:
-        DataError: There is none.
+        DataError: No module has documentation.
     """
     files = [
         path for path in sorted(library.rglob("*.py"))
@@ -68,8 +74,22 @@ def find_documents(library: Path) -> list[Document]:
     return documents
 
 
+def write_documents(path: Path, library: Path) -> None:
+    """Write the documents of `library` to `path`, as JSON lines with `package` and `text`."""
+    documents = find_documents(library)
+    rows = ({"package": d.package, "text": "\n".join(d.sentences)} for d in documents)
+    write_whole(path, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    console.say(f"{path}: {len(documents):,} documents, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Read what `write_documents` wrote."""
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [Document(package=row["package"], sentences=tuple(row["text"].split("\n"))) for row in rows]
+
+
 def split_sentences(text: str) -> list[str]:
-    """Return the sentences of a docstring; examples, tables, signatures and other non-prose left out."""
+    """Return the sentences of a docstring, without examples, tables, signatures and other non-prose."""
     found = []
     for paragraph in _paragraphs(text):
         for sentence in sentencex.segment("en", _MARKUP.sub("", paragraph)):
@@ -80,7 +100,7 @@ def split_sentences(text: str) -> list[str]:
 
 
 def _read_texts(path: Path) -> Iterator[str]:
-    """Yield the docstrings or topics of one file; none of a file that is no Python of this version."""
+    """Yield the docstrings or topics of one file; nothing if this Python cannot parse it."""
     try:
         tree = ast.parse(path.read_bytes())
     except (SyntaxError, ValueError, OSError):
@@ -122,22 +142,16 @@ def _paragraphs(text: str) -> Iterator[str]:
 
 
 def _is_prose(sentence: str) -> bool:
-    """Return whether a sentence consists mostly of words, at least four."""
+    """Return whether a sentence has at least four words and consists mostly of words."""
     words = _WORD.findall(sentence)
     return len(words) >= 4 and sum(map(len, words)) >= 0.6 * len(sentence.replace(" ", ""))
 
 
-TRAIN_FILE, DEV_FILE = "train.tsv", "dev.tsv"
-NUM_PACKAGES = 8
-MIN_DOCUMENTS = 20
-"""Documents a package needs to be a label; fewer could not be split."""
-
-
 def choose_packages(documents: Sequence[Document]) -> list[str]:
-    """Return the packages with the most sentences, among those with enough documents.
+    """Return the packages with the most sentences among those with enough documents.
 
     Raises:
-        DataError: There are not two of them.
+        DataError: Fewer than two packages have enough documents.
     """
     num_documents = Counter(document.package for document in documents)
     num_sentences: Counter[str] = Counter()
@@ -147,13 +161,13 @@ def choose_packages(documents: Sequence[Document]) -> list[str]:
     if len(num_sentences) < 2:
         raise DataError(
             f"found {len(num_sentences)} packages with {MIN_DOCUMENTS} documents or more; "
-            "a classifier needs two; run with a Python that has its whole standard library"
+            "a classifier needs two; use a Python with its whole standard library"
         )
     return [package for package, _ in num_sentences.most_common(NUM_PACKAGES)]
 
 
 def write_tables(folder: Path, documents: Iterable[Document], held_out: Iterable[bool]) -> None:
-    """Write the sentences of the chosen packages as tables; documents held out become the dev table."""
+    """Write the sentences of the chosen packages as tables; held-out documents become the dev table."""
     pairs = list(zip(documents, held_out, strict=True))
     packages = choose_packages([document for document, _ in pairs])
     rows: dict[bool, list[str]] = {False: ["text\tlabel"], True: ["text\tlabel"]}
@@ -161,13 +175,13 @@ def write_tables(folder: Path, documents: Iterable[Document], held_out: Iterable
         if document.package in packages:
             rows[is_held_out] += [f"{sentence}\t{document.package}" for sentence in document.sentences]
     folder.mkdir(parents=True, exist_ok=True)
-    # The dev table is written last and so vouches for both.
+    # The dev table is written last, so its existence means that both are complete.
     for is_held_out, name in ((False, TRAIN_FILE), (True, DEV_FILE)):
         write_whole(folder / name, ("\n".join(rows[is_held_out]) + "\n").encode())
 
 
 def majority_share(folder: Path) -> float:
-    """Return the share of the dev table's most frequent label: what naming it every time gets right."""
+    """Return the accuracy of always predicting the dev table's most frequent label."""
     rows = (folder / DEV_FILE).read_text(encoding="utf-8").splitlines()[1:]
     counts = Counter(row.split("\t")[1] for row in rows)
     return max(counts.values()) / counts.total()
