@@ -32,7 +32,7 @@ format: $(INSTALLED)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/ and the README's tables.
+bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/ and the tables of docs/speed.md.
 	$(BIN)/albert bench --output benchmarks/results/bench-base.json
 	$(BIN)/albert bench --jobs finetuning inference --lengths sst2 --batch-size 32 --no-compiled \
 		--output benchmarks/results/bench-base-sst2.json
