@@ -76,7 +76,9 @@ class AlbertConfig:
     """Dropout before a classification head."""
     pad_token_id: int = 0
     """Id of the padding piece."""
-    problem_type: Literal["regression", "single_label_classification"] | None = None
+    problem_type: (
+        Literal["regression", "single_label_classification", "multi_label_classification"] | None
+    ) = None
     """What a classification head was trained for."""
     id2label: dict[int, str] | None = None
     """Names of the classes of a classification head."""

@@ -93,7 +93,7 @@ class MultipleChoicePipeline:
     ) -> list[list[dict[str, Any]]]:
         features = self._solver.encode(self._task, examples, self.tokenizer, lengths=lengths)
         ensure_agreement(self.model, features)
-        logits = self._solver.answers(self._task, self.model, examples, features)
+        logits = self._solver.predict(self._task, self.model, examples, features)
         scores = softmax(logits, axis=-1)  # 0 where a question has no such choice
         ranked = []
         for example, row in zip(examples, scores.tolist(), strict=True):

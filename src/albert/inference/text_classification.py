@@ -16,7 +16,7 @@ from albert.inference.encoding import Cutting, Pair, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of, text_of
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForSequenceClassification
-from albert.tasks.classification.solver import kind_of_classifier
+from albert.tasks.catalogue import SOLVERS
 from albert.tasks.labels import label_names
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -82,7 +82,7 @@ class TextClassificationPipeline:
         return [answers] if isinstance(inputs, str) and top_k == "best" else answers
 
     def _default_function(self) -> ScoreFunction:
-        return "none" if kind_of_classifier(self.model.config) == "regression" else "softmax"
+        return "none" if SOLVERS["regression"].is_made_for(self.model.config) else "softmax"
 
     @torch.inference_mode()
     def _logits(self, pairs: list[Pair], cutting: Cutting) -> NDArray[np.float32]:
