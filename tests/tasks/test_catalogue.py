@@ -14,7 +14,7 @@ from albert.tasks.catalogue import SOLVERS, TASKS, check_kind, find_task, kind_o
 def config_with(task_name: str) -> AlbertConfig:
     """The configuration that fine-tuning on a task writes."""
     task = replace(find_task(task_name), labels=find_task(task_name).labels or ("a", "b", "c"))
-    return replace(AlbertConfig(vocab_size=31), **solver_of(task).config_changes(task))
+    return replace(AlbertConfig.of_size("tiny", vocab_size=31), **solver_of(task).config_changes(task))
 
 
 def test_a_model_is_of_the_kind_it_was_fine_tuned_for() -> None:

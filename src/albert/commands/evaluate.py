@@ -21,7 +21,7 @@ class EvaluateSettings:
     """Scores a fine-tuned model, or a file of predictions, on a task."""
 
     task: str
-    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
+    """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification."""
     model: str | None = None
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     predictions: Path | None = None
@@ -37,8 +37,9 @@ class EvaluateSettings:
     null_odds: Path | None = None
     """Spans, with --predictions: JSON of the null odds of each question."""
     threshold: float | None = None
-    """Spans: null odds above which a question counts as having no answer. Default: for a model the best for
-    F1 here, for --null-odds the official script's, 1.0."""
+    """Spans: null odds above which a question counts as having no answer; default: for a model the best for
+    F1 here, for --null-odds the official script's, 1.0. Several labels a text: probability from which on a
+    label is predicted; default: 0.5."""
     max_seq_length: int | None = None
     """Pieces an example is cut to; the length of the fine-tuning where missing."""
     device: str = "auto"

@@ -12,6 +12,8 @@ from albert.tasks.classification.clue import CLUE_TASKS
 from albert.tasks.classification.glue import GLUE_TASKS
 from albert.tasks.classification.records import CLASSIFICATION_TASKS
 from albert.tasks.classification.solver import ClassificationSolver
+from albert.tasks.multi_label.records import MULTI_LABEL_TASKS
+from albert.tasks.multi_label.solver import MultiLabelSolver
 from albert.tasks.regression.records import REGRESSION_TASKS
 from albert.tasks.regression.solver import RegressionSolver
 from albert.tasks.solver import Solver
@@ -30,6 +32,7 @@ TASKS = {
         *ENTITY_TASKS,
         *CHOICE_TASKS,
         *CLASSIFICATION_TASKS,
+        *MULTI_LABEL_TASKS,
         *REGRESSION_TASKS,
     )
 }
@@ -38,6 +41,7 @@ TASKS = {
 
 SOLVERS: dict[str, Solver] = {
     "classification": ClassificationSolver(),
+    "multi-label": MultiLabelSolver(),
     "regression": RegressionSolver(),
     "choice": ChoiceSolver(),
     "spans": SpanSolver(),

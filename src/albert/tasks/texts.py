@@ -78,9 +78,13 @@ class TextSolver(Solver):
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
-    ) -> Logits:
+    ) -> Any:
         """Return the logits (B, K)."""
         del task, examples
+        return self.predict_logits(model, features)
+
+    def predict_logits(self, model: Pretrained, features: TextFeatures) -> Logits:
+        """Return the logits (B, K) of texts, computed in groups of similar length."""
         assert isinstance(model, AlbertForSequenceClassification)
         logits = np.zeros((len(features), model.config.num_labels), np.float32)
         model.eval()
