@@ -126,12 +126,12 @@ def test_features_come_as_tensors_where_they_are_asked_for(folder: Path) -> None
 def test_a_model_without_the_head_is_refused_with_the_command_that_trains_one(
     folder: Path, task: str, remedy: str
 ) -> None:
-    with pytest.raises(CheckpointError, match=f"would answer at random; train it first: {remedy}"):
+    with pytest.raises(CheckpointError, match=f"would predict at random; train it first: {remedy}"):
         pipeline(task, model=folder)
 
 
 def test_an_encoder_fills_no_masks(make_folder: Any) -> None:
-    with pytest.raises(CheckpointError, match="would answer at random; train it first: albert pretrain"):
+    with pytest.raises(CheckpointError, match="would predict at random; train it first: albert pretrain"):
         pipeline("fill-mask", model=make_folder(AlbertModel))
 
 

@@ -11,15 +11,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from absl.flags import FlagValues
 
-from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
+from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
 from albert.finetuning.settings import FinetuneSettings, filled_in
+from albert.inference.opening import has_head, load_model
 from albert.legacy.checkpoints import newest_of_tensorflow
 from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
@@ -28,7 +28,7 @@ from albert.tasks.choice.features import ChoiceFeatures
 from albert.tasks.features import TextFeatures
 from albert.tasks.files import digest_of
 from albert.tasks.published import recipe_rows
-from albert.tasks.solver import Solver, has_head
+from albert.tasks.solver import Solver
 from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
 from albert.training.runs import RUN_FILE
@@ -104,9 +104,8 @@ class Job:
             CheckpointError: The folder lacks a part of them.
         """
         config = read_config(folder or self.model.folder, **self.solver.config_changes(self.task))
-        model = self.solver.model_class(self.task)(config)
-        if folder is not None:
-            load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+        model_class = self.solver.model_class(self.task)
+        model = model_class(config) if folder is None else load_model(folder, model_class, config)
         return model.to(find_device("auto"))
 
     @property
@@ -115,8 +114,7 @@ class Job:
         if self.model.is_random:
             return False
         config = read_config(self.model.folder, **self.solver.config_changes(self.task))
-        with torch.device("meta"):
-            return has_head(self.model.folder, self.solver.model_class(self.task)(config))
+        return has_head(self.model.folder, self.solver.model_class(self.task), config)
 
     def settings(
         self, flags: FlagValues, *, max_steps: int, warmup_steps: int, optimizer: Any = "adamw"

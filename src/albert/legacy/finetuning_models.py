@@ -14,8 +14,8 @@ from albert.console import warn
 from albert.conversion.conversion import model_folder, place_of_conversion
 from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
+from albert.inference.opening import read_tokenizer
 from albert.legacy.checkpoints import find_weights
-from albert.tasks.solver import read_tokenizer
 from albert.text.tokenizer import AlbertTokenizer
 
 _SHAPE = (

@@ -189,7 +189,7 @@ class Evaluation:
             "ALBERT, pretrained",
             description="An ALBERT encoder with its masked LM and sentence-order heads. Its vocabulary is "
             "that of the TFRecord files it was trained on.",
-            task="fill-mask",
+            task=self.model.pipeline_task,
             scores=scores,
             record=record,
         )

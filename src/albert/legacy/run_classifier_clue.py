@@ -9,13 +9,13 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.inference.opening import sequence_length
 from albert.legacy.classification import check_jobs, evaluate, predict, task_named
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.catalogue import solver_of
 from albert.tasks.files import require_files
-from albert.tasks.solver import check_length
 from albert.tasks.task import Lengths
 
 
@@ -48,7 +48,7 @@ def _job(flags: FlagValues) -> Job:
         hub=None,
         tokenizer=partial(read_tokenizer, flags),
     )
-    length = check_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
+    length = sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
     return Job(
         script="run_classifier_clue",
         task=task,

@@ -11,6 +11,7 @@ from absl.flags import FlagValues
 
 from albert.errors import ConfigError, UsageError
 from albert.finetuning.plan import DevSet
+from albert.inference.opening import sequence_length
 from albert.legacy.finetuning_evaluation import (
     SEPARATOR,
     Results,
@@ -26,7 +27,6 @@ from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import require_files
-from albert.tasks.solver import check_length
 from albert.tasks.task import Lengths, Task
 
 TEST_RESULTS_NAME = "predict_results.txt"
@@ -99,7 +99,7 @@ def _job(flags: FlagValues) -> Job:
         solver=solver_of(task),
         model=model,
         lengths=Lengths(
-            max_seq_length=check_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
+            max_seq_length=sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
             max_qa_length=flags.max_qa_length,
         ),
         output=Path(flags.output_dir),

@@ -10,6 +10,7 @@ from absl.flags import FlagValues
 
 from albert.errors import UsageError
 from albert.finetuning.plan import DevSet
+from albert.inference.opening import sequence_length
 from albert.legacy.finetuning_evaluation import (
     RESULTS_NAME,
     Results,
@@ -22,7 +23,6 @@ from albert.legacy.finetuning_evaluation import (
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
-from albert.tasks.solver import check_length
 from albert.tasks.spans.decoding import write_prediction_files
 from albert.tasks.spans.solver import SpanAnswers, SpanSolver
 from albert.tasks.task import Lengths, Task
@@ -111,7 +111,7 @@ def _job(flags: FlagValues, *, script: str, task: Task, solver: SpanSolver) -> J
         solver=solver,
         model=model,
         lengths=Lengths(
-            max_seq_length=check_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
+            max_seq_length=sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
             max_query_length=flags.max_query_length,
             doc_stride=flags.doc_stride,
         ),
