@@ -3,8 +3,8 @@
 Each pipeline is a module of its own. Inputs are sorted by length and computed end to end without padding, so
 differing lengths cost nothing; predictions come in the order of the inputs.
 
-A special token spelled in an input, such as "[SEP]", is plain text, as in `albert predict`; transformers reads
-it as the special token. Only `fill-mask` reads "[MASK]" as the mask.
+A special token spelled in an input, such as "[SEP]", is plain text, as in `albert predict`; transformers
+reads it as the special token. Only `fill-mask` reads "[MASK]" as the mask.
 """
 
 from collections.abc import Callable

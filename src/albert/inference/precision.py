@@ -182,10 +182,11 @@ def _outputs(model: Any, sample: Any, mask_token_id: int | None) -> list[Tensor]
             starts = torch.zeros_like(lengths, device=ids.device)
             answers = model.packed_logits(ids, types, lengths, p_mask=p_mask, start_positions=starts)
             return [answers.start_logits, _as_two_classes(answers.cls_logits)]
-        case AlbertForSequenceClassification() if activation_of(model.config) == "sigmoid":
-            return [_as_two_classes(model.packed_logits(ids, types, lengths).flatten())]
         case _:
-            return [model.packed_logits(ids, types, lengths)]
+            logits = model.packed_logits(ids, types, lengths)
+            is_classifier = isinstance(model, AlbertForSequenceClassification)
+            is_sigmoid = is_classifier and activation_of(model.config) == "sigmoid"
+            return [_as_two_classes(logits.flatten()) if is_sigmoid else logits]
 
 
 def _as_two_classes(logits: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """Question answering: answers as spans of a passage.
 
-Uses the windows, models and decoding of the tasks of kind spans. Names and fields are those of the pipeline in
-transformers 4; transformers 5 has none.
+Uses the windows, models and decoding of the tasks of kind spans. Names and fields are those of the pipeline
+in transformers 4; transformers 5 has none.
 
 The score of a span is its probability within its window: the start's times the end's, where "no answer" is
 one of the outcomes. With the head of SQuAD 2.0 the end's probability is conditional on the start, and both

@@ -265,7 +265,7 @@ def _runs(tags: list[str]) -> Iterator[slice]:
 
 
 def _without_overlaps(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the entities of all windows, sorted; of two that overlap the longer, or else the more probable."""
+    """Return the entities of all windows, sorted; of two that overlap the longer or the more probable."""
     kept: list[dict[str, Any]] = []
     for entity in sorted(entities, key=lambda entity: entity["start"]):
         if not kept or not kept[-1]["start"] <= entity["start"] < kept[-1]["end"]:

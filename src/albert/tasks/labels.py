@@ -1,4 +1,4 @@
-"""What the outputs of a trained model mean: its labels, their scores, and numbers as predictions show them."""
+"""What the outputs of a trained model mean: labels, their scores, and numbers as predictions show them."""
 
 from typing import Any, Literal
 
