@@ -18,10 +18,10 @@ from albert.tasks.task import Lengths
 
 
 def run_classifier(flags: FlagValues) -> None:
-    """Trains, evaluates, predicts and exports, as the flags ask.
+    """Train, evaluate, predict and export, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     check_jobs(flags, flags.export_dir)
     job = _job(flags)
@@ -61,7 +61,7 @@ def _job(flags: FlagValues) -> Job:
 
 
 def _cache(flags: FlagValues, split: str) -> tuple[Path, ...]:
-    """Returns the file of a split's features, under the original's name; none without --cached_dir."""
+    """Return the file of a split's features under the original's name; none without --cached_dir."""
     if not flags.cached_dir:
         return ()
     return (Path(flags.cached_dir) / f"{flags.task_name.lower()}_{split}.tf_record",)

@@ -1,7 +1,8 @@
 """`python -m albert.run_classifier_clue`, and `run_classifier` with albert_zh's flags: Chinese texts.
 
-albert_zh counted the training in passes over the data, wrote its results beside the data, and left the choice
-of a checkpoint to the user, or took the last. Here results go to --output_dir and the best on dev is taken.
+albert_zh measured training in passes over the data, wrote its results next to the data, and used the last
+checkpoint or left the choice to the user. Here results go to --output_dir, and the checkpoint that is best on
+dev is used.
 """
 
 from functools import partial
@@ -20,10 +21,10 @@ from albert.tasks.task import Lengths
 
 
 def run_classifier_clue(flags: FlagValues) -> None:
-    """Trains, evaluates and predicts, as the flags ask.
+    """Train, evaluate and predict, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     check_jobs(flags)
     data_dir = Path(flags.data_dir)

@@ -1,6 +1,6 @@
 """What `run_squad_v1` and `run_squad_v2` share: training on questions, the best checkpoint, prediction files.
 
-Predictions stand apart from training: neither a training file nor a training is needed for them.
+Predicting is independent of training: it needs neither a training file nor a run.
 """
 
 from functools import partial
@@ -31,10 +31,10 @@ from albert.tasks.task import Lengths, Task
 def run_squad(
     flags: FlagValues, *, script: str, task: Task, solver: SpanSolver, export_dir: str | None
 ) -> None:
-    """Trains, predicts, scores and exports, as the flags ask.
+    """Train, predict, score and export, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     if not (flags.do_train or flags.do_predict or export_dir):
         raise UsageError("nothing to do; give --do_train or --do_predict")
@@ -55,7 +55,7 @@ def run_squad(
 
 
 def _predict(job: Job, flags: FlagValues) -> None:
-    """Chooses the best checkpoint, and writes its answers and its scores."""
+    """Choose the best checkpoint, and write its answers and scores."""
     caches = _paths(flags.predict_feature_file, flags.predict_feature_left_file)
     data = job.read((Path(flags.predict_file),), split="dev", caches=caches)
     selection = Selection(
@@ -65,14 +65,14 @@ def _predict(job: Job, flags: FlagValues) -> None:
     answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
     results = squad_results(job, data, answers) | {"global_step": trial.best_step}
     show("Final evaluation results", results)
-    told = f"best perf happened at step: {trial.best_step}"
-    print(told, flush=True)
-    append(job.output / RESULTS_NAME, results, [told])
+    best_line = f"best perf happened at step: {trial.best_step}"
+    print(best_line, flush=True)
+    append(job.output / RESULTS_NAME, results, [best_line])
     write_answers(job, data, answers, results)
 
 
 def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
-    """Returns the official scores; with SQuAD 2.0 at the null threshold that is best for F1 here."""
+    """Return the official scores; those of SQuAD 2.0 at the null threshold with the best F1 on this data."""
     scores = job.solver.scores(job.task, data.examples, answers)
     if not job.task.may_lack_answer:
         return {name: scores[name] for name in ("exact_match", "f1")}
@@ -81,7 +81,7 @@ def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
 
 
 def write_answers(job: Job, data: DevSet, answers: SpanAnswers, results: Results) -> None:
-    """Writes `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
+    """Write `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
     write_prediction_files(
         job.output,
         data.examples,
@@ -91,7 +91,7 @@ def write_answers(job: Job, data: DevSet, answers: SpanAnswers, results: Results
 
 
 def _last_step(job: Job, flags: FlagValues) -> int | None:
-    """Returns the step that the training goes to, as far as its file tells; None to wait for nothing."""
+    """Return the last step of a training that runs elsewhere, by its train file; None if there is none."""
     if flags.do_train or not flags.train_file or not Path(flags.train_file).is_file():
         return None
     examples = job.solver.read(job.task, (Path(flags.train_file),), split="train")
@@ -120,5 +120,5 @@ def _job(flags: FlagValues, *, script: str, task: Task, solver: SpanSolver) -> J
 
 
 def _paths(*names: str | None) -> tuple[Path, ...]:
-    """Returns the files that are named."""
+    """Return the paths of the given names."""
     return tuple(Path(name) for name in names if name)
