@@ -230,7 +230,7 @@ def test_what_fails_leaves_an_archive_as_it_was(
         run(make_model("qnli"), "qnli", bad, archive)
     assert archive.read_bytes() == before
     archive.write_bytes(before[: len(before) // 2])
-    with pytest.raises(DataError, match="is no sound zip archive"):
+    with pytest.raises(DataError, match="not a zip archive, or a damaged one"):
         run(make_model("qnli"), "qnli", data["qnli"], archive)
     assert {path.name for path in tmp_path.iterdir()} == {"submission.zip", "test.tsv"}
 
@@ -332,10 +332,15 @@ def test_a_word_with_a_blank_does_not_go_into_columns(make_model: MakeModel, tmp
 @pytest.mark.parametrize(
     ("task", "output", "changes", "message"),
     [
-        ("cola", "out.jsonl", {"format": "official"}, r"goes to a folder .* ending in \.tsv or \.zip"),
-        ("race", "out.zip", {}, r"goes to a folder that is there, or a name ending in \.json$"),
+        (
+            "cola",
+            "out.jsonl",
+            {"format": "official"},
+            r"goes to an existing folder, .* ending in \.tsv or \.zip",
+        ),
+        ("race", "out.zip", {}, r"goes to an existing folder, or a name ending in \.json$"),
         ("squad1", "out.tsv", {"format": "official"}, r"ending in \.json$"),
-        ("squad1", "out.txt", {}, r"ending in \.tsv or \.jsonl, or a folder"),
+        ("squad1", "out.txt", {}, r"ending in \.tsv or \.jsonl, or an existing folder"),
         ("tagging", "out.zip", {"format": "official"}, "task 'tagging' has no official format"),
     ],
 )
@@ -374,7 +379,7 @@ def test_two_questions_of_one_id_do_not_go_into_one_object(make_model: MakeModel
     passage = {"id": "high1.txt", "article": "p", "questions": ["q"], "options": [["w", "x", "y", "z"]]}
     (tmp_path / "in.jsonl").write_text(f"{json.dumps(passage)}\n" * 2, encoding="utf-8")
     asked: dict[str, Any] = {"model": str(make_model("race")), "task": "race", "input": tmp_path / "in.jsonl"}
-    with pytest.raises(DataError, match=r"the id 'high1\.txt-1' belongs to two examples"):
+    with pytest.raises(DataError, match=r"two examples have the id 'high1\.txt-1'"):
         predict(PredictSettings(output=tmp_path / "out.json", **asked))
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
     assert predict(PredictSettings(output=tmp_path / "out.jsonl", **asked))["examples"] == 2

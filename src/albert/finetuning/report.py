@@ -13,13 +13,12 @@ import numpy as np
 
 from albert.checkpoint.folder import replacing
 from albert.finetuning.plan import DevSet, Plan
+from albert.inference.opening import open_model
 from albert.reports.html import page, picture, quiet, table
 from albert.reports.panels import draw_runs, words
 from albert.reports.runs import read_runs
 from albert.tasks.published import band
-from albert.tasks.solver import read_trained
 from albert.training.runs import LOG_FILE, RUN_FILE, Run
-from albert.training.settings import find_device
 
 PAGE = "report.html"
 WORST_EXAMPLES = 20
@@ -74,8 +73,7 @@ def _curves(run: Run) -> list[str]:
 def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
     """Returns confusions and worst examples of the best model."""
     task, solver = plan.task, plan.solver
-    model, _ = read_trained(solver, folder)
-    model = model.to(find_device(plan.loop.device))
+    model, _ = open_model(folder, solver.model_classes(), device=plan.loop.device, trained_by=task.name)
     predictions = solver.predict(task, model, dev.examples, dev.features)
     records = list(solver.records(task, dev.examples, predictions))
     shown = [solver.shown(task, example) for example in dev.examples]

@@ -27,15 +27,6 @@ from albert.training.stopping import Stop, graceful_stop
 
 MAX_RESTARTS = 3
 
-PIPELINES = {
-    "classification": "text-classification",
-    "regression": "text-classification",
-    "choice": "multiple-choice",
-    "spans": "question-answering",
-    "tagging": "token-classification",
-}
-"""The Hub's name of what a model of each kind does."""
-
 
 def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
     """Fine-tunes a model with one seed; returns the scores of its best and of its last evaluation.
@@ -218,7 +209,7 @@ def write_trained(
         f"ALBERT, fine-tuned on {task.name}",
         description=f"An ALBERT model fine-tuned on {task.title}; "
         f"started from `{record['settings']['model']}`.",
-        task=PIPELINES[task.kind],
+        task=model.pipeline_task,
         scores=record["scores"],
         record=record,
     )

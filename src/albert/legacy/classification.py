@@ -1,6 +1,6 @@
-"""What the scripts for classification share: which task, how results are named, what is predicted.
+"""What the classification scripts share: tasks by name, names of results, files of predictions.
 
-Both families of scripts come here: `run_classifier` of the original, and those of albert_zh.
+Used by `run_classifier` of the original and by the scripts of albert_zh.
 """
 
 from collections.abc import Iterator
@@ -56,10 +56,10 @@ _ORIGINAL_METRICS = {"accuracy": "eval_accuracy", "matthews_correlation": "matth
 
 
 def task_named(name: str) -> Task:
-    """Returns the task that a script calls `name`; upper case does not matter.
+    """Return the task that a script calls `name`; case does not matter.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such task.
     """
     name = name.lower()
     if name not in (*GLUE, *CHINESE):
@@ -71,17 +71,17 @@ def task_named(name: str) -> Task:
 
 
 def check_jobs(flags: FlagValues, *also: str | None) -> None:
-    """Checks that there is something to do.
+    """Check that there is something to do.
 
     Raises:
-        UsageError: There is not.
+        UsageError: There is nothing to do.
     """
     if not (flags.do_train or flags.do_eval or flags.do_predict or any(also)):
         raise UsageError("nothing to do; give --do_train, --do_eval or --do_predict")
 
 
 def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
-    """Returns the scores of answers by the original's names; by ours where it had no such score."""
+    """Return the scores of predictions under the original's names, or ours where it had no such score."""
     results = losses_of(job, data, answers, batch_size=batch_size)
     for name, value in job.solver.scores(job.task, data.examples, answers).items():
         if name != "loss":
@@ -92,12 +92,12 @@ def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: 
 
 
 def key_of(task: Task) -> str:
-    """Returns the name of what the best checkpoint of a task is best at."""
+    """Return the name of the score by which the best checkpoint of a task is chosen."""
     return _ORIGINAL_METRICS.get(task.best_metric, task.best_metric)
 
 
 def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tuple[Path, ...] = ()) -> Trial:
-    """Chooses the best checkpoint on the dev files of the task."""
+    """Choose the best checkpoint on the dev files of the task."""
     paths = require_files(job.task, Path(flags.data_dir), "dev")
     if flags.eval_batch_size < 1:
         raise ConfigError(f"--eval_batch_size is {flags.eval_batch_size}; expected at least 1")
@@ -117,10 +117,10 @@ def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tupl
 
 
 def predict(job: Job, data_dir: Path, *, clue_name: str | None = None) -> None:
-    """Writes what the best model says of the test files.
+    """Write the predictions of the best model for the test files.
 
-    `test_results.tsv` has the probability of each label, or the number; `submit_results.tsv` the answers as
-    GLUE takes them; with a `clue_name` a file of that name has them as CLUE does.
+    `test_results.tsv` gets the probability of each label, or the number; `submit_results.tsv` the predictions
+    in GLUE's format; with a `clue_name`, a file of that name gets them in CLUE's.
     """
     data = job.read(require_files(job.task, data_dir, "test"), split="test", labelled=False)
     predictions = job.solver.predict(job.task, best_model(job), data.examples, data.features)
@@ -151,7 +151,7 @@ def _write_official(job: Job, submission: Submission, chunk: Chunk) -> None:
 
 @contextmanager
 def _whole(path: Path) -> Iterator[TextIO]:
-    """Opens a file that takes its name when it is whole."""
+    """Open a file that gets its name when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file

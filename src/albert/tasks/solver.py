@@ -16,14 +16,10 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
 
-from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
 from albert.config import AlbertConfig
-from albert.conversion.release import check_tokenizer
-from albert.errors import CheckpointError, ConfigError
+from albert.errors import ConfigError
 from albert.model.losses import LossSum
 from albert.model.pretrained import Pretrained
 from albert.tasks.prediction_files import PredictionFile
@@ -262,104 +258,6 @@ def without_loss(scores: dict[str, float]) -> dict[str, float]:
     return {name: value for name, value in scores.items() if name != "loss"}
 
 
-def start_model(
-    solver: Solver, task: Task, folder: Path, *, hidden_dropout_prob: float | None, from_scratch: bool
-) -> Pretrained:
-    """Makes a model to be fine-tuned for `task` from the encoder in `folder`.
-
-    A head that is there already stays if it fits the task and has its labels; else it starts at random. With
-    `from_scratch` everything does, and only the configuration is read.
-
-    Args:
-        solver: Of the task's kind.
-        task: With its labels.
-        folder: A model folder.
-        hidden_dropout_prob: Dropout inside the encoder, hidden states and attention; None for the model's.
-        from_scratch: Whether the weights of the folder are passed over.
-
-    Raises:
-        CheckpointError: There are no weights, or only a part of the encoder's.
-    """
-    changes = solver.config_changes(task)
-    if hidden_dropout_prob is not None:
-        changes |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), hidden_dropout_prob)
-    config = read_config(folder, **changes)
-    model = solver.model_class(task)(config)
-    if from_scratch:
-        return model
-    if not (folder / WEIGHTS_FILE).is_file():
-        raise CheckpointError(
-            f"{folder}: holds no {WEIGHTS_FILE}, and random weights are rarely wanted; give a pretrained "
-            "model, or --from-scratch if they are"
-        )
-    own = read_config(folder)
-    keeps = has_head(folder, model) and own.id2label == config.id2label
-    encoder = model if keeps else model.get_submodule("albert")
-    load_weights(encoder, folder, has_map=config.embedding_size != config.hidden_size)
-    return model
-
-
-def read_trained(solver: Solver, folder: Path) -> tuple[Pretrained, AlbertTokenizer]:
-    """Reads a fine-tuned model folder with the first public class of the kind whose head it holds.
-
-    Raises:
-        CheckpointError: The folder holds no model, or one without such a head.
-        TokenizerError: Its tokenizer belongs to another model.
-    """
-    config = read_config(folder)
-    for model_class in solver.model_classes():
-        with torch.device("meta"):
-            shape = model_class(config)
-        if has_head(folder, shape):
-            return model_class.from_pretrained(folder), read_tokenizer(folder, config)
-    names = " or ".join(model_class.__name__ for model_class in solver.model_classes())
-    raise CheckpointError(
-        f"{folder}: the model has no head of {names}; train one first: albert finetune --model {folder}"
-    )
-
-
-def read_tokenizer(folder: Path, config: AlbertConfig) -> AlbertTokenizer:
-    """Reads the tokenizer of a model folder.
-
-    Raises:
-        TokenizerError: There is none, or it belongs to another model.
-    """
-    tokenizer = AlbertTokenizer.from_pretrained(folder)
-    check_tokenizer(tokenizer, config.vocab_size, source=str(folder))
-    return tokenizer
-
-
-def has_head(folder: Path, model: Pretrained) -> bool:
-    """Tells whether a model folder has weights for everything in `model` outside its encoder.
-
-    Raises:
-        CheckpointError: It has no weights at all, or damaged ones.
-    """
-    path = folder / WEIGHTS_FILE
-    head = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if _is_head(name)}
-    try:
-        with safe_open(path, framework="pt") as file:
-            names = set(file.keys())
-            stored = {name: tuple(file.get_slice(name).get_shape()) for name in head if name in names}
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: missing or not a safetensors file: {error}") from error
-    return stored == head
-
-
-def check_length(max_seq_length: int | None, config: AlbertConfig, *, default: int) -> int:
-    """Returns to how many pieces examples are cut: `max_seq_length`, else `default` as far as the model goes.
-
-    Raises:
-        ConfigError: More is asked than the model has positions.
-    """
-    positions = config.max_position_embeddings
-    if max_seq_length is not None and max_seq_length > positions:
-        raise ConfigError(
-            f"--max-seq-length is {max_seq_length}, but the model has {positions} positions; lower it"
-        )
-    return min(default, positions) if max_seq_length is None else max_seq_length
-
-
 def groups_of_similar_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Yields the indices of items of `lengths` (B,) pieces, shortest first, `TOKENS_AT_ONCE` at a time."""
     order = np.argsort(lengths, kind="stable")
@@ -367,7 +265,3 @@ def groups_of_similar_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.
     for indices in np.split(order, np.flatnonzero(np.diff(group)) + 1):
         if len(indices):
             yield indices
-
-
-def _is_head(name: str) -> bool:
-    return not name.startswith("albert.")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from albert.checkpoint.names import from_original, name_of_original
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
+from albert.inference.opening import open_model
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.optim.optimizers import AdamW, make_optimizer, parameter_groups
 from albert.tasks import solver
@@ -21,7 +22,6 @@ from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.choice.records import CHOICE_TASKS
 from albert.tasks.choice.solver import ChoiceObjective, ChoiceSolver
 from albert.tasks.features import shuffled_batches
-from albert.tasks.solver import read_trained
 from albert.tasks.task import Lengths
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.loop import train
@@ -180,7 +180,7 @@ def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
     assert SOLVER.scores(task, examples, answers)["accuracy"] == 1.0
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
-    again, _ = read_trained(SOLVER, tmp_path / "model")
+    again, _ = open_model(tmp_path / "model", SOLVER.model_classes(), device="cpu")
     np.testing.assert_allclose(SOLVER.predict(task, again, examples, features), answers, atol=1e-5)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,10 @@ from samples.toy_task import settings, write_encoder, write_table
 
 SOLVER = MultiLabelSolver()
 TASK = replace(find_task("multi-label"), labels=("blue", "red", "round"))
-EXAMPLES = [
-    Example("a", label=(1.0, 0.0, 1.0)),
-    Example("b", label=(0.0, 0.0, 0.0)),
-    Example("c", label=(0.0, 1.0, 1.0)),
-]
+WORDS, WORD_LABELS = ("error", "true", "type"), ("bad", "good", "kind")
+"""Words that decide, and the label of each."""
+LABELS = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
+EXAMPLES = [Example(text, label=tuple(row)) for text, row in zip("abc", LABELS, strict=True)]
 LOGITS = np.array([[2.0, -1.0, 0.5], [-0.2, -3.0, 1.0], [-1.0, -0.4, 3.0]], np.float32)
 
 
@@ -96,27 +96,25 @@ def test_the_loss_is_the_mean_binary_cross_entropy() -> None:
     )  # fmt: skip
     torch.manual_seed(0)
     model = AlbertForSequenceClassification(config).eval()
-    labels = np.array([example.label for example in EXAMPLES])
-    batch = TextFeatures(np.arange(9) + 5, np.zeros(9, np.int64), np.array([2, 4, 3]), labels)
+    batch = TextFeatures(np.arange(9) + 5, np.zeros(9, np.int64), np.array([2, 4, 3]), LABELS)
     objective = MultiLabelObjective()
     found = objective.sums(model, batch)["task"]
     predictions = SOLVER.predict(TASK, model, EXAMPLES, batch)
-    expected = torch.nn.BCEWithLogitsLoss()(torch.tensor(predictions.logits), torch.tensor(labels).float())
-    assert float(found.total) / objective.counts(batch)["task"] == pytest.approx(float(expected), abs=1e-6)
+    expected = torch.nn.BCEWithLogitsLoss()(torch.tensor(predictions.logits), torch.tensor(LABELS).float())
+    assert float(found.total.detach()) / objective.counts(batch)["task"] == pytest.approx(
+        float(expected), abs=1e-6
+    )
     assert SOLVER.losses(TASK, EXAMPLES, predictions).mean() == pytest.approx(float(expected), abs=1e-6)
 
 
 def test_scores_are_those_of_scikit_learn_at_the_threshold() -> None:
-    labels = np.array([example.label for example in EXAMPLES])
     for threshold in (0.5, 0.42, 0.9):
         predictions = SOLVER.with_threshold(TASK, LabelSets(logits=LOGITS), threshold)
         predicted = 1 / (1 + np.exp(-LOGITS.astype(np.float64))) >= threshold
         scores = SOLVER.scores(TASK, EXAMPLES, predictions)
-        assert scores["f1_micro"] == f1_score(labels > 0, predicted, average="micro")
-        assert scores["f1_macro"] == f1_score(labels > 0, predicted, average="macro", zero_division=0.0)
-        assert scores["subset_accuracy"] == pytest.approx(
-            np.mean([(labels[i] > 0).tolist() == predicted[i].tolist() for i in range(3)])
-        )
+        assert scores["f1_micro"] == f1_score(LABELS > 0, predicted, average="micro")
+        assert scores["f1_macro"] == f1_score(LABELS > 0, predicted, average="macro", zero_division=0.0)
+        assert scores["subset_accuracy"] == pytest.approx(((LABELS > 0) == predicted).all(1).mean())
 
 
 def test_the_best_threshold_is_that_of_an_exhaustive_search() -> None:
@@ -159,11 +157,7 @@ def run(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     for name, count in (("train", 192), ("dev", 48)):
         chosen = draw.random((count, 3)) < 0.4
         rows = [
-            (
-                "the value "
-                + " ".join(w for w, has in zip(("error", "true", "type"), row, strict=True) if has),
-                ",".join(w for w, has in zip(("bad", "good", "kind"), row, strict=True) if has),
-            )
+            ("the value " + " ".join(compress(WORDS, row)), ",".join(compress(WORD_LABELS, row)))
             for row in chosen
         ]
         write_table(folder / "data" / f"{name}.tsv", rows, "text", "labels")

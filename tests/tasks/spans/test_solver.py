@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from albert.config import AlbertConfig
+from albert.inference.opening import open_model
 from albert.metrics.answers import score_answers_v2
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.optim.optimizers import make_optimizer
 from albert.tasks import solver as solver_module
 from albert.tasks.features import shuffled_batches
-from albert.tasks.solver import Solver, read_trained
+from albert.tasks.solver import Solver
 from albert.tasks.spans.decoding import Span, SpanAnswer
 from albert.tasks.spans.files import Answer, Question
 from albert.tasks.spans.records import READING_TASKS
@@ -146,7 +147,7 @@ def test_a_model_learns_where_answers_are_and_that_there_is_none(
 
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    trained, _ = read_trained(SOLVER, tmp_path)
+    trained, _ = open_model(tmp_path, SOLVER.model_classes(), device="cpu")
     assert isinstance(trained, AlbertForQuestionAnsweringBeamSearch)
     again = SOLVER.predict(TASKS["spans"], trained, questions, features)
     assert SOLVER.scores(task, questions, again) == pytest.approx(scores)

@@ -12,12 +12,13 @@ from scipy.special import log_softmax
 
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
+from albert.inference.opening import open_model
 from albert.model.task_models import AlbertForTokenClassification
 from albert.optim.optimizers import make_optimizer
 from albert.tasks import solver as solver_module
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.features import shuffled_batches
-from albert.tasks.solver import Solver, read_trained
+from albert.tasks.solver import Solver
 from albert.tasks.tagging.features import TagFeatures
 from albert.tasks.tagging.files import TaggedExample
 from albert.tasks.tagging.solver import TaggingSolver, TagPredictions
@@ -231,6 +232,6 @@ def test_a_tagger_learns_long_sentences_and_is_read_back(tokenizer: AlbertTokeni
     folder = tmp_path / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    again, _ = read_trained(SOLVER, folder)
+    again, _ = open_model(folder, SOLVER.model_classes(), device="cpu")
     same = SOLVER.predict(TASK, again, examples, features)
     np.testing.assert_allclose(same.logits, answers.logits, atol=1e-5)
