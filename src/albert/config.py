@@ -15,6 +15,8 @@ from albert.errors import CheckpointError, ConfigError, did_you_mean
 
 Activation = Literal["gelu", "gelu_new", "relu", "tanh", "linear"]
 
+ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
+
 # Keys of the original's JSON that its model never reads, and what may stand in any Hugging Face config.
 _UNUSED_ORIGINAL_KEYS = {
     "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks",
@@ -76,7 +78,7 @@ class AlbertConfig:
     """Dropout before a classification head."""
     pad_token_id: int = 0
     """Id of the padding piece."""
-    problem_type: Literal["regression", "single_label_classification"] | None = None
+    problem_type: ProblemType | None = None
     """What a classification head was trained for."""
     id2label: dict[int, str] | None = None
     """Names of the classes of a classification head."""
@@ -87,6 +89,12 @@ class AlbertConfig:
             raise ConfigError(
                 f"hidden_act is {self.hidden_act!r}; known are {', '.join(known)}"
                 f"{did_you_mean(str(self.hidden_act), known)}"
+            )
+        if self.problem_type is not None and self.problem_type not in get_args(ProblemType):
+            known = list(get_args(ProblemType))
+            raise ConfigError(
+                f"problem_type is {self.problem_type!r}; known are {', '.join(known)}"
+                f"{did_you_mean(str(self.problem_type), known)}"
             )
         for name in (
             "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",

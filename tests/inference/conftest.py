@@ -1,4 +1,4 @@
-"""Tiny random models of every kind with the tokenizer of 2 000 pieces."""
+"""Tiny random models of every kind with a tokenizer of 2 000 pieces."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +18,7 @@ MakeFolder = Callable[..., Path]
 def make_folder(
     tiny_config: Path, tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> MakeFolder:
-    """Writes the folder of a model whose weights are far from their start, so that answers differ."""
+    """Write the folder of a model whose weights are large enough for predictions to differ."""
 
     def make(model_class: type[Pretrained], *, seed: int = 0, **changes: Any) -> Path:
         folder = tmp_path_factory.mktemp("model")

@@ -48,30 +48,30 @@ def test_vectors_equal_those_of_transformers(folder: Path, pooling: Any, normali
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
-def test_company_changes_no_vector(folder: Path, pooling: Any) -> None:
+def test_a_vector_does_not_depend_on_the_rest_of_its_batch(folder: Path, pooling: Any) -> None:
     embedder = Embedder.open(folder, pooling=pooling, device="cpu")
     alone = np.concatenate([embedder.embed([text]) for text in TEXTS])
     np.testing.assert_allclose(embedder.embed(TEXTS), alone, atol=1e-6)
 
 
-def test_the_encoder_of_every_model_gives_vectors(make_folder: Any) -> None:
+def test_the_encoder_of_every_model_returns_vectors(make_folder: Any) -> None:
     for model_class in (AlbertForMaskedLM, AlbertForSequenceClassification):
         found = Embedder.open(make_folder(model_class), device="cpu").embed(["One value."])
         assert found.shape == (1, 8)
 
 
-def test_a_long_text_is_cut(folder: Path) -> None:
+def test_a_long_text_is_truncated(folder: Path) -> None:
     whole, short = (Embedder.open(folder, device="cpu", max_seq_length=n) for n in (None, 10))
     text = "value " * 60
     np.testing.assert_allclose(whole.embed([text]), whole.embed(["value " * 30]), atol=1e-6)
     np.testing.assert_allclose(short.embed([text]), whole.embed(["value " * 8]), atol=1e-6)
     with pytest.raises(ConfigError, match="the model has 32 positions"):
         Embedder.open(folder, device="cpu", max_seq_length=33)
-    with pytest.raises(ConfigError, match="expected 5 pieces or more"):
+    with pytest.raises(ConfigError, match="expected 5 tokens or more"):
         Embedder.open(folder, device="cpu", max_seq_length=2)
 
 
-def test_the_folder_says_how_to_pool(folder: Path, tmp_path: Path) -> None:
+def test_the_folder_describes_the_pooling(folder: Path, tmp_path: Path) -> None:
     embedder = Embedder.open(folder, pooling="cls", normalize=True, max_seq_length=16, device="cpu")
     write_sentence_transformers(tmp_path / "st", embedder, record=RECORD)
 
@@ -91,11 +91,13 @@ def test_the_folder_says_how_to_pool(folder: Path, tmp_path: Path) -> None:
     np.testing.assert_allclose(again.embed(TEXTS), embedder.embed(TEXTS), atol=1e-7)
 
 
-def test_a_folder_is_replaced_only_if_it_is_one_of_its_kind(folder: Path, tmp_path: Path) -> None:
+def test_a_folder_is_replaced_only_if_it_was_written_for_sentence_transformers(
+    folder: Path, tmp_path: Path
+) -> None:
     embedder = Embedder.open(folder, device="cpu")
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "a.txt").write_text("mine")
-    with pytest.raises(CheckpointError, match="is no folder of sentence-transformers"):
+    with pytest.raises(CheckpointError, match="is not a sentence-transformers folder"):
         write_sentence_transformers(tmp_path / "notes", embedder, record=RECORD)
     for pooled in (embedder, Embedder.open(folder, normalize=True, device="cpu")):
         write_sentence_transformers(tmp_path / "st", pooled, record=RECORD)
@@ -108,7 +110,7 @@ def test_a_folder_is_replaced_only_if_it_is_one_of_its_kind(folder: Path, tmp_pa
 )
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("pooling", "normalize"), [("mean", False), ("cls", True)])
-def test_sentence_transformers_gives_the_same_vectors(
+def test_sentence_transformers_returns_the_same_vectors(
     folder: Path, tmp_path: Path, pooling: Any, normalize: bool
 ) -> None:
     from sentence_transformers import SentenceTransformer

@@ -1,4 +1,4 @@
-"""Choices against the public door of the model, one question at a time."""
+"""Choices against the model's `forward`, one question at a time."""
 
 from pathlib import Path
 from typing import Any
@@ -35,7 +35,7 @@ def test_scores_are_the_probabilities_of_the_choices(folder: Path) -> None:
     ]
 
 
-def test_questions_may_differ_in_their_number_of_choices(folder: Path) -> None:
+def test_questions_may_have_different_numbers_of_choices(folder: Path) -> None:
     choose = pipeline("multiple-choice", model=folder)
     others = {"passage": "One returns two.", "choices": ["yes", "no", "one", "two", "five"]}
     best = choose([ASKED, others, ASKED])

@@ -1,4 +1,4 @@
-"""Types in which a model answers: int8 near float32 or refused, bf16, GPUs, threads."""
+"""The number types of predictions: int8 close to float32 or refused, bf16, GPUs, threads."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,13 @@ from albert.commands.predict import PredictSettings, predict
 from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.embedding import Embedder
-from albert.inference.precision import MAX_DIFFERENCE, MIN_COSINE, ensure_agreement, freeze, measure
+from albert.inference.precision import (
+    MAX_DIFFERENCE,
+    MIN_COSINE,
+    ensure_agreement,
+    measure,
+    prepare_precision,
+)
 from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
 from albert.model.pretrained import Pretrained
 from albert.tasks.features import TextFeatures
@@ -47,7 +53,7 @@ def write_model(
     outlier: float = 0.0,
     **changes: Any,
 ) -> Path:
-    """Writes a model of random weights, with an inner value that is `outlier` and that nothing reads."""
+    """Write a model with random weights and one inner value, `outlier`, that nothing reads."""
     torch.manual_seed(0)
     config = AlbertConfig(
         vocab_size=2000,
@@ -83,7 +89,7 @@ def classifier(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="module")
 def sensitive(tokenizer_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """In float32 the same as `classifier`; in int8 the outlier takes all steps of its row."""
+    """In float32 the same as `classifier`; in int8 the outlier uses up all steps of its row."""
     folder = tmp_path_factory.mktemp("sensitive")
     return write_model(
         folder, AlbertForSequenceClassification, tokenizer_folder, id2label=CLASSES, outlier=3000.0
@@ -104,44 +110,44 @@ def scores_of(folder: Path, **arguments: Any) -> Any:
     return np.array([[row["score"] for row in sorted(rows, key=lambda r: r["label"])] for rows in answers])
 
 
-def test_int8_answers_like_float32_within_the_bound(classifier: Path) -> None:
+def test_int8_predicts_like_float32_within_the_bound(classifier: Path) -> None:
     expected, found = scores_of(classifier), scores_of(classifier, dtype="int8")
-    assert expected.std(0).max() > 0.03  # texts differ
+    assert expected.std(0).max() > 0.03  # predictions differ from text to text
     assert not np.array_equal(found, expected)
     assert np.abs(found - expected).sum(1).mean() / 2 <= MAX_DIFFERENCE
 
 
-def test_bf16_answers_like_float32(classifier: Path) -> None:
+def test_bf16_predicts_like_float32(classifier: Path) -> None:
     expected, found = scores_of(classifier), scores_of(classifier, dtype="bf16")
     assert not np.array_equal(found, expected)
     np.testing.assert_allclose(found, expected, atol=0.05)
 
 
-def test_bf16_where_the_device_has_none_is_warned_of(
+def test_bf16_gives_a_warning_where_the_device_lacks_it(
     classifier: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("albert.inference.precision.autocast_dtype", lambda *_: None)
     pipeline("text-classification", model=classifier, device="cpu", dtype="bf16")
-    assert "warning: cpu has no bf16 of its own" in capsys.readouterr().err
+    assert "warning: cpu does not compute in bf16 natively" in capsys.readouterr().err
 
 
-def test_a_model_that_int8_changes_is_refused_with_what_was_measured(
+def test_a_model_that_int8_changes_is_refused_with_the_measurements(
     sensitive: Path, classifier: Path
 ) -> None:
     np.testing.assert_allclose(scores_of(sensitive), scores_of(classifier), atol=1e-4)
     classify = pipeline("text-classification", model=sensitive, device="cpu", dtype="int8")
-    pattern = r"on 64 items: difference 0\.\d+ \(at most 0\.02\), same best answer .*use --dtype float32"
+    pattern = r"on 64 items: difference 0\.\d+ \(at most 0\.02\), same best class .*use --dtype float32"
     for _ in range(2):
         with pytest.raises(CheckpointError, match=pattern):
             classify(make_texts(80))
 
 
-def test_a_refused_model_costs_no_earlier_predictions(sensitive: Path, tmp_path: Path) -> None:
+def test_a_refused_model_leaves_earlier_predictions_unchanged(sensitive: Path, tmp_path: Path) -> None:
     source, output = tmp_path / "texts.txt", tmp_path / "labels.tsv"
     source.write_text("\n".join(make_texts(80)), encoding="utf-8")
     output.write_text("earlier")
     asked = PredictSettings(model=str(sensitive), input=source, output=output, dtype="int8", device="cpu")
-    with pytest.raises(CheckpointError, match="does not answer as in float32"):
+    with pytest.raises(CheckpointError, match="does not predict as in float32"):
         predict(asked)
     assert output.read_text() == "earlier"
 
@@ -155,13 +161,13 @@ def test_predictions_in_int8_are_those_of_the_pipeline(classifier: Path, tmp_pat
     assert labels == [sorted(CLASSES.values())[index] for index in best]
 
 
-def test_evaluation_refuses_or_shows_both_scores(sensitive: Path, tmp_path: Path) -> None:
+def test_evaluate_refuses_or_returns_both_scores(sensitive: Path, tmp_path: Path) -> None:
     data = tmp_path / "dev.tsv"
     labels = np.random.default_rng(1).choice(list(CLASSES.values()), 80)
     rows = [f"{text}\t{label}" for text, label in zip(make_texts(80), labels, strict=True)]
     data.write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
     asked = {"task": "classification", "model": str(sensitive), "data": data, "device": "cpu"}
-    with pytest.raises(CheckpointError, match="does not answer as in float32"):
+    with pytest.raises(CheckpointError, match="does not predict as in float32"):
         evaluate(EvaluateSettings(**asked, dtype="int8"))
     both = evaluate(EvaluateSettings(**asked, dtype="int8", compare_float32=True))
     plain = evaluate(EvaluateSettings(**asked))
@@ -171,13 +177,13 @@ def test_evaluation_refuses_or_shows_both_scores(sensitive: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("arguments", [{"dtype": "float32"}, {"model": None, "predictions": Path("RTE.tsv")}])
-def test_a_comparison_of_one_thing_is_refused(arguments: dict[str, Any]) -> None:
+def test_comparing_float32_with_itself_is_refused(arguments: dict[str, Any]) -> None:
     asked = {"task": "rte", "model": "RUN", "dtype": "int8", "compare_float32": True}
     with pytest.raises(ConfigError, match="--compare-float32 wants"):
         EvaluateSettings(**(asked | arguments))
 
 
-def test_vectors_in_int8_point_where_those_in_float32_do(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_vectors_in_int8_point_in_the_direction_of_float32(tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", AlbertModel, tokenizer_folder)
     source = tmp_path / "texts.txt"
     source.write_text("\n".join(make_texts(40)), encoding="utf-8")
@@ -193,7 +199,7 @@ def test_vectors_in_int8_point_where_those_in_float32_do(tokenizer_folder: Path,
     assert cosines.min() >= MIN_COSINE
 
 
-def test_an_encoder_that_int8_changes_gives_no_vectors(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_an_encoder_that_int8_changes_is_refused(tokenizer_folder: Path, tmp_path: Path) -> None:
     folder = write_model(tmp_path / "model", AlbertModel, tokenizer_folder, outlier=3000.0)
     embedder = Embedder.open(folder, device="cpu", dtype="int8")
     with pytest.raises(CheckpointError, match=r"cosine 0\.\d+ \(at least 0\.99\)"):
@@ -220,7 +226,7 @@ KINDS: list[tuple[str, type[Pretrained], Any]] = [
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=[kind[1].__name__ for kind in KINDS])
-def test_every_pipeline_checks_int8_before_it_answers(
+def test_every_pipeline_checks_int8_before_it_predicts(
     kind: tuple[str, type[Pretrained], Any],
     tokenizer_folder: Path,
     tmp_path: Path,
@@ -232,7 +238,7 @@ def test_every_pipeline_checks_int8_before_it_answers(
     frozen = answer.model.encoder_of_layers.frozen
     monkeypatch.setattr("albert.inference.precision.MAX_DIFFERENCE", -1.0)
     monkeypatch.setattr("albert.inference.precision.MIN_COSINE", 2.0)
-    with pytest.raises(CheckpointError, match="does not answer as in float32"):
+    with pytest.raises(CheckpointError, match="does not predict as in float32"):
         answer(inputs)
     assert not frozen.is_checked
     monkeypatch.setattr("albert.inference.precision.MAX_DIFFERENCE", 2.0)
@@ -242,7 +248,7 @@ def test_every_pipeline_checks_int8_before_it_answers(
     assert frozen.is_checked
 
 
-def test_numbers_are_compared_by_their_size(tokenizer_folder: Path, tmp_path: Path) -> None:
+def test_numbers_are_compared_relative_to_their_size(tokenizer_folder: Path, tmp_path: Path) -> None:
     found = []
     for name, outlier in (("plain", 0.0), ("sensitive", 3000.0)):
         folder = write_model(
@@ -254,7 +260,7 @@ def test_numbers_are_compared_by_their_size(tokenizer_folder: Path, tmp_path: Pa
             problem_type="regression",
         )
         model = AlbertForSequenceClassification.from_pretrained(folder)
-        freeze(model, "int8")
+        prepare_precision(model, "int8")
         found.append(measure(model, make_ids(20)))
     assert found[0].agreement is None
     assert found[0].difference < found[1].difference / 5
@@ -271,7 +277,7 @@ def make_ids(count: int) -> TextFeatures:
 def test_a_checked_model_is_not_checked_again(classifier: Path) -> None:
     model = AlbertForSequenceClassification.from_pretrained(classifier)
     assert ensure_agreement(model, make_ids(9)) is None
-    freeze(model, "int8")
+    prepare_precision(model, "int8")
     found = ensure_agreement(model, make_ids(9))
     assert found is not None
     assert found.items == 9
@@ -280,7 +286,7 @@ def test_a_checked_model_is_not_checked_again(classifier: Path) -> None:
 
 @pytest.mark.usefixtures("threads")
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_answers_do_not_depend_on_the_number_of_threads(classifier: Path, dtype: str) -> None:
+def test_predictions_do_not_depend_on_the_number_of_threads(classifier: Path, dtype: str) -> None:
     found = []
     for count in (1, 2):
         torch.set_num_threads(count)
@@ -295,7 +301,7 @@ def test_an_unknown_type_is_refused(classifier: Path) -> None:
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
-def test_a_gpu_answers_in_bf16_and_refuses_int8(classifier: Path) -> None:
+def test_a_gpu_predicts_in_bf16_and_refuses_int8(classifier: Path) -> None:
     texts = make_texts(20)
     plain = pipeline("text-classification", model=classifier, device="cuda")(texts, top_k=None)
     found = pipeline("text-classification", model=classifier, device="cuda", dtype="bf16")(texts, top_k=None)

@@ -1,4 +1,4 @@
-"""Answers against a plain search of all spans with the public door of the models."""
+"""Answers against a plain search of all spans with the models' `forward`."""
 
 import math
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def beam_folder(make_folder: Any) -> Path:
 
 
 def spans_by_hand(folder: Path, *, max_answer_len: int) -> tuple[dict[str, float], float]:
-    """Returns the probability of every answer of one window, and that of none, as transformers 4 counted."""
+    """Return the probability of every answer of one window, and of no answer, as in transformers 4."""
     tokenizer = AlbertTokenizer.from_pretrained(folder)
     encoding = tokenizer(QUESTION, CONTEXT, return_tensors="pt")
     offsets = tokenizer(QUESTION, CONTEXT, return_offsets_mapping=True)["offset_mapping"]
@@ -73,7 +73,7 @@ def test_answers_are_the_most_probable_spans(folder: Path) -> None:
     assert scores == sorted(scores, reverse=True)
 
 
-def test_every_way_to_ask_gives_the_same_answer(folder: Path) -> None:
+def test_every_form_of_input_gives_the_same_answer(folder: Path) -> None:
     answer = pipeline("question-answering", model=folder)
     asked = {"question": QUESTION, "context": CONTEXT}
 
@@ -90,7 +90,7 @@ def test_every_way_to_ask_gives_the_same_answer(folder: Path) -> None:
     assert answer([asked], top_k=2)[0][0] == one
 
 
-def test_a_long_context_is_read_in_windows_and_company_changes_no_answer(folder: Path) -> None:
+def test_a_long_context_is_read_in_windows_and_answers_do_not_depend_on_the_batch(folder: Path) -> None:
     answer = pipeline("question-answering", model=folder)
     contexts = [CONTEXT, CONTEXT * 8, "One value", "It takes a module and returns an error. " * 5]
     alone = [answer(question=QUESTION, context=context) for context in contexts]
@@ -100,14 +100,14 @@ def test_a_long_context_is_read_in_windows_and_company_changes_no_answer(folder:
         assert context[mine["start"] : mine["end"]] == mine["answer"] != ""
 
 
-def test_an_answer_behind_the_first_window_can_be_found(folder: Path) -> None:
-    """Words that stand nowhere else, far behind: with all spans asked for, they are among them."""
+def test_an_answer_after_the_first_window_can_be_found(folder: Path) -> None:
+    """The answer occurs only in the last window; it is among all spans of the context."""
     context = "the value of a list " * 10 + "returns seven"
     rows = pipeline("question-answering", model=folder)(question=QUESTION, context=context, top_k=2000)
     assert any(row["answer"].endswith("seven") and row["end"] == len(context) for row in rows)
 
 
-def test_the_beam_search_head_answers_and_declines(beam_folder: Path) -> None:
+def test_the_beam_search_head_answers_or_abstains(beam_folder: Path) -> None:
     answer = pipeline("question-answering", model=beam_folder)
     assert isinstance(answer.model, AlbertForQuestionAnsweringBeamSearch)
     tokenizer = AlbertTokenizer.from_pretrained(beam_folder)

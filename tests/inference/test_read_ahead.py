@@ -1,4 +1,4 @@
-"""Reading ahead: the order and the errors of what is read, made while something else is done."""
+"""Reading ahead: order, errors, and that the next item is made while the caller works."""
 
 import threading
 from collections.abc import Iterator
@@ -9,11 +9,11 @@ from albert.inference.read_ahead import read_ahead
 
 
 @pytest.mark.parametrize("count", [0, 1, 5])
-def test_all_items_come_in_their_order(count: int) -> None:
+def test_all_items_are_yielded_in_their_order(count: int) -> None:
     assert list(read_ahead(iter(range(count)))) == list(range(count))
 
 
-def test_the_next_item_is_made_while_one_is_worked_on() -> None:
+def test_the_next_item_is_made_while_the_caller_works_on_one() -> None:
     second_is_made = threading.Event()
 
     def items() -> Iterator[int]:
@@ -27,7 +27,7 @@ def test_the_next_item_is_made_while_one_is_worked_on() -> None:
     assert list(stream) == [2]
 
 
-def test_no_more_than_one_item_waits() -> None:
+def test_at_most_one_item_is_made_ahead() -> None:
     made: list[int] = []
 
     def items() -> Iterator[int]:
@@ -39,10 +39,10 @@ def test_no_more_than_one_item_waits() -> None:
         assert len(made) <= number + 2
 
 
-def test_an_error_comes_behind_the_items_before_it() -> None:
+def test_an_error_is_raised_after_the_items_before_it() -> None:
     def items() -> Iterator[int]:
         yield 1
-        raise ValueError("line 2 is no text")
+        raise ValueError("line 2 is not text")
 
     stream = read_ahead(items())
     assert next(stream) == 1
@@ -50,7 +50,7 @@ def test_an_error_comes_behind_the_items_before_it() -> None:
         next(stream)
 
 
-def test_whoever_stops_early_leaves_no_thread_behind() -> None:
+def test_stopping_early_leaves_no_thread() -> None:
     before = set(threading.enumerate())
     stream = read_ahead(iter(range(100)))
     assert next(stream) == 0
@@ -61,11 +61,11 @@ def test_whoever_stops_early_leaves_no_thread_behind() -> None:
 
 
 def test_an_error_of_the_caller_does_not_wait_for_a_source_that_blocks() -> None:
-    goes_on = threading.Event()
+    released = threading.Event()
 
     def items() -> Iterator[int]:
         yield 1
-        goes_on.wait()
+        released.wait()
 
     def fail() -> None:
         for _ in read_ahead(items()):
@@ -73,5 +73,5 @@ def test_an_error_of_the_caller_does_not_wait_for_a_source_that_blocks() -> None
 
     with pytest.raises(OSError, match="disk full"):
         fail()
-    assert not goes_on.is_set()
-    goes_on.set()
+    assert not released.is_set()
+    released.set()

@@ -17,10 +17,10 @@ def folder(make_folder: Any) -> Path:
     return make_folder(AlbertForSequenceClassification, id2label={0: "bad", 1: "fine", 2: "good"})
 
 
-def rounded(answers: Any) -> Any:
-    if isinstance(answers, list):
-        return [rounded(answer) for answer in answers]
-    return {"label": answers["label"], "score": pytest.approx(answers["score"], abs=1e-6)}
+def rounded(predictions: Any) -> Any:
+    if isinstance(predictions, list):
+        return [rounded(prediction) for prediction in predictions]
+    return {"label": predictions["label"], "score": pytest.approx(predictions["score"], abs=1e-6)}
 
 
 @pytest.mark.parametrize("inputs", [TEXTS[0], TEXTS])
@@ -36,7 +36,7 @@ def rounded(answers: Any) -> Any:
     ],
     ids=str,
 )
-def test_answers_have_the_shape_and_numbers_of_transformers(
+def test_predictions_equal_those_of_transformers(
     folder: Path, inputs: Any, arguments: dict[str, Any]
 ) -> None:
     theirs = transformers.pipeline("text-classification", model=str(folder))(inputs, **arguments)
@@ -51,14 +51,14 @@ def test_pairs_are_dicts_as_in_transformers(folder: Path) -> None:
     assert ours([pair, {"text": TEXTS[0]}], top_k=2) == rounded(theirs([pair, {"text": TEXTS[0]}], top_k=2))
 
 
-def test_a_number_is_given_as_it_is(make_folder: Any) -> None:
+def test_a_regression_returns_its_number_unchanged(make_folder: Any) -> None:
     folder = make_folder(AlbertForSequenceClassification, id2label={0: "stars"}, problem_type="regression")
     theirs = transformers.pipeline("text-classification", model=str(folder))(TEXTS)
     ours = pipeline("text-classification", model=folder)(TEXTS)
     assert ours == rounded(theirs)
 
 
-def test_order_and_company_change_no_answer(folder: Path) -> None:
+def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(folder: Path) -> None:
     classify = pipeline("text-classification", model=folder)
     texts = [("a value " * (1 + n % 5)) + str(n) for n in range(40)]
     alone = [classify(text)[0] for text in texts]
@@ -66,7 +66,7 @@ def test_order_and_company_change_no_answer(folder: Path) -> None:
     assert list(classify(iter(texts), batch_size=7)) == rounded(alone)
 
 
-def test_a_text_that_is_too_long_is_an_error_or_cut(folder: Path) -> None:
+def test_a_text_that_is_too_long_is_an_error_or_truncated(folder: Path) -> None:
     classify = pipeline("text-classification", model=folder)
     with pytest.raises(DataError, match="the model takes 32; give truncation=True"):
         classify("value " * 50)

@@ -29,7 +29,7 @@ def write(folder: Path, tokenizer: AlbertTokenizer) -> Path:
         num_attention_heads=2,
         intermediate_size=12,
         max_position_embeddings=32,
-        initializer_range=1.0,  # Tags differ from piece to piece.
+        initializer_range=1.0,  # Tags differ from token to token.
         id2label=LABELS,
     )
     torch.manual_seed(1)
@@ -77,12 +77,12 @@ def test_tags_and_entities_equal_those_of_transformers(
             ]
 
 
-def test_one_text_gives_its_entities_without_a_list_around_them(folders: dict[str, Path]) -> None:
+def test_a_single_text_returns_a_single_list(folders: dict[str, Path]) -> None:
     tag = pipeline("ner", model=folders["sentencepiece"])
     assert [row["word"] for row in tag(TEXTS[0])] == [row["word"] for row in tag([TEXTS[0]])[0]]
 
 
-def test_labels_to_be_left_out_are_tags_or_types(folders: dict[str, Path]) -> None:
+def test_ignored_labels_are_tags_or_types(folders: dict[str, Path]) -> None:
     tag = pipeline("ner", model=folders["sentencepiece"])
     everything = tag(TEXTS[1], ignore_labels=())
     assert len(tag(TEXTS[1], ignore_labels=("O", "B-PER"))) == sum(
@@ -93,11 +93,11 @@ def test_labels_to_be_left_out_are_tags_or_types(folders: dict[str, Path]) -> No
     assert all(row["entity_group"] != "PER" for row in grouped)
 
 
-def test_a_long_text_is_cut_and_that_is_said(
+def test_a_long_text_is_truncated_with_a_warning(
     folders: dict[str, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     pipeline("ner", model=folders["sentencepiece"])(TEXTS[3])
-    assert "1 texts are longer than 30 pieces and were cut there; give stride=7" in capsys.readouterr().err
+    assert "1 texts are longer than 30 tokens and were truncated; give stride=7" in capsys.readouterr().err
 
 
 def test_wrong_arguments_say_what_is_expected(folders: dict[str, Path]) -> None:
@@ -106,11 +106,13 @@ def test_wrong_arguments_say_what_is_expected(folders: dict[str, Path]) -> None:
         tag("a", aggregation_strategy="mean")
     with pytest.raises(ConfigError, match="stride needs an aggregation_strategy"):
         tag("a", stride=4)
-    with pytest.raises(ConfigError, match="stride is 30; expected 0 to 29 pieces"):
+    with pytest.raises(ConfigError, match="stride is 30; expected 0 to 29 tokens"):
         tag("a", stride=30, aggregation_strategy="first")
 
 
-def test_a_tagger_is_no_classifier_though_its_head_has_the_same_names(folders: dict[str, Path]) -> None:
+def test_a_tagger_is_refused_as_a_classifier_though_its_head_has_the_same_names(
+    folders: dict[str, Path],
+) -> None:
     with pytest.raises(
         CheckpointError, match="is an AlbertForTokenClassification, expected AlbertForSequence"
     ):

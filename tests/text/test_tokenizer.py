@@ -1,4 +1,4 @@
-"""The tokenizer's call shape, special pieces, truncation, padding, folders and errors."""
+"""The tokenizer's arguments, special tokens, truncation, padding, folders and errors."""
 
 import json
 import subprocess
@@ -42,7 +42,7 @@ def test_a_pair_has_two_segments(bert: AlbertTokenizer) -> None:
     assert encoding.token_type_ids == [0, 0, 0, 0, 1, 1]
 
 
-def test_special_pieces_can_be_left_out(bert: AlbertTokenizer) -> None:
+def test_special_tokens_can_be_left_out(bert: AlbertTokenizer) -> None:
     assert bert("a", "b", add_special_tokens=False).token_type_ids == [0, 1]
     assert bert.encode("a b", add_special_tokens=False) == [5, 6]
 
@@ -56,13 +56,13 @@ def test_a_mask_in_the_text_becomes_the_mask(tokenizer: AlbertTokenizer) -> None
     assert tokenizer.tokenize(text) == ["▁in", "▁the", "[MASK]", "▁", "."]
 
 
-def test_a_corpus_never_contains_special_pieces(tokenizer: AlbertTokenizer, bert: AlbertTokenizer) -> None:
+def test_a_corpus_never_contains_special_tokens(tokenizer: AlbertTokenizer, bert: AlbertTokenizer) -> None:
     for some in (tokenizer, bert):
         ids = some.encode_sentences([" ".join(some.all_special_tokens)])[0]
         assert set(ids) & set(some.all_special_ids) <= {some.unk_token_id}
 
 
-def test_asking_for_offsets_changes_no_id(tokenizer: AlbertTokenizer) -> None:
+def test_offsets_do_not_change_the_ids(tokenizer: AlbertTokenizer) -> None:
     for text in ("the [MASK]", "[MASK][SEP] x000, é", "", " [CLS] a\u0301"):
         with_offsets = tokenizer(text, text, return_offsets_mapping=True)
         del with_offsets["offset_mapping"]
@@ -84,7 +84,7 @@ def test_offsets_of_a_pair_point_into_each_text(tokenizer: AlbertTokenizer) -> N
         ("only_second", ([5, 5, 5, 5], [])),
     ],
 )
-def test_truncation_takes_from_the_end_of_the_chosen_text(
+def test_truncation_removes_the_end_of_the_chosen_text(
     bert: AlbertTokenizer, truncation: bool | str, expected: tuple[list[int], list[int]]
 ) -> None:
     first, second = expected
@@ -100,14 +100,14 @@ def test_truncation_without_a_length_uses_the_model_s(bert: AlbertTokenizer) -> 
     assert len(bert("a " * 600, truncation=True).input_ids) == bert.model_max_length == 512
 
 
-def test_truncating_too_much_of_one_text_is_an_error(bert: AlbertTokenizer) -> None:
-    with pytest.raises(TokenizerError, match="must take 3 pieces from a text of 1"):
+def test_truncating_more_than_a_text_has_is_an_error(bert: AlbertTokenizer) -> None:
+    with pytest.raises(TokenizerError, match="must remove 3 tokens from a text of 1"):
         bert("a", "b b b b", truncation="only_first", max_length=5)
-    with pytest.raises(TokenizerError, match="no room"):
+    with pytest.raises(TokenizerError, match="no room for the special tokens"):
         bert("a", truncation=True, max_length=1)
 
 
-def test_padding_fills_the_right_side(bert: AlbertTokenizer) -> None:
+def test_padding_is_added_on_the_right(bert: AlbertTokenizer) -> None:
     batch = bert(["a", "a b"], padding=True)
     assert batch.input_ids == [[2, 5, 3, 0], [2, 5, 6, 3]]
     assert batch.attention_mask == [[1, 1, 1, 0], [1, 1, 1, 1]]
@@ -126,12 +126,12 @@ def test_arrays_and_tensors_have_a_row_for_every_text(bert: AlbertTokenizer) -> 
     assert tensors.to("cpu").input_ids.dtype == torch.int64
 
 
-def test_rows_of_different_lengths_are_no_array(bert: AlbertTokenizer) -> None:
+def test_rows_of_different_lengths_cannot_become_an_array(bert: AlbertTokenizer) -> None:
     with pytest.raises(TokenizerError, match="padding=True"):
         bert(["a", "a b"], return_tensors="np")
 
 
-def test_lists_of_different_lengths_are_no_pairs(bert: AlbertTokenizer) -> None:
+def test_lists_of_different_lengths_are_refused(bert: AlbertTokenizer) -> None:
     with pytest.raises(TokenizerError, match="expected 2 second texts for as many first, found 1 texts"):
         bert(["a", "b"], ["c"])
     with pytest.raises(TokenizerError, match="found a list"):
@@ -143,14 +143,14 @@ def test_no_texts_give_no_rows(bert: AlbertTokenizer) -> None:
     assert bert([""]).input_ids == [[2, 3]]
 
 
-def test_decoding_gives_the_cleaned_text_back(tokenizer: AlbertTokenizer, bert: AlbertTokenizer) -> None:
+def test_decoding_returns_the_cleaned_text(tokenizer: AlbertTokenizer, bert: AlbertTokenizer) -> None:
     ids = tokenizer("The  example (Café), 12")["input_ids"]
     assert tokenizer.decode(ids, skip_special_tokens=True) == "the example (cafe), 12"
     assert bert.decode([2, 5, 8, 6, 3], skip_special_tokens=True) == "ad b"
     assert bert.decode([2, 5, 3]) == "[CLS] a [SEP]"
 
 
-def test_pieces_and_ids_convert_both_ways(tokenizer: AlbertTokenizer) -> None:
+def test_tokens_and_ids_convert_both_ways(tokenizer: AlbertTokenizer) -> None:
     assert tokenizer.convert_tokens_to_ids("[MASK]") == tokenizer.mask_token_id == 4
     assert tokenizer.convert_tokens_to_ids(["▁the", "no such piece"])[1] == tokenizer.unk_token_id
     every = list(range(tokenizer.vocab_size))
@@ -184,7 +184,9 @@ def test_a_saved_folder_gives_the_same_tokenizer(
     assert again("A b [MASK]") == saved("A b [MASK]")
 
 
-def test_case_belongs_to_the_folder_and_to_the_fingerprint(tmp_path: Path, bert: AlbertTokenizer) -> None:
+def test_lower_casing_is_stored_in_the_folder_and_in_the_fingerprint(
+    tmp_path: Path, bert: AlbertTokenizer
+) -> None:
     cased = AlbertTokenizer(WordPieceEncoder([*BERT, "A"], lower_case=False), model_max_length=64)
     cased.save_pretrained(tmp_path)
     again = AlbertTokenizer.from_pretrained(tmp_path)
@@ -201,7 +203,7 @@ def test_a_published_folder_needs_no_config(tmp_path: Path) -> None:
     assert (tokenizer.kind, tokenizer.do_lower_case, len(tokenizer)) == ("sentencepiece", True, 2000)
 
 
-def test_an_endless_limit_of_transformers_becomes_the_published_one(tmp_path: Path) -> None:
+def test_the_unlimited_length_of_transformers_becomes_the_published_one(tmp_path: Path) -> None:
     (tmp_path / "vocab.txt").write_text("\n".join(BERT), encoding="utf-8")
     (tmp_path / "tokenizer_config.json").write_text(json.dumps({"model_max_length": int(1e30)}))
     assert AlbertTokenizer.from_pretrained(tmp_path).model_max_length == 512

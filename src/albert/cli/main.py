@@ -23,7 +23,7 @@ SUMMARIES = {
     "predict": "Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags.",
     "report": "Draw the curves of one or several runs, and compare them.",
     "convert": "Turns ALBERT weights of any form into a model folder.",
-    "fill-mask": "Predicts the masked pieces of a text.",
+    "fill-mask": "Predicts the masked tokens of a text.",
     "embed": "Writes a vector for every text of a file.",
     "info": "Shows what a model holds, in whatever form it is.",
     "tasks": "List the known tasks with their data, metrics and default hyperparameters.",

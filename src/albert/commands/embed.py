@@ -1,7 +1,7 @@
-"""`albert embed`: a vector for every text of a file, as a stream.
+"""`albert embed`: a vector for every text of a file.
 
 Texts are read, encoded and written a thousand at a time, in the order of the file, so memory does not depend
-on its size. Vectors go to a temporary file that takes its name when it is whole.
+on its size. Vectors go to a temporary file that gets its name when it is complete.
 """
 
 from collections.abc import Iterator
@@ -29,36 +29,36 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedSettings:
-    """Writes a vector for every text of a file."""
+    """Write a vector for every text of a file."""
 
     model: str
     """Model folder, Hub id, or anything that `albert convert` takes."""
     input: Path | None = None
-    """Texts: .txt with one a line, or .tsv, .csv, .jsonl with columns."""
+    """Texts: .txt with one text a line, or .tsv, .csv, .jsonl with columns."""
     output: Path | None = None
     """Vectors (texts, hidden size) in float32, in the order of the input: .npy, for `numpy.load`."""
     pooling: Pooling = "mean"
-    """What is a text's vector: the mean of the last hidden states of its pieces, or that of [CLS]."""
+    """The vector of a text: the mean of the last hidden states of its tokens, or that of [CLS]."""
     normalize: bool = False
-    """Give vectors length 1, so that their dot product is the cosine."""
+    """Scale vectors to length 1, so that their dot product is the cosine."""
     max_seq_length: int | None = None
-    """Pieces a text is cut to; as many as the model takes where missing."""
+    """Tokens to which a text is truncated; by default as many as the model takes."""
     text_column: str = "text"
-    """Column of the text, where the input has columns."""
+    """Column of the text, if the input has columns."""
     sentence_transformers: Path | None = None
-    """Folder to be written for the library sentence-transformers, which gives the same vectors."""
+    """Folder to write for the library sentence-transformers, which then returns the same vectors."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     dtype: Dtype = "float32"
-    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first texts
-    show that it changes what the model says."""
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused if it changes the
+    vectors of the first texts too much."""
 
 
 def embed(settings: EmbedSettings) -> dict[str, object]:
-    """Writes the vectors, or the folder, or both, and returns what was written.
+    """Write the vectors, the folder, or both, and return what was written.
 
     Raises:
-        AlbertError: The model or the input cannot be read; an earlier output stays as it was.
+        AlbertError: The model or the input cannot be read; an earlier output stays unchanged.
     """
     _check(settings)
     embedder = Embedder.open(
@@ -91,10 +91,10 @@ def _check(settings: EmbedSettings) -> None:
 
 
 def _read(path: Path, column: str) -> Iterator[str]:
-    """Yields the texts of the input.
+    """Yield the texts of the input.
 
     Raises:
-        DataError: It cannot be read, or a text is empty; with file and line.
+        DataError: It cannot be read, or a text is empty; the message names file and line.
     """
     if path.suffix == ".txt":
         lines = read_text_lines(path)
@@ -103,13 +103,13 @@ def _read(path: Path, column: str) -> Iterator[str]:
     for number, text in lines:
         if not text.strip():
             raise DataError(
-                f"{path}:{number}: the text is empty; drop it, as each text is one row of the output"
+                f"{path}:{number}: the text is empty; remove it, because each text is one row of the output"
             )
         yield text
 
 
 def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int | None) -> int:
-    """Writes the vectors of `texts` and returns their number."""
+    """Write the vectors of `texts` and return their number."""
     output.parent.mkdir(parents=True, exist_ok=True)
     count = 0
     with (
@@ -124,8 +124,8 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
             count += len(features)
             bar.advance(len(features))
         if not count:
-            raise DataError("the input holds no text; expected one or more")
-        # numpy leaves room in a header for more rows, so that it can be written again over itself.
+            raise DataError("the input holds no texts; expected one or more")
+        # numpy pads the header, so the one with the final number of rows fits over the first.
         file.seek(0)
         _write_header(file, count, embedder.dimension)
         assert file.tell() == start
@@ -133,9 +133,9 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
 
 
 def _encoded(embedder: Embedder, texts: Iterator[str]) -> Iterator[TextFeatures]:
-    """Yields some texts at a time as pieces."""
-    while some := list(islice(texts, TEXTS_AT_ONCE)):
-        yield embedder.encode(some)
+    """Yield the texts as tokens, some at a time."""
+    while batch := list(islice(texts, TEXTS_AT_ONCE)):
+        yield embedder.encode(batch)
 
 
 def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:
@@ -144,7 +144,7 @@ def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:
 
 
 def _count_lines(path: Path) -> int | None:
-    """Returns the lines of a file, about as many as it has texts; None where it cannot be read twice."""
+    """Return the number of lines of a file, about that of its texts; None if it cannot be read twice."""
     if not path.is_file():
         return None
     try:
@@ -152,4 +152,4 @@ def _count_lines(path: Path) -> int | None:
             blocks = iter(lambda: file.read(_READ_BYTES), b"")
             return sum(block.count(b"\n") for block in blocks)
     except OSError:
-        return None  # Who reads the texts says what is wrong.
+        return None  # Reading the texts reports the error.

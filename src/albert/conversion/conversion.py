@@ -50,18 +50,6 @@ _HEADS: dict[str, type[Pretrained]] = {
 }
 
 
-# What the Hub calls the job of a model.
-_PIPELINES = {
-    "AlbertForPreTraining": "fill-mask",
-    "AlbertForMaskedLM": "fill-mask",
-    "AlbertForSequenceClassification": "text-classification",
-    "AlbertForTokenClassification": "token-classification",
-    "AlbertForQuestionAnswering": "question-answering",
-    "AlbertForQuestionAnsweringBeamSearch": "question-answering",
-    "AlbertForMultipleChoice": "multiple-choice",
-}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
     """Weights under our names, with their shape and the account of how they were read."""
@@ -173,7 +161,7 @@ def convert(
         card = model_card(
             "ALBERT, converted",
             description=f"A {model.form}, converted without change: {model.account}.",
-            task=_PIPELINES.get(model.architecture.__name__, "feature-extraction"),
+            task=model.architecture.pipeline_task,
             scores={},
             record=record,
         )
@@ -309,7 +297,7 @@ def _with_labels(
         ]
     if config.id2label is None:
         config = replace(config, id2label={index: f"LABEL_{index}" for index in range(num_labels)})
-    if num_labels == 1:
+    if num_labels == 1 and config.problem_type is None:
         config = replace(config, problem_type="regression")
     return config, []
 

@@ -15,16 +15,17 @@ from albert.config import AlbertConfig
 from albert.console import say, warn
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, DataError, TokenizerError
-from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
+from albert.finetuning.start import start_model
 from albert.hub import local_path
+from albert.inference.opening import read_tokenizer, sequence_length
 from albert.model.pretrained import Pretrained
 from albert.optim.schedules import Schedule, make_schedule
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
 from albert.tasks.published import recipe_for, recipe_rows
-from albert.tasks.solver import Features, Solver, check_length, read_tokenizer, start_model
+from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Hyperparameters, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings, find_device
@@ -124,7 +125,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     config = read_config(model)
     tokenizer = read_tokenizer(model, config)
     recipe = recipe_for(task, config, name=settings.recipe)
-    task = replace(task, recipe=recipe)
+    task = replace(task, hyperparameters=recipe)
     lengths = _lengths(settings, config, recipe)
     # The length travels with the tokenizer, too, so that other libraries use the model as it was trained.
     tokenizer.model_max_length = lengths.max_seq_length
@@ -151,7 +152,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         loop=loop,
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, recipe.hidden_dropout_prob),
-        guessing_loss=guessing_loss(task, examples),
+        guessing_loss=solver.guessing_loss(task, examples),
         rows=(),
         inputs={},
     )
@@ -165,7 +166,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
 def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperparameters) -> Lengths:
     """Returns how examples are cut; the recipe's length as far as the model goes."""
     return Lengths(
-        max_seq_length=check_length(settings.max_seq_length, config, default=recipe.max_seq_length),
+        max_seq_length=sequence_length(settings.max_seq_length, config, default=recipe.max_seq_length),
         max_query_length=settings.max_query_length,
         doc_stride=settings.doc_stride,
         max_qa_length=settings.max_qa_length,

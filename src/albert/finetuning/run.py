@@ -27,15 +27,6 @@ from albert.training.stopping import Stop, graceful_stop
 
 MAX_RESTARTS = 3
 
-PIPELINES = {
-    "classification": "text-classification",
-    "regression": "text-classification",
-    "choice": "multiple-choice",
-    "spans": "question-answering",
-    "tagging": "token-classification",
-}
-"""The Hub's name of what a model of each kind does."""
-
 
 def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
     """Fine-tunes a model with one seed; returns the scores of its best and of its last evaluation.
@@ -103,7 +94,9 @@ class FinetuningRun:
 
     def __init__(self, plan: Plan, run: Run, settings: FinetuneSettings) -> None:
         self._plan, self._run, self._settings = plan, run, settings
-        self._watch = CollapseWatch(plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps)
+        self._watch = CollapseWatch(
+            plan.solver, plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps
+        )
 
     def train(self, model: Pretrained) -> None:
         """Runs the steps that are missing.
@@ -165,8 +158,8 @@ class FinetuningRun:
         metric = plan.task.best_metric
         before = [scores[metric] for scores in evaluations(run)]
         examples, features = plan.dev.examples, plan.dev.features
-        answers = plan.solver.answers(plan.task, model, examples, features)
-        scores = plan.solver.scores(plan.task, examples, answers)
+        predictions = plan.solver.predict(plan.task, model, examples, features)
+        scores = plan.solver.scores(plan.task, examples, predictions)
         run.log({"step": step, "held_out": scores})
         is_best = not before or scores[metric] > max(before)
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
@@ -174,7 +167,7 @@ class FinetuningRun:
         if is_best:
             write_model(run.best, plan, run, model=model, scores={"step": step, **scores})
         try:
-            self._watch.look(answers, model, features, step=step)
+            self._watch.look(predictions, model, features, step=step)
         except CollapseError as error:
             if self._settings.on_collapse != "warn":
                 raise
@@ -216,7 +209,7 @@ def write_trained(
         f"ALBERT, fine-tuned on {task.name}",
         description=f"An ALBERT model fine-tuned on {task.title}; "
         f"started from `{record['settings']['model']}`.",
-        task=PIPELINES[task.kind],
+        task=model.pipeline_task,
         scores=record["scores"],
         record=record,
     )

@@ -1,1 +1,1 @@
-"""Uses what was trained: pipelines."""
+"""Trained models in use: opening them, pipelines, number types, vectors of texts, files of predictions."""

@@ -1,6 +1,6 @@
-"""Texts as a model takes them, laid end to end, and gone through in groups of similar length.
+"""Texts encoded end to end for a pipeline, and their groups of similar length.
 
-Letters: B texts, N pieces of all of them.
+Letters: B texts, N tokens of all of them, G texts and M tokens of a group.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,56 +22,83 @@ Pair = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cutting:
-    """What is done with texts that are longer than the model takes."""
+class LengthLimit:
+    """The longest sequence, and what happens to longer ones."""
 
-    truncation: bool = False
-    """Whether they lose their last pieces; else they are an error."""
     max_length: int
-    """Pieces that are kept, special ones included."""
+    """Tokens of a sequence, special ones included."""
+    truncation: bool = False
+    """Whether longer texts lose their last tokens; otherwise they are an error."""
 
 
 class Group(NamedTuple):
-    """Some texts of about one length; their pieces are on the model's device, lengths on the host."""
+    """Some texts of similar length; their tokens are on the model's device, their lengths on the host."""
 
     indices: NDArray[np.int64]
     """Which texts they are, (G,)."""
     input_ids: Tensor
-    """Their pieces end to end, (M,)."""
+    """Tokens end to end, (M,)."""
     token_type_ids: Tensor
     """(M,)"""
     lengths: Tensor
     """(G,)"""
 
 
-def encode_pairs(tokenizer: AlbertTokenizer, pairs: Sequence[Pair], cutting: Cutting) -> TextFeatures:
-    """Returns `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]` of each.
+def encode_pairs(tokenizer: AlbertTokenizer, pairs: Sequence[Pair], limit: LengthLimit) -> TextFeatures:
+    """Return `[CLS] text [SEP]` or `[CLS] text [SEP] pair [SEP]` of each pair.
 
-    A special piece spelled in a text is that piece.
+    A special token spelled in a text is plain text.
 
     Raises:
-        DataError: A text is too long, and is not to be cut.
+        DataError: A text is too long and must not be truncated.
     """
     encodings = [
-        tokenizer(text, pair, truncation=cutting.truncation, max_length=cutting.max_length)
+        tokenizer(
+            text,
+            pair,
+            truncation=limit.truncation,
+            max_length=limit.max_length,
+            split_special_tokens=True,
+        )
         for text, pair in pairs
     ]
-    lengths = np.array([len(encoding["input_ids"]) for encoding in encodings], np.int64)
-    if len(lengths) and lengths.max() > cutting.max_length:
-        place = int(lengths.argmax())
+    rows = [encoding["input_ids"] for encoding in encodings]
+    check_lengths(rows, [text for text, _ in pairs], limit, remedy="give truncation=True, or shorter texts")
+    return features_of_rows(rows, [encoding["token_type_ids"] for encoding in encodings])
+
+
+def check_lengths(
+    rows: Sequence[list[int]], texts: Sequence[str], limit: LengthLimit, *, remedy: str
+) -> None:
+    """Check that no row of ids is longer than the limit.
+
+    Raises:
+        DataError: One is; the message quotes its text and ends with `remedy`.
+    """
+    longest = max(range(len(rows)), key=lambda index: len(rows[index]), default=None)
+    if longest is not None and len(rows[longest]) > limit.max_length:
         raise DataError(
-            f"{pairs[place][0][:40]!r}...: {lengths[place]} pieces, the model takes {cutting.max_length}; "
-            "give truncation=True, or shorter texts"
+            f"{texts[longest][:40]!r}...: {len(rows[longest])} tokens, the model takes {limit.max_length}; "
+            f"{remedy}"
         )
-    flat = {
-        name: np.array([value for encoding in encodings for value in encoding[name]], np.int64)
-        for name in ("input_ids", "token_type_ids")
-    }
-    return TextFeatures(**flat, lengths=lengths, labels=np.full(len(lengths), np.nan))
+
+
+def features_of_rows(
+    rows: Sequence[list[int]], token_type_ids: Sequence[list[int]] | None = None
+) -> TextFeatures:
+    """Return rows of ids end to end, without labels; all tokens are of segment 0 unless given otherwise."""
+    input_ids = np.array([id_ for row in rows for id_ in row], np.int64)  # (N,)
+    types = np.zeros_like(input_ids)
+    if token_type_ids is not None:
+        types = np.array([type_ for row in token_type_ids for type_ in row], np.int64)
+    lengths = np.array([len(row) for row in rows], np.int64)
+    return TextFeatures(
+        input_ids=input_ids, token_type_ids=types, lengths=lengths, labels=np.full(len(rows), np.nan)
+    )
 
 
 def groups(features: TextFeatures, device: torch.device) -> Iterator[Group]:
-    """Yields all texts, shortest first, as many at a time as go through a model together."""
+    """Yield all texts, shortest first, in groups that go through the model together."""
     for indices in groups_of_similar_length(features.lengths):
         batch = features.take(indices)
         yield Group(

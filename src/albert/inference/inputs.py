@@ -1,8 +1,8 @@
-"""How pipelines are called: with one input, with a list, or with a stream of any length.
+"""What all pipelines accept: one input, a list, or a stream of any length.
 
-One input gives one answer, a list gives a list in its order, anything else that can be iterated gives a
-generator. Inputs are answered many at a time, so that those of similar length can be computed together, and a
-stream is never held as a whole.
+One input gives one prediction, a list gives a list in its order, any other iterable gives a generator. Inputs
+are predicted many at a time, so that those of similar length are computed together, and a stream is never
+held in memory as a whole.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -12,19 +12,19 @@ from typing import Any
 from albert.errors import ConfigError, DataError
 
 BATCH_SIZE = 512
-"""Inputs that are read, sorted by length and answered together."""
+"""Inputs that are read, sorted by length and predicted together."""
 
 
-def answer_inputs(
-    inputs: Any, answer: Callable[[list[Any]], list[Any]], *, batch_size: int = BATCH_SIZE
+def map_inputs(
+    inputs: Any, predict: Callable[[list[Any]], list[Any]], *, batch_size: int = BATCH_SIZE
 ) -> Any:
-    """Returns what `answer` says to `inputs`, in their form.
+    """Return the predictions for `inputs`, in the form of the inputs.
 
     Args:
-        inputs: A text or a dict, which is one input; a list or tuple of them; or any other iterable, of
-            which `batch_size` are read before the first of their answers comes.
-        answer: Gives the answers of some inputs, in their order.
-        batch_size: Inputs that are answered together.
+        inputs: A text or a dict, which is one input; a list or tuple of them; or any other iterable, of which
+            `batch_size` are read before the first prediction is yielded.
+        predict: Returns the predictions for some inputs, in their order.
+        batch_size: Inputs that are predicted together.
 
     Raises:
         ConfigError: `batch_size` is less than 1.
@@ -33,26 +33,26 @@ def answer_inputs(
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; expected 1 or more inputs")
     if isinstance(inputs, str | Mapping):
-        return answer([inputs])[0]
+        return predict([inputs])[0]
     if not isinstance(inputs, Iterable):
         raise DataError(f"expected a text, a list or an iterable of them, found {type(inputs).__name__}")
-    answers = _stream(inputs, answer, batch_size)
-    return list(answers) if isinstance(inputs, Sequence) else answers
+    predictions = _stream(inputs, predict, batch_size)
+    return list(predictions) if isinstance(inputs, Sequence) else predictions
 
 
 def _stream(
-    inputs: Iterable[Any], answer: Callable[[list[Any]], list[Any]], batch_size: int
+    inputs: Iterable[Any], predict: Callable[[list[Any]], list[Any]], batch_size: int
 ) -> Iterator[Any]:
-    waiting = iter(inputs)
-    while some := list(islice(waiting, batch_size)):
-        yield from answer(some)
+    remaining = iter(inputs)
+    while batch := list(islice(remaining, batch_size)):
+        yield from predict(batch)
 
 
 def text_of(given: Any) -> str:
-    """Returns an input that is to be a text.
+    """Return an input that must be a text.
 
     Raises:
-        DataError: It is none.
+        DataError: It is something else.
     """
     if not isinstance(given, str):
         raise DataError(f"expected a text, found {type(given).__name__}")
@@ -60,10 +60,10 @@ def text_of(given: Any) -> str:
 
 
 def field_of(given: Mapping[str, Any], name: str, *, known: Sequence[str]) -> str:
-    """Returns the text in the field `name` of an input.
+    """Return the text in the field `name` of an input.
 
     Raises:
-        DataError: There is no such field, or one that is not in `known`, or it holds no text.
+        DataError: The field is missing or holds no text, or there is a field that is not in `known`.
     """
     others = [key for key in given if key not in known]
     if others or name not in given:

@@ -1,4 +1,4 @@
-"""The right one of some choices, for a question on a passage."""
+"""Multiple choice: the best of several choices for a question on a passage."""
 
 from collections.abc import Mapping, Sequence
 from string import ascii_uppercase as LETTERS
@@ -7,7 +7,8 @@ from typing import Any
 from scipy.special import softmax
 
 from albert.errors import ConfigError, DataError
-from albert.inference.inputs import BATCH_SIZE, answer_inputs
+from albert.inference.inputs import BATCH_SIZE, map_inputs
+from albert.inference.opening import sequence_length
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.catalogue import find_task
@@ -20,10 +21,10 @@ _FIELDS = ("passage", "question", "choices")
 
 
 class MultipleChoicePipeline:
-    """Chooses one of some choices.
+    """The pipeline that picks the best of several choices.
 
     Args:
-        model: With the head that rates a choice.
+        model: A model with the head that scores a choice.
         tokenizer: The model's.
     """
 
@@ -43,25 +44,25 @@ class MultipleChoicePipeline:
         max_qa_len: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
-        """Returns the best choice of each question, or the `top_k` best as a list.
+        """Return the best choice of each question, or the `top_k` best as a list.
 
         A choice has `label` (its letter, from A), `choice` (its text) and `score` (its probability among the
         choices).
 
         Args:
             inputs: A dict with `choices`, `passage` and maybe `question`, a list of them, or a stream; see
-                `answer_inputs`.
-            passage: What is asked about, in place of `inputs`.
-            question: What is asked; "_" in it is where a choice belongs.
+                `map_inputs`.
+            passage: The passage, instead of `inputs`.
+            question: The question; "_" in it is where a choice belongs.
             choices: Two to 26 texts.
-            top_k: Choices to give, best first; with 1 there is no list around it.
-            max_seq_len: Pieces of passage, question and choice together.
-            max_qa_len: Pieces that are kept of question and choice, their last.
-            batch_size: Questions that are answered together.
+            top_k: Number of choices to return, best first; with 1 there is no list around it.
+            max_seq_len: Tokens of passage, question and choice together.
+            max_qa_len: Tokens to keep of question and choice; their last ones are kept.
+            batch_size: Questions that are predicted together.
 
         Raises:
             DataError: A field is missing or of the wrong type.
-            ConfigError: The lengths leave no room, or `top_k` is less than 1.
+            ConfigError: The lengths leave no room for text, or `top_k` is less than 1.
         """
         if top_k < 1:
             raise ConfigError(f"top_k is {top_k}; expected 1 choice or more")
@@ -71,19 +72,19 @@ class MultipleChoicePipeline:
             raise DataError("expected either inputs, or passage=, question= and choices=; found both")
         lengths = self._lengths(max_seq_len, max_qa_len)
 
-        def answer(some: list[Any]) -> list[Any]:
-            ranked = self._ranked([_example_of(given) for given in some], top_k, lengths)
+        def predict(batch: list[Any]) -> list[Any]:
+            ranked = self._ranked([_example_of(given) for given in batch], top_k, lengths)
             return [rows[0] for rows in ranked] if top_k == 1 else ranked
 
-        return answer_inputs(inputs, answer, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size)
 
     def _lengths(self, max_seq_len: int | None, max_qa_len: int | None) -> Lengths:
-        longest = self.model.config.max_position_embeddings
-        if max_seq_len is not None and max_seq_len > longest:
-            raise ConfigError(
-                f"max_seq_len is {max_seq_len}, but the model has {longest} positions; lower it"
-            )
-        length = max_seq_len or min(longest, self.tokenizer.model_max_length)
+        length = sequence_length(
+            max_seq_len,
+            self.model.config,
+            default=self.tokenizer.model_max_length,
+            setting="max_seq_len",
+        )
         if max_qa_len is None:
             return Lengths(max_seq_length=length)
         return Lengths(max_seq_length=length, max_qa_length=max_qa_len)
@@ -93,8 +94,8 @@ class MultipleChoicePipeline:
     ) -> list[list[dict[str, Any]]]:
         features = self._solver.encode(self._task, examples, self.tokenizer, lengths=lengths)
         ensure_agreement(self.model, features)
-        logits = self._solver.answers(self._task, self.model, examples, features)
-        scores = softmax(logits, axis=-1)  # 0 where a question has no such choice
+        logits = self._solver.predict(self._task, self.model, examples, features)
+        scores = softmax(logits, axis=-1)  # (B, K), 0 where a question has fewer choices
         ranked = []
         for example, row in zip(examples, scores.tolist(), strict=True):
             rows: list[dict[str, Any]] = [

@@ -1,7 +1,10 @@
-"""`pipeline(task, model=...)`: one call from text to answer, with transformers' names and output fields.
+"""`pipeline(task, model=...)`: one call from text to prediction, with transformers' names and output fields.
 
-The door to the pipelines, each of which stands in a module of its own. Inputs are sorted by length and
-computed end to end, so their different lengths cost nothing; answers come in the order of the inputs.
+Each pipeline is a module of its own. Inputs are sorted by length and computed end to end without padding, so
+differing lengths cost nothing; predictions come in the order of the inputs.
+
+A special token spelled in an input, such as "[SEP]", is plain text, as in `albert predict`; transformers
+reads it as the special token. Only `fill-mask` reads "[MASK]" as the mask.
 """
 
 from collections.abc import Callable
@@ -12,8 +15,8 @@ from typing import Any, get_args
 from albert.errors import ConfigError, did_you_mean
 from albert.inference.feature_extraction import FeatureExtractionPipeline
 from albert.inference.fill_mask import FillMaskPipeline
-from albert.inference.loading import load
 from albert.inference.multiple_choice import MultipleChoicePipeline
+from albert.inference.opening import open_model
 from albert.inference.question_answering import QuestionAnsweringPipeline
 from albert.inference.text_classification import TextClassificationPipeline
 from albert.inference.token_classification import TokenClassificationPipeline
@@ -27,46 +30,37 @@ from albert.model.task_models import (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Kind:
-    """What a pipeline is made of."""
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """How a pipeline is made."""
 
     make: Callable[..., Any]
     """Takes a model and its tokenizer."""
     model_classes: tuple[type[Pretrained], ...]
-    """The models it can work with; the first whose head is there is taken."""
+    """The models it can use; the first whose head the folder holds is opened."""
     trained_by: str | None
-    """Kind of task whose fine-tuning gives a model the head; None for heads of pretraining."""
+    """Task whose fine-tuning trains the head; None for the heads of pretraining."""
 
 
-_PIPELINES = {
-    "fill-mask": _Kind(make=FillMaskPipeline, model_classes=(AlbertForMaskedLM,), trained_by=None),
-    "feature-extraction": _Kind(
-        make=FeatureExtractionPipeline, model_classes=(AlbertModel,), trained_by=None
+_ENTRIES = (
+    _Entry(FillMaskPipeline, (AlbertForMaskedLM,), None),
+    _Entry(FeatureExtractionPipeline, (AlbertModel,), None),
+    _Entry(TextClassificationPipeline, (AlbertForSequenceClassification,), "classification"),
+    _Entry(TokenClassificationPipeline, (AlbertForTokenClassification,), "tagging"),
+    _Entry(
+        QuestionAnsweringPipeline,
+        (AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch),
+        "squad1",
     ),
-    "text-classification": _Kind(
-        make=TextClassificationPipeline,
-        model_classes=(AlbertForSequenceClassification,),
-        trained_by="classification",
-    ),
-    "token-classification": _Kind(
-        make=TokenClassificationPipeline, model_classes=(AlbertForTokenClassification,), trained_by="tagging"
-    ),
-    "question-answering": _Kind(
-        make=QuestionAnsweringPipeline,
-        model_classes=(AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch),
-        trained_by="squad1",
-    ),
-    "multiple-choice": _Kind(
-        make=MultipleChoicePipeline, model_classes=(AlbertForMultipleChoice,), trained_by="choice"
-    ),
-}
+    _Entry(MultipleChoicePipeline, (AlbertForMultipleChoice,), "choice"),
+)
+_PIPELINES = {entry.model_classes[0].pipeline_task: entry for entry in _ENTRIES}
 _OTHER_NAMES = {"sentiment-analysis": "text-classification", "ner": "token-classification"}
-"""Names by which transformers knows some of them, too."""
+"""Second names that transformers has for some pipelines."""
 
 
 def pipeline(task: str, model: str | Path, *, device: str = "auto", dtype: Dtype = "float32") -> Any:
-    """Returns a pipeline from a trained model.
+    """Return the pipeline `task` with a trained model.
 
     Args:
         task: `fill-mask`, `feature-extraction`, `text-classification`, `token-classification`,
@@ -74,14 +68,13 @@ def pipeline(task: str, model: str | Path, *, device: str = "auto", dtype: Dtype
         model: A model folder with its tokenizer, the id of a model on the Hub, or anything that
             `albert convert` takes.
         device: cpu, cuda, cuda:1, ...; auto takes a GPU where there is one.
-        dtype: Type of the matrix products: `float32`; `bf16`, for devices that have it; `int8`, for CPUs. The
-            first inputs to come are computed in float32, too, and where int8 differs too much, they are an
-            error.
+        dtype: Type of the matrix products: `float32`; `bf16`, for devices that have it; `int8`, for CPUs. In
+            int8 the first inputs are also computed in float32, and too large a difference is an error.
 
     Raises:
         ConfigError: There is no such pipeline, device or type.
-        CheckpointError: `model` is no model, or has no head for this.
-        TokenizerError: Its tokenizer does not fit.
+        CheckpointError: `model` names no model, or one without the head.
+        TokenizerError: The tokenizer belongs to another model.
     """
     name = _OTHER_NAMES.get(task, task)
     if name not in _PIPELINES:
@@ -89,5 +82,6 @@ def pipeline(task: str, model: str | Path, *, device: str = "auto", dtype: Dtype
         raise ConfigError(f"no pipeline {task!r}; known are {', '.join(known)}{did_you_mean(task, known)}")
     if dtype not in get_args(Dtype):
         raise ConfigError(f"dtype is {dtype!r}; expected {', '.join(get_args(Dtype))}")
-    kind = _PIPELINES[name]
-    return kind.make(*load(model, kind.model_classes, device=device, dtype=dtype, task=kind.trained_by))
+    entry = _PIPELINES[name]
+    opened = open_model(model, entry.model_classes, device=device, dtype=dtype, trained_by=entry.trained_by)
+    return entry.make(opened.model, opened.tokenizer)

@@ -1,6 +1,6 @@
-"""Where `albert predict` writes: files that grow by whole lines, and official files, which appear whole.
+"""The files that `albert predict` writes: our own grow line by line, official ones appear complete or not.
 
-Stands between `tasks.predictions`, `tasks.submissions` (what is written) and `predict`.
+`tasks.predictions` and `tasks.submissions` define their content.
 """
 
 import json
@@ -16,18 +16,10 @@ from typing import Literal, TextIO
 
 from albert.checkpoint.folder import replacing
 from albert.errors import ConfigError, DataError
-from albert.tasks.predictions import OWN_SUFFIXES, Chunk, LineFormat, listed, own_format
-from albert.tasks.submissions import (
-    BEST_SPANS_FILE,
-    COMPLETE,
-    NULL_ODDS_FILE,
-    PREDICTIONS_FILE,
-    Layout,
-    Submission,
-    find_submission,
-    official_lines,
-    official_members,
-)
+from albert.tasks.catalogue import files_of_benchmark
+from albert.tasks.predictions import Chunk, LineFormat, ObjectFormat, listed
+from albert.tasks.solver import Solver
+from albert.tasks.submissions import Submission
 from albert.tasks.task import Task
 
 OutputFormat = Literal["auto", "rows", "official"]
@@ -36,72 +28,77 @@ Append = Callable[[Chunk], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """The file that predictions go to."""
+    """The file to which predictions are written."""
 
     task: Task
-    """With its labels."""
+    """The task with its labels."""
+    solver: Solver
+    """The solver of its kind."""
     path: Path
     """The file, or the archive."""
     submission: Submission | None
-    """What is written there; None for the rows of our own formats."""
+    """The official file's format; None for rows of our own formats."""
 
     @property
     def member(self) -> str | None:
-        """Returns the name of the file inside the archive; None where there is none."""
+        """The name of the file inside the archive; None without an archive."""
         return self.submission.file if self.submission and self.path.suffix == ".zip" else None
 
     def paths(self) -> tuple[Path, ...]:
-        """Returns all files that may be written."""
-        if self.submission is None or self.submission.layout != "answers" or self.member:
+        """Return all files that may be written."""
+        if self.submission is None or self.member:
             return (self.path,)
-        return (self.path, self.path.with_name(BEST_SPANS_FILE), self.path.with_name(NULL_ODDS_FILE))
+        format_ = self.solver.official_format(self.task, self.submission)
+        also = format_.also if isinstance(format_, ObjectFormat) else ()
+        return (self.path, *map(self.path.with_name, also))
 
     def open(self) -> AbstractContextManager[Append]:
-        """Opens the file for writing; what is given takes one chunk after the other.
+        """Open the file for writing; the context manager returns a function that appends a chunk.
 
-        Rows are in the file as soon as they are written. An official file takes its name, or its place in the
-        archive, at the end of the block; until then the earlier one stays.
+        Rows are in the file as soon as they are appended. An official file replaces the earlier one, or its
+        entry in the archive, at the end of the block.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.submission is None:
-            return _grown(self.path, own_format(self.task, self.path.suffix))
+            return _grown(self.path, self.solver.row_format(self.task, self.path.suffix))
+        format_ = self.solver.official_format(self.task, self.submission)
         if self.member is not None:
-            return _archived(self.path, self.task, self.submission)
-        if self.submission.is_object:
-            return _whole_objects(self.path, self.submission.layout, alone=False)
-        return _whole_lines(self.path, official_lines(self.task, self.submission.layout))
+            return _archived(self.path, format_, name=self.submission.file)
+        if isinstance(format_, ObjectFormat):
+            return _whole_objects(self.path, format_, alone=False)
+        return _whole_lines(self.path, format_)
 
     def missing(self) -> list[str]:
-        """Returns the files that an archive still lacks to a whole submission."""
+        """Return the files that an archive still lacks for a complete submission."""
         if self.submission is None or self.member is None:
             return []
         with _reading(self.path) as archive:
             found = set(archive.namelist())
-        return [name for name in COMPLETE[self.submission.benchmark] if name not in found]
+        return [name for name in files_of_benchmark(self.submission.benchmark) if name not in found]
 
 
-def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -> Destination:
-    """Returns where and in which format predictions for `task` go.
+def find_destination(task: Task, solver: Solver, output: Path, *, output_format: OutputFormat) -> Destination:
+    """Return the file and the format for the predictions of `task`.
 
-    Without being told, a file is official whose name says so: that of a folder, of an archive, of a JSON
-    object, and the one the benchmark gives it.
+    With the format "auto", the official one is used for a folder, an archive, a .json file, and a file of the
+    name that the benchmark expects.
 
     Raises:
-        ConfigError: The task has no such format, or the name does not say which.
-        DataError: The archive that is there is none.
+        ConfigError: The task has no such format, or the name of the file does not fit any.
+        DataError: The file is not an archive, though its name says so.
     """
-    submission = find_submission(task)
+    submission = solver.submission(task)
     official = output_format == "official" or (
         output_format == "auto"
         and submission is not None
         and (output.is_dir() or output.suffix in {".zip", ".json"} or output.name == submission.file)
     )
     if not official:
-        known = OWN_SUFFIXES[task.kind]
+        known = solver.row_suffixes
         if output.suffix not in known:
             also = f", or {_official_places(submission)}" if submission and output_format == "auto" else ""
             raise ConfigError(f"--output {output}: expected a name ending in {listed(known)}{also}")
-        return Destination(task=task, path=output, submission=None)
+        return Destination(task=task, solver=solver, path=output, submission=None)
     if submission is None:
         raise ConfigError(f"task {task.name!r} has no official format; drop --format official")
     if output.is_dir():
@@ -115,18 +112,18 @@ def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -
         )
     if output.suffix == ".zip" and output.exists():
         with _reading(output):
-            pass  # Before anything is computed.
-    return Destination(task=task, path=output, submission=submission)
+            pass  # Fail on a damaged archive before anything is computed.
+    return Destination(task=task, solver=solver, path=output, submission=submission)
 
 
 def _official_places(submission: Submission) -> str:
     archive = " or .zip" if submission.benchmark else ""
-    return f"a folder that is there, or a name ending in {Path(submission.file).suffix}{archive}"
+    return f"an existing folder, or a name ending in {Path(submission.file).suffix}{archive}"
 
 
 @contextmanager
 def _grown(path: Path, format_: LineFormat) -> Iterator[Append]:
-    """Opens a file that grows by whole chunks of lines, whatever ends the block."""
+    """Open a file that grows by complete chunks of lines, even if the block ends with an error."""
     with path.open("wb", buffering=0) as file:
         whole = 0
 
@@ -147,7 +144,7 @@ def _grown(path: Path, format_: LineFormat) -> Iterator[Append]:
 
 @contextmanager
 def _whole_lines(path: Path, format_: LineFormat) -> Iterator[Append]:
-    """Opens a file of lines that takes its name when it is whole."""
+    """Open a file of lines that gets its name when it is complete."""
     with _named_at_end(path) as file:
         file.write(format_.header)
 
@@ -158,29 +155,29 @@ def _whole_lines(path: Path, format_: LineFormat) -> Iterator[Append]:
 
 
 @contextmanager
-def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Append]:
-    """Opens a file of one JSON object and, if not `alone`, those beside it, all named at the end."""
+def _whole_objects(path: Path, format_: ObjectFormat, *, alone: bool) -> Iterator[Append]:
+    """Open a file of one JSON object and, if not `alone`, its companions; all get their names at the end."""
     with ExitStack() as stack:
         files: dict[str, TextIO] = {}
         written: set[str] = set()
 
         def append(chunk: Chunk) -> None:
-            for prediction in chunk.predictions:
-                if prediction.id in written:
+            for row in chunk.rows:
+                if row.id in written:
                     raise DataError(
-                        f"the id {prediction.id!r} belongs to two examples, and a JSON object holds one of "
-                        "each; give every example its own, or name an --output that ends in .jsonl or .tsv"
+                        f"two examples have the id {row.id!r}, but a JSON object holds each id once; "
+                        "give every example its own id, or name an --output that ends in .jsonl or .tsv"
                     )
-                written.add(prediction.id)
-            for name, members in official_members(layout, chunk).items():
-                if alone and name != PREDICTIONS_FILE:
+                written.add(row.id)
+            for number, (name, members) in enumerate(format_.members(chunk).items()):
+                if alone and number:
                     continue
-                # As `json.dump` writes all at once: the braces around and their line ends are cut off.
+                # As `json.dump` would write all at once: without the outer braces and their line ends.
                 text = json.dumps(members, ensure_ascii=False, indent=4)[2:-2]
                 if name in files:
                     files[name].write(",\n" + text)
                 else:
-                    place = path if name == PREDICTIONS_FILE else path.with_name(name)
+                    place = path.with_name(name) if number else path
                     files[name] = stack.enter_context(_named_at_end(place, end="\n}\n"))
                     files[name].write("{\n" + text)
 
@@ -189,31 +186,31 @@ def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Appen
 
 @contextmanager
 def _named_at_end(path: Path, *, end: str = "") -> Iterator[TextIO]:
-    """Opens a text that takes its name when the block ends well, `end` being its last words."""
+    """Open a text file that gets its name, after `end` is appended, if the block ends without an error."""
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file
         file.write(end)
 
 
 @contextmanager
-def _archived(path: Path, task: Task, submission: Submission) -> Iterator[Append]:
-    """Opens a file that is put into an archive when it is whole, in place of one of that name."""
-    member = path.with_name(f".{path.name}.{os.getpid()}-{submission.file}")
-    if submission.is_object:
-        opened = _whole_objects(member, submission.layout, alone=True)
+def _archived(path: Path, format_: LineFormat | ObjectFormat, *, name: str) -> Iterator[Append]:
+    """Open a file that replaces the entry of its name in an archive when it is complete."""
+    member = path.with_name(f".{path.name}.{os.getpid()}-{name}")
+    if isinstance(format_, ObjectFormat):
+        opened = _whole_objects(member, format_, alone=True)
     else:
-        opened = _whole_lines(member, official_lines(task, submission.layout))
+        opened = _whole_lines(member, format_)
     try:
         with opened as append:
             yield append
         with replacing(path) as temporary:
-            _rewrite(path, temporary, member, name=submission.file)
+            _rewrite(path, temporary, member, name=name)
     finally:
         member.unlink(missing_ok=True)
 
 
 def _rewrite(path: Path, target: Path, member: Path, *, name: str) -> None:
-    """Writes an archive with the content of `path`, if there is one, and the file `member` as `name`."""
+    """Write an archive with the content of `path`, if it exists, and the file `member` as `name`."""
     with zipfile.ZipFile(target, "w", compression=zipfile.ZIP_DEFLATED) as new:
         if path.exists():
             with _reading(path) as old:
@@ -226,13 +223,15 @@ def _rewrite(path: Path, target: Path, member: Path, *, name: str) -> None:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Opens an archive.
+    """Open an archive for reading.
 
     Raises:
-        DataError: It is none, or is damaged.
+        DataError: The file is not an archive, or is damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
     except (zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        raise DataError(f"{path}: is no sound zip archive ({error}); name another --output") from error
+        raise DataError(
+            f"{path}: not a zip archive, or a damaged one ({error}); name another --output"
+        ) from error

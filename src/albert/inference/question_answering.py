@@ -1,12 +1,12 @@
-"""Answers to questions, as spans of a passage.
+"""Question answering: answers as spans of a passage.
 
-Stands on the windows, models and decoding of the tasks of `spans`. Names and fields are those that the
-pipeline of transformers 4 had; its fifth release has none.
+Uses the windows, models and decoding of the tasks of kind spans. Names and fields are those of the pipeline
+in transformers 4; transformers 5 has none.
 
-The score of a span is its probability in the window where it stands: that of its start times that of its end,
-no answer being one of the possibilities. With the head of SQuAD 2.0 the end's is given the start, and both
-are weighed by how probable it is that there is an answer at all.
-Letters: B windows, N pieces, T columns.
+The score of a span is its probability within its window: the start's times the end's, where "no answer" is
+one of the outcomes. With the head of SQuAD 2.0 the end's probability is conditional on the start, and both
+are multiplied by the probability that there is an answer.
+Letters: B windows, N tokens, T columns.
 """
 
 import math
@@ -22,7 +22,8 @@ from scipy.special import expit
 from torch import Tensor
 
 from albert.errors import ConfigError, DataError
-from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of
+from albert.inference.inputs import BATCH_SIZE, field_of, map_inputs
+from albert.inference.opening import sequence_length
 from albert.inference.precision import ensure_agreement
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.packing import Packing, on_device
@@ -52,8 +53,8 @@ AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Wanted:
-    """What a call asks for."""
+class _Options:
+    """The arguments of one call."""
 
     lengths: Lengths
     top_k: int
@@ -62,10 +63,11 @@ class _Wanted:
 
 
 class QuestionAnsweringPipeline:
-    """Answers questions by a span of a passage.
+    """The pipeline that answers questions with a span of a passage.
 
     Args:
-        model: With the linear head of SQuAD 1.1, or that of SQuAD 2.0, which knows when there is no answer.
+        model: A model with the linear head of SQuAD 1.1, or with that of SQuAD 2.0, which also predicts
+            whether there is an answer.
         tokenizer: The model's.
     """
 
@@ -86,32 +88,32 @@ class QuestionAnsweringPipeline:
         max_question_len: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
-        """Returns the best answer to each question, or the `top_k` best as a list.
+        """Return the best answer to each question, or the `top_k` best as a list.
 
-        An answer has `answer`, the text; `start` and `end`, its characters in the context; and `score`. No
-        answer is the text "" from 0 to 0.
+        An answer has `answer`, the text; `start` and `end`, its characters in the context; and `score`. "No
+        answer" is the text "" from 0 to 0.
 
         Args:
-            inputs: A dict with `question` and `context`, a list of them, or a stream; see `answer_inputs`.
-            question: One question or a list, in place of `inputs`.
-            context: The passage, or one for each question; a single one serves all questions.
-            top_k: Answers of different text to give; with 1 there is no list around it.
-            handle_impossible_answer: Whether no answer is one of the answers.
-            doc_stride: Pieces from the start of one window of a long context to that of the next.
-            max_answer_len: Pieces an answer has at most.
-            max_seq_len: Pieces of question and window together.
-            max_question_len: Pieces that are kept of a question, its first.
-            batch_size: Questions that are answered together.
+            inputs: A dict with `question` and `context`, a list of them, or a stream; see `map_inputs`.
+            question: One question or a list, instead of `inputs`.
+            context: The passage, or one for each question; a single one is used for all questions.
+            top_k: Number of answers with different texts to return; with 1 there is no list around it.
+            handle_impossible_answer: Whether "no answer" is among the answers.
+            doc_stride: Tokens from the start of one window of a long context to the start of the next.
+            max_answer_len: Most tokens of an answer.
+            max_seq_len: Tokens of question and window together.
+            max_question_len: Tokens to keep of a question; its first ones are kept.
+            batch_size: Questions that are predicted together.
 
         Raises:
-            DataError: A question or a context is missing, empty or no text.
-            ConfigError: The lengths leave no room, or a number is less than 1.
+            DataError: A question or a context is missing, empty or not a text.
+            ConfigError: The lengths leave no room for text, or a number is less than 1.
         """
         if min(top_k, max_answer_len) < 1:
             raise ConfigError(
                 f"top_k is {top_k} and max_answer_len {max_answer_len}; expected 1 or more of each"
             )
-        wanted = _Wanted(
+        options = _Options(
             lengths=self._lengths(max_seq_len, max_question_len, doc_stride),
             top_k=top_k,
             max_answer_len=max_answer_len,
@@ -121,17 +123,16 @@ class QuestionAnsweringPipeline:
             inputs = _pairs_of(question, context)
         elif question is not None or context is not None:
             raise DataError("expected either inputs, or question= and context=; found both")
-        return answer_inputs(inputs, lambda some: self._answer(some, wanted), batch_size=batch_size)
+        return map_inputs(inputs, lambda batch: self._predict(batch, options), batch_size=batch_size)
 
     def _lengths(self, max_seq_len: int | None, max_question_len: int | None, stride: int | None) -> Lengths:
-        """Returns how questions and contexts are cut; what is not given shrinks with the model."""
-        longest = self.model.config.max_position_embeddings
-        if max_seq_len is None:
-            max_seq_len = min(MAX_SEQ_LENGTH, longest, self.tokenizer.model_max_length)
-        if max_seq_len > longest:
-            raise ConfigError(
-                f"max_seq_len is {max_seq_len}, but the model has {longest} positions; lower it"
-            )
+        """Return the lengths of questions and windows; the defaults shrink with the model."""
+        max_seq_len = sequence_length(
+            max_seq_len,
+            self.model.config,
+            default=min(MAX_SEQ_LENGTH, self.tokenizer.model_max_length),
+            setting="max_seq_len",
+        )
         return Lengths(
             max_seq_length=max_seq_len,
             max_query_length=max_question_len or min(MAX_QUESTION_LENGTH, max_seq_len // 2),
@@ -139,11 +140,11 @@ class QuestionAnsweringPipeline:
         )
 
     @torch.inference_mode()
-    def _answer(self, given: list[Any], wanted: _Wanted) -> list[Any]:
+    def _predict(self, given: list[Any], options: _Options) -> list[Any]:
         questions = [_question_of(one, str(number)) for number, one in enumerate(given)]
-        features = make_span_features(questions, self.tokenizer, lengths=wanted.lengths)
+        features = make_span_features(questions, self.tokenizer, lengths=options.lengths)
         ensure_agreement(self.model, features)
-        count = max(N_BEST_SIZE, wanted.top_k)
+        count = max(N_BEST_SIZE, options.top_k)
         groups = list(groups_of_similar_length(features.lengths))
         parts = [_candidates(self.model, features.take(indices), count) for indices in groups]
         candidates = SpanCandidates.join(parts)
@@ -152,14 +153,14 @@ class QuestionAnsweringPipeline:
             features,
             candidates.take(np.argsort(np.concatenate(groups))),
             n_best_size=count,
-            max_answer_length=wanted.max_answer_len,
+            max_answer_length=options.max_answer_len,
         )
-        ranked = [_ranked(answer, wanted, relative=candidates.null_is_relative) for answer in answers]
-        return [rows[0] for rows in ranked] if wanted.top_k == 1 else ranked
+        ranked = [_ranked(answer, options, relative=candidates.null_is_relative) for answer in answers]
+        return [rows[0] for rows in ranked] if options.top_k == 1 else ranked
 
 
 def _pairs_of(question: str | list[str] | None, context: str | list[str] | None) -> Any:
-    """Returns question and context as inputs."""
+    """Return question and context as inputs."""
     if question is None or context is None:
         raise DataError("expected question= and context=, or a dict with both")
     if isinstance(question, str):
@@ -176,18 +177,18 @@ def _question_of(given: Any, id_: str) -> Question:
     texts = {name: field_of(given, name, known=_FIELDS) for name in _FIELDS}
     for name, text in texts.items():
         if not text.strip():
-            raise DataError(f"the {name} is empty; give it, or leave the question out")
+            raise DataError(f"the {name} is empty; fill it in, or drop the question")
     return Question(id=id_, **texts, answers=None, where=f"question {id_}")
 
 
 def _candidates(model: AnswerModel, batch: SpanFeatures, count: int) -> SpanCandidates:
-    """Returns the `count` best starts and ends of the windows of `batch` with their log-probabilities."""
+    """Return the `count` best starts and ends in the windows of `batch` with their log-probabilities."""
     ids, types, lengths = model.packed_inputs(batch)
     p_mask = on_device(batch.p_mask, model.device)
     if isinstance(model, AlbertForQuestionAnswering):
-        # Added to a logit, this leaves nothing of it.
+        # Added to a logit, NEVER drowns it: the probability becomes 0.
         rows = AnswerRows.of_packing(Packing.of_lengths(lengths, model.device))
-        forbidden = rows.spread(p_mask.float() * NEVER)
+        forbidden = rows.spread(p_mask.float() * NEVER)  # (N,) -> (B, T)
         start, end = (
             _log_probabilities(logits + forbidden, count)
             for logits in model.packed_logits(ids, types, lengths)
@@ -200,14 +201,14 @@ def _candidates(model: AnswerModel, batch: SpanFeatures, count: int) -> SpanCand
 
 
 def _log_probabilities(logits: Tensor, width: int) -> NDArray[np.float32]:
-    """Returns log-probabilities (B, T), with columns that are impossible up to `width`."""
+    """Return log-probabilities (B, T), filled up with impossible columns to at least `width`."""
     missing = max(0, width - logits.shape[1])
     log_probs: NDArray[np.float32] = F.pad(logits.log_softmax(-1), (0, missing), value=NEVER).cpu().numpy()
     return log_probs
 
 
-def _ranked(answer: SpanAnswer, wanted: _Wanted, *, relative: bool) -> list[dict[str, Any]]:
-    """Returns the best answers with their scores, best first; `relative` as in `SpanCandidates`."""
+def _ranked(answer: SpanAnswer, options: _Options, *, relative: bool) -> list[dict[str, Any]]:
+    """Return the best answers with their scores, best first; `relative` is that of `SpanCandidates`."""
     sums = [span.start_score + span.end_score for span in answer.spans]
     if relative:
         null = math.exp(answer.null_odds + (sums[0] if sums else 2 * NO_SPAN_SCORE))
@@ -219,6 +220,6 @@ def _ranked(answer: SpanAnswer, wanted: _Wanted, *, relative: bool) -> list[dict
         {"score": weight * math.exp(total), "start": span.start, "end": span.end, "answer": span.text}
         for span, total in zip(answer.spans, sums, strict=True)
     ]
-    if wanted.handle_impossible_answer or not found:
+    if options.handle_impossible_answer or not found:
         found.append({"score": null, "start": 0, "end": 0, "answer": ""})
-    return sorted(found, key=lambda one: -one["score"])[: wanted.top_k]
+    return sorted(found, key=lambda one: -one["score"])[: options.top_k]

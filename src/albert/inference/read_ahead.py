@@ -1,4 +1,4 @@
-"""Reading and encoding of what comes next, while a model works on what is there."""
+"""Reading and encoding the next items while the model works on the current ones."""
 
 import queue
 import threading
@@ -9,25 +9,25 @@ T = TypeVar("T")
 
 
 def read_ahead(items: Iterator[T]) -> Iterator[T]:
-    """Yields `items` in their order; a thread makes the next one while the caller works on one.
+    """Yield `items` in their order; a thread makes the next one while the caller works on the current one.
 
-    Whatever making an item raises is raised here, behind the items before it. Where computing leaves a core
-    idle, as on a GPU, text costs no time so.
+    An error in making an item is raised here, after the items before it. Where the model leaves a core idle,
+    as on a GPU, reading and encoding then cost no time.
     """
     end = object()
-    asked: queue.SimpleQueue[bool] = queue.SimpleQueue()
+    requests: queue.SimpleQueue[bool] = queue.SimpleQueue()
     made: queue.SimpleQueue[tuple[T | object, BaseException | None]] = queue.SimpleQueue()
 
     def work() -> None:
-        while asked.get():
+        while requests.get():
             try:
                 made.put((next(items, end), None))
-            except BaseException as error:  # the caller's
+            except BaseException as error:  # raised in the caller's thread
                 made.put((end, error))
 
-    # Nobody waits for it: a source may block for ever, a pipe for instance, when the caller has failed.
+    # A daemon: when the caller has failed, the source may block for ever, as a pipe can.
     threading.Thread(target=work, name="read-ahead", daemon=True).start()
-    asked.put(True)
+    requests.put(True)
     try:
         while True:
             item, error = made.get()
@@ -35,7 +35,7 @@ def read_ahead(items: Iterator[T]) -> Iterator[T]:
                 raise error
             if item is end:
                 return
-            asked.put(True)
+            requests.put(True)
             yield item  # type: ignore[misc]  # it is not the end
     finally:
-        asked.put(False)
+        requests.put(False)

@@ -1,7 +1,7 @@
-"""Folders that the library sentence-transformers loads: a model folder and the files that say how to pool.
+"""Folders for the library sentence-transformers: a model folder with files that describe the pooling.
 
-The type names are those the library has had since its first releases, which later ones still read, and
-which other servers of embeddings look for.
+The type names are those of the library's first releases: later ones still read them, and other embedding
+servers look for them.
 """
 
 import json
@@ -17,19 +17,19 @@ _TYPES = "sentence_transformers.models."
 
 
 def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dict[str, Any]) -> None:
-    """Writes a folder whose vectors in sentence-transformers are those of `embedder`.
+    """Write a folder with which sentence-transformers returns the vectors of `embedder`.
 
     Args:
-        folder: Made, or replaced if it is one that this function wrote.
-        embedder: Encoder, tokenizer, and how states become vectors.
-        record: What `run.json` is to tell.
+        folder: Created, or replaced if this function wrote it.
+        embedder: Encoder, tokenizer and pooling.
+        record: Content of `run.json`.
 
     Raises:
         CheckpointError: The folder holds something else.
     """
     if folder.exists() and not (folder / "modules.json").is_file() and any(folder.iterdir()):
         raise CheckpointError(
-            f"{folder}: exists and is no folder of sentence-transformers; choose another one"
+            f"{folder}: exists and is not a sentence-transformers folder; choose another one"
         )
     with replacing_folder(folder) as temporary:
         embedder.model.save_pretrained(temporary)
@@ -43,7 +43,7 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
 
 
 def _files(embedder: Embedder) -> dict[str, Any]:
-    """Returns the content of each file the library reads beside the model's."""
+    """Return the content of each file that the library reads in addition to the model's."""
     modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
     if embedder.normalize:
         modules.append(("2_Normalize", "Normalize"))
@@ -54,7 +54,7 @@ def _files(embedder: Embedder) -> dict[str, Any]:
         ],
         "sentence_bert_config.json": {
             "max_seq_length": embedder.max_seq_length,
-            "do_lower_case": False,  # The tokenizer does it.
+            "do_lower_case": False,  # The tokenizer lower-cases.
         },
         "1_Pooling/config.json": {
             "word_embedding_dimension": embedder.dimension,

@@ -1,4 +1,4 @@
-"""Labels of texts and pairs, or numbers for them.
+"""Text classification: labels of texts and pairs, or a number for each.
 
 Letters: B texts, K labels.
 """
@@ -9,26 +9,21 @@ from typing import Any, Literal, get_args
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit, softmax
 
 from albert.errors import ConfigError
-from albert.inference.encoding import Cutting, Pair, encode_pairs, groups
-from albert.inference.inputs import BATCH_SIZE, answer_inputs, field_of, text_of
+from albert.inference.encoding import LengthLimit, Pair, encode_pairs, groups
+from albert.inference.inputs import BATCH_SIZE, field_of, map_inputs, text_of
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForSequenceClassification
-from albert.tasks.classification.solver import kind_of_classifier
-from albert.tasks.labels import label_names
+from albert.tasks.labels import ScoreFunction, activation_of, label_names, scores_of_logits
 from albert.text.tokenizer import AlbertTokenizer
-
-ScoreFunction = Literal["softmax", "sigmoid", "none"]
-"""How logits become scores: probabilities of one label, of each label by itself, or the logits themselves."""
 
 
 class TextClassificationPipeline:
-    """Classifies texts, or gives them a number where the model was trained on numbers.
+    """The pipeline that classifies texts, or predicts a number for each where the model does regression.
 
     Args:
-        model: With a classification head.
+        model: A model with a classification head.
         tokenizer: The model's.
     """
 
@@ -45,73 +40,60 @@ class TextClassificationPipeline:
         max_length: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
-        """Returns `label` and `score` of the likeliest label of each text.
+        """Return `label` and `score` of the most probable label of each text.
 
-        A single text gives a list of one such dict, a single pair the dict itself, as in transformers. Where
-        `top_k` is given, each input gives a list.
+        A single text gives a list of one such dict, a single pair the dict itself, as in transformers. With
+        `top_k`, each input gives a list.
 
         Args:
             inputs: A text, a pair as `{"text": ..., "text_pair": ...}`, a list of either, or a stream of
-                them; see `answer_inputs`.
-            top_k: Labels of each text, best first; None for all.
-            function_to_apply: Makes scores of logits: `softmax`, `sigmoid` or `none`; by what the model was
-                trained for where missing: `none` for numbers, else `softmax`.
-            truncation: Whether texts that are too long are cut; else they are an error.
-            max_length: Pieces a text is cut to; as many as the model takes where missing.
-            batch_size: Texts that are answered together.
+                them; see `map_inputs`.
+            top_k: Number of labels of each text, best first; None for all.
+            function_to_apply: Turns logits into scores: `softmax`, `sigmoid` or `none`; by default what the
+                model was trained for, see `activation_of`.
+            truncation: Whether to truncate texts that are too long; otherwise they are an error.
+            max_length: Tokens of the longest sequence; by default as many as the model takes.
+            batch_size: Texts that are predicted together.
 
         Raises:
-            DataError: An input is no text and no pair, or is too long.
+            DataError: An input is neither a text nor a pair, or is too long.
             ConfigError: There is no such function.
         """
-        function = self._default_function() if function_to_apply is None else function_to_apply
+        function = activation_of(self.model.config) if function_to_apply is None else function_to_apply
         if function not in get_args(ScoreFunction):
             raise ConfigError(
                 f"function_to_apply is {function!r}; expected {', '.join(get_args(ScoreFunction))}"
             )
         longest = self.model.config.max_position_embeddings
-        cutting = Cutting(truncation=truncation, max_length=min(max_length or longest, longest))
+        limit = LengthLimit(truncation=truncation, max_length=min(max_length or longest, longest))
 
-        def answer(some: list[Any]) -> list[Any]:
-            scores = _scores(self._logits([_pair_of(given) for given in some], cutting), function)
+        def predict(batch: list[Any]) -> list[Any]:
+            scores = scores_of_logits(self._logits([_pair_of(given) for given in batch], limit), function)
             if top_k == "best":
                 return [ranked[0] for ranked in self._ranked(scores, 1)]
             return self._ranked(scores, top_k)
 
-        answers = answer_inputs(inputs, answer, batch_size=batch_size)
-        return [answers] if isinstance(inputs, str) and top_k == "best" else answers
-
-    def _default_function(self) -> ScoreFunction:
-        return "none" if kind_of_classifier(self.model.config) == "regression" else "softmax"
+        predictions = map_inputs(inputs, predict, batch_size=batch_size)
+        return [predictions] if isinstance(inputs, str) and top_k == "best" else predictions
 
     @torch.inference_mode()
-    def _logits(self, pairs: list[Pair], cutting: Cutting) -> NDArray[np.float32]:
-        """Returns logits (B, K)."""
+    def _logits(self, pairs: list[Pair], limit: LengthLimit) -> NDArray[np.float32]:
+        """Return logits (B, K)."""
         logits = np.zeros((len(pairs), self.model.config.num_labels), np.float32)
-        features = encode_pairs(self.tokenizer, pairs, cutting)
+        features = encode_pairs(self.tokenizer, pairs, limit)
         ensure_agreement(self.model, features)
         for group in groups(features, self.model.device):
             found = self.model.packed_logits(group.input_ids, group.token_type_ids, group.lengths)
             logits[group.indices] = found.float().cpu().numpy()
         return logits
 
-    def _ranked(self, scores: NDArray[np.float32], top_k: int | None) -> list[list[dict[str, Any]]]:
+    def _ranked(self, scores: NDArray[np.floating[Any]], top_k: int | None) -> list[list[dict[str, Any]]]:
         names = label_names(self.model.config)
-        order = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]
+        order = np.argsort(-scores, axis=-1, kind="stable")[:, :top_k]  # (B, K) -> (B, top_k)
         return [
             [{"label": names[index], "score": float(row[index])} for index in best]
             for row, best in zip(scores, order.tolist(), strict=True)
         ]
-
-
-def _scores(logits: NDArray[np.float32], function: ScoreFunction) -> NDArray[np.float32]:
-    match function:
-        case "softmax":
-            return softmax(logits, axis=-1)
-        case "sigmoid":
-            return expit(logits)
-        case "none":
-            return logits
 
 
 def _pair_of(given: Any) -> Pair:

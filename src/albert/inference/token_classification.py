@@ -1,10 +1,10 @@
-"""Tags of the pieces of a text, and the entities they make.
+"""Token classification: the tags of a text's tokens, and the entities they form.
 
-A tag stands on every piece. Pieces make words, and neighbouring words of one tag make an entity, in the ways
-transformers has (`Aggregation`); so a list of tags read here gives what its pipeline gives. Models that were
-fine-tuned here know the tag of a word's first piece, which is what `first` asks for.
+Every token gets a tag. Tokens form words, and neighbouring words with one tag form an entity, by the same
+strategies as in transformers (`Aggregation`), so the results are the same. Models fine-tuned here learn the
+tag of each word's first token, which is the one that `first` uses.
 
-Letters: B texts, W windows of them, N pieces, K tags.
+Letters: N tokens of a group of windows, K tags.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -19,38 +19,37 @@ from scipy.special import softmax
 
 from albert import console
 from albert.errors import ConfigError
-from albert.inference.encoding import groups
-from albert.inference.inputs import BATCH_SIZE, answer_inputs, text_of
+from albert.inference.encoding import features_of_rows, groups
+from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForTokenClassification
-from albert.tasks.features import TextFeatures
 from albert.tasks.labels import label_names
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.wordpiece import CONTINUATION
 
 Aggregation = Literal["none", "simple", "first", "average", "max"]
-"""How tags of pieces become entities: not at all; each piece with its own tag; each word with that of its
-first piece, with the best of the mean of its pieces, or with that of its surest piece."""
+"""How tags of tokens become entities: not at all; each token with its own tag; each word with the tag of its
+first token, with the best tag of the mean of its tokens, or with the tag of its most certain token."""
 
 Scores = NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tagged:
-    """A piece, or a word, with the probabilities of its tags."""
+    """A token, or a word, with the probabilities of its tags."""
 
     word: str
-    """The piece as the vocabulary has it; the text itself where that has none."""
+    """The token as it is in the vocabulary; the text itself where it is unknown."""
     scores: Scores
     """(K,)"""
     start: int
-    """First character in the text."""
+    """Its first character in the text."""
     end: int
-    """Character behind the last."""
+    """The character after its last."""
     index: int
-    """Place in the sequence, [CLS] being 0."""
+    """Position in the sequence; that of [CLS] is 0."""
     continues: bool
-    """Whether it belongs to the word of the piece before it."""
+    """Whether it belongs to the word of the token before it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,18 +57,18 @@ class _Window:
     """A part of a text that goes through the model as one sequence."""
 
     text: int
-    """Which text it is of."""
+    """Index of the text."""
     ids: list[int]
-    """Pieces without the special ones."""
+    """Its tokens, special ones excluded."""
     offsets: list[tuple[int, int]]
-    """The characters each stands for."""
+    """Start and end of each token in the text."""
 
 
 class TokenClassificationPipeline:
-    """Tags the pieces of texts, or finds the entities in them.
+    """The pipeline that tags the tokens of texts, or finds the entities in them.
 
     Args:
-        model: With a head on every token.
+        model: A model with a head on every token.
         tokenizer: The model's.
     """
 
@@ -86,29 +85,29 @@ class TokenClassificationPipeline:
         stride: int | None = None,
         batch_size: int = BATCH_SIZE,
     ) -> Any:
-        """Returns the tagged pieces of each text, or its entities where they are aggregated.
+        """Return the tagged tokens of each text, or its entities with an aggregation strategy.
 
-        A piece has `entity` (its tag), `score`, `index`, `word`, `start` and `end`; an entity has
+        A token has `entity` (its tag), `score`, `index`, `word`, `start` and `end`; an entity has
         `entity_group`, `score`, `word`, `start` and `end`. `start` and `end` count characters.
 
         Args:
-            inputs: A text, a list of texts, or a stream of them; see `answer_inputs`.
+            inputs: A text, a list of texts, or a stream of them; see `map_inputs`.
             aggregation_strategy: `none`, `simple`, `first`, `average` or `max`; see `Aggregation`.
-            ignore_labels: Tags, or types of entities, that are left out.
-            stride: Pieces that neighbouring windows of a long text share; without it a long text is cut, and
-                that is said.
-            batch_size: Texts that are answered together.
+            ignore_labels: Tags, or types of entities, to leave out.
+            stride: Tokens that neighbouring windows of a long text share; without it a long text is truncated
+                with a warning.
+            batch_size: Texts that are predicted together.
 
         Raises:
             ConfigError: There is no such strategy, or `stride` does not fit the model or the strategy.
-            DataError: An input is no text.
+            DataError: An input is not a text.
         """
         if aggregation_strategy not in get_args(Aggregation):
             known = ", ".join(get_args(Aggregation))
             raise ConfigError(f"aggregation_strategy is {aggregation_strategy!r}; expected {known}")
         self._check_stride(stride, aggregation_strategy)
 
-        def answer(texts: list[Any]) -> list[Any]:
+        def predict(texts: list[Any]) -> list[Any]:
             found: list[list[dict[str, Any]]] = [[] for _ in texts]
             num_windows = [0] * len(texts)
             for window, tagged in self._tagged([text_of(text) for text in texts], stride):
@@ -124,11 +123,11 @@ class TokenClassificationPipeline:
                 for entities, count in zip(found, num_windows, strict=True)
             ]
 
-        return answer_inputs(inputs, answer, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size)
 
     @property
     def _room(self) -> int:
-        """Pieces of a text that fit into one sequence."""
+        """Tokens of a text that fit into one sequence."""
         return min(self.tokenizer.model_max_length, self.model.config.max_position_embeddings) - 2
 
     def _check_stride(self, stride: int | None, aggregation: Aggregation) -> None:
@@ -136,22 +135,20 @@ class TokenClassificationPipeline:
             return
         if aggregation == "none":
             raise ConfigError(
-                "stride needs an aggregation_strategy, for pieces of two windows are not joined"
+                "stride needs an aggregation_strategy, because the tokens of two windows are not joined"
             )
         if not 0 <= stride < self._room:
             raise ConfigError(
-                f"stride is {stride}; expected 0 to {self._room - 1} pieces, less than a window"
+                f"stride is {stride}; expected 0 to {self._room - 1} tokens, less than a window"
             )
 
     @torch.inference_mode()
     def _tagged(self, texts: list[str], stride: int | None) -> Iterator[tuple[_Window, list[_Tagged]]]:
-        """Yields the windows of all texts in their order, and their tagged pieces."""
+        """Yield the windows of all texts in their order, and their tagged tokens."""
         windows = list(self._windows(texts, stride))
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         rows = [[cls, *window.ids, sep] for window in windows]
-        lengths = np.array([len(row) for row in rows], np.int64)
-        ids = np.array([id_ for row in rows for id_ in row], np.int64)
-        features = TextFeatures(ids, np.zeros_like(ids), lengths, np.full(len(rows), np.nan))
+        features = features_of_rows(rows)
         ensure_agreement(self.model, features)
         scores: list[Any] = [None] * len(rows)
         for group in groups(features, self.model.device):
@@ -160,13 +157,15 @@ class TokenClassificationPipeline:
             parts = np.split(probabilities, group.lengths.cumsum(0).tolist()[:-1])
             for index, part in zip(group.indices, parts, strict=True):
                 scores[index] = part
-        for window, of_pieces in zip(windows, scores, strict=True):
-            yield window, list(self._pieces(window, texts[window.text], of_pieces))
+        for window, of_tokens in zip(windows, scores, strict=True):
+            yield window, list(self._tokens(window, texts[window.text], of_tokens))
 
     def _windows(self, texts: list[str], stride: int | None) -> Iterator[_Window]:
         room, num_cut = self._room, 0
         for number, text in enumerate(texts):
-            encoding = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+            encoding = self.tokenizer(
+                text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
+            )
             ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
             step = room if stride is None else room - stride
             num_windows = 1 if stride is None else 1 + max(0, -(-(len(ids) - room) // step))
@@ -176,76 +175,76 @@ class TokenClassificationPipeline:
                 yield _Window(text=number, ids=ids[part], offsets=offsets[part])
         if num_cut:
             console.warn(
-                f"{num_cut} texts are longer than {room} pieces and were cut there; "
-                f"give stride={room // 4} to read them whole"
+                f"{num_cut} texts are longer than {room} tokens and were truncated; "
+                f"give stride={room // 4} to tag them whole"
             )
 
-    def _pieces(self, window: _Window, text: str, scores: Scores) -> Iterator[_Tagged]:
-        """Yields the pieces of a window with what the model says of each."""
+    def _tokens(self, window: _Window, text: str, scores: Scores) -> Iterator[_Tagged]:
+        """Yield the tokens of a window with the probabilities of their tags."""
         for index, (id_, (start, end)) in enumerate(zip(window.ids, window.offsets, strict=True), start=1):
-            piece = self.tokenizer.convert_ids_to_tokens(id_)
+            token = self.tokenizer.convert_ids_to_tokens(id_)
             unknown = id_ == self.tokenizer.unk_token_id
             if self.tokenizer.kind == "wordpiece":
-                continues = piece.startswith(CONTINUATION)
+                continues = token.startswith(CONTINUATION)
             else:
                 continues = start > 0 and " " not in text[start - 1 : start + 1]
             yield _Tagged(
-                word=text[start:end] if unknown else piece,
+                word=text[start:end] if unknown else token,
                 scores=scores[index],
                 start=start,
-                # The piece of a lone space counts as the first character of the word that it opens.
+                # The token of a lone space counts as the first character of the word that it opens.
                 end=max(end, min(start + 1, len(text))),
                 index=index,
                 continues=continues and not unknown,
             )
 
-    def _entities(self, pieces: list[_Tagged], aggregation: Aggregation) -> list[dict[str, Any]]:
-        """Returns pieces as dicts, or the entities they make."""
+    def _entities(self, tokens: list[_Tagged], aggregation: Aggregation) -> list[dict[str, Any]]:
+        """Return tokens as dicts, or the entities they form."""
         if aggregation == "none":
             return [
                 {
-                    "entity": self._names[int(piece.scores.argmax())],
-                    "score": float(piece.scores.max()),
-                    "index": piece.index,
-                    "word": piece.word,
-                    "start": piece.start,
-                    "end": piece.end,
+                    "entity": self._names[int(token.scores.argmax())],
+                    "score": float(token.scores.max()),
+                    "index": token.index,
+                    "word": token.word,
+                    "start": token.start,
+                    "end": token.end,
                 }
-                for piece in pieces
+                for token in tokens
             ]
-        words = pieces if aggregation == "simple" else list(self._words(pieces, aggregation))
+        words = tokens if aggregation == "simple" else list(self._words(tokens, aggregation))
         tags = [self._names[int(word.scores.argmax())] for word in words]
         return [self._joined(words[part], tags[part.start]) for part in _runs(tags)]
 
-    def _words(self, pieces: Iterable[_Tagged], aggregation: Aggregation) -> Iterator[_Tagged]:
-        """Yields the words that pieces make."""
-        waiting: list[_Tagged] = []
-        for piece in pieces:
-            if waiting and not piece.continues:
-                yield self._word(waiting, aggregation)
-                waiting = []
-            waiting.append(piece)
-        if waiting:
-            yield self._word(waiting, aggregation)
+    def _words(self, tokens: Iterable[_Tagged], aggregation: Aggregation) -> Iterator[_Tagged]:
+        """Yield the words that tokens form."""
+        word: list[_Tagged] = []
+        for token in tokens:
+            if word and not token.continues:
+                yield self._word(word, aggregation)
+                word = []
+            word.append(token)
+        if word:
+            yield self._word(word, aggregation)
 
-    def _word(self, pieces: list[_Tagged], aggregation: Aggregation) -> _Tagged:
+    def _word(self, tokens: list[_Tagged], aggregation: Aggregation) -> _Tagged:
         if aggregation == "first":
-            scores = pieces[0].scores
+            scores = tokens[0].scores
         elif aggregation == "max":
-            scores = max(pieces, key=lambda piece: float(piece.scores.max())).scores
+            scores = max(tokens, key=lambda token: float(token.scores.max())).scores
         else:
-            scores = np.stack([piece.scores for piece in pieces]).mean(0)
+            scores = np.stack([token.scores for token in tokens]).mean(0)  # (tokens, K) -> (K,)
         return _Tagged(
-            word=self.tokenizer.convert_tokens_to_string([piece.word for piece in pieces]),
+            word=self.tokenizer.convert_tokens_to_string([token.word for token in tokens]),
             scores=scores,
-            start=pieces[0].start,
-            end=pieces[-1].end,
-            index=pieces[0].index,
+            start=tokens[0].start,
+            end=tokens[-1].end,
+            index=tokens[0].index,
             continues=False,
         )
 
     def _joined(self, words: list[_Tagged], tag: str) -> dict[str, Any]:
-        """Returns the entity of some words, the first of which has `tag`."""
+        """Return the entity that some words form; `tag` is that of the first."""
         return {
             "entity_group": tag.split("-", 1)[-1],
             "score": float(np.mean([word.scores.max() for word in words])),
@@ -256,17 +255,17 @@ class TokenClassificationPipeline:
 
 
 def _runs(tags: list[str]) -> Iterator[slice]:
-    """Yields where neighbouring tags belong to one entity: of one type, and none but the first a B-."""
+    """Yield the slices of tags that form one entity: all of one type, and only the first may be a B-."""
     if not tags:
         return
     types = [tag[2:] if tag.startswith(("B-", "I-")) else tag for tag in tags]
-    begins = [n for n in range(1, len(tags)) if types[n] != types[n - 1] or tags[n].startswith("B-")]
-    for start, end in pairwise([0, *begins, len(tags)]):
+    starts = [n for n in range(1, len(tags)) if types[n] != types[n - 1] or tags[n].startswith("B-")]
+    for start, end in pairwise([0, *starts, len(tags)]):
         yield slice(start, end)
 
 
 def _without_overlaps(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Returns the entities of overlapping windows, sorted; where two overlap the longer, then the surer."""
+    """Return the entities of all windows, sorted; of two that overlap the longer or the more probable."""
     kept: list[dict[str, Any]] = []
     for entity in sorted(entities, key=lambda entity: entity["start"]):
         if not kept or not kept[-1]["start"] <= entity["start"] < kept[-1]["end"]:

@@ -1,4 +1,4 @@
-"""A fine-tuned model with what its use takes: task, solver, tokenizer, lengths."""
+"""A fine-tuned model opened with all that predicting takes: its task, solver, tokenizer and lengths."""
 
 import json
 from dataclasses import dataclass, fields
@@ -8,34 +8,33 @@ from typing import Any
 from albert.checkpoint.folder import read_architecture, read_config
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
-from albert.errors import CheckpointError, ConfigError
-from albert.inference.precision import freeze
+from albert.errors import CheckpointError
+from albert.inference.opening import open_model, sequence_length
 from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
-from albert.tasks.catalogue import SOLVERS, find_task, solver_of
-from albert.tasks.classification.solver import kind_of_classifier
-from albert.tasks.solver import Solver, check_length, read_trained
-from albert.tasks.task import ColumnSettings, Kind, Lengths, Task, with_columns
+from albert.tasks import catalogue
+from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.solver import Solver
+from albert.tasks.task import ColumnSettings, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
-from albert.training.settings import find_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainedModel:
-    """A model that can be asked."""
+    """A fine-tuned model that is ready to predict."""
 
     task: Task
-    """What it answers, with its labels in the order of its outputs."""
+    """The task, with its labels in the order of the model's outputs."""
     solver: Solver
-    """Of the task's kind."""
+    """The solver of the task's kind."""
     model: Pretrained
-    """On its device, dropout off, its weights frozen in the type it computes in."""
+    """The model on its device, dropout off, prepared for inference in its number type."""
     tokenizer: AlbertTokenizer
-    """Of the model."""
+    """The model's."""
     lengths: Lengths
-    """How examples are cut, as they were in training."""
+    """Lengths to which examples are cut, those of its training."""
     scores: dict[str, float]
-    """Scores it had on dev, as far as the folder tells; null thresholds among them."""
+    """Scores on dev recorded in the folder, null thresholds among them."""
 
 
 def open_trained(
@@ -47,33 +46,34 @@ def open_trained(
     device: str = "auto",
     dtype: Dtype = "float32",
 ) -> TrainedModel:
-    """Reads a fine-tuned model.
+    """Open a fine-tuned model for a task.
 
     Args:
         model: Folder, Hub id, or anything that can be converted.
         task: Name of the task; None for own data of the model's kind.
         columns: Which columns of the data hold what.
-        max_seq_length: Pieces an example is cut to; None for as many as in training.
-        device: As of `find_device`.
-        dtype: Type of the matrix products; answers in int8 want `ensure_agreement` first.
+        max_seq_length: Tokens to which an example is cut; None for as many as in training.
+        device: Name for `find_device`.
+        dtype: Type of the matrix products; call `ensure_agreement` before predicting in int8.
 
     Raises:
-        AlbertError: There is no such model, or it is one for another task.
+        AlbertError: There is no such model, or it was trained for another task.
     """
     folder = model_folder(model)
     config = read_config(folder)
-    asked = with_columns(find_task(task or kind_of_model(folder, config)), columns)
-    solver = solver_of(asked)
-    _check_kind(folder, config, asked)
-    trained, tokenizer = read_trained(solver, folder)
-    freeze(trained.to(find_device(device)), dtype)
+    named = with_columns(find_task(task or kind_of_model(folder, config)), columns)
+    solver = solver_of(named)
+    catalogue.check_kind(named, read_architecture(folder), config)
+    trained, tokenizer = open_model(
+        folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name
+    )
     record = _read_record(folder)
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}
-    stored["max_seq_length"] = check_length(max_seq_length, config, default=tokenizer.model_max_length)
+    stored["max_seq_length"] = sequence_length(max_seq_length, config, default=tokenizer.model_max_length)
     scores = record.get("scores", {})
     return TrainedModel(
-        task=solver.with_labels_of(asked, config),
+        task=solver.with_labels_of(named, config),
         solver=solver,
         model=trained,
         tokenizer=tokenizer,
@@ -82,36 +82,24 @@ def open_trained(
     )
 
 
-def kind_of_model(folder: Path, config: AlbertConfig) -> Kind:
-    """Returns what a fine-tuned model folder predicts.
+def kind_of_model(folder: Path, config: AlbertConfig) -> str:
+    """Return the kind of task for which the model in a folder was fine-tuned.
 
     Raises:
-        CheckpointError: It is no fine-tuned model.
+        CheckpointError: It was not fine-tuned.
     """
     architecture = read_architecture(folder)
-    for kind, solver in SOLVERS.items():
-        if architecture in {model_class.__name__ for model_class in solver.model_classes()}:
-            return kind_of_classifier(config) if kind in {"classification", "regression"} else kind
-    raise CheckpointError(
-        f"{folder}: the model is an {architecture or 'encoder'}, not fine-tuned for any task; "
-        f"train it first: albert finetune --model {folder}"
-    )
-
-
-def _check_kind(folder: Path, config: AlbertConfig, task: Task) -> None:
-    """Refuses a model whose configuration says that it does something else than `task` asks for."""
-    if read_architecture(folder) is None:
-        return  # Its head will tell.
-    kind = kind_of_model(folder, config)
-    if kind != task.kind:
-        raise ConfigError(
-            f"{folder}: the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
-            "give the model that was fine-tuned for it"
+    kind = None if architecture is None else catalogue.kind_of_model(architecture, config)
+    if kind is None:
+        raise CheckpointError(
+            f"{folder}: the model is an {architecture or 'encoder'}, not fine-tuned for any task; "
+            f"train it first: albert finetune --model {folder}"
         )
+    return kind
 
 
 def _read_record(folder: Path) -> dict[str, Any]:
-    """Returns what the run that made a model folder left there; nothing for folders of other origin."""
+    """Return the record of the run that wrote a model folder; an empty one for folders of other origin."""
     try:
         record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,7 +1,7 @@
-"""Checkpoints by the names that the original's scripts use, wherever what they name lies now.
+"""Checkpoints by the original's names, in TensorFlow's format or in a run of this package.
 
-A run of this package keeps `best/` where the original kept `model.ckpt-best.*`, and `checkpoints/step-N/` for
-`model.ckpt-N.*`; scripts go on to name them as they did.
+A run of this package has `best/` instead of `model.ckpt-best.*`, and `checkpoints/step-N/` instead of
+`model.ckpt-N.*`; both can be named as in the original.
 """
 
 import json
@@ -22,43 +22,41 @@ BEST_NAME = "model.ckpt-best"
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Weights of some step."""
+    """The weights after some step."""
 
     step: int
-    """Optimiser steps they have behind them."""
+    """Number of optimiser steps."""
     path: Path
-    """Model folder, snapshot, or prefix of TensorFlow."""
+    """A model folder, a snapshot, or the prefix of a TensorFlow checkpoint."""
 
 
 def find_weights(name: str, config: Path, *, own_groups: bool = False) -> Path:
-    """Returns a model folder for a checkpoint of the original's or of ours, converted if it must be.
+    """Return a model folder for a checkpoint of the original's or of ours, converted if necessary.
 
     Args:
-        name: A prefix of TensorFlow, the same name in a run of this package, a model folder, a Hub id, or an
-            archive.
-        config: The shape, for checkpoints that have none beside them.
+        name: The prefix of a TensorFlow checkpoint, the same name in a run of this package, a model folder, a
+            Hub id, or an archive.
+        config: File of the shape, for checkpoints without one next to them.
         own_groups: Whether the checkpoint may have other groups of layers.
 
     Raises:
-        UsageError: The name is empty, as that of a shell variable that is not set.
-        CheckpointError: There is no such checkpoint, or it is of another shape.
+        UsageError: The name is empty, as with an unset shell variable.
+        CheckpointError: There is no such checkpoint, or it has another shape.
     """
     if not name.strip():
-        raise UsageError(
-            "--init_checkpoint is empty; name a checkpoint, or leave the flag out for random weights"
-        )
+        raise UsageError("--init_checkpoint is empty; name a checkpoint, or drop the flag for random weights")
     path = resolve(Path(name))
     if path is not None:
         return bare_folder(path, config, own_groups=own_groups)
     if Path(name).is_dir() and (found := newest_of_tensorflow(Path(name))):
         return bare_folder(found.path, config, own_groups=own_groups)
-    if "model.ckpt" in Path(name).name:  # never the name of a model on the Hub
+    if "model.ckpt" in Path(name).name:  # never the id of a model on the Hub
         raise CheckpointError(f"{name}: no such checkpoint")
     return model_folder(name)
 
 
 def resolve(path: Path) -> Path | None:
-    """Returns where the checkpoint of a name lies: a prefix, model folder or snapshot; None for neither."""
+    """Return the prefix, model folder or snapshot that a name stands for; None if there is none."""
     if Path(f"{path}.index").is_file() or is_model_folder(path):
         return path
     run = path.parent
@@ -72,7 +70,7 @@ def resolve(path: Path) -> Path | None:
 
 
 def newest_of_run(folder: Path) -> Checkpoint | None:
-    """Returns the newest checkpoint of a run of this package; None where there is none yet."""
+    """Return the newest checkpoint of a run of this package; None if there is none yet."""
     finished = steps_of_finished(folder)
     if finished is not None:
         return Checkpoint(finished, folder / "model")
@@ -81,7 +79,7 @@ def newest_of_run(folder: Path) -> Checkpoint | None:
 
 
 def steps_of_finished(folder: Path) -> int | None:
-    """Returns the steps of a run that came to its end; None of one that did not, or where there is none."""
+    """Return the number of steps of a finished run; None if it is not finished, or not a run."""
     try:
         return int(json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["result"]["steps"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -89,14 +87,14 @@ def steps_of_finished(folder: Path) -> int | None:
 
 
 def newest_of_tensorflow(folder: Path) -> Checkpoint | None:
-    """Returns the newest of the original's checkpoints in a folder; the best one where none has a number."""
+    """Return the newest of the original's checkpoints in a folder; the best one if none has a number."""
     prefixes = [file.with_suffix("") for file in folder.glob("model.ckpt*.index")]
     found = [Checkpoint(_step_of(prefix), prefix) for prefix in prefixes]
     return max(found, key=lambda checkpoint: checkpoint.step, default=None)
 
 
 def _step_of(prefix: Path) -> int:
-    """Returns the step in the name of a checkpoint, or else in its global_step; 0 where neither tells."""
+    """Return the step in a checkpoint's name, or else in its global_step; 0 without both."""
     if number := re.search(r"-(\d+)$", prefix.name):
         return int(number[1])
     try:

@@ -1,10 +1,11 @@
-"""What the scripts for classification share: which task, how results are named, what is predicted.
+"""What the classification scripts share: tasks by name, names of results, files of predictions.
 
-Both families of scripts come here: `run_classifier` of the original, and those of albert_zh.
+Used by `run_classifier` of the original and by the scripts of albert_zh.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -20,8 +21,8 @@ from albert.legacy.finetuning_evaluation import Results, Selection, Trial, best_
 from albert.legacy.finetuning_job import Job, kept_checkpoints
 from albert.tasks.catalogue import find_task
 from albert.tasks.files import require_files
-from albert.tasks.predictions import Chunk, Prediction
-from albert.tasks.submissions import find_submission, official_lines
+from albert.tasks.predictions import Chunk, LineFormat, PredictionRow
+from albert.tasks.submissions import Submission, glue
 from albert.tasks.task import Hyperparameters, Task, TaskData
 
 PREDICTIONS_NAME = "test_results.tsv"
@@ -43,7 +44,7 @@ _SENTENCE_PAIR = Task(
     labels=("0", "1"),
     metrics=("accuracy", "f1"),
     language="zh",
-    recipe=Hyperparameters(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
+    hyperparameters=Hyperparameters(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
 )
 GLUE = ("cola", "mnli", "mismnli", "mrpc", "rte", "sst-2", "sts-b", "qqp", "qnli", "wnli", "ax")
 CHINESE = (
@@ -55,10 +56,10 @@ _ORIGINAL_METRICS = {"accuracy": "eval_accuracy", "matthews_correlation": "matth
 
 
 def task_named(name: str) -> Task:
-    """Returns the task that a script calls `name`; upper case does not matter.
+    """Return the task that a script calls `name`; case does not matter.
 
     Raises:
-        UsageError: There is none.
+        UsageError: There is no such task.
     """
     name = name.lower()
     if name not in (*GLUE, *CHINESE):
@@ -70,33 +71,33 @@ def task_named(name: str) -> Task:
 
 
 def check_jobs(flags: FlagValues, *also: str | None) -> None:
-    """Checks that there is something to do.
+    """Check that there is something to do.
 
     Raises:
-        UsageError: There is not.
+        UsageError: There is nothing to do.
     """
     if not (flags.do_train or flags.do_eval or flags.do_predict or any(also)):
         raise UsageError("nothing to do; give --do_train, --do_eval or --do_predict")
 
 
 def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
-    """Returns the scores of answers by the original's names; by ours where it had no such score."""
+    """Return the scores of predictions under the original's names, or ours where it had no such score."""
     results = losses_of(job, data, answers, batch_size=batch_size)
     for name, value in job.solver.scores(job.task, data.examples, answers).items():
         if name != "loss":
             results[_ORIGINAL_METRICS.get(name, name)] = np.float32(value)
-    if job.task.kind == "regression":
+    if not job.task.labels:
         results["MSE"] = results["eval_loss"]
     return results
 
 
 def key_of(task: Task) -> str:
-    """Returns the name of what the best checkpoint of a task is best at."""
+    """Return the name of the score by which the best checkpoint of a task is chosen."""
     return _ORIGINAL_METRICS.get(task.best_metric, task.best_metric)
 
 
 def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tuple[Path, ...] = ()) -> Trial:
-    """Chooses the best checkpoint on the dev files of the task."""
+    """Choose the best checkpoint on the dev files of the task."""
     paths = require_files(job.task, Path(flags.data_dir), "dev")
     if flags.eval_batch_size < 1:
         raise ConfigError(f"--eval_batch_size is {flags.eval_batch_size}; expected at least 1")
@@ -116,36 +117,41 @@ def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tupl
 
 
 def predict(job: Job, data_dir: Path, *, clue_name: str | None = None) -> None:
-    """Writes what the best model says of the test files.
+    """Write the predictions of the best model for the test files.
 
-    `test_results.tsv` has the probability of each label, or the number; `submit_results.tsv` the answers as
-    GLUE takes them; with a `clue_name` a file of that name has them as CLUE does.
+    `test_results.tsv` gets the probability of each label, or the number; `submit_results.tsv` the predictions
+    in GLUE's format; with a `clue_name`, a file of that name gets them in CLUE's.
     """
     data = job.read(require_files(job.task, data_dir, "test"), split="test", labelled=False)
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
-    records = job.solver.records(job.task, data.examples, answers)
-    predictions = tuple(
-        Prediction(place=place, example=example, record=record)
+    predictions = job.solver.predict(job.task, best_model(job), data.examples, data.features)
+    records = job.solver.records(job.task, data.examples, predictions)
+    rows = tuple(
+        PredictionRow(place=place, example=example, record=record)
         for place, (example, record) in enumerate(zip(data.examples, records, strict=True))
     )
-    chunk = Chunk(examples=data.examples, answers=answers, predictions=predictions)
+    chunk = Chunk(examples=data.examples, predictions=predictions, rows=rows)
     with _whole(job.output / PREDICTIONS_NAME) as file:
-        for prediction in predictions:
-            scores = prediction.record.get("scores", {"": prediction.record["score"]})
+        for row in rows:
+            scores = row.record.get("scores", {"": row.record["score"]})
             file.write("\t".join(str(score) for score in scores.values()) + "\n")
-    glue = official_lines(job.task, "glue")
-    with _whole(job.output / SUBMISSION_NAME) as file:
-        file.write(glue.header + glue.lines(chunk))
-    submission = find_submission(job.task)
+    _write_official(job, glue(SUBMISSION_NAME), chunk)
+    submission = job.task.submission
     if clue_name is not None and submission is not None and submission.layout == "clue":
-        with _whole(job.output / clue_name) as file:
-            file.write(official_lines(job.task, "clue").lines(chunk))
-    say(f"{job.output}: {len(predictions):,} predictions in {PREDICTIONS_NAME} and {SUBMISSION_NAME}")
+        _write_official(job, replace(submission, file=clue_name), chunk)
+    say(f"{job.output}: {len(rows):,} predictions in {PREDICTIONS_NAME} and {SUBMISSION_NAME}")
+
+
+def _write_official(job: Job, submission: Submission, chunk: Chunk) -> None:
+    """Write predictions as a benchmark takes them."""
+    format_ = job.solver.official_format(job.task, submission)
+    assert isinstance(format_, LineFormat)
+    with _whole(job.output / submission.file) as file:
+        file.write(format_.header + format_.lines(chunk))
 
 
 @contextmanager
 def _whole(path: Path) -> Iterator[TextIO]:
-    """Opens a file that takes its name when it is whole."""
+    """Open a file that gets its name when it is complete."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
         yield file

@@ -19,10 +19,10 @@ from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
 
 
 def create_pretraining_data(flags: FlagValues) -> None:
-    """Writes masked examples of --input_file to --output_file.
+    """Write masked examples of --input_file to --output_file.
 
     Raises:
-        AlbertError: Text or vocabulary cannot be used, the files not written, or the flags make no sense.
+        AlbertError: Text or vocabulary cannot be used, a file cannot be written, or a flag is wrong.
     """
     outputs = _find_outputs(flags)
     inputs = find_inputs(flags.input_file, flag="input_file")
@@ -32,7 +32,7 @@ def create_pretraining_data(flags: FlagValues) -> None:
         )
     outputs[0].parent.mkdir(parents=True, exist_ok=True)
     tokenizer = read_tokenizer(flags)
-    # Beside the output, which has room for what is written: a temporary folder may lie in memory.
+    # Next to the output, which has the space: the system's temporary folder may be in memory.
     with tempfile.TemporaryDirectory(dir=outputs[0].parent, prefix=f".{outputs[0].name}.") as name:
         work = Path(name)
         tokenizer.save_pretrained(work / "tokenizer")
@@ -46,10 +46,10 @@ def create_pretraining_data(flags: FlagValues) -> None:
 
 
 def _find_outputs(flags: FlagValues) -> list[Path]:
-    """Returns the files to write."""
+    """Return the files to write."""
     names = names_in(flags.output_file)
     if not names:
-        raise UsageError("--output_file is empty; name the files to write, with commas between")
+        raise UsageError("--output_file is empty; name the files to write, separated by commas")
     if remote := [name for name in names if is_url(name)]:
         raise ConfigError(f"--output_file: {remote[0]}: write to a local disk and copy the files")
     if folders := [name for name in names if Path(name).is_dir()]:
@@ -88,14 +88,14 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
 
 
 def _workers(texts: list[str], passes: int) -> int:
-    """Returns as many processes as this machine has cores, and as the text is worth starting."""
+    """Return the number of processes: at most one a core, and fewer for small texts."""
     worth = (total_bytes(texts) or 0) * passes // BYTES_PER_WORKER
     return min(available_cores(), 1 + worth)
 
 
 @contextmanager
 def _as_text(paths: list[str], folder: Path) -> Iterator[list[str]]:
-    """Gives files under names that tell text, whatever theirs are; errors in the block name the files.
+    """Yield the files under names that mark them as text; errors in the block name the real files.
 
     The original read every file as text, `wiki_00` as well as `part.jsonl`.
     """
@@ -114,6 +114,6 @@ def _as_text(paths: list[str], folder: Path) -> Iterator[list[str]]:
         yield texts
     except DataError as error:
         message = str(error)
-        for told, path in links.items():
-            message = message.replace(told, path)
+        for link_name, path in links.items():
+            message = message.replace(link_name, path)
         raise DataError(message) from error

@@ -16,11 +16,11 @@ CONFIG_NAME = "albert_config.json"
 
 
 def export_checkpoints(flags: FlagValues) -> None:
-    """Writes a model folder of the checkpoint's weights, with the vocabulary if one lies beside them.
+    """Write a model folder of the checkpoint's weights, with the vocabulary if there is one next to them.
 
     Raises:
-        CheckpointError: There is no such checkpoint, it does not fit its configuration, or the output exists.
-        TokenizerError: The vocabulary beside it is of another size.
+        CheckpointError: There is no such checkpoint, it has another shape, or the output exists.
+        TokenizerError: The vocabulary next to it has another size.
     """
     folder, output = Path(flags.albert_directory), Path(flags.export_path)
     checkpoint = resolve(folder / flags.checkpoint_name)
@@ -39,7 +39,7 @@ def export_checkpoints(flags: FlagValues) -> None:
 
 
 def _find_tokenizer(folder: Path, *, lower_case: bool) -> AlbertTokenizer | None:
-    """Returns the tokenizer of the vocabulary in a folder; None where there is none."""
+    """Return the tokenizer of the vocabulary in a folder; None if there is none."""
     try:
         find_vocabulary(folder)
     except TokenizerError:

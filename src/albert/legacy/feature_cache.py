@@ -1,8 +1,8 @@
-"""Features in the files that the scripts' flags name, with what they were made of.
+"""Caches of features, in the files that the scripts' flags name.
 
-The original kept TFRecord files, and a pickle, and took whatever lay there. Here a file is the arrays of the
+The original kept TFRecord files and a pickle, and used them unchecked. Here a file holds the arrays of the
 features in safetensors, with a fingerprint: features of other data, another vocabulary or other lengths are
-made anew, and that is said. A file of another program is left as it is.
+made again, with a message. Files of other programs are never overwritten.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,33 +18,33 @@ from albert.checkpoint.folder import replacing
 from albert.console import say
 
 FINGERPRINT = "albert_features"
-"""Key of the fingerprint among a file's metadata."""
+"""Key of the fingerprint in a file's metadata."""
 LEFT = frozenset({"questions", "character_starts", "character_ends", "is_max_context"})
-"""What goes to a second file: how the pieces of windows lie in their texts, which no model reads."""
+"""Fields of the second file: the positions of windows and tokens in their texts, which no model reads."""
 
 T = TypeVar("T")
 
 
 def cached_features(paths: Sequence[Path], fingerprint: str, kind: type[T], make: Callable[[], T]) -> T:
-    """Returns the features in `paths`, made and written if they are not there or are others.
+    """Return the features in `paths`; make and write them if they are missing or different.
 
     Args:
-        paths: No file, one, or a second one for what stays behind when the model has read the first.
-        fingerprint: Of all that decides what the features are.
+        paths: No file, one, or two, of which the second gets the fields `LEFT`.
+        fingerprint: Digest of everything that determines the features.
         kind: Their class, a dataclass of arrays.
-        make: Makes them.
+        make: Returns new features.
     """
     found = [_fingerprint_of(path) for path in paths]
-    if paths and all(told == fingerprint for told in found):
-        say(f"{paths[0]}: taking the features there")
+    if paths and all(stored == fingerprint for stored in found):
+        say(f"{paths[0]}: using the features in it")
         return kind(**_read(paths))
     features = make()
-    foreign = [path for path, told in zip(paths, found, strict=True) if told is None and path.exists()]
+    foreign = [path for path, stored in zip(paths, found, strict=True) if stored is None and path.exists()]
     for path in foreign:
-        say(f"{path}: holds no features of this program; left as it is, and the features made anew")
+        say(f"{path}: was not written by this program; it is left unchanged, and the features are made again")
     if paths and not foreign:
         if any(found):
-            say(f"{paths[0]}: the features there are of other data, vocabulary or lengths; made anew")
+            say(f"{paths[0]}: its features come from other data, vocabulary or lengths; they are made again")
         _write(paths, fingerprint, features)
     return features
 
@@ -67,12 +67,12 @@ def _read(paths: Sequence[Path]) -> dict[str, Any]:
     arrays: dict[str, Any] = {}
     for path in paths:
         with safe_open(path, framework="numpy") as file:
-            arrays |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+            arrays |= {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     return arrays
 
 
 def _fingerprint_of(path: Path) -> str | None:
-    """Returns the fingerprint of the features in a file; None where there are none."""
+    """Return the fingerprint of the features in a file; None if it has none."""
     if not path.is_file():
         return None
     try:

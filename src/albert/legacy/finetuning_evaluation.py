@@ -1,8 +1,8 @@
-"""The evaluation of a fine-tuning: every checkpoint of a folder in the order of its steps, the best is kept.
+"""The evaluation of a fine-tuning: every checkpoint of a folder in the order of steps; the best one is kept.
 
-It may run behind the training or beside it, as another process. What was found goes to `eval_results.txt`,
-how far it is to `best_trial.txt`; begun again, it goes on there. The best model so far is the model folder
-`model.ckpt-best`.
+It runs after the training, or at the same time in another process. Results go to `eval_results.txt`, the
+progress to `best_trial.txt`, from which a restarted evaluation continues. The best model so far is in the
+model folder `model.ckpt-best`.
 
 Source: the loops of `run_classifier.py`, `run_squad_v1.py`, `run_squad_v2.py`, `run_race.py`.
 """
@@ -39,26 +39,26 @@ TRIAL_NAME = "best_trial.txt"
 SEPARATOR = "=" * 50
 POLL_SECONDS = 1.0
 KEPT_IF_EVALUATED = 2
-"""Newest checkpoints that stay when all have been evaluated, where the flags do not say how many."""
+"""Number of newest checkpoints to keep after their evaluation, if the flags do not say."""
 
 Results = dict[str, Any]
-"""Numbers by the original's names."""
+"""Numbers under the original's names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """How far an evaluation is."""
+    """The progress of an evaluation."""
 
     last_step: int = -1
-    """Step of the last checkpoint that was evaluated."""
+    """Step of the last evaluated checkpoint."""
     best_step: int = -1
-    """That of the best."""
+    """Step of the best checkpoint."""
     best: float = -math.inf
-    """Its score."""
+    """Score of the best checkpoint."""
 
     @classmethod
     def read(cls, folder: Path) -> "Trial":
-        """Returns what `best_trial.txt` says; the beginning where it does not say it."""
+        """Return the progress in `best_trial.txt`; none if the file is missing or cannot be read."""
         try:
             last, step, best = (folder / TRIAL_NAME).read_text(encoding="utf-8").strip().split(":")
             return cls(last_step=int(last), best_step=int(step), best=float(best))
@@ -66,7 +66,7 @@ class Trial:
             return cls()
 
     def write(self, folder: Path) -> None:
-        """Writes `last step:best step:best score`."""
+        """Write `last step:best step:best score`."""
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(folder / TRIAL_NAME) as temporary:
             temporary.write_text(f"{self.last_step}:{self.best_step}:{self.best}\n", encoding="utf-8")
@@ -74,35 +74,35 @@ class Trial:
 
 @dataclass(kw_only=True)
 class Selection:
-    """The choice of the best checkpoint of a job."""
+    """The selection of a job's best checkpoint."""
 
     job: Job
-    """What is evaluated."""
+    """The job whose checkpoints are evaluated."""
     data: DevSet
-    """What on."""
+    """The examples on which they are evaluated."""
     report: Callable[[Job, DevSet, Any], Results]
-    """Scores the answers of a model under the original's names."""
+    """Returns the scores of predictions under the original's names."""
     key: str
-    """The name of what the best is best at; of equal ones the first stays."""
+    """Name of the score that decides; of equal checkpoints the first is kept."""
     last_step: int | None
-    """Step behind which there is nothing to wait for; None to evaluate what is there and end."""
+    """Step of the last checkpoint to wait for; None to evaluate the existing ones and stop."""
     keep: int | None
-    """Checkpoints that the flags keep; None where evaluated ones may go, as they went in the original."""
+    """Number of checkpoints that the flags keep; None to remove evaluated ones, as the original did."""
 
     def to_the_end(self) -> Trial:
-        """Evaluates all checkpoints and waits for newer ones until that of the last step is evaluated.
+        """Evaluate all checkpoints, waiting for newer ones until the one of the last step is evaluated.
 
         Raises:
-            AlbertError: A checkpoint cannot be used, or there is none and none can come.
+            AlbertError: A checkpoint cannot be used, or there is none and none can appear.
         """
-        output, said = self.job.output, False
+        output, is_reported = self.job.output, False
         trial = Trial.read(output) if is_model_folder(output / BEST_NAME) else Trial()
         while True:
-            # Asked first, so that no checkpoint can come between the answer and the look at the folder.
+            # Checked before the folder is listed, so that no checkpoint can appear in between unseen.
             may_grow = self._may_grow()
             newer = [c for c in find_checkpoints(self.job) if c.step > trial.last_step]
             for checkpoint in newer:
-                trial, said = self._evaluated(checkpoint, trial), False
+                trial, is_reported = self._evaluated(checkpoint, trial), False
             done = self.last_step is not None and trial.last_step >= self.last_step
             if done or (not newer and not may_grow and trial.last_step >= 0):
                 return trial
@@ -113,22 +113,22 @@ class Selection:
                     f"{output}: holds no checkpoint to evaluate; train with --do_train, or give a fine-tuned "
                     "model as --init_checkpoint"
                 )
-            if not said:
+            if not is_reported:
                 say(f"{output}: waiting for a {'first' if trial.last_step < 0 else 'newer'} checkpoint")
-                said = True
+                is_reported = True
             time.sleep(POLL_SECONDS)
 
     def _may_grow(self) -> bool:
-        """Tells whether more checkpoints may come."""
+        """Return whether more checkpoints may appear."""
         if self.last_step is None:
             return False
         output = self.job.output
         if (output / RUN_FILE).is_file():
             return steps_of_finished(output) is None
-        return not find_checkpoints(self.job)  # those from elsewhere do not become more
+        return not find_checkpoints(self.job)  # checkpoints from elsewhere stay as they are
 
     def _evaluated(self, checkpoint: Checkpoint, trial: Trial) -> Trial:
-        """Evaluates one checkpoint; one that was removed meanwhile is passed over."""
+        """Evaluate one checkpoint; skip it if it was removed meanwhile."""
         job = self.job
         try:
             model = load_checkpoint(job, checkpoint.path)
@@ -138,7 +138,7 @@ class Selection:
             return replace(trial, last_step=checkpoint.step)
         results = score(self, model, checkpoint.step)
         found = float(results[self.key])
-        # A score that is no number, as of a correlation of equal answers, is better than none.
+        # A score of NaN, such as the correlation of constant predictions, is better than none.
         is_best = (
             trial.best_step < 0 or found > trial.best or (math.isnan(trial.best) and not math.isnan(found))
         )
@@ -156,7 +156,7 @@ class Selection:
         return trial
 
     def _drop(self, checkpoint: Checkpoint) -> None:
-        """Removes an evaluated checkpoint of the training if enough newer ones are there to go on from."""
+        """Remove an evaluated checkpoint if there are enough newer ones to resume the training from."""
         steps = snapshot_steps(self.job.output / "checkpoints")
         newer = sum(step > checkpoint.step for step in steps)
         if self.keep is None and newer >= KEPT_IF_EVALUATED and checkpoint.step in steps:
@@ -164,17 +164,17 @@ class Selection:
 
 
 def score(selection: Selection, model: Pretrained, step: int) -> Results:
-    """Returns the results of a model on the data of a selection."""
+    """Return the results of a model on the data of a selection."""
     job, data = selection.job, selection.data
-    answers = job.solver.answers(job.task, model, data.examples, data.features)
+    answers = job.solver.predict(job.task, model, data.examples, data.features)
     return {**selection.report(job, data, answers), "global_step": step}
 
 
 def find_checkpoints(job: Job) -> list[Checkpoint]:
-    """Returns what can be evaluated now, in the order of the steps.
+    """Return the checkpoints that can be evaluated now, in the order of steps.
 
-    Checkpoints of a training in the output folder; else those of TensorFlow there; else the model to begin
-    with, if it has been fine-tuned.
+    These are the checkpoints of a training in the output folder; otherwise the TensorFlow checkpoints there;
+    otherwise the model to start from, if it has been fine-tuned.
     """
     if (job.output / RUN_FILE).is_file():
         folder = job.output / "checkpoints"
@@ -186,16 +186,16 @@ def find_checkpoints(job: Job) -> list[Checkpoint]:
     ]
     if found:
         return sorted(found, key=lambda checkpoint: checkpoint.step)
-    if job.begins_fine_tuned:
+    if job.starts_fine_tuned:
         return [Checkpoint(0, job.model.folder)]
     return []
 
 
 def load_checkpoint(job: Job, path: Path) -> Pretrained:
-    """Returns the model of a checkpoint: a snapshot of a training, a model folder, a prefix of TensorFlow.
+    """Return the model of a checkpoint: a snapshot of a training, a model folder, or a TensorFlow prefix.
 
     Raises:
-        CheckpointError: It cannot be read, or is no model of the task.
+        CheckpointError: It cannot be read, or is not a model of the task.
     """
     if (path / STATE_FILE).is_file() or not (is_model_folder(path) or Path(f"{path}.index").is_file()):
         model = job.new_model()
@@ -206,15 +206,15 @@ def load_checkpoint(job: Job, path: Path) -> Pretrained:
 
 
 def best_model(job: Job) -> Pretrained:
-    """Returns the best model of a job, or where none was chosen, the newest.
+    """Return the best model of a job, or the newest if none was chosen.
 
     Raises:
-        CheckpointError: There is none.
+        CheckpointError: There is no model.
     """
     if place := resolve(job.output / BEST_NAME):
         return load_checkpoint(job, place)
     if found := find_checkpoints(job):
-        say(f"{job.output}: no {BEST_NAME}; taking the checkpoint of step {found[-1].step}")
+        say(f"{job.output}: no {BEST_NAME}; using the checkpoint of step {found[-1].step}")
         return load_checkpoint(job, found[-1].path)
     raise CheckpointError(
         f"{job.output}: holds no checkpoint to predict with; train with --do_train, or give a fine-tuned "
@@ -223,7 +223,7 @@ def best_model(job: Job) -> Pretrained:
 
 
 def write_best(job: Job, model: Pretrained, results: Results) -> None:
-    """Writes the model folder `model.ckpt-best` with the tokenizer, ready to be used."""
+    """Write the model folder `model.ckpt-best`, with the tokenizer."""
     try:
         record = dict(json.loads((job.output / RUN_FILE).read_text(encoding="utf-8")))
     except (OSError, ValueError):
@@ -241,10 +241,10 @@ def write_best(job: Job, model: Pretrained, results: Results) -> None:
 
 
 def export(job: Job, folder: Path, *, threshold: float = math.nan) -> None:
-    """Writes the best model to a folder, with a threshold for those who use it.
+    """Write the best model to a folder, with a file for the threshold unless it is NaN.
 
     Raises:
-        CheckpointError: There is no best model, or the folder holds something.
+        CheckpointError: There is no best model, or the folder is not empty.
     """
     best = job.output / BEST_NAME
     if not is_model_folder(best):
@@ -259,13 +259,13 @@ def export(job: Job, folder: Path, *, threshold: float = math.nan) -> None:
 
 
 def show(title: str, results: Results) -> None:
-    """Prints results."""
+    """Print results."""
     lines = [f"***** {title} *****", *(f"  {name} = {results[name]}" for name in sorted(results))]
     print("\n".join(lines), flush=True)
 
 
 def append(path: Path, results: Results, lines: list[str]) -> None:
-    """Appends results to a file, one `name = number` a line, and some lines behind them."""
+    """Append results to a file, one `name = number` a line, followed by `lines`."""
     path.parent.mkdir(parents=True, exist_ok=True)
     written = [f"{name} = {results[name]}" for name in sorted(results)]
     with path.open("a", encoding="utf-8") as file:
@@ -273,10 +273,10 @@ def append(path: Path, results: Results, lines: list[str]) -> None:
 
 
 def losses_of(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
-    """Returns `eval_loss`, the mean over examples, and `loss`, that over batches, as the original has both.
+    """Return `eval_loss`, the mean over examples, and `loss`, the mean over batches, as in the original.
 
     Raises:
-        ConfigError: A batch holds no example.
+        ConfigError: `batch_size` is less than 1.
     """
     if batch_size < 1:
         raise ConfigError(f"the batch size of the evaluation is {batch_size}; expected at least 1")

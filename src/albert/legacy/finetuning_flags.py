@@ -1,4 +1,4 @@
-"""Flags of the scripts for fine-tuning: run_classifier, run_squad_v1, run_squad_v2, run_race.
+"""Flags of the fine-tuning scripts: run_classifier, run_squad_v1, run_squad_v2, run_race.
 
 Source: the `flags.DEFINE_*` of google-research/albert at b772393; the explanations are ours.
 """
@@ -18,21 +18,21 @@ _OUR_NAMES = {
 
 _MODEL = (
     string("vocab_file", None, "WordPiece vocabulary."),
-    string("init_checkpoint", None, "Weights to begin with."),
-    string("albert_hub_module_handle", None, "TF-Hub module: weights, shape and vocabulary in one."),
+    string("init_checkpoint", None, "Weights to start from."),
+    string("albert_hub_module_handle", None, "TF-Hub module with weights, shape and vocabulary."),
 )
-_LOWER_CASE = boolean("do_lower_case", True, "Whether text is lower-cased.")
-_TRAIN_BATCH = integer("train_batch_size", 32, "Examples of a step.")
-_EVAL_BATCH = integer("eval_batch_size", 8, "Examples of a batch of the evaluation.")
-_PREDICT_BATCH = integer("predict_batch_size", 8, "Examples of a batch of the prediction.")
+_LOWER_CASE = boolean("do_lower_case", True, "Whether to lower-case text.")
+_TRAIN_BATCH = integer("train_batch_size", 32, "Examples per step.")
+_EVAL_BATCH = integer("eval_batch_size", 8, "Examples per batch of the evaluation.")
+_PREDICT_BATCH = integer("predict_batch_size", 8, "Examples per batch of the prediction.")
 _OUTPUT = string("output_dir", None, "Folder of checkpoints and results.", required=True)
 
 RUN_CLASSIFIER = Script(
     name="run_classifier",
-    does="Fine-tunes on a task of GLUE, evaluates, and predicts.",
+    summary="Fine-tune on a task of GLUE, evaluate and predict.",
     our_names=_OUR_NAMES,
     flags=(
-        string("data_dir", None, "Folder with a folder of each task.", required=True),
+        string("data_dir", None, "Folder with a subfolder for each task.", required=True),
         string("albert_config_file", None, "JSON file of the model's shape."),
         string(
             "task_name",
@@ -42,10 +42,10 @@ RUN_CLASSIFIER = Script(
         ),
         string("spm_model_file", None, "SentencePiece model.", required=True),
         _OUTPUT,
-        string("cached_dir", None, "Folder of prepared examples; --output_dir if not given."),
+        string("cached_dir", None, "Folder for caches of features; no caches if not given."),
         *_MODEL,
         _LOWER_CASE,
-        integer("max_seq_length", 512, "Pieces of a sequence."),
+        integer("max_seq_length", 512, "Tokens of a sequence."),
         boolean("do_train", False, "Whether to train."),
         boolean("do_eval", False, "Whether to evaluate."),
         boolean("do_predict", False, "Whether to predict the test set."),
@@ -57,15 +57,15 @@ RUN_CLASSIFIER = Script(
             kind="enum",
             default="adamw",
             choices=("adamw", "lamb"),
-            help="How the weights are moved.",
+            help="Optimiser.",
         ),
-        real("learning_rate", 5e-5, "Highest learning rate."),
-        integer("train_step", 1000, "Steps in all."),
+        real("learning_rate", 5e-5, "Peak learning rate."),
+        integer("train_step", 1000, "Number of steps."),
         integer("warmup_step", 0, "Steps over which the rate rises."),
         integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
-        integer("keep_checkpoint_max", 5, "Newest checkpoints that are kept; the original ignored it."),
+        integer("keep_checkpoint_max", 5, "Number of newest checkpoints to keep; the original ignored it."),
         string("export_dir", None, "Folder to export the best model to."),
-        real("threshold_to_export", float("nan"), "Number that the exported model carries."),
+        real("threshold_to_export", float("nan"), "Number to write next to the exported model."),
         *TPU,
     ),
 )
@@ -79,30 +79,30 @@ _SQUAD = (
     string("predict_file", None, "SQuAD file to predict."),
     string("train_feature_file", None, "Cache of training features."),
     string("predict_feature_file", None, "Cache of features to predict."),
-    string("predict_feature_left_file", None, "Cache of how these lie in their texts."),
+    string("predict_feature_left_file", None, "Cache of the positions of those features in their texts."),
     _LOWER_CASE,
-    integer("max_seq_length", 384, "Pieces of a window."),
-    integer("doc_stride", 128, "Pieces between the starts of two windows."),
-    integer("max_query_length", 64, "Pieces of a question."),
+    integer("max_seq_length", 384, "Tokens of a window."),
+    integer("doc_stride", 128, "Tokens between the starts of two windows."),
+    integer("max_query_length", 64, "Tokens of a question."),
     boolean("do_train", False, "Whether to train."),
     boolean("do_predict", False, "Whether to predict and score."),
     _TRAIN_BATCH,
     _PREDICT_BATCH,
-    real("learning_rate", 5e-5, "Highest learning rate."),
+    real("learning_rate", 5e-5, "Peak learning rate."),
     real("num_train_epochs", 3.0, "Passes over the questions."),
     real("warmup_proportion", 0.1, "Share of the steps over which the rate rises."),
     integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
-    integer("n_best_size", 20, "Answers in the list of the best."),
-    integer("max_answer_length", 30, "Pieces of an answer."),
+    integer("n_best_size", 20, "Answers in the n-best list."),
+    integer("max_answer_length", 30, "Most tokens of an answer."),
 )
 
 RUN_SQUAD_V1 = Script(
     name="run_squad_v1",
-    does="Fine-tunes on SQuAD 1.1, predicts and scores.",
+    summary="Fine-tune on SQuAD 1.1, predict and score.",
     our_names=_OUR_NAMES,
     flags=(
         *_SQUAD,
-        boolean("use_einsum", True, "How TensorFlow multiplies.", effect=False),
+        boolean("use_einsum", True, "TensorFlow's way to multiply.", effect=False),
         string("export_dir", None, "Folder to export the model to."),
         *TPU,
     ),
@@ -110,23 +110,23 @@ RUN_SQUAD_V1 = Script(
 
 RUN_SQUAD_V2 = Script(
     name="run_squad_v2",
-    does="Fine-tunes on SQuAD 2.0, predicts and scores.",
+    summary="Fine-tune on SQuAD 2.0, predict and score.",
     our_names=_OUR_NAMES,
     flags=(
         *_SQUAD,
-        integer("start_n_top", 5, "Starts that are looked at."),
-        integer("end_n_top", 5, "Ends that are looked at for each of them."),
-        real("dropout_prob", 0.1, "Dropout of the head that tells whether there is an answer."),
+        integer("start_n_top", 5, "Starts to consider."),
+        integer("end_n_top", 5, "Ends to consider for each start."),
+        real("dropout_prob", 0.1, "Dropout of the head that predicts whether there is an answer."),
         *TPU,
     ),
 )
 
 RUN_RACE = Script(
     name="run_race",
-    does="Fine-tunes on RACE, evaluates, and tests.",
+    summary="Fine-tune on RACE, evaluate and test.",
     our_names=_OUR_NAMES,
     flags=(
-        string("data_dir", None, "Folder with the folder RACE.", required=True),
+        string("data_dir", None, "Folder that contains the folder RACE.", required=True),
         string("spm_model_file", None, "SentencePiece model.", required=True),
         string("albert_config_file", None, "JSON file of the model's shape.", required=True),
         _OUTPUT,
@@ -137,19 +137,19 @@ RUN_RACE = Script(
         string("predict_file", None, "The original ignored it."),
         _LOWER_CASE,
         real("dropout_prob", 0.1, "Dropout before the classifier."),
-        integer("max_seq_length", 512, "Pieces of a sequence."),
-        integer("max_qa_length", 128, "Pieces of a question with an option."),
-        integer("num_keep_checkpoint", 5, "Newest checkpoints that are kept; the original ignored it."),
-        boolean("high_only", False, "Whether to take the questions of high schools alone."),
-        boolean("middle_only", False, "Whether to take those of middle schools alone."),
+        integer("max_seq_length", 512, "Tokens of a sequence."),
+        integer("max_qa_length", 128, "Tokens of a question with an option."),
+        integer("num_keep_checkpoint", 5, "Number of newest checkpoints to keep; the original ignored it."),
+        boolean("high_only", False, "Whether to use only the questions of high schools."),
+        boolean("middle_only", False, "Whether to use only those of middle schools."),
         boolean("do_train", True, "Whether to train."),
         boolean("do_eval", True, "Whether to evaluate."),
         boolean("do_predict", False, "Whether to score the test set."),
         _TRAIN_BATCH,
         _EVAL_BATCH,
         _PREDICT_BATCH,
-        real("learning_rate", 1e-5, "Highest learning rate."),
-        integer("train_step", 12000, "Steps in all."),
+        real("learning_rate", 1e-5, "Peak learning rate."),
+        integer("train_step", 12000, "Number of steps."),
         integer("warmup_step", 1000, "Steps over which the rate rises."),
         integer("save_checkpoints_steps", 100, "Steps between checkpoints."),
         *TPU,
@@ -158,7 +158,7 @@ RUN_RACE = Script(
 
 RUN_CLASSIFIER_CLUE = Script(
     name="run_classifier_clue",
-    does="Fine-tunes on Chinese classification, evaluates, and predicts, with the flags of albert_zh.",
+    summary="Fine-tune on Chinese classification, evaluate and predict, with the flags of albert_zh.",
     our_names=_OUR_NAMES | {"max-steps": "num_train_epochs", "warmup-steps": "warmup_proportion"},
     flags=(
         string("data_dir", None, "Folder of the task's files.", required=True),
@@ -171,22 +171,24 @@ RUN_CLASSIFIER_CLUE = Script(
             required=True,
         ),
         string("vocab_file", None, "WordPiece vocabulary.", required=True),
-        string("spm_model_file", None, "SentencePiece model, taken in its place."),
+        string("spm_model_file", None, "SentencePiece model to use instead."),
         _OUTPUT,
-        string("init_checkpoint", None, "Weights to begin with."),
+        string("init_checkpoint", None, "Weights to start from."),
         _LOWER_CASE,
-        integer("max_seq_length", 128, "Pieces of a sequence."),
+        integer("max_seq_length", 128, "Tokens of a sequence."),
         boolean("do_train", False, "Whether to train."),
         boolean("do_eval", False, "Whether to evaluate."),
         boolean("do_predict", False, "Whether to predict the test set."),
         _TRAIN_BATCH,
         _EVAL_BATCH,
         _PREDICT_BATCH,
-        real("learning_rate", 5e-5, "Highest learning rate."),
+        real("learning_rate", 5e-5, "Peak learning rate."),
         real("num_train_epochs", 3.0, "Passes over the examples."),
         real("warmup_proportion", 0.1, "Share of the steps over which the rate rises."),
         integer("save_checkpoints_steps", 1000, "Steps between checkpoints."),
-        integer("keep_checkpoint_max", 20, "Newest checkpoints that are kept; albert_zh did not know it."),
+        integer(
+            "keep_checkpoint_max", 20, "Number of newest checkpoints to keep; albert_zh had no such flag."
+        ),
         *TPU,
     ),
 )

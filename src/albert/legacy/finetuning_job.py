@@ -1,7 +1,7 @@
-"""What a script for fine-tuning is to do: task, model and lengths; its data read, its training run.
+"""The job of a fine-tuning script: its task, model and lengths, how it reads data, and how it trains.
 
-Training is `albert finetune` without dev examples: these are scored behind it, or beside it in another
-process, by `finetuning_evaluation`.
+Training is `albert finetune` without dev examples: `finetuning_evaluation` scores those after it, or at the
+same time in another process.
 """
 
 import hashlib
@@ -11,25 +11,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from absl.flags import FlagValues
 
-from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
+from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.errors import ConfigError, DataError, RunError
-from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
 from albert.finetuning.settings import FinetuneSettings, filled_in
+from albert.inference.opening import has_head, load_model
 from albert.legacy.checkpoints import newest_of_tensorflow
 from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
 from albert.model.pretrained import Pretrained
-from albert.tasks.choice.features import ChoiceFeatures
-from albert.tasks.features import TextFeatures
 from albert.tasks.files import digest_of
 from albert.tasks.published import recipe_rows
-from albert.tasks.solver import Solver, has_head
-from albert.tasks.spans.windows import SpanFeatures
+from albert.tasks.solver import Solver
 from albert.tasks.task import Lengths, Task
 from albert.training.runs import RUN_FILE
 from albert.training.settings import find_device
@@ -37,39 +33,32 @@ from albert.training.settings import find_device
 ALL_CHECKPOINTS = sys.maxsize
 KEEP_FLAGS = ("keep_checkpoint_max", "num_keep_checkpoint")
 
-_FEATURES: dict[str, type[Any]] = {
-    "classification": TextFeatures,
-    "regression": TextFeatures,
-    "choice": ChoiceFeatures,
-    "spans": SpanFeatures,
-}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is fine-tuned, evaluated and asked."""
+    """What a script fine-tunes and evaluates."""
 
     script: str
-    """Name of the script."""
+    """The name of the script."""
     task: Task
-    """With the dropout of the flags."""
+    """The task, with the dropout of the flags."""
     solver: Solver
-    """Of the task's kind, with the decoding of the flags."""
+    """The solver of the task's kind, with the decoding of the flags."""
     model: NamedModel
-    """To begin with."""
+    """The model to start from."""
     lengths: Lengths
-    """How examples are cut."""
+    """Lengths to which examples are cut."""
     output: Path
     """Folder of checkpoints and results."""
 
     def __post_init__(self) -> None:
-        # The length travels with the tokenizer, so that the model is used as it was trained.
+        # The tokenizer stores the length, so that other libraries use the model as it was trained.
         self.model.tokenizer.model_max_length = self.lengths.max_seq_length
 
     def read(
         self, paths: Sequence[Path], *, split: str, labelled: bool = True, caches: Sequence[Path] = ()
     ) -> DevSet:
-        """Returns the examples of some files with their features, these from `caches` if they are there.
+        """Return the examples of some files with their features, which come from `caches` if possible.
 
         Raises:
             DataError: A file cannot be read, or there are no examples.
@@ -92,36 +81,37 @@ class Job:
         features = cached_features(
             caches,
             hashlib.sha256(repr(facts).encode()).hexdigest(),
-            _FEATURES[self.task.kind],
+            self.solver.features_class,
             lambda: self.solver.encode(self.task, examples, self.model.tokenizer, lengths=self.lengths),
         )
         return DevSet(examples=examples, features=features)
 
     def new_model(self, folder: Path | None = None) -> Pretrained:
-        """Returns a model of the task's class, with the weights of a model folder if one is given.
+        """Return a model of the task's class, with the weights of a model folder if one is given.
+
+        `inference.opening.open_model` does not fit here: checkpoints of a training have no tokenizer, and
+        their labels are those of the task.
 
         Raises:
-            CheckpointError: The folder lacks a part of them.
+            CheckpointError: The folder lacks some of the weights.
         """
         config = read_config(folder or self.model.folder, **self.solver.config_changes(self.task))
-        model = self.solver.model_class(self.task)(config)
-        if folder is not None:
-            load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+        model_class = self.solver.model_class(self.task)
+        model = model_class(config) if folder is None else load_model(folder, model_class, config)
         return model.to(find_device("auto"))
 
     @property
-    def begins_fine_tuned(self) -> bool:
-        """Whether the model to begin with has a head for the task already."""
+    def starts_fine_tuned(self) -> bool:
+        """Whether the model to start from already has a head for the task."""
         if self.model.is_random:
             return False
         config = read_config(self.model.folder, **self.solver.config_changes(self.task))
-        with torch.device("meta"):
-            return has_head(self.model.folder, self.solver.model_class(self.task)(config))
+        return has_head(self.model.folder, self.solver.model_class(self.task), config)
 
     def settings(
         self, flags: FlagValues, *, max_steps: int, warmup_steps: int, optimizer: Any = "adamw"
     ) -> FinetuneSettings:
-        """Returns our settings for the flags of a training."""
+        """Return our settings for the flags of a training."""
         return FinetuneSettings(
             task=self.task.name,
             model=self.model.name,
@@ -143,21 +133,21 @@ class Job:
         )
 
     def train(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> None:
-        """Trains to the end, or goes on where an earlier call of the same command was.
+        """Train to the end, or continue an earlier call of the same command.
 
         Raises:
-            AlbertError: The settings make no sense, or the folder holds another run.
+            AlbertError: The settings cannot be used, or the folder holds another run.
         """
         if not (self.output / RUN_FILE).is_file() and (found := newest_of_tensorflow(self.output)):
             raise RunError(
-                f"{self.output}: holds checkpoints of TensorFlow; a training begins with their weights by "
+                f"{self.output}: holds TensorFlow checkpoints; to start from their weights, give "
                 f"--init_checkpoint={found.path} and another --output_dir"
             )
         warn_of_random(self.model)
         carry_out(self._plan(settings, data, paths), settings, shared_folder=True)
 
     def _plan(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> Plan:
-        recipe = self.task.recipe
+        recipe = self.task.hyperparameters
         count = len(data.examples)
         loop, optimizer = filled_in(settings, recipe, num_examples=count)
         used = {
@@ -183,7 +173,7 @@ class Job:
             loop=loop,
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
-            guessing_loss=guessing_loss(self.task, data.examples),
+            guessing_loss=self.solver.guessing_loss(self.task, data.examples),
             rows=recipe_rows(recipe, used=used, given=list(used)),
             inputs={
                 "train_file": digest_of(paths),
@@ -192,12 +182,12 @@ class Job:
                 "labels": list(self.task.labels),
             },
         )
-        assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
+        assert plan.schedule(0) >= 0  # raises if the settings of the schedule contradict each other
         return plan
 
 
 def kept_checkpoints(flags: FlagValues) -> int | None:
-    """Returns how many of the newest checkpoints the flags keep, 0 for all; None where they do not say."""
+    """Return how many of the newest checkpoints the flags keep, 0 for all; None if they do not say."""
     for name in KEEP_FLAGS:
         if name in flags and flags[name].present:
             return max(0, int(getattr(flags, name)))
@@ -205,20 +195,20 @@ def kept_checkpoints(flags: FlagValues) -> int | None:
 
 
 def steps_of_epochs(flags: FlagValues, num_examples: int) -> int:
-    """Returns the steps that --num_train_epochs come to, rounded down as the original's.
+    """Return the number of steps of --num_train_epochs, rounded down as in the original.
 
     Raises:
-        ConfigError: It is none.
+        ConfigError: There would be none.
     """
     steps = int(num_examples / max(1, flags.train_batch_size) * flags.num_train_epochs)
     if steps < 1:
         raise ConfigError(
-            f"{num_examples} examples in batches of {flags.train_batch_size} come to no step in "
+            f"{num_examples} examples in batches of {flags.train_batch_size} make no full step in "
             f"{flags.num_train_epochs:g} passes; raise --num_train_epochs or lower --train_batch_size"
         )
     return steps
 
 
 def with_classifier_dropout(task: Task, dropout: float) -> Task:
-    """Returns `task` with another dropout in its head."""
-    return replace(task, recipe=replace(task.recipe, classifier_dropout_prob=dropout))
+    """Return `task` with another dropout in its head."""
+    return replace(task, hyperparameters=replace(task.hyperparameters, classifier_dropout_prob=dropout))

@@ -1,6 +1,6 @@
-"""The model that the flags of a fine-tuning name: weights, shape and vocabulary, each from wherever it is.
+"""The model that the flags of a fine-tuning name: weights, shape and vocabulary, each from its own place.
 
-Stands on `checkpoints` (weights by the original's names) and below `finetuning_job`.
+That is why `inference.opening`, which takes all three from one folder, does not fit here.
 """
 
 from collections.abc import Callable
@@ -14,8 +14,8 @@ from albert.console import warn
 from albert.conversion.conversion import model_folder, place_of_conversion
 from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
+from albert.inference.opening import read_tokenizer
 from albert.legacy.checkpoints import find_weights
-from albert.tasks.solver import read_tokenizer
 from albert.text.tokenizer import AlbertTokenizer
 
 _SHAPE = (
@@ -35,20 +35,20 @@ _SHAPE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NamedModel:
-    """A model to begin with."""
+    """The model to start from."""
 
     name: str
-    """As the flags name it."""
+    """Its name in the flags."""
     folder: Path
-    """Folder of the configuration, and of the weights where there are any."""
+    """Folder of the configuration, and of the weights if there are any."""
     is_random: bool
-    """Whether no weights were named."""
+    """Whether the flags name no weights."""
     config: AlbertConfig
-    """Of the folder."""
+    """The configuration of the folder."""
     tokenizer: AlbertTokenizer
-    """Of the flags, or of the TF-Hub module."""
+    """The tokenizer of the flags, or of the TF-Hub module."""
     hidden_dropout_prob: float | None
-    """Dropout inside the encoder that the configuration asks for; None for that of the folder."""
+    """Dropout inside the encoder by --albert_config_file; None for that of the folder."""
 
 
 def find_model(
@@ -58,13 +58,13 @@ def find_model(
     hub: str | None,
     tokenizer: Callable[[], AlbertTokenizer],
 ) -> NamedModel:
-    """Returns the model that the flags name.
+    """Return the model that the flags name.
 
     Args:
         checkpoint: --init_checkpoint.
         config_file: --albert_config_file.
-        hub: --albert_hub_module_handle: a TF-Hub folder, a handle of tfhub.dev, an id of the Hub.
-        tokenizer: Reads the vocabulary of the flags, where no module brings its own.
+        hub: --albert_hub_module_handle: a TF-Hub folder, a handle of tfhub.dev, or a Hub id.
+        tokenizer: Returns the tokenizer of the flags, for use without a module.
 
     Raises:
         UsageError: --init_checkpoint is empty.
@@ -95,13 +95,13 @@ def find_model(
 
 
 def warn_of_random(model: NamedModel) -> None:
-    """Says that a training begins with random weights, which is hardly what is wanted."""
+    """Warn that a training starts from random weights, which is rarely intended."""
     if model.is_random:
-        warn("neither --init_checkpoint nor a module is given, so all weights begin at random")
+        warn("neither --init_checkpoint nor a module is given, so all weights start at random")
 
 
 def _folder_of_shape(shape: AlbertConfig | None, path: Path) -> Path:
-    """Returns a folder that holds nothing but a configuration."""
+    """Return a folder that holds only a configuration."""
     assert shape is not None
     folder = place_of_conversion(path, repr(shape))
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,12 +116,12 @@ def _dropout(shape: AlbertConfig | None) -> float | None:
 
 
 def _check_same_shape(path: str, shape: AlbertConfig, config: AlbertConfig, folder: Path) -> None:
-    """Compares the configuration of the flags with that of the weights.
+    """Check that the configuration of the flags has the shape of the weights.
 
     Raises:
-        ConfigError: They differ.
+        ConfigError: It has another shape.
     """
-    # A converted model of albert_zh has no map from embeddings to states.
+    # A converted model of albert_zh has no mapping from embeddings to hidden states.
     folded = config.embedding_size == config.hidden_size
     for field in _SHAPE:
         if folded and field == "embedding_size":
@@ -129,6 +129,6 @@ def _check_same_shape(path: str, shape: AlbertConfig, config: AlbertConfig, fold
         expected, found = getattr(shape, field), getattr(config, field)
         if expected != found:
             raise ConfigError(
-                f"{path}: {field} is {expected}, that of the model in {folder} is {found}; "
+                f"{path}: {field} is {expected}, but {found} in the model in {folder}; "
                 "this configuration belongs to another model"
             )

@@ -1,6 +1,6 @@
-"""Flags as the original's scripts have them: tables, and their parsing by absl as the original parsed them.
+"""The flags of the original's scripts: tables of them, parsed by absl as in the original.
 
-Every run has flag values of its own, so that a process may run scripts one after the other.
+Every run has its own flag values, so that one process can run several scripts in turn.
 """
 
 import re
@@ -25,43 +25,43 @@ class Flag:
     """One flag of a script."""
 
     name: str
-    """As it is written behind the dashes."""
+    """Its name, without the dashes."""
     kind: Kind
-    """What values it takes."""
+    """The type of its values."""
     default: str | bool | int | float | None
-    """Its value where it is not given."""
+    """Its value if it is not given."""
     help: str
-    """What it means."""
+    """Its explanation."""
     required: bool = False
     """Whether it must be given."""
     choices: tuple[str, ...] = ()
-    """All values of an enum."""
+    """The values of an enum."""
     effect: bool = True
-    """Whether it does anything here."""
+    """Whether it has an effect in this package."""
 
 
 def string(name: str, default: str | None, help: str, *, required: bool = False) -> Flag:
-    """Returns a flag that takes text."""
+    """Return a flag that takes text."""
     return Flag(name=name, kind="string", default=default, help=help, required=required)
 
 
 def boolean(name: str, default: bool, help: str, *, effect: bool = True) -> Flag:
-    """Returns a flag that is `--NAME` or `--noNAME`, or `--NAME=true`; never two words."""
+    """Return a flag written `--NAME`, `--noNAME` or `--NAME=true`, never as two words."""
     return Flag(name=name, kind="bool", default=default, help=help, effect=effect)
 
 
 def integer(name: str, default: int, help: str, *, effect: bool = True) -> Flag:
-    """Returns a flag that takes a whole number."""
+    """Return a flag that takes a whole number."""
     return Flag(name=name, kind="integer", default=default, help=help, effect=effect)
 
 
 def real(name: str, default: float, help: str) -> Flag:
-    """Returns a flag that takes a number."""
+    """Return a flag that takes a number."""
     return Flag(name=name, kind="float", default=default, help=help)
 
 
 def ignored(name: str, help: str) -> Flag:
-    """Returns a flag that takes text and does nothing here."""
+    """Return a flag that takes text and has no effect in this package."""
     return Flag(name=name, kind="string", default=None, help=help, effect=False)
 
 
@@ -72,36 +72,36 @@ TPU = (
     ignored("gcp_project", "Project of the TPU."),
     ignored("master", "Address of a TensorFlow master."),
     integer("num_tpu_cores", 8, "Cores of the TPU.", effect=False),
-    integer("iterations_per_loop", 1000, "Steps between two looks at the TPU.", effect=False),
+    integer("iterations_per_loop", 1000, "Steps that the TPU runs in one call.", effect=False),
 )
-"""Flags that every training script has."""
+"""The flags that every training script has."""
 
 _LOGGING = (
-    boolean("alsologtostderr", False, "Where absl logs to.", effect=False),
-    boolean("logtostderr", False, "Where absl logs to.", effect=False),
-    ignored("log_dir", "Where absl logs to."),
-    ignored("stderrthreshold", "How much absl logs."),
-    ignored("verbosity", "How much absl logs."),
-    ignored("v", "How much absl logs."),
+    boolean("alsologtostderr", False, "Destination of absl's log.", effect=False),
+    boolean("logtostderr", False, "Destination of absl's log.", effect=False),
+    ignored("log_dir", "Destination of absl's log."),
+    ignored("stderrthreshold", "Verbosity of absl's log."),
+    ignored("verbosity", "Verbosity of absl's log."),
+    ignored("v", "Verbosity of absl's log."),
 )
-"""Flags that absl gives every program; accepted, not counted among a script's own."""
+"""Flags that absl adds to every program; accepted, but not counted as the script's own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Script:
-    """A script of the original, as its command line shows it."""
+    """The command line of one of the original's scripts."""
 
     name: str
-    """Module below `albert`."""
-    does: str
-    """What it does, a line."""
+    """Name of its module in `albert`."""
+    summary: str
+    """One line on what it does."""
     flags: tuple[Flag, ...]
     """All its flags."""
     our_names: Mapping[str, str] = field(default_factory=dict)
-    """Flags of ours in messages, and the script's that mean them, where more than the dashes differ."""
+    """The script's flag for each of our flags in messages, where more than the dashes differ."""
 
     def reword(self, message: str) -> str:
-        """Returns a message with the flags of ours that it names replaced by the script's."""
+        """Return a message with our flags replaced by the script's."""
         names = {flag.name for flag in self.flags}
 
         def original(found: re.Match[str]) -> str:
@@ -113,10 +113,10 @@ class Script:
 
 
 def parse(script: Script, arguments: Sequence[str]) -> FlagValues:
-    """Returns the values of a script's flags; says which of those that are given do nothing here.
+    """Return the values of a script's flags; report those given that have no effect in this package.
 
     Raises:
-        UsageError: A flag is unknown, lacks its value or has one that is none, or a required one is missing.
+        UsageError: A flag is unknown, lacks its value or has a wrong one, or a required flag is missing.
     """
     values = FlagValues()  # type: ignore[no-untyped-call]  # absl leaves it untyped
     for flag in (*script.flags, *_LOGGING):
@@ -130,10 +130,10 @@ def parse(script: Script, arguments: Sequence[str]) -> FlagValues:
             f"no flag --{error.flagname}{near}; see python -m albert.{script.name} --help"
         ) from error
     except absl_flags.Error as error:
-        raise UsageError(_told(str(error), script)) from error
+        raise UsageError(_message_of(str(error), script)) from error
     if words:
         raise UsageError(
-            f"{words[0]!r} belongs to no flag; a flag that is true or false takes its value as in "
+            f"{words[0]!r} belongs to no flag; write the value of a true-or-false flag with an equals sign: "
             "--do_train=false"
         )
     missing = [
@@ -143,20 +143,22 @@ def parse(script: Script, arguments: Sequence[str]) -> FlagValues:
     ]
     if missing:
         raise UsageError(f"{' and '.join(missing)} must be given; see python -m albert.{script.name} --help")
-    idle = [f"--{flag.name}" for flag in script.flags if not flag.effect and values[flag.name].present]
-    if idle:
-        say(f"without effect here: {', '.join(idle)}")
+    ignored_flags = [
+        f"--{flag.name}" for flag in script.flags if not flag.effect and values[flag.name].present
+    ]
+    if ignored_flags:
+        say(f"without effect here: {', '.join(ignored_flags)}")
     return values
 
 
 def asks_for_help(arguments: Sequence[str]) -> bool:
-    """Tells whether a command line asks what the flags are."""
+    """Whether a command line requests the help."""
     return any(argument in _HELP for argument in arguments)
 
 
 def explain(script: Script) -> str:
-    """Returns the help of a script."""
-    lines = [f"usage: python -m albert.{script.name} --flag=VALUE ...", "", script.does, ""]
+    """Return the help of a script."""
+    lines = [f"usage: python -m albert.{script.name} --flag=VALUE ...", "", script.summary, ""]
     for flag in script.flags:
         name = f"--[no]{flag.name}" if flag.kind == "bool" else f"--{flag.name}"
         notes = ["required"] if flag.required else []
@@ -164,7 +166,7 @@ def explain(script: Script) -> str:
         notes += [] if flag.default is None else [f"default {str(flag.default).lower()}"]
         notes += [] if flag.effect else ["without effect"]
         lines += [f"  {name}: {flag.help}" + (f" ({'; '.join(notes)})" if notes else "")]
-    lines += ["", "docs/from-the-original.md tells what differs from the original."]
+    lines += ["", "docs/from-the-original.md lists the differences from the original."]
     return "\n".join(lines)
 
 
@@ -184,8 +186,8 @@ def _define(flag: Flag, values: FlagValues) -> None:
     define(flag.name, flag.default, flag.help, flag_values=values)
 
 
-def _told(message: str, script: Script) -> str:
-    """Returns absl's message of a wrong value in our form."""
+def _message_of(message: str, script: Script) -> str:
+    """Return absl's message about a wrong value in our form."""
     found = re.match(r"flag --(\w+)=(.*?): ", message, flags=re.DOTALL)
     flags = {flag.name: flag for flag in script.flags}
     if found and found[1] in flags:

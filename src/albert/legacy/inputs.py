@@ -1,4 +1,4 @@
-"""What the scripts' flags name: files by lists of globs, and a vocabulary."""
+"""What the scripts' flags name: files, by lists of globs, and a vocabulary."""
 
 import glob
 from pathlib import Path
@@ -13,15 +13,15 @@ from albert.text.tokenizer import AlbertTokenizer
 
 
 def names_in(text: str) -> list[str]:
-    """Returns the parts of a list with commas between."""
+    """Return the parts of a comma-separated list."""
     return [name for part in text.split(",") if (name := part.strip())]
 
 
 def find_inputs(patterns: str, *, flag: str) -> list[str]:
-    """Returns the files that a list of paths and globs names, in its order; those of a glob by name.
+    """Return the files of a comma-separated list of paths and globs, in its order; those of a glob by name.
 
     Raises:
-        DataError: One of them names nothing.
+        DataError: A path or a glob matches no file.
     """
     found: list[str] = []
     for pattern in names_in(patterns):
@@ -29,18 +29,18 @@ def find_inputs(patterns: str, *, flag: str) -> list[str]:
         matches = [pattern] if is_url(pattern) else sorted(glob.glob(pattern))  # noqa: PTH207
         matches = [match for match in matches if not Path(match).is_dir()]
         if not matches:
-            raise DataError(f"--{flag}: {pattern} names no file")
+            raise DataError(f"--{flag}: {pattern} matches no file")
         found += matches
     if not found:
-        raise DataError(f"--{flag} is empty; name files or globs, with commas between")
+        raise DataError(f"--{flag} is empty; name files or globs, separated by commas")
     return found
 
 
 def read_tokenizer(flags: FlagValues) -> AlbertTokenizer:
-    """Returns the tokenizer of --spm_model_file or, without one, of --vocab_file.
+    """Return the tokenizer of --spm_model_file or, without it, of --vocab_file.
 
     Raises:
-        TokenizerError: The file is missing or is no such vocabulary.
+        TokenizerError: The file is missing, or is not such a vocabulary.
     """
     name = flags.spm_model_file or flags.vocab_file
     path, flag = Path(name), "spm_model_file" if flags.spm_model_file else "vocab_file"

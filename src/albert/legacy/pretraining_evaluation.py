@@ -1,8 +1,8 @@
-"""The evaluation of `run_pretraining --do_eval`: the newest checkpoint of a folder, again with every new one.
+"""The evaluation of `run_pretraining --do_eval`: the newest checkpoint of a folder, and every newer one.
 
-It may run beside the training, as another process. Every evaluation takes the same first records in the order
-of the files, begins anew where they end, and goes to `eval_results.txt`; the checkpoint that names most
-masked pieces right is kept as `best/`.
+It can run while another process trains. Every evaluation reads the same first records in the order of the
+files, starting over at their end, and appends to `eval_results.txt`; the checkpoint with the best masked-LM
+accuracy is kept as `best/`.
 """
 
 import json
@@ -42,30 +42,30 @@ from albert.training.settings import LoopSettings, find_device
 
 RESULTS_NAME = "eval_results.txt"
 KEY = "masked_lm_accuracy"
-"""What the best checkpoint is best at."""
+"""Name of the score by which the best checkpoint is chosen."""
 POLL_SECONDS = 1.0
 
 
 @dataclass(kw_only=True)
 class Evaluation:
-    """The evaluation of what is or was trained in a folder."""
+    """The evaluation of the checkpoints in a folder."""
 
     folder: Path
-    """Where checkpoints come and results go."""
+    """Folder of checkpoints and results."""
     config_file: Path
-    """The shape, as a file."""
+    """File of the model's shape."""
     records: TfrecordExamples
-    """What is evaluated on."""
+    """The examples of the evaluation."""
     model: AlbertForPreTraining
-    """Takes the weights of one checkpoint after the other."""
+    """The model into which one checkpoint after the other is loaded."""
     batch_size: int
-    """Examples of a batch."""
+    """Examples per batch."""
     max_batches: int
-    """Batches of an evaluation."""
+    """Batches per evaluation."""
     num_train_steps: int
-    """Steps of the training; the evaluation of the last one is the last."""
-    begin_with: Path | None
-    """Model folder to evaluate where nothing is trained."""
+    """Steps of the training; the evaluation ends with the last one."""
+    start_from: Path | None
+    """Model folder to evaluate if nothing has been trained."""
     objective: PretrainingObjective = field(default_factory=PretrainingObjective)
     """The two losses."""
 
@@ -73,10 +73,10 @@ class Evaluation:
     def of(
         cls, flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None
     ) -> "Evaluation":
-        """Returns the evaluation that the flags ask for.
+        """Return the evaluation that the flags describe.
 
         Raises:
-            AlbertError: The flags make no sense, or the model does not fit.
+            AlbertError: A flag has a wrong value, or the model does not fit.
         """
         for name in ("eval_batch_size", "max_eval_steps"):
             if getattr(flags, name) < 1:
@@ -91,49 +91,49 @@ class Evaluation:
             batch_size=flags.eval_batch_size,
             max_batches=flags.max_eval_steps,
             num_train_steps=flags.num_train_steps,
-            begin_with=weights,
+            start_from=weights,
         )
 
     def to_the_end(self) -> None:
-        """Evaluates the newest checkpoint, waits for newer ones, and ends with the last.
+        """Evaluate the newest checkpoint, wait for newer ones, and end with the last.
 
-        Where no run of this package is, it ends with what is there: checkpoints of TensorFlow, or the one to
-        begin with. Where nothing is, it waits for a run.
+        Without a run of this package, evaluate TensorFlow checkpoints, or the model to start from.
+        Without either, wait for a run.
 
         Raises:
             AlbertError: A checkpoint cannot be used.
         """
-        done, said = -1, False
+        done, is_reported = -1, False
         while True:
             found = self._find()
             if found is not None and found.step > done:
                 if self._evaluated(found):
                     done = found.step
-                    said = False
+                    is_reported = False
                 continue
             if found is not None and (done >= self.num_train_steps or self._is_last(found)):
                 return
-            if not said:
+            if not is_reported:
                 say(f"{self.folder}: waiting for a {'newer' if done >= 0 else 'first'} checkpoint")
-                said = True
+                is_reported = True
             sleep(POLL_SECONDS)
 
     def _find(self) -> Checkpoint | None:
-        """Returns what is to be evaluated now."""
+        """Return the checkpoint to evaluate now."""
         if (self.folder / RUN_FILE).is_file():
             return newest_of_run(self.folder)
         if found := newest_of_tensorflow(self.folder):
             return found
-        return None if self.begin_with is None else Checkpoint(0, self.begin_with)
+        return None if self.start_from is None else Checkpoint(0, self.start_from)
 
     def _is_last(self, checkpoint: Checkpoint) -> bool:
-        """Tells whether nothing newer can come."""
+        """Return whether no newer checkpoint can appear."""
         if (self.folder / RUN_FILE).is_file():
             return steps_of_finished(self.folder) == checkpoint.step
         return True
 
     def _evaluated(self, checkpoint: Checkpoint) -> bool:
-        """Evaluates a checkpoint; tells whether it was still there."""
+        """Evaluate a checkpoint; return whether it still existed."""
         path, config = checkpoint.path, self.model.config
         if (path / STATE_FILE).is_file():
             try:
@@ -141,15 +141,16 @@ class Evaluation:
             except CheckpointError:
                 if path.exists():
                     raise
-                return False  # the training has removed it meanwhile
+                return False  # the training has removed it
         else:
+            # Not opened as a model folder: these have no tokenizer, and one model is reused for all.
             folder = bare_folder(path, self.config_file)
             load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
         self._write(checkpoint, self.scores())
         return True
 
     def scores(self) -> dict[str, float]:
-        """Returns what the model scores: means over pieces and pairs, and `loss`, the mean over batches."""
+        """Return the scores: means over masked tokens and over pairs, and `loss`, the mean over batches."""
         precise = LoopSettings(precision="float32")
         totals: dict[str, float] = {}
         counts: dict[str, int] = {}
@@ -169,7 +170,7 @@ class Evaluation:
             yield from self.records.in_order()
 
     def _write(self, checkpoint: Checkpoint, scores: dict[str, float]) -> None:
-        """Prints and writes the results, and keeps the checkpoint if it is the best so far."""
+        """Print and write the results, and keep the checkpoint if it is the best so far."""
         path = self.folder / RESULTS_NAME
         best = max(_values_in(path), default=-1.0)
         results = {"global_step": checkpoint.step, **{key: str(np.float32(scores[key])) for key in scores}}
@@ -183,28 +184,28 @@ class Evaluation:
             file.write("".join(f"{line}\n" for line in lines))
 
     def _keep(self, scores: dict[str, float]) -> None:
-        """Writes the model as `best/`."""
+        """Write the model as `best/`."""
         record = self._record()
         card = model_card(
             "ALBERT, pretrained",
             description="An ALBERT encoder with its masked LM and sentence-order heads. Its vocabulary is "
             "that of the TFRecord files it was trained on.",
-            task="fill-mask",
+            task=self.model.pipeline_task,
             scores=scores,
             record=record,
         )
         write_model_folder(self.folder / "best", self.model, None, card=card, record=record)
 
     def _record(self) -> dict[str, Any]:
-        """Returns where the weights come from."""
+        """Return the record of the run that trained the weights."""
         try:
             return dict(json.loads((self.folder / RUN_FILE).read_text(encoding="utf-8")))
         except (OSError, ValueError):
-            return {"command": "run_pretraining", "settings": {"init_checkpoint": str(self.begin_with)}}
+            return {"command": "run_pretraining", "settings": {"init_checkpoint": str(self.start_from)}}
 
 
 def _values_in(path: Path) -> list[float]:
-    """Returns what earlier evaluations scored, so that the best one stays the best when this begins anew."""
+    """Return the scores of earlier evaluations, so that a restart keeps the best checkpoint."""
     if not path.is_file():
         return []
     return [float(value) for value in re.findall(rf"^{KEY} = (\S+)$", path.read_text(encoding="utf-8"), re.M)]

@@ -6,6 +6,7 @@ from pathlib import Path
 from absl.flags import FlagValues
 
 from albert.errors import UsageError
+from albert.inference.opening import sequence_length
 from albert.legacy.classification import check_jobs, evaluate, predict, task_named
 from albert.legacy.finetuning_evaluation import export
 from albert.legacy.finetuning_job import Job
@@ -13,15 +14,14 @@ from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.catalogue import solver_of
 from albert.tasks.files import require_files
-from albert.tasks.solver import check_length
 from albert.tasks.task import Lengths
 
 
 def run_classifier(flags: FlagValues) -> None:
-    """Trains, evaluates, predicts and exports, as the flags ask.
+    """Train, evaluate, predict and export, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     check_jobs(flags, flags.export_dir)
     job = _job(flags)
@@ -49,7 +49,7 @@ def _job(flags: FlagValues) -> Job:
         hub=flags.albert_hub_module_handle,
         tokenizer=partial(read_tokenizer, flags),
     )
-    length = check_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
+    length = sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
     return Job(
         script="run_classifier",
         task=task,
@@ -61,7 +61,7 @@ def _job(flags: FlagValues) -> Job:
 
 
 def _cache(flags: FlagValues, split: str) -> tuple[Path, ...]:
-    """Returns the file of a split's features, under the original's name; none without --cached_dir."""
+    """Return the file of a split's features under the original's name; none without --cached_dir."""
     if not flags.cached_dir:
         return ()
     return (Path(flags.cached_dir) / f"{flags.task_name.lower()}_{split}.tf_record",)

@@ -1,7 +1,8 @@
 """`python -m albert.run_classifier_clue`, and `run_classifier` with albert_zh's flags: Chinese texts.
 
-albert_zh counted the training in passes over the data, wrote its results beside the data, and left the choice
-of a checkpoint to the user, or took the last. Here results go to --output_dir and the best on dev is taken.
+albert_zh measured training in passes over the data, wrote its results next to the data, and used the last
+checkpoint or left the choice to the user. Here results go to --output_dir, and the checkpoint that is best on
+dev is used.
 """
 
 from functools import partial
@@ -9,21 +10,21 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.inference.opening import sequence_length
 from albert.legacy.classification import check_jobs, evaluate, predict, task_named
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.catalogue import solver_of
 from albert.tasks.files import require_files
-from albert.tasks.solver import check_length
 from albert.tasks.task import Lengths
 
 
 def run_classifier_clue(flags: FlagValues) -> None:
-    """Trains, evaluates and predicts, as the flags ask.
+    """Train, evaluate and predict, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     check_jobs(flags)
     data_dir = Path(flags.data_dir)
@@ -48,7 +49,7 @@ def _job(flags: FlagValues) -> Job:
         hub=None,
         tokenizer=partial(read_tokenizer, flags),
     )
-    length = check_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
+    length = sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length)
     return Job(
         script="run_classifier_clue",
         task=task,

@@ -1,4 +1,4 @@
-"""`python -m albert.run_pretraining`: `albert pretrain` on TFRecord files, evaluation behind or beside it."""
+"""`python -m albert.run_pretraining`: `albert pretrain` on TFRecord files, and its evaluation."""
 
 import os
 from pathlib import Path
@@ -21,17 +21,17 @@ from albert.training.settings import LoopSettings, OptimizerSettings
 
 
 def run_pretraining(flags: FlagValues) -> None:
-    """Trains with --do_train, and evaluates with --do_eval.
+    """Train with --do_train, and evaluate with --do_eval.
 
     Raises:
-        AlbertError: A file cannot be used, the flags do not go together, or the run went astray.
+        AlbertError: A file cannot be used, flags contradict each other, or the training diverged.
     """
     if not flags.do_train and not flags.do_eval:
         raise UsageError("nothing to do; give --do_train or --do_eval")
     if flags.masked_lm_budget > 0:
         raise ConfigError(
-            f"--masked_lm_budget {flags.masked_lm_budget}: the original's masking while training never "
-            "worked; albert prepare and albert pretrain mask anew in every epoch"
+            f"--masked_lm_budget {flags.masked_lm_budget}: the original's masking during training never "
+            "worked; albert prepare and albert pretrain draw new masks in every epoch"
         )
     config = AlbertConfig.from_json(Path(flags.albert_config_file))
     files = [Path(file) for file in find_inputs(flags.input_file, flag="input_file")]
@@ -47,10 +47,10 @@ def run_pretraining(flags: FlagValues) -> None:
 
 
 def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> None:
-    """Compares the first record of every file with the flags.
+    """Check the first record of every file against the flags.
 
     Raises:
-        DataError: It has another length or number of predictions, or is no example of this vocabulary.
+        DataError: It has another length or number of predictions, or does not fit the vocabulary.
     """
     for path in files:
         file = RecordFile(path)
@@ -71,12 +71,12 @@ def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> N
 
 
 def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None) -> None:
-    """Trains to the end."""
+    """Train to the end."""
     output = Path(flags.output_dir)
     if not (output / RUN_FILE).is_file() and (found := newest_of_tensorflow(output)):
         raise RunError(
-            f"{output}: holds checkpoints of TensorFlow; a training begins with their weights (not with the "
-            f"optimiser's state) by --init_checkpoint={found.path} and another --output_dir"
+            f"{output}: holds TensorFlow checkpoints; to start from their weights, without the optimiser's "
+            f"state, give --init_checkpoint={found.path} and another --output_dir"
         )
     if flags.init_from_group0 and weights is None:
         raise UsageError("--init_from_group0 needs --init_checkpoint")
@@ -87,7 +87,7 @@ def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: 
 
 
 def _settings(flags: FlagValues, files: list[Path], weights: Path | None) -> PretrainSettings:
-    """Returns our settings for the flags."""
+    """Return our settings for the flags."""
     return PretrainSettings(
         data=tuple(files),
         output=Path(flags.output_dir),

@@ -11,6 +11,7 @@ from absl.flags import FlagValues
 
 from albert.errors import ConfigError, UsageError
 from albert.finetuning.plan import DevSet
+from albert.inference.opening import sequence_length
 from albert.legacy.finetuning_evaluation import (
     SEPARATOR,
     Results,
@@ -26,17 +27,16 @@ from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import require_files
-from albert.tasks.solver import check_length
 from albert.tasks.task import Lengths, Task
 
 TEST_RESULTS_NAME = "predict_results.txt"
 
 
 def run_race(flags: FlagValues) -> None:
-    """Trains, evaluates and tests, as the flags ask.
+    """Train, evaluate and test, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     if not (flags.do_train or flags.do_eval or flags.do_predict):
         raise UsageError("nothing to do; give --do_train, --do_eval or --do_predict")
@@ -64,10 +64,10 @@ def _evaluate(job: Job, flags: FlagValues) -> Trial:
 
 
 def _test(job: Job, flags: FlagValues, trial: Trial) -> None:
-    """Writes the scores of the best model on the test set."""
+    """Write the scores of the best model on the test set."""
     paths = require_files(job.task, Path(flags.data_dir), "test")
     data = job.read(paths, split="test", caches=_cache(flags.predict_file))
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
+    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
     results = race_results(job, data, answers, batch_size=flags.predict_batch_size)
     known = trial.best_step >= 0
     show("Predict results", results)
@@ -75,7 +75,7 @@ def _test(job: Job, flags: FlagValues, trial: Trial) -> None:
 
 
 def race_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
-    """Returns accuracy and loss by the original's names, and the accuracy of each level."""
+    """Return accuracy and loss under the original's names, and the accuracy of each level."""
     results = losses_of(job, data, answers, batch_size=batch_size)
     for name, value in job.solver.scores(job.task, data.examples, answers).items():
         if name != "loss":
@@ -99,7 +99,7 @@ def _job(flags: FlagValues) -> Job:
         solver=solver_of(task),
         model=model,
         lengths=Lengths(
-            max_seq_length=check_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
+            max_seq_length=sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
             max_qa_length=flags.max_qa_length,
         ),
         output=Path(flags.output_dir),
@@ -107,14 +107,14 @@ def _job(flags: FlagValues) -> Job:
 
 
 def _task(flags: FlagValues) -> Task:
-    """Returns RACE with the files of the levels that are asked for.
+    """Return RACE with the files of the chosen levels.
 
     Raises:
-        ConfigError: Each of both levels is to be the only one.
+        ConfigError: Both --high_only and --middle_only are given.
     """
     task = find_task("race")
     if flags.high_only and flags.middle_only:
-        raise ConfigError("--high_only and --middle_only leave nothing; give one of both")
+        raise ConfigError("--high_only and --middle_only exclude each other; give one of them")
     if not (flags.high_only or flags.middle_only):
         return task
     level = "high" if flags.high_only else "middle"

@@ -1,4 +1,4 @@
-"""`python -m albert.run_squad_v1`: fine-tuning on SQuAD 1.1, its answers and its official scores."""
+"""`python -m albert.run_squad_v1`: fine-tuning on SQuAD 1.1, answers and official scores."""
 
 from absl.flags import FlagValues
 
@@ -8,10 +8,10 @@ from albert.tasks.spans.solver import SpanSolver
 
 
 def run_squad_v1(flags: FlagValues) -> None:
-    """Trains, predicts and exports, as the flags ask.
+    """Train, predict and export, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     solver = SpanSolver(n_best_size=flags.n_best_size, max_answer_length=flags.max_answer_length)
     run_squad(

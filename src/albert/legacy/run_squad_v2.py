@@ -1,4 +1,4 @@
-"""`python -m albert.run_squad_v2`: fine-tuning on SQuAD 2.0, its answers, null odds and official scores."""
+"""`python -m albert.run_squad_v2`: fine-tuning on SQuAD 2.0, answers, null odds and official scores."""
 
 from absl.flags import FlagValues
 
@@ -9,10 +9,10 @@ from albert.tasks.spans.solver import SpanSolver
 
 
 def run_squad_v2(flags: FlagValues) -> None:
-    """Trains and predicts, as the flags ask.
+    """Train and predict, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     solver = SpanSolver(
         n_best_size=flags.n_best_size,

@@ -1,7 +1,7 @@
-"""All scripts of the original by name, and how one is run: its flags, then its function.
+"""All scripts of the original by name, and how to run one: parse its flags, then call its function.
 
-The function of the script `run_pretraining` is that of the module `albert.legacy.run_pretraining`; it is
-imported only when it is called, so that `--help` and a wrong flag are answered at once.
+The script `run_pretraining` is the function of that name in the module `albert.legacy.run_pretraining`, which
+is imported only to call it, so that `--help` and a wrong flag are answered at once.
 """
 
 from collections.abc import Callable
@@ -28,7 +28,7 @@ SCRIPTS: dict[str, Script] = {
 
 
 def script_main(name: str) -> Callable[[list[str]], int]:
-    """Returns the function that runs the command line of a script and returns its exit code."""
+    """Return the function that runs the command line of a script and returns its exit code."""
     return partial(_run, SCRIPTS[name])
 
 

@@ -1,6 +1,6 @@
 """What `run_squad_v1` and `run_squad_v2` share: training on questions, the best checkpoint, prediction files.
 
-Predictions stand apart from training: neither a training file nor a training is needed for them.
+Predicting is independent of training: it needs neither a training file nor a run.
 """
 
 from functools import partial
@@ -10,6 +10,7 @@ from absl.flags import FlagValues
 
 from albert.errors import UsageError
 from albert.finetuning.plan import DevSet
+from albert.inference.opening import sequence_length
 from albert.legacy.finetuning_evaluation import (
     RESULTS_NAME,
     Results,
@@ -22,19 +23,19 @@ from albert.legacy.finetuning_evaluation import (
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
-from albert.tasks.solver import check_length
 from albert.tasks.spans.decoding import write_prediction_files
-from albert.tasks.spans.solver import SpanAnswers, SpanSolver
+from albert.tasks.spans.predictions import SpanPredictions
+from albert.tasks.spans.solver import SpanSolver
 from albert.tasks.task import Lengths, Task
 
 
 def run_squad(
     flags: FlagValues, *, script: str, task: Task, solver: SpanSolver, export_dir: str | None
 ) -> None:
-    """Trains, predicts, scores and exports, as the flags ask.
+    """Train, predict, score and export, according to the flags.
 
     Raises:
-        AlbertError: A file cannot be used, or the flags do not go together.
+        AlbertError: A file cannot be used, or flags contradict each other.
     """
     if not (flags.do_train or flags.do_predict or export_dir):
         raise UsageError("nothing to do; give --do_train or --do_predict")
@@ -55,24 +56,24 @@ def run_squad(
 
 
 def _predict(job: Job, flags: FlagValues) -> None:
-    """Chooses the best checkpoint, and writes its answers and its scores."""
+    """Choose the best checkpoint, and write its answers and scores."""
     caches = _paths(flags.predict_feature_file, flags.predict_feature_left_file)
     data = job.read((Path(flags.predict_file),), split="dev", caches=caches)
     selection = Selection(
         job=job, data=data, report=squad_results, key="f1", last_step=_last_step(job, flags), keep=None
     )
     trial = selection.to_the_end()
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
+    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
     results = squad_results(job, data, answers) | {"global_step": trial.best_step}
     show("Final evaluation results", results)
-    told = f"best perf happened at step: {trial.best_step}"
-    print(told, flush=True)
-    append(job.output / RESULTS_NAME, results, [told])
+    best_line = f"best perf happened at step: {trial.best_step}"
+    print(best_line, flush=True)
+    append(job.output / RESULTS_NAME, results, [best_line])
     write_answers(job, data, answers, results)
 
 
-def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
-    """Returns the official scores; with SQuAD 2.0 at the null threshold that is best for F1 here."""
+def squad_results(job: Job, data: DevSet, answers: SpanPredictions) -> Results:
+    """Return the official scores; those of SQuAD 2.0 at the null threshold with the best F1 on this data."""
     scores = job.solver.scores(job.task, data.examples, answers)
     if not job.task.may_lack_answer:
         return {name: scores[name] for name in ("exact_match", "f1")}
@@ -80,8 +81,8 @@ def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
     return results | {"null_score_diff_threshold": scores["best_f1_thresh"]}
 
 
-def write_answers(job: Job, data: DevSet, answers: SpanAnswers, results: Results) -> None:
-    """Writes `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
+def write_answers(job: Job, data: DevSet, answers: SpanPredictions, results: Results) -> None:
+    """Write `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
     write_prediction_files(
         job.output,
         data.examples,
@@ -91,7 +92,7 @@ def write_answers(job: Job, data: DevSet, answers: SpanAnswers, results: Results
 
 
 def _last_step(job: Job, flags: FlagValues) -> int | None:
-    """Returns the step that the training goes to, as far as its file tells; None to wait for nothing."""
+    """Return the last step of a training that runs elsewhere, by its train file; None if there is none."""
     if flags.do_train or not flags.train_file or not Path(flags.train_file).is_file():
         return None
     examples = job.solver.read(job.task, (Path(flags.train_file),), split="train")
@@ -111,7 +112,7 @@ def _job(flags: FlagValues, *, script: str, task: Task, solver: SpanSolver) -> J
         solver=solver,
         model=model,
         lengths=Lengths(
-            max_seq_length=check_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
+            max_seq_length=sequence_length(flags.max_seq_length, model.config, default=flags.max_seq_length),
             max_query_length=flags.max_query_length,
             doc_stride=flags.doc_stride,
         ),
@@ -120,5 +121,5 @@ def _job(flags: FlagValues, *, script: str, task: Task, solver: SpanSolver) -> J
 
 
 def _paths(*names: str | None) -> tuple[Path, ...]:
-    """Returns the files that are named."""
+    """Return the paths of the given names."""
     return tuple(Path(name) for name in names if name)

@@ -78,6 +78,8 @@ class BeamSearchOutput:
 class AlbertForQuestionAnswering(Pretrained):
     """The encoder with a linear layer that finds where in its text an answer starts and where it ends."""
 
+    pipeline_task = "question-answering"
+
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(without_classes(config))
         self.albert = AlbertModel(config, add_pooling_layer=False)
@@ -129,6 +131,8 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
     part tells whether there is no answer. `p_mask` is 1 where no answer may start or end: at the question,
     at [SEP]; [CLS] stays allowed, for there the answers of unanswerable questions are taught to stand.
     """
+
+    pipeline_task = "question-answering"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(without_classes(config))

@@ -11,7 +11,7 @@ C choices.
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 import torch
@@ -83,6 +83,9 @@ class PackedBatch(Protocol):
 class Pretrained(nn.Module):
     """A model that comes from a folder and goes back to one."""
 
+    pipeline_task: ClassVar[str]
+    """Name of the pipeline that uses the model, here and on the Hub."""
+
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
         self.config = config
@@ -147,6 +150,8 @@ class AlbertModel(Pretrained):
         config: The shape.
         add_pooling_layer: Whether [CLS] is pooled; masked LM does without.
     """
+
+    pipeline_task = "feature-extraction"
 
     def __init__(self, config: AlbertConfig, *, add_pooling_layer: bool = True) -> None:
         super().__init__(config)
@@ -219,6 +224,8 @@ class AlbertModel(Pretrained):
 
 class AlbertForPreTraining(Pretrained):
     """The encoder with both heads of pretraining: masked LM and sentence order."""
+
+    pipeline_task = "fill-mask"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config)
@@ -309,6 +316,8 @@ class AlbertForPreTraining(Pretrained):
 
 class AlbertForMaskedLM(Pretrained):
     """The encoder with the masked LM head."""
+
+    pipeline_task = "fill-mask"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config)

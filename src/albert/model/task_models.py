@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.config import AlbertConfig
@@ -34,7 +35,9 @@ CLASSIFIER_STD = 0.02
 
 
 class AlbertForSequenceClassification(Pretrained):
-    """The encoder with a linear layer on the pooled [CLS]: classes, or one real number."""
+    """The encoder with a linear layer on the pooled [CLS]: one class, several labels, or a real number."""
+
+    pipeline_task = "text-classification"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config)
@@ -57,20 +60,31 @@ class AlbertForSequenceClassification(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
+        """Classify a padded batch (B, T).
+
+        `labels` are class numbers (B,); for several labels at once 0.0 or 1.0 for each, (B, K); for
+        regression real numbers (B,).
+        """
         door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
-        if labels is None:
-            return LogitsOutput(logits=logits)
-        if self.config.problem_type == "regression" or self.config.num_labels == 1:
-            loss = squared_error_sum(logits.squeeze(-1), labels).total / len(labels)
-        else:
-            loss = mean_cross_entropy(logits, labels)
-        return LogitsOutput(loss=loss, logits=logits)
+        return LogitsOutput(loss=None if labels is None else self._loss(logits, labels), logits=logits)
+
+    def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean loss that `problem_type` names; without one the labels tell, as in transformers."""
+        problem = self.config.problem_type
+        if problem == "multi_label_classification":
+            return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
+        if problem == "regression" or self.config.num_labels == 1:
+            return squared_error_sum(logits.flatten(), labels.flatten()).total / labels.numel()
+        if problem is None and labels.is_floating_point():
+            return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
+        return mean_cross_entropy(logits, labels)
 
 
 class AlbertForMultipleChoice(Pretrained):
     """The encoder with a linear layer on the pooled [CLS] that rates one choice; the best of C is chosen."""
+
+    pipeline_task = "multiple-choice"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(without_classes(config))
@@ -117,6 +131,8 @@ class AlbertForMultipleChoice(Pretrained):
 
 class AlbertForTokenClassification(Pretrained):
     """The encoder with a linear layer on every token."""
+
+    pipeline_task = "token-classification"
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(config)

@@ -287,6 +287,10 @@ class Pretraining:
             f"in `{' '.join(record['settings']['data'])}`."
         )
         card = model_card(
-            "ALBERT, pretrained", description=description, task="fill-mask", scores=scores, record=record
+            "ALBERT, pretrained",
+            description=description,
+            task=self.model.pipeline_task,
+            scores=scores,
+            record=record,
         )
         write_model_folder(folder, self.model, self.data.tokenizer, card=card, record=record)

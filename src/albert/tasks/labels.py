@@ -1,8 +1,43 @@
-"""The labels of a trained model, and numbers as predictions show them; for every kind with named outputs."""
+"""What the outputs of a trained model mean: labels, their scores, and numbers as predictions show them."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit, softmax
 
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.tasks.task import Task
+
+ScoreFunction = Literal["softmax", "sigmoid", "none"]
+"""How logits become scores: probabilities of one label among all, of each label by itself, or unchanged."""
+
+
+def activation_of(config: AlbertConfig) -> ScoreFunction:
+    """Return the function that turns the logits of a classifier with `config` into scores.
+
+    Numbers stay as they are; several labels at once, or a single output, get a sigmoid each; one label of
+    several gets a softmax. Source: `TextClassificationPipeline` of transformers.
+    """
+    if config.problem_type == "regression":
+        return "none"
+    if config.problem_type == "multi_label_classification" or config.num_labels == 1:
+        return "sigmoid"
+    return "softmax"
+
+
+def scores_of_logits(
+    logits: NDArray[np.floating[Any]], activation: ScoreFunction
+) -> NDArray[np.floating[Any]]:
+    """Return the scores (..., K) that `activation` makes of logits (..., K)."""
+    match activation:
+        case "softmax":
+            return softmax(logits, axis=-1)
+        case "sigmoid":
+            return expit(logits)
+        case "none":
+            return logits
 
 
 def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:

@@ -1,6 +1,6 @@
-"""The result of tokenizing: rows of ids with their masks, padded and in the wanted container.
+"""The result of tokenizing: rows of ids with their masks, padded, as lists, arrays or tensors.
 
-Stands below `tokenizer`. The fields and the meaning of padding are those of transformers.
+Fields and padding are those of transformers.
 """
 
 import importlib
@@ -17,22 +17,22 @@ OFFSETS = "offset_mapping"
 
 
 class Encoding(dict[str, Any]):
-    """Fields of encoded texts, reachable as items and as attributes; made for `model(**encoding)`."""
+    """The fields of encoded texts, as items and as attributes; made for `model(**encoding)`."""
 
     def __getattr__(self, name: str) -> Any:
-        """Returns a field: a list, or an array where `return_tensors` was given."""
+        """Return a field: a list, or an array if `return_tensors` was given."""
         try:
             return self[name]
         except KeyError:
             raise AttributeError(f"no field {name!r}; there are {', '.join(self)}") from None
 
     def to(self, device: Any) -> "Encoding":
-        """Returns the encoding with its tensors on a device."""
+        """Return the encoding with its tensors on a device."""
         return Encoding({name: value.to(device) for name, value in self.items()})
 
 
 def pad(rows: list[Encoding], *, length: int, pad_token_id: int) -> None:
-    """Fills every row up to `length` at its right end; longer rows stay."""
+    """Pad every row on the right to `length`; longer rows stay as they are."""
     fillers = {
         "input_ids": pad_token_id,
         "token_type_ids": 0,
@@ -46,10 +46,10 @@ def pad(rows: list[Encoding], *, length: int, pad_token_id: int) -> None:
 
 
 def stack(rows: list[Encoding], tensors: Tensors | None) -> Encoding:
-    """Returns one encoding whose fields hold all rows, (B, T) as arrays or as lists of lists.
+    """Return one encoding whose fields hold all rows, (B, T) as arrays or as lists of lists.
 
     Raises:
-        TokenizerError: Arrays are wanted of rows of different lengths.
+        TokenizerError: The rows differ in length and cannot become an array.
     """
     names = list(rows[0]) if rows else ["input_ids", "token_type_ids", "attention_mask"]
     batch = Encoding({name: [row[name] for row in rows] for name in names})
@@ -57,13 +57,13 @@ def stack(rows: list[Encoding], tensors: Tensors | None) -> Encoding:
         return batch
     if len({len(ids) for ids in batch["input_ids"]}) > 1:
         raise TokenizerError(
-            "the rows differ in length, an array needs equal ones; "
-            "give padding=True and, against too long texts, truncation=True"
+            "the rows differ in length, but an array needs equal lengths; "
+            "give padding=True and, for texts that are too long, truncation=True"
         )
     arrays = {name: np.asarray(values, dtype=np.int64) for name, values in batch.items()}
     if tensors == "np":
         return Encoding(arrays)
-    # By name: this layer serves data preparation and the command line, which must start without
-    # the second that loading torch takes. Whoever asks for tensors has loaded it.
+    # Imported by name: data preparation and the command line use this room, and they must start without the
+    # second that loading torch takes. A caller that wants tensors has loaded it already.
     torch = importlib.import_module("torch")
     return Encoding({name: torch.from_numpy(array) for name, array in arrays.items()})

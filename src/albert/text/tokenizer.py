@@ -1,7 +1,10 @@
 """Text to the ids an ALBERT model takes, and back: one class for both kinds of vocabulary.
 
-Top of the text layer. Names and call shape are those of transformers, ids those of the original, and
-segment ids are always there. Normalisation happens in here, so no caller can forget it.
+Names and arguments are those of transformers, ids those of the original, and `token_type_ids` are always
+returned. Cleaning is part of it, so no caller can forget it.
+
+Special tokens in a text: a call reads them unless `split_special_tokens` is True, as in transformers; the
+methods for corpora (`encode_sentences` and its relatives) always take them for plain text.
 """
 
 import hashlib
@@ -28,8 +31,8 @@ Truncation = Literal["longest_first", "only_first", "only_second"]
 DEFAULT_MAX_LENGTH = 512
 """Positions of every published ALBERT."""
 
-# A piece's id and raw range; an added special piece is nowhere.
-_Marked = tuple[int, tuple[int, int]]
+# A token's id and its range in the raw text; an added special token has none.
+_Located = tuple[int, tuple[int, int]]
 _NOWHERE = (0, 0)
 
 # transformers writes 1e30 for "not known".
@@ -37,29 +40,50 @@ _LARGEST_MAX_LENGTH = 1_000_000
 
 
 class AlbertTokenizer:
-    """A vocabulary with the cleaning, special pieces and limits that belong to it."""
+    """A vocabulary with its cleaning, its special tokens and its longest sequence.
 
-    def __init__(self, encoder: PieceEncoder, *, model_max_length: int = DEFAULT_MAX_LENGTH) -> None:
+    Args:
+        encoder: The vocabulary, which cleans and cuts texts.
+        model_max_length: Tokens of the longest sequence.
+        split_special_tokens: Whether special tokens spelled in a text are plain text; see `__call__`.
+    """
+
+    def __init__(
+        self,
+        encoder: PieceEncoder,
+        *,
+        model_max_length: int = DEFAULT_MAX_LENGTH,
+        split_special_tokens: bool = False,
+    ) -> None:
         self._encoder = encoder
         self.model_max_length = model_max_length
+        self.split_special_tokens = split_special_tokens
         special = encoder.special_pieces
         self.pad_token, self.pad_token_id = self._special(special["pad_token"])
         self.unk_token, self.unk_token_id = self._special(special["unk_token"])
         self.cls_token, self.cls_token_id = self._special(special["cls_token"])
         self.sep_token, self.sep_token_id = self._special(special["sep_token"])
         self.mask_token, self.mask_token_id = self._special(special["mask_token"])
-        # The mask swallows the space before it, as it stands for a piece that begins with one.
+        # The mask includes the space before it, because it replaces a token that starts with one.
+        self._mask_pattern = re.compile(rf"\s*({re.escape(self.mask_token)})")
         others = "|".join(re.escape(x) for x in special.values() if x != self.mask_token)
-        self._special_pattern = re.compile(rf"\s*({re.escape(self.mask_token)})|({others})")
+        self._special_pattern = re.compile(rf"{self._mask_pattern.pattern}|({others})")
 
     @classmethod
-    def from_pretrained(cls, folder: str | Path, *, do_lower_case: bool | None = None) -> "AlbertTokenizer":
-        """Reads the tokenizer of a model folder.
+    def from_pretrained(
+        cls,
+        folder: str | Path,
+        *,
+        do_lower_case: bool | None = None,
+        split_special_tokens: bool | None = None,
+    ) -> "AlbertTokenizer":
+        """Read the tokenizer of a model folder.
 
         Args:
             folder: Holds `spiece.model` (or one `*.model`) or `vocab.txt`, and maybe
                 `tokenizer_config.json`; or the id of a model on the Hub.
-            do_lower_case: Overrules the folder's setting; lower-casing is the default of both.
+            do_lower_case: Overrides the folder's setting; without either, texts are lower-cased.
+            split_special_tokens: Overrides the folder's setting; without either it is False.
 
         Raises:
             TokenizerError: The folder has no vocabulary, several, or one that cannot be used.
@@ -70,39 +94,46 @@ class AlbertTokenizer:
         config = read_config(folder)
         if do_lower_case is None:
             do_lower_case = bool(config.get("do_lower_case", True))
+        if split_special_tokens is None:
+            split_special_tokens = bool(config.get("split_special_tokens", False))
         limit = config.get("model_max_length")
         if not isinstance(limit, int) or not 0 < limit <= _LARGEST_MAX_LENGTH:
             limit = DEFAULT_MAX_LENGTH
         encoder = read_encoder(path, lower_case=do_lower_case)
-        return cls(encoder, model_max_length=limit)
+        return cls(encoder, model_max_length=limit, split_special_tokens=split_special_tokens)
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes the vocabulary, `tokenizer.json` and `tokenizer_config.json` into a folder.
+        """Write the vocabulary, `tokenizer.json` and `tokenizer_config.json` into a folder.
 
-        transformers reads the folder unchanged and gives the same ids and segment ids.
+        transformers reads the folder unchanged and returns the same ids and segment ids.
         """
-        # Imported here: only writing needs the library behind it.
+        # Imported here: only writing needs the library `tokenizers`.
         from albert.text.transformers_files import write_transformers_files
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         name, content = self._encoder.file()
         (folder / name).write_bytes(content)
-        write_transformers_files(folder, self._encoder, model_max_length=self.model_max_length)
+        write_transformers_files(
+            folder,
+            self._encoder,
+            model_max_length=self.model_max_length,
+            split_special_tokens=self.split_special_tokens,
+        )
 
     @property
     def kind(self) -> Kind:
-        """Kind of the vocabulary."""
+        """The kind of the vocabulary."""
         return self._encoder.kind
 
     @property
     def do_lower_case(self) -> bool:
-        """Whether texts are lower-cased before they are cut."""
+        """Whether texts are lower-cased before they are cut into pieces."""
         return self._encoder.lower_case
 
     @property
     def vocab_size(self) -> int:
-        """Number of pieces, V."""
+        """The number of pieces, V."""
         return len(self._encoder.vocabulary)
 
     def __len__(self) -> int:
@@ -110,17 +141,17 @@ class AlbertTokenizer:
 
     @property
     def all_special_tokens(self) -> list[str]:
-        """Special pieces, in the order of `all_special_ids`."""
+        """The special tokens, in the order of `all_special_ids`."""
         return [self._encoder.vocabulary[id_] for id_ in self.all_special_ids]
 
     @property
     def all_special_ids(self) -> list[int]:
-        """Ids of the special pieces, ascending."""
+        """The ids of the special tokens, ascending."""
         return sorted(map(self._encoder.id_of, self._encoder.special_pieces.values()))
 
     @property
     def fingerprint(self) -> str:
-        """Hex digest of everything that decides which ids a text gets."""
+        """The hex digest of everything that determines the ids of a corpus."""
         _, content = self._encoder.file()
         digest = hashlib.sha256(f"{self.kind} {self.do_lower_case} ".encode())
         digest.update(content)
@@ -128,57 +159,72 @@ class AlbertTokenizer:
 
     @property
     def word_start_table(self) -> npt.NDArray[np.bool_]:
-        """Whether a piece opens a word when whole words are masked, (V,)."""
+        """Whether each piece starts a word when whole words are masked, (V,)."""
         return np.array([self._encoder.opens_word(piece) for piece in self._encoder.vocabulary])
 
     def get_vocab(self) -> dict[str, int]:
-        """Returns the id of every piece."""
+        """Return the id of every piece."""
         return {piece: id_ for id_, piece in enumerate(self._encoder.vocabulary)}
 
     def encode_sentences(self, sentences: list[str]) -> list[list[int]]:
-        """Returns the ids of many texts without special pieces, fast.
+        """Return the ids of many texts without adding special tokens; faster than calling the tokenizer.
 
-        Meant for corpora: a special piece spelled in the text is text.
+        For corpora and all other user data: a special token spelled in the text is plain text.
         """
         return self._encoder.encode(sentences)
 
     def encode_flat(self, sentences: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of `encode_sentences` end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of `encode_sentences` end to end, (N,), and the length of each text, (B,)."""
         return self._encoder.encode_flat(sentences)
 
     def encode_sentences_with_offsets(self, sentences: list[str]) -> list[list[Piece]]:
-        """Returns the pieces of many texts with their raw ranges; the ids are those of `encode_sentences`."""
+        """Return the pieces of many texts with their ranges in the raw text; ids as by `encode_sentences`."""
         return [self._encoder.encode_aligned(sentence) for sentence in sentences]
 
     def encode_sentences_with_words(self, sentences: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
-        """Returns the ids of `encode_sentences`, and for every piece whether it opens a word of Chinese.
+        """Return the ids of `encode_sentences`, and for every piece whether it starts a word.
 
-        Where words begin in Chinese, a segmenter says; elsewhere, the rule "unicode" of `words`.
+        In Chinese a segmenter finds the words, elsewhere the rule "unicode" of `words`.
 
         Raises:
             ConfigError: The segmenter is not installed.
         """
         return self._chinese_words.encode(sentences)
 
-    def tokenize(self, text: str) -> list[str]:
-        """Returns the pieces of a text; special pieces spelled in it are found."""
-        return [piece.text for piece in self._pieces(text)]
+    def encode_with_masks(self, text: str) -> list[int]:
+        """Return the ids of a text without adding special tokens; only the mask is read, for fill-mask."""
+        return [id_ for id_, _ in self._locate(text, self._mask_pattern, offsets=False)]
+
+    def tokenize(self, text: str, *, split_special_tokens: bool | None = None) -> list[str]:
+        """Return the tokens of a text; see `__call__` for `split_special_tokens`."""
+        return [piece.text for piece in self._pieces(text, self._pattern(split_special_tokens))]
 
     def encode(
-        self, text: str, text_pair: str | None = None, *, add_special_tokens: bool = True
+        self,
+        text: str,
+        text_pair: str | None = None,
+        *,
+        add_special_tokens: bool = True,
+        split_special_tokens: bool | None = None,
     ) -> list[int]:
-        """Returns the ids of a text or a pair."""
-        ids: list[int] = self(text, text_pair, add_special_tokens=add_special_tokens)["input_ids"]
+        """Return the ids of a text or a pair; the arguments are those of `__call__`."""
+        encoding = self(
+            text,
+            text_pair,
+            add_special_tokens=add_special_tokens,
+            split_special_tokens=split_special_tokens,
+        )
+        ids: list[int] = encoding["input_ids"]
         return ids
 
     def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """Returns the text that ids spell; what cleaning took away stays away."""
+        """Return the text of ids; what cleaning removed is not restored."""
         special = set(self.all_special_ids) if skip_special_tokens else set()
         kept = [int(id_) for id_ in token_ids]
         return self._encoder.join([self._piece(id_) for id_ in kept if id_ not in special])
 
     def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        """Returns the text that pieces spell."""
+        """Return the text of tokens."""
         return self._encoder.join(list(tokens))
 
     @overload
@@ -186,7 +232,7 @@ class AlbertTokenizer:
     @overload
     def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...
     def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str]:
-        """Returns the piece of an id, or of every id of a list."""
+        """Return the token of an id, or of every id of a list."""
         if isinstance(ids, int):
             return self._piece(ids)
         return [self._piece(int(id_)) for id_ in ids]
@@ -196,7 +242,7 @@ class AlbertTokenizer:
     @overload
     def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]: ...
     def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
-        """Returns the id of a piece, or of every piece of a list; the unknown one's where none."""
+        """Return the id of a token, or of every token of a list; the unknown token's if there is none."""
         if isinstance(tokens, str):
             return self._encoder.id_of(tokens)
         return [self._encoder.id_of(token) for token in tokens]
@@ -212,37 +258,42 @@ class AlbertTokenizer:
         max_length: int | None = None,
         return_tensors: Tensors | None = None,
         return_offsets_mapping: bool = False,
+        split_special_tokens: bool | None = None,
     ) -> Encoding:
-        """Encodes one text, one pair, or a list of either.
+        """Encode one text, one pair, or a list of either.
 
         Args:
             text: First text, or a list of first texts.
             text_pair: Second text, or a list of as many.
-            add_special_tokens: Gives `[CLS] text [SEP]` and `[CLS] text [SEP] pair [SEP]`.
-            truncation: Shortens to `max_length`; True is `longest_first`, which takes pieces from the
-                end of the longer text, of the second where they are equal, as the original.
+            add_special_tokens: Whether to add [CLS] and [SEP]: `[CLS] text [SEP]` and
+                `[CLS] text [SEP] pair [SEP]`.
+            truncation: Whether to shorten to `max_length`; True is `longest_first`, which removes tokens from
+                the end of the longer text, or of the second if they are equal, like the original.
             padding: True is `longest`: up to the longest row; `max_length`: up to `max_length`.
-            max_length: Pieces in all; `model_max_length` where it is needed and not given.
+            max_length: Tokens of a sequence; `model_max_length` by default.
             return_tensors: `np` for int64 arrays, `pt` for torch tensors, (B, T).
             return_offsets_mapping: Adds `offset_mapping`: the raw characters `(start, end)` of every
-                piece; `(0, 0)` for an added special piece, and `start == end` for a lone space.
+                token; `(0, 0)` for an added special token, and `start == end` for a lone space.
+            split_special_tokens: Whether a special token spelled in a text, such as "[SEP]", is plain text;
+                otherwise it becomes the special token. None for the tokenizer's setting.
 
         Returns:
-            `input_ids`, `token_type_ids`, `attention_mask`, as lists for one text without
-            `return_tensors`, else with a row for every text.
+            `input_ids`, `token_type_ids`, `attention_mask`: lists of numbers for one text without
+            `return_tensors`, otherwise with a row for every text.
 
         Raises:
-            TokenizerError: The lists differ in length, or `max_length` has no room.
+            TokenizerError: The lists differ in length, or `max_length` leaves no room for text.
         """
+        special = self._pattern(split_special_tokens)
         pairs, single = _pair_up(text, text_pair)
         strategy = "longest_first" if truncation is True else truncation or None
         length = self.model_max_length if max_length is None else max_length
         rows = []
         for first_text, second_text in pairs:
-            first = self._mark(first_text, offsets=return_offsets_mapping)
+            first = self._locate(first_text, special, offsets=return_offsets_mapping)
             second = None
             if second_text is not None:
-                second = self._mark(second_text, offsets=return_offsets_mapping)
+                second = self._locate(second_text, special, offsets=return_offsets_mapping)
             if strategy:
                 added = (2 if second is None else 3) if add_special_tokens else 0
                 _truncate(first, second, room=length - added, strategy=strategy)
@@ -273,42 +324,34 @@ class AlbertTokenizer:
             )
         return self._encoder.vocabulary[id_]
 
-    def _split(self, text: str) -> Iterator[tuple[str, int, bool]]:
-        """Yields the parts of a raw text, where they begin, and whether each is a special piece.
+    def _pattern(self, split_special_tokens: bool | None) -> re.Pattern[str] | None:
+        """Return what finds the special tokens to be read in a text; None if all are plain text."""
+        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        return None if split else self._special_pattern
 
-        What stands between special pieces is a text by itself, as in transformers.
-        """
-        position = 0
-        for match in self._special_pattern.finditer(text):
-            piece = match.group(1) or match.group(2)
-            yield text[position : match.start()], position, False
-            position = match.end()
-            yield piece, position - len(piece), True
-        yield text[position:], position, False
-
-    def _pieces(self, text: str) -> list[Piece]:
-        """Returns the pieces of a raw text with their raw ranges."""
+    def _pieces(self, text: str, special: re.Pattern[str] | None) -> list[Piece]:
+        """Return the pieces of a raw text with their ranges in it; `special` finds the special tokens."""
         pieces: list[Piece] = []
-        for part, begin, special in self._split(text):
-            if special:
+        for part, begin, is_special in _split(text, special):
+            if is_special:
                 pieces.append(Piece(part, self._encoder.id_of(part), begin, begin + len(part)))
             else:
                 found = self._encoder.encode_aligned(part)
                 pieces.extend(Piece(x.text, x.id, x.start + begin, x.end + begin) for x in found)
         return pieces
 
-    def _mark(self, text: str, *, offsets: bool) -> list[_Marked]:
-        """Returns ids with raw ranges; without `offsets` all are (0, 0), and it is much faster."""
+    def _locate(self, text: str, special: re.Pattern[str] | None, *, offsets: bool) -> list[_Located]:
+        """Return ids with their raw ranges; without `offsets` these are (0, 0), which is much faster."""
         if offsets:
-            return [(piece.id, (piece.start, piece.end)) for piece in self._pieces(text)]
-        marked: list[_Marked] = []
-        for part, _, special in self._split(text):
-            ids = [self._encoder.id_of(part)] if special else self._encoder.encode([part])[0]
-            marked.extend((id_, _NOWHERE) for id_ in ids)
-        return marked
+            return [(piece.id, (piece.start, piece.end)) for piece in self._pieces(text, special)]
+        located: list[_Located] = []
+        for part, _, is_special in _split(text, special):
+            ids = [self._encoder.id_of(part)] if is_special else self._encoder.encode([part])[0]
+            located.extend((id_, _NOWHERE) for id_ in ids)
+        return located
 
     def _row(
-        self, first: list[_Marked], second: list[_Marked] | None, *, add_special_tokens: bool
+        self, first: list[_Located], second: list[_Located] | None, *, add_special_tokens: bool
     ) -> Encoding:
         opening = [(self.cls_token_id, _NOWHERE)] if add_special_tokens else []
         closing = [(self.sep_token_id, _NOWHERE)] if add_special_tokens else []
@@ -322,10 +365,24 @@ class AlbertTokenizer:
         )
 
 
+def _split(text: str, special: re.Pattern[str] | None) -> Iterator[tuple[str, int, bool]]:
+    """Yield the parts of a raw text, where they start, and whether each is a special token.
+
+    The text between two special tokens is encoded by itself, as in transformers.
+    """
+    position = 0
+    for match in special.finditer(text) if special is not None else ():
+        token = match.group(match.lastindex or 0)
+        yield text[position : match.start()], position, False
+        position = match.end()
+        yield token, position - len(token), True
+    yield text[position:], position, False
+
+
 def _pair_up(
     text: str | Sequence[str], text_pair: str | Sequence[str] | None
 ) -> tuple[list[tuple[str, str | None]], bool]:
-    """Returns the pairs to encode, and whether the caller gave a single one."""
+    """Return the pairs to encode, and whether the caller gave a single one."""
     if isinstance(text, str):
         if text_pair is not None and not isinstance(text_pair, str):
             raise TokenizerError("expected one second text for one first text, found a list")
@@ -338,21 +395,23 @@ def _pair_up(
     return list(zip(text, text_pair, strict=True)), False
 
 
-def _truncate(first: list[_Marked], second: list[_Marked] | None, *, room: int, strategy: Truncation) -> None:
-    """Takes pieces from the ends of the two lists until they fit."""
+def _truncate(
+    first: list[_Located], second: list[_Located] | None, *, room: int, strategy: Truncation
+) -> None:
+    """Remove tokens from the ends of the two lists until they fit."""
     second = [] if second is None else second
     excess = len(first) + len(second) - room
     if strategy != "longest_first":
         chosen = first if strategy == "only_first" else second
         if excess > len(chosen):
             raise TokenizerError(
-                f"truncation={strategy!r} must take {excess} pieces from a text of {len(chosen)}; "
+                f"truncation={strategy!r} must remove {excess} tokens from a text of {len(chosen)}; "
                 'use truncation="longest_first" or a larger max_length'
             )
         if excess > 0:
             del chosen[-excess:]
         return
     if room < 0:
-        raise TokenizerError("max_length has no room for the special pieces; use a larger one")
+        raise TokenizerError("max_length leaves no room for the special tokens; use a larger one")
     kept = kept_of_pair(len(first), len(second), room)
     del first[kept[0] :], second[kept[1] :]

@@ -35,8 +35,10 @@ _SURROGATES = range(0xD800, 0xE000)
 _NEVER_CHOSEN = 20.0
 
 
-def write_transformers_files(folder: Path, encoder: PieceEncoder, *, model_max_length: int) -> None:
-    """Writes the two files with which transformers' AutoTokenizer gives our ids and segment ids."""
+def write_transformers_files(
+    folder: Path, encoder: PieceEncoder, *, model_max_length: int, split_special_tokens: bool = False
+) -> None:
+    """Write the two files with which transformers' AutoTokenizer returns our ids and segment ids."""
     fast_tokenizer(encoder).save(str(folder / "tokenizer.json"))
     special = encoder.special_pieces
     config = {
@@ -55,6 +57,7 @@ def write_transformers_files(folder: Path, encoder: PieceEncoder, *, model_max_l
             "special": True,
         },
         "clean_up_tokenization_spaces": False,
+        **({"split_special_tokens": True} if split_special_tokens else {}),
     }
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")

@@ -1,0 +1,47 @@
+"""The model before the first step of a fine-tuning: a pretrained encoder, and a head that may be new."""
+
+from pathlib import Path
+
+from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
+from albert.errors import CheckpointError
+from albert.inference.opening import has_head
+from albert.model.pretrained import Pretrained
+from albert.tasks.solver import Solver
+from albert.tasks.task import Task
+
+
+def start_model(
+    solver: Solver, task: Task, folder: Path, *, hidden_dropout_prob: float | None, from_scratch: bool
+) -> Pretrained:
+    """Return a model to be fine-tuned for `task`, with the encoder in `folder`.
+
+    The head of the folder is kept if it fits the task and has its labels; otherwise it starts at random. With
+    `from_scratch` all weights start at random, and only the configuration is read.
+
+    Args:
+        solver: The solver of the task's kind.
+        task: The task with its labels.
+        folder: A model folder.
+        hidden_dropout_prob: Dropout inside the encoder, on hidden states and attention; None for the model's.
+        from_scratch: Whether to ignore the weights of the folder.
+
+    Raises:
+        CheckpointError: There are no weights, or only a part of the encoder's.
+    """
+    changes = solver.config_changes(task)
+    if hidden_dropout_prob is not None:
+        changes |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), hidden_dropout_prob)
+    config = read_config(folder, **changes)
+    model_class = solver.model_class(task)
+    model = model_class(config)
+    if from_scratch:
+        return model
+    if not (folder / WEIGHTS_FILE).is_file():
+        raise CheckpointError(
+            f"{folder}: holds no {WEIGHTS_FILE}, so all weights would be random; give a pretrained model, or "
+            "--from-scratch if you want random weights"
+        )
+    keeps_head = has_head(folder, model_class, config) and read_config(folder).id2label == config.id2label
+    part = model if keeps_head else model.get_submodule("albert")
+    load_weights(part, folder, has_map=config.embedding_size != config.hidden_size)
+    return model
