@@ -1,4 +1,4 @@
-"""The notebook on fine-tuning runs from its first cell to its last, and what it shows is true."""
+"""The notebook on fine-tuning runs from the first cell to the last, and what it shows is true."""
 
 import json
 import re
@@ -18,18 +18,18 @@ from samples.toy_task import sentences, write_table
 NOTEBOOK = Path(__file__).parents[2] / "examples" / "glue_finetuning.ipynb"
 HEADER = ("Quality", "#1 ID", "#2 ID", "#1 String", "#2 String")
 STEPS = 6
-# What the notebook has found out, for the test to read.
+# Prints the results of the notebook for the tests.
 REPORT = """
 import json
 
-agreement = sum(map(str.__eq__, right_labels, said_labels)) / len(dev)
+agreement = sum(map(str.__eq__, right_labels, predicted_labels)) / len(dev)
 found = {"result": result, "scores": scores, "agreement": agreement, "predictions": predictions}
 print(json.dumps(found | {"again": again, "own_pairs": own_pairs, "rows": [len(train), len(dev)]}))
 """
 
 
 def write_model(folder: Path, golden: Path) -> None:
-    """Writes a tiny random model that has room for the notebook's own sentences."""
+    """Write a tiny random model with enough positions for the notebook's own sentences."""
     tokenizer = AlbertTokenizer.from_pretrained(golden / "tokenization")
     config = AlbertConfig(
         vocab_size=tokenizer.vocab_size,
@@ -46,7 +46,7 @@ def write_model(folder: Path, golden: Path) -> None:
 
 
 def write_mrpc(folder: Path) -> None:
-    """Writes pairs in the layout of MRPC's files; two thirds of them are paraphrases."""
+    """Write pairs in the layout of MRPC's files; two thirds of them are paraphrases."""
     for split, count, seed in (("train", 60, 1), ("dev", 24, 2)):
         texts = [text for text, _ in sentences(2 * count, seed=seed)]
         rows = [
@@ -66,7 +66,7 @@ def notebook() -> nbformat.NotebookNode:
 def executed(
     notebook: nbformat.NotebookNode, tmp_path_factory: pytest.TempPathFactory, golden: Path
 ) -> tuple[Path, nbformat.NotebookNode]:
-    """The notebook behind its execution on a tiny model and few pairs, and the folder it worked in."""
+    """The notebook after its execution on a tiny model and few pairs, and its working folder."""
     folder = tmp_path_factory.mktemp("notebook")
     write_model(folder / "model", golden)
     write_mrpc(folder / "glue")
@@ -80,7 +80,7 @@ def executed(
     small.cells.insert(place + 1, nbformat.v4.new_code_cell(injected))
     small.cells.append(nbformat.v4.new_code_cell(REPORT))
     with pytest.MonkeyPatch.context() as patch:
-        # Kernel and plots keep files of their own; none of them belongs into a home directory.
+        # Kernel and plots keep files of their own, which do not belong in a home directory.
         for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR", "MPLCONFIGDIR"):
             patch.setenv(name, str(tmp_path_factory.mktemp(name)))
         NotebookClient(small, timeout=200, resources={"metadata": {"path": str(folder)}}).execute()
@@ -95,7 +95,7 @@ def found(executed: tuple[Path, nbformat.NotebookNode]) -> dict[str, Any]:
     return json.loads(printed(executed[1].cells[-1]))
 
 
-def test_the_notebook_is_kept_without_outputs(notebook: nbformat.NotebookNode) -> None:
+def test_the_notebook_is_committed_without_outputs(notebook: nbformat.NotebookNode) -> None:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert len(cells) > 8
     assert not any(cell.outputs or cell.execution_count for cell in cells)
@@ -107,9 +107,9 @@ def test_the_notebook_fine_tunes_and_leaves_the_best_model(
 ) -> None:
     folder, _ = executed
     assert (folder / "run" / "best" / "model.safetensors").is_file()
-    told = found(executed)
-    assert told["result"]["steps"] == STEPS
-    assert told["rows"] == [60, 24]
+    results = found(executed)
+    assert results["result"]["steps"] == STEPS
+    assert results["rows"] == [60, 24]
     record = json.loads((folder / "run" / "run.json").read_text(encoding="utf-8"))
     assert record["inputs"]["recipe"]["learning_rate"] == 1e-3
 
@@ -117,10 +117,10 @@ def test_the_notebook_fine_tunes_and_leaves_the_best_model(
 def test_the_notebook_scores_the_model_that_fine_tuning_called_the_best(
     executed: tuple[Path, nbformat.NotebookNode],
 ) -> None:
-    told = found(executed)
+    results = found(executed)
     for name in ("accuracy", "f1", "loss"):
-        assert told["scores"][name] == pytest.approx(told["result"]["best"][name], abs=1e-5)
-    assert told["agreement"] == pytest.approx(told["scores"]["accuracy"])
+        assert results["scores"][name] == pytest.approx(results["result"]["best"][name], abs=1e-5)
+    assert results["agreement"] == pytest.approx(results["scores"]["accuracy"])
 
 
 def test_the_notebook_draws_lengths_curves_and_confusions(
@@ -133,7 +133,7 @@ def test_the_notebook_draws_lengths_curves_and_confusions(
     assert not errors
 
 
-def test_the_notebook_shows_pairs_as_pieces_with_their_segments(
+def test_the_notebook_shows_pairs_as_tokens_with_their_segments(
     executed: tuple[Path, nbformat.NotebookNode],
 ) -> None:
     (cell,) = (cell for cell in executed[1].cells if cell.id == "tokenize")
@@ -145,12 +145,16 @@ def test_the_notebook_shows_pairs_as_pieces_with_their_segments(
 def test_predictions_of_the_notebook_are_those_of_transformers(
     executed: tuple[Path, nbformat.NotebookNode], notebook: nbformat.NotebookNode
 ) -> None:
-    told = found(executed)
+    results = found(executed)
     (text,) = (cell.source for cell in notebook.cells if cell.id == "transformers")
     (code,) = re.findall(r"^```python\n(.*?)^```$", text, flags=re.DOTALL | re.MULTILINE)
-    names: dict[str, Any] = {"best": executed[0] / "run" / "best", "own_pairs": told["own_pairs"]}
+    names: dict[str, Any] = {"best": executed[0] / "run" / "best", "own_pairs": results["own_pairs"]}
     exec(code, names)
-    expected = [names["theirs"]({"text": first, "text_pair": second}) for first, second in told["own_pairs"]]
-    for ours, theirs in zip([*told["predictions"], told["again"]], [*expected, expected[0]], strict=True):
+    expected = [
+        names["theirs"]({"text": first, "text_pair": second}) for first, second in results["own_pairs"]
+    ]
+    for ours, theirs in zip(
+        [*results["predictions"], results["again"]], [*expected, expected[0]], strict=True
+    ):
         assert ours["label"] == theirs["label"]
         assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
