@@ -113,7 +113,10 @@ def test_a_model_without_classifier_is_refused(
 ) -> None:
     folder = write_model(tmp_path, tokenizer)
     AlbertForSequenceClassification.from_pretrained(folder).albert.save_pretrained(folder)
-    with pytest.raises(CheckpointError, match="no head of AlbertForSequenceClassification; train one"):
+    with pytest.raises(
+        CheckpointError,
+        match="of AlbertForSequenceClassification, so the model would predict at random; train it first",
+    ):
         evaluate(EvaluateSettings(task="rte", model=folder, data=data))
 
 

@@ -169,7 +169,7 @@ def test_an_input_that_is_wrong_from_the_start_leaves_the_output_alone(
         (("in.tsv", "out.conll"), {}, r"expected a name ending in \.tsv or \.jsonl"),
         (("in.tsv", "out.json"), {"format": "official"}, "task 'classification' has no official format"),
         (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both say"),
-        (("in.tsv", "out.tsv"), {"threshold": 0.5}, "decides nothing by one"),
+        (("in.txt", "out.tsv"), {"threshold": 0.5}, "decides nothing by one"),
         (
             ("in.txt", "out.tsv"),
             {"columns": ColumnSettings(text_column="a")},

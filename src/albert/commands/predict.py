@@ -52,8 +52,8 @@ class PredictSettings:
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
     threshold: float | None = None
-    """Spans: null odds above which there is no answer. Several labels a text: probability from which on a
-    label is predicted. Default: the best for F1 on dev, which the model has stored."""
+    """Spans: null odds above which there is no answer; default: the best for F1 on dev, which the model has
+    stored. Several labels a text: probability from which on a label is predicted; default: 0.5."""
     max_seq_length: int | None = None
     """Pieces an example is cut to; the length of the fine-tuning if not given."""
     device: str = "auto"

@@ -1,8 +1,8 @@
 """The kind `multi-label`: any number of labels for a text or a pair of texts, each decided by itself.
 
 Every label is a question of its own, so scores are probabilities by the logistic function and do not add up
-to 1. A label is predicted from a threshold on: 0.5, or the one that gives the best micro-F1 on dev, which a
-fine-tuned model has stored. Letters: B examples, K labels.
+to 1. A label is predicted from a threshold on, 0.5 unless another is asked for; the scores name the one that
+gives the best micro-F1. Letters: B examples, K labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -39,7 +39,7 @@ from albert.tasks.task import Task
 from albert.tasks.texts import TextSolver, packed_logits
 
 EVEN = 0.5
-"""Threshold where no better is known."""
+"""Threshold where none is asked for."""
 CERTAIN = 40.0
 """Logit of a label that is predicted without doubt."""
 
@@ -81,8 +81,6 @@ class MultiLabelObjective:
 
 class MultiLabelSolver(TextSolver):
     """Any number of labels for a text or a pair of texts."""
-
-    threshold_score = "best_threshold"
 
     def is_made_for(self, config: AlbertConfig) -> bool:
         """Tell whether the model decides each label by itself."""
