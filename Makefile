@@ -1,8 +1,8 @@
-# On a fresh machine `make demo` and `make test` do everything: environment, install, then the job.
+# On a fresh machine `make demo` and `make test` do everything: environment, installation, then the job.
 PYTHON ?= python3
 REFERENCE ?= ../shared/reference/golden
 BIN := .venv/bin
-# A worker a core; the tests of one file stay together and share what they make ready.
+# One worker per core; the tests of one file stay together and share their fixtures.
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
 INSTALLED := .venv/installed
 
@@ -13,13 +13,13 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
 	touch $@
 
-demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text every machine has.
+demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text that every machine has.
 	$(BIN)/albert demo $(if $(MINUTES),--minutes $(MINUTES))
 
 test: $(INSTALLED)  ## All tests; hermetic.
 	$(BIN)/python -m pytest -m "not reference" $(PARALLEL)
 
-test-reference: $(INSTALLED)  ## The whole comparison with numbers of the original in REFERENCE.
+test-reference: $(INSTALLED)  ## The whole comparison with the numbers of the original in REFERENCE.
 	ALBERT_REFERENCE="$(abspath $(REFERENCE))" $(BIN)/python -m pytest -m reference $(PARALLEL)
 
 check: $(INSTALLED)  ## Format, lint, types, layers.

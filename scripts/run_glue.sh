@@ -3,15 +3,15 @@
 #
 #   ALBERT_ROOT=... scripts/run_glue.sh [more flags of albert.run_classifier]
 #
-# ALBERT_ROOT   folder of glue/ (the tasks' folders), vocab.txt and 30k-clean.model
-# OUTPUT_DIR    folder of the results, one folder a task; $ALBERT_ROOT/glue_results if not given
-# MODEL         TF-Hub handle or folder, or Hub id; https://tfhub.dev/google/albert_base/1 if not given
-# TASKS         those to be run; all eight if not given
-# PYTHON        python if not given
+# ALBERT_ROOT   folder with glue/ (the folders of the tasks), vocab.txt and 30k-clean.model
+# OUTPUT_DIR    folder for the results, with one folder per task; default $ALBERT_ROOT/glue_results
+# MODEL         TF-Hub handle or folder, or Hub id; default https://tfhub.dev/google/albert_base/1
+# TASKS         tasks to run; default all eight
+# PYTHON        Python interpreter; default python
 #
-# Each task is trained by one process and evaluated beside it by another, which keeps the best checkpoint and
-# removes those it is done with. Stopped at any moment, the same command goes on; finished tasks are only
-# evaluated once more. Flags behind the script's name go to both processes and have the last word.
+# One process trains a task while another one evaluates it, keeps the best checkpoint and removes the others. If
+# stopped at any moment, the same command continues; finished tasks are only evaluated once more. Flags after the
+# name of the script go to both processes and override the others.
 # Source of the numbers: run_glue.sh of google-research/albert; Lan et al. (2020), table 14.
 set -euo pipefail
 
@@ -24,7 +24,7 @@ more=("$@")
 stop_all() {
   local jobs
   jobs=$(jobs -p)
-  # shellcheck disable=SC2086  # one word a process
+  # shellcheck disable=SC2086  # one word per process
   [ -z "$jobs" ] || kill $jobs 2>/dev/null || true
 }
 trap stop_all EXIT

@@ -1,4 +1,4 @@
-"""What README and docs show is true: commands and code run, named tests exist."""
+"""What README and docs show is true: commands and code run, and the tests they name exist."""
 
 import re
 import shlex
@@ -26,7 +26,7 @@ ELSEWHERE = {
     "rdzv-endpoint", "rdzv-id", "max-restarts", "nodes", "ntasks-per-node", "gpus-per-node", "requeue",
     "signal",
 }  # fmt: skip
-# Small enough for a test; appended, so that they overrule what the page says.
+# Small values for a test; appended, so that they override those of the page.
 SMALL = {
     "vocab": "--vocab-size 300",
     "pretrain": "--batch-size 4 --max-steps 2 --warmup-steps 1 --device cpu",
@@ -41,7 +41,7 @@ def blocks(page: str, language: str) -> list[str]:
 
 @pytest.fixture
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the files that the pages speak of; the corpus is these pages."""
+    """A folder with the files that the pages use; the corpus is the pages themselves."""
     (tmp_path / "corpus").mkdir()
     for number, page in enumerate((ROOT / "docs").rglob("*.md")):
         (tmp_path / "corpus" / f"part{number}.txt").write_bytes(page.read_bytes())
@@ -120,7 +120,7 @@ def test_the_page_on_inference_runs(workplace: Path, capsys: pytest.CaptureFixtu
 
 
 def write_models() -> None:
-    """Writes the models that the page on inference speaks of, tiny and random."""
+    """Write the models that the page on inference uses, tiny and random."""
     tokenizer = AlbertTokenizer.from_pretrained("vocab")
     models: dict[str, tuple[type[Pretrained], dict[int, str] | None]] = {
         "run/model": (AlbertForPreTraining, None),
@@ -160,7 +160,7 @@ def test_the_page_on_fine_tuning_runs(workplace: Path, capsys: pytest.CaptureFix
     assert (workplace / "runs" / "first" / "report.html").exists()
 
 
-def test_make_targets_of_the_readme_exist() -> None:
+def test_make_targets_that_pages_name_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     text = "\n".join(page.read_text(encoding="utf-8") for page in ROOT.glob("*.md"))
     named = set(re.findall(r"(?:`|^)make ([\w-]+)", text, flags=re.MULTILINE))

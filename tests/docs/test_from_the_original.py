@@ -1,4 +1,4 @@
-"""The page for users of the original: its commands run, old and new, and its claims name tests that exist."""
+"""The page for users of the original: its commands run, old and new, and the tests it names exist."""
 
 import json
 import re
@@ -13,7 +13,7 @@ from samples.finetuning_files import write_albert_zh, write_race
 from samples.original_files import SHAPE
 
 PAGE = Path(__file__).parents[2] / "docs" / "from-the-original.md"
-# Small enough for a test; appended, so that they overrule what the page says.
+# Small values for a test; appended, so that they override those of the page.
 SMALL = {
     "create_pretraining_data": "--max_seq_length=64 --dupe_factor=1",
     "run_pretraining": "--max_seq_length=64 --train_batch_size=4 --num_train_steps=2 --num_warmup_steps=1 "
@@ -55,7 +55,7 @@ def run_line(line: str) -> int:
 
 
 def write_data(golden: Path) -> None:
-    """Writes the data that the page fine-tunes on into the working folder."""
+    """Write the data that the page fine-tunes on into the working folder."""
     Path("glue").symlink_to(golden / "glue" / "data")
     write_race(Path("exams"), golden)
     Path("squad").mkdir()
