@@ -117,7 +117,7 @@ def draw_stages(path: Path, stages: Sequence[LoggedStage], baselines: Baselines)
     xs, ys = _joined_points(stages, lambda record: record.get("masked_lm_loss"))
     _draw_thin(losses, xs, ys, _style(0), crowded=False)
     _draw_held_out(losses, held_out_points(stages, "masked_lm_loss"), _style(0))
-    _finish(losses, "masked LM loss (nats)", axis="steps")
+    _finish(losses, "masked LM loss in nats (thin: training)", axis="steps")
     for axes in (*accuracies, losses):
         _mark_stages(axes, stages)
     _save(figure, path)
