@@ -143,7 +143,7 @@ class Evaluation:
                     raise
                 return False  # the training has removed it
         else:
-            # Not opened as a model folder: these have no tokenizer, and one model is reused for all.
+            # Not `open_model`: these have no tokenizer, and one model takes the weights of all.
             folder = bare_folder(path, self.config_file)
             load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
         self._write(checkpoint, self.scores())
