@@ -97,7 +97,7 @@ class Evaluation:
     def to_the_end(self) -> None:
         """Evaluate the newest checkpoint, wait for newer ones, and end with the last.
 
-        Without a run of this package, evaluate what exists: TensorFlow checkpoints, or the model to start from.
+        Without a run of this package, evaluate what exists: TensorFlow checkpoints or the initial model.
         Without either, wait for a run.
 
         Raises:
