@@ -27,6 +27,13 @@ from albert.inference.precision import (
     MAX_DIFFERENCE,
     MIN_COSINE,
     ensure_agreement,
+    in_float32,
+    measure,
+    prepare_precision,
+)
+    MAX_DIFFERENCE,
+    MIN_COSINE,
+    ensure_agreement,
     measure,
     prepare_precision,
 )
@@ -265,6 +272,25 @@ def test_numbers_are_compared_relative_to_their_size(tokenizer_folder: Path, tmp
     assert found[0].agreement is None
     assert found[0].difference < found[1].difference / 5
     assert not found[1].is_enough
+
+
+def test_several_labels_are_compared_one_by_one(tokenizer_folder: Path, tmp_path: Path) -> None:
+    folder = write_model(
+        tmp_path / "model",
+        AlbertForSequenceClassification,
+        tokenizer_folder,
+        id2label=CLASSES,
+        problem_type="multi_label_classification",
+    )
+    model = AlbertForSequenceClassification.from_pretrained(folder)
+    prepare_precision(model, "int8")
+    sample = make_ids(20)
+    found = measure(model, sample)
+    int8 = torch.sigmoid(model.packed_logits(*model.packed_inputs(sample)))
+    with in_float32(model):
+        float32 = torch.sigmoid(model.packed_logits(*model.packed_inputs(sample)))
+    assert found.items == 20 * len(CLASSES)
+    assert found.difference == pytest.approx(float((int8 - float32).abs().mean()), abs=1e-6)
 
 
 def make_ids(count: int) -> TextFeatures:

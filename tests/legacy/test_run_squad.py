@@ -274,7 +274,7 @@ def test_training_over_another_run_is_refused(
 def with_stored_logits(
     golden: Path, version: str, features: SpanFeatures, questions: list[Question]
 ) -> tuple[Callable[..., SpanCandidates], set[str]]:
-    """Return a substitute for a model's candidates, and the ids of the questions whose windows have fixed logits.
+    """Return a substitute for a model's candidates, and the ids of the questions with fixed logits.
 
     The original skips a question whose text and tokens it fails to align, and the logits cover only the first
     windows; other windows have no candidates.
