@@ -136,10 +136,10 @@ def test_choice(make_folder: Any, tmp_path: Path) -> None:
         model = AlbertForMultipleChoice.from_pretrained(folder)
         by_hand = model(**{name: value[None] for name, value in encoding.items()}).logits[0].softmax(-1)
     expected = {letter: pytest.approx(float(by_hand[n]), abs=1e-5) for n, letter in enumerate("ABC")}
-    asked = {"passage": TEXT, "question": "What is [MASK]?", "choices": choices}
-    rows = pipeline("multiple-choice", model=folder, device="cpu")(asked, top_k=3)
+    record = {"passage": TEXT, "question": "What is [MASK]?", "choices": choices}
+    rows = pipeline("multiple-choice", model=folder, device="cpu")(record, top_k=3)
     assert {row["label"]: row["score"] for row in rows} == expected
-    [row] = predicted(folder, tmp_path / "in.jsonl", json.dumps(asked) + "\n")
+    [row] = predicted(folder, tmp_path / "in.jsonl", json.dumps(record) + "\n")
     assert row["scores"] == expected
 
 

@@ -212,10 +212,10 @@ def test_an_evaluation_during_the_training_misses_no_checkpoint(
     run = tmp_path / "run"
     codes = []
     arguments = command(pretrained, glue, run, "--nodo_train", "--nodo_predict", "--train_step=4")
-    beside = threading.Thread(target=lambda: codes.append(main(arguments)))
-    beside.start()
+    evaluation = threading.Thread(target=lambda: codes.append(main(arguments)))
+    evaluation.start()
     assert main(command(pretrained, glue, run, "--nodo_eval", "--nodo_predict", "--train_step=4")) == 0
-    beside.join(timeout=60)
+    evaluation.join(timeout=60)
     assert codes == [0]
     assert [found["global_step"] for found in results_in(run / "eval_results.txt")] == [1, 2, 3, 4]
     assert (run / "model.ckpt-best" / "spiece.model").is_file()

@@ -279,8 +279,8 @@ def with_stored_logits(
     The original skips a question whose text and tokens it fails to align, and the logits cover only the first
     windows; other windows have no candidates.
     """
-    asked = [questions[index].id for index in features.questions]
-    there = np.flatnonzero([id_ != MISALIGNED for id_ in asked])
+    ids = [questions[index].id for index in features.questions]
+    aligned = np.flatnonzero([id_ != MISALIGNED for id_ in ids])
 
     def propose(solver: SpanSolver, *_: object) -> SpanCandidates:
         if version == "v1":
@@ -295,7 +295,7 @@ def with_stored_logits(
             ]
             found = candidates_of_beams(tops[0], tops[1], stored["cls_logits"])
         rows = np.full(len(features), -1)
-        rows[there[: len(found.starts)]] = np.arange(len(found.starts))
+        rows[aligned[: len(found.starts)]] = np.arange(len(found.starts))
         taken = found.take(rows)
         return replace(
             taken, starts=np.where(rows[:, None] < 0, 0, taken.starts)
@@ -304,8 +304,8 @@ def with_stored_logits(
     given = len(
         np.load(golden / "squad" / LOGITS[version])[{"v1": "start_logits", "v2": "cls_logits"}[version]]
     )
-    lacking = set(asked) - {asked[row] for row in there[:given]} | {asked[row] for row in there[given:]}
-    return propose, set(asked) - lacking
+    lacking = set(ids) - {ids[row] for row in aligned[:given]} | {ids[row] for row in aligned[given:]}
+    return propose, set(ids) - lacking
 
 
 @pytest.mark.parametrize(

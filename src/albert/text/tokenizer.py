@@ -313,8 +313,8 @@ class AlbertTokenizer:
     def _chinese_words(self) -> ChineseWords:
         return ChineseWords(self._encoder, word_rule(self, "unicode"))
 
-    def _special(self, piece: str) -> tuple[str, int]:
-        return piece, self._encoder.id_of(piece)
+    def _special(self, token: str) -> tuple[str, int]:
+        return token, self._encoder.id_of(token)
 
     def _piece(self, id_: int) -> str:
         if not 0 <= id_ < self.vocab_size:
