@@ -113,7 +113,10 @@ def test_a_model_without_classifier_is_refused(
 ) -> None:
     folder = write_model(tmp_path, tokenizer)
     AlbertForSequenceClassification.from_pretrained(folder).albert.save_pretrained(folder)
-    with pytest.raises(CheckpointError, match="not fine-tuned for any task; train it first"):
+    with pytest.raises(
+        CheckpointError,
+        match="of AlbertForSequenceClassification, so the model would predict at random; train it first",
+    ):
         evaluate(EvaluateSettings(task="rte", model=folder, data=data))
 
 
@@ -164,5 +167,5 @@ def test_a_threshold_needs_questions_that_may_have_no_answer(
     tokenizer: AlbertTokenizer, data: Path, tmp_path: Path
 ) -> None:
     model = write_model(tmp_path, tokenizer, id2label={0: "entailment", 1: "not_entailment"})
-    with pytest.raises(ConfigError, match="questions that may have no answer"):
-        evaluate(EvaluateSettings(task="rte", model=str(model), data=data, null_threshold=0.5))
+    with pytest.raises(ConfigError, match="decides nothing by one"):
+        evaluate(EvaluateSettings(task="rte", model=str(model), data=data, threshold=0.5))

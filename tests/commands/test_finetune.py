@@ -84,7 +84,7 @@ def test_model_folders_open_in_transformers_with_the_labels_and_the_same_logits(
     ours = open_trained(str(tmp_path / "run" / "best"), task=None, device="cpu")
     examples = [Example(text) for text in texts]
     features = ours.solver.encode(ours.task, examples, ours.tokenizer, lengths=ours.lengths)
-    logits = ours.solver.answers(ours.task, ours.model, examples, features)
+    logits = ours.solver.predict(ours.task, ours.model, examples, features)
     torch.testing.assert_close(torch.from_numpy(logits), expected, atol=1e-5, rtol=0)
     assert theirs.config.id2label == {0: "bad", 1: "good"}
     assert theirs.config.problem_type == "single_label_classification"

@@ -127,14 +127,14 @@ def test_a_model_for_other_labels_than_the_tasks_is_refused(
 
 def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("albert.commands.predict.EXAMPLES_AT_ONCE", 2)
-    answers = ClassificationSolver.answers
+    answers = ClassificationSolver.predict
 
     def stopped(*arguments: Any) -> Any:
         if "four is the last" in [example.text for example in arguments[3]]:
             raise KeyboardInterrupt
         return answers(*arguments)
 
-    monkeypatch.setattr(ClassificationSolver, "answers", stopped)
+    monkeypatch.setattr(ClassificationSolver, "predict", stopped)
     with pytest.raises(KeyboardInterrupt):
         run(models["labels"], tmp_path, "in.txt", "\n".join(TEXTS), "out.tsv")
     rows = (tmp_path / "out.tsv").read_text(encoding="utf-8")
@@ -169,7 +169,7 @@ def test_an_input_that_is_wrong_from_the_start_leaves_the_output_alone(
         (("in.tsv", "out.conll"), {}, r"expected a name ending in \.tsv or \.jsonl"),
         (("in.tsv", "out.json"), {"format": "official"}, "task 'classification' has no official format"),
         (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both say"),
-        (("in.tsv", "out.tsv"), {"null_threshold": 0.5}, "questions that may have no answer"),
+        (("in.txt", "out.tsv"), {"threshold": 0.5}, "decides nothing by one"),
         (
             ("in.txt", "out.tsv"),
             {"columns": ColumnSettings(text_column="a")},

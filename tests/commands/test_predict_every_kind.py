@@ -20,8 +20,8 @@ from albert.model.task_models import (
     AlbertForSequenceClassification,
     AlbertForTokenClassification,
 )
-from albert.tasks.catalogue import find_task
-from albert.tasks.submissions import COMPLETE, TNEWS_NAMES
+from albert.tasks.catalogue import files_of_benchmark, find_task
+from albert.tasks.classification.clue import TNEWS_DESCRIPTIONS
 from albert.text.tokenizer import AlbertTokenizer
 
 MakeModel = Callable[[str], Path]
@@ -158,7 +158,7 @@ def test_a_file_of_predictions_has_the_scores_of_the_model(
     run(model, task, data[task], tmp_path / output)
     asked: dict[str, Any] = {"task": task, "data": data[task]}
     threshold = THRESHOLD if task == "squad2" else None
-    by_model = evaluate(EvaluateSettings(model=str(model), device="cpu", null_threshold=threshold, **asked))
+    by_model = evaluate(EvaluateSettings(model=str(model), device="cpu", threshold=threshold, **asked))
     by_file = evaluate(EvaluateSettings(predictions=tmp_path / output, **asked))
     # Numbers of STS-B are clipped to its scale, which changes their order.
     names = set(by_model) - {"loss", "best_f1", "best_exact", "best_f1_thresh", "best_exact_thresh"}
@@ -198,8 +198,8 @@ def test_clue_gets_ids_labels_and_names_of_subjects(
     lines = (tmp_path / "tnews11_predict.json").read_text(encoding="utf-8").splitlines()
     found = [json.loads(line) for line in lines]
     assert [row["id"] for row in found] == [7, 3]
-    assert all(row["label_desc"] == TNEWS_NAMES[row["label"]] for row in found)
-    assert set(TNEWS_NAMES) == set(find_task("tnews").labels)
+    assert all(row["label_desc"] == TNEWS_DESCRIPTIONS[row["label"]] for row in found)
+    assert set(TNEWS_DESCRIPTIONS) == set(find_task("tnews").labels)
 
 
 def test_an_archive_takes_one_file_after_the_other_and_tells_what_it_lacks(
@@ -208,7 +208,7 @@ def test_an_archive_takes_one_file_after_the_other_and_tells_what_it_lacks(
     archive = tmp_path / "submission.zip"
     first = run(make_model("cola"), "cola", data["cola"], archive, split="test")
     assert first["member"] == "CoLA.tsv"
-    assert first["missing"] == [name for name in COMPLETE["GLUE"] if name != "CoLA.tsv"]
+    assert first["missing"] == [name for name in files_of_benchmark("GLUE") if name != "CoLA.tsv"]
     assert len(first["missing"]) == 10
     run(make_model("qnli"), "qnli", data["qnli"], archive, split="test")
     last = run(make_model("cola"), "cola", data["cola"], archive, split="dev")
@@ -251,7 +251,7 @@ def test_answers_come_with_the_best_spans_and_the_null_odds(
     for question, answer in texts.items():
         assert answer == ("" if odds[question] > THRESHOLD else best[question][0]["text"])
         assert list(best[question][0]) == ["text", "probability", "start_log_prob", "end_log_prob"]
-    always = run(model, "squad2", data["squad2"], tmp_path / "all.json", null_threshold=float("inf"))
+    always = run(model, "squad2", data["squad2"], tmp_path / "all.json", threshold=float("inf"))
     assert always["examples"] == len(texts)
     kept = json.loads((tmp_path / "all.json").read_text(encoding="utf-8"))
     assert kept == {question: spans[0]["text"] for question, spans in best.items()}
@@ -261,14 +261,14 @@ def test_null_odds_beside_a_file_give_the_best_threshold(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path
 ) -> None:
     model = make_model("squad2")
-    run(model, "squad2", data["squad2"], tmp_path / "predictions.json", null_threshold=float("inf"))
+    run(model, "squad2", data["squad2"], tmp_path / "predictions.json", threshold=float("inf"))
     asked: dict[str, Any] = {"task": "squad2", "data": data["squad2"]}
     by_model = evaluate(EvaluateSettings(model=str(model), device="cpu", **asked))
     by_file = evaluate(
         EvaluateSettings(
             predictions=tmp_path / "predictions.json",
             null_odds=tmp_path / "null_odds.json",
-            null_threshold=float(str(by_model["best_f1_thresh"])),
+            threshold=float(str(by_model["best_f1_thresh"])),
             **asked,
         )
     )

@@ -95,7 +95,7 @@ def test_predictions_are_those_of_the_best_model(pretrained: Pretrained, glue: P
     examples = list(trained.solver.read(trained.task, paths, split="test", labelled=False))
     features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
     assert trained.lengths.max_seq_length == 128
-    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    answers = trained.solver.predict(trained.task, trained.model, examples, features)
     rows = [line.split("\t") for line in (run / "test_results.tsv").read_text().splitlines()]
     written = np.array(rows, np.float64)
     exponentials = np.exp(answers)
@@ -115,7 +115,7 @@ def test_the_best_model_is_the_one_that_was_evaluated(
     trained = open_trained(str(run / "model.ckpt-best"), task="mnli", device="cpu")
     examples = list(trained.solver.read(trained.task, (glue / "MNLI" / "dev_matched.tsv",), split="dev"))
     features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
-    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    answers = trained.solver.predict(trained.task, trained.model, examples, features)
     scores = trained.solver.scores(trained.task, examples, answers)
     best = max(results, key=lambda found: found["eval_accuracy"])  # the first of equal ones
     assert scores["accuracy"] == pytest.approx(best["eval_accuracy"], abs=1e-6)
@@ -456,7 +456,7 @@ def test_scores_of_the_evaluation_equal_those_of_the_metrics(
     trained = open_trained(str(run / "model.ckpt-best"), task="mrpc", device="cpu")
     examples = list(trained.solver.read(trained.task, (glue / "MRPC" / "dev.tsv",), split="dev"))
     features = trained.solver.encode(trained.task, examples, trained.tokenizer, lengths=trained.lengths)
-    answers = trained.solver.answers(trained.task, trained.model, examples, features)
+    answers = trained.solver.predict(trained.task, trained.model, examples, features)
     labels = np.array([example.label for example in examples])
     expected = score(("accuracy", "f1"), labels=labels, predictions=answers.argmax(-1))
     (found,) = results_in(run / "eval_results.txt")

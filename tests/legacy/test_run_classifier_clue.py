@@ -9,7 +9,7 @@ import pytest
 
 from albert.legacy.scripts import script_main
 from albert.run_classifier import main
-from albert.tasks.submissions import TNEWS_NAMES
+from albert.tasks.classification.clue import TNEWS_DESCRIPTIONS
 from samples.finetuning_files import results_in, write_albert_zh
 
 A, B = "一丁丂七丄丅丆万", "丈三上下丌不与丏"
@@ -139,7 +139,9 @@ def test_every_task_of_albert_zh_trains_evaluates_and_predicts(
         assert [line["id"] for line in lines] == list(range(8))
         assert [f"{line['id']}\t{line['label']}" for line in lines] == answers
         assert all(("label_desc" in line) == (name == "tnews") for line in lines)
-        assert all(line["label_desc"] == TNEWS_NAMES[line["label"]] for line in lines if "label_desc" in line)
+        assert all(
+            line["label_desc"] == TNEWS_DESCRIPTIONS[line["label"]] for line in lines if "label_desc" in line
+        )
 
 
 @pytest.mark.parametrize(

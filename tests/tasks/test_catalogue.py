@@ -1,10 +1,37 @@
 """The records themselves: found by name, complete, consistent."""
 
+from dataclasses import replace
+from itertools import permutations
+
 import pytest
 
+from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
-from albert.tasks.catalogue import TASKS, find_task
+from albert.tasks.catalogue import SOLVERS, TASKS, check_kind, find_task, kind_of_model, solver_of
+
+
+def config_with(task_name: str) -> AlbertConfig:
+    """The configuration that fine-tuning on a task writes."""
+    task = replace(find_task(task_name), labels=find_task(task_name).labels or ("a", "b", "c"))
+    return replace(AlbertConfig.of_size("tiny", vocab_size=31), **solver_of(task).config_changes(task))
+
+
+def test_a_model_is_of_the_kind_it_was_fine_tuned_for() -> None:
+    for kind, solver in SOLVERS.items():
+        [name, *_] = [model_class.__name__ for model_class in solver.model_classes()]
+        assert kind_of_model(name, config_with(kind)) == kind
+
+
+def test_a_model_of_another_kind_is_refused_by_both_names() -> None:
+    classifier = "AlbertForSequenceClassification"
+    for made, asked in permutations(("classification", "regression"), 2):
+        message = f"trained for {made}, but task '{asked}' is {asked}"
+        for architecture in (classifier, None):
+            with pytest.raises(ConfigError, match=message):
+                check_kind(find_task(asked), architecture, config_with(made))
+    with pytest.raises(ConfigError, match="trained for classification, but task 'spans' is spans"):
+        check_kind(find_task("spans"), classifier, config_with("classification"))
 
 
 @pytest.mark.parametrize(
@@ -28,16 +55,16 @@ def test_every_task_is_scored_by_known_scores() -> None:
 
 def test_every_recipe_warms_up_within_its_steps() -> None:
     for task in TASKS.values():
-        steps = task.recipe.steps(1000, task.recipe.batch_size)
-        assert 0 <= task.recipe.warmup(steps) < steps
+        steps = task.hyperparameters.steps(1000, task.hyperparameters.batch_size)
+        assert 0 <= task.hyperparameters.warmup(steps) < steps
 
 
 def test_a_shortened_run_keeps_the_recipes_share_of_warm_up() -> None:
-    recipe = find_task("mrpc").recipe
+    recipe = find_task("mrpc").hyperparameters
     assert recipe.warmup(800) == 200
     assert recipe.warmup(40) == 10
     assert recipe.warmup(1) == 0
 
 
 def test_own_data_is_passed_over_three_times() -> None:
-    assert find_task("classification").recipe.steps(100, 32) == 3 * 4
+    assert find_task("classification").hyperparameters.steps(100, 32) == 3 * 4

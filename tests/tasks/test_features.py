@@ -12,11 +12,11 @@ import pytest
 
 from albert.errors import ConfigError
 from albert.tasks import features as features_module
-from albert.tasks.catalogue import find_task
+from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.classification.glue import GLUE_TASKS
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.files import require_files
-from albert.tasks.tables import Example, read_examples
+from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -55,7 +55,7 @@ def test_features_of_the_official_files_equal_the_originals(tokenizers: dict[boo
     for (name, split, lower, max_seq_length), records in golden_records():
         task = find_task("mnli-mm" if name == "mismnli" else name)
         (path,) = require_files(task, GOLDEN / "glue" / "data", split)
-        rows = list(read_examples(task, path, split=split, labelled=split != "test"))
+        rows = list(solver_of(task).read(task, [path], split=split, labelled=split != "test"))
         features = make_features(rows, tokenizers[lower], max_seq_length=max_seq_length)
         assert_equal(features, records)
         if split == "test":

@@ -43,16 +43,16 @@ def test_every_recipe_of_every_task_can_be_had_for_every_size() -> None:
 
 def test_the_paper_is_taken_as_it_stands() -> None:
     for name in ("rte", "qqp", "race"):
-        assert recipe_for(TASKS[name], model("xxlarge-v2"), name="paper") == TASKS[name].recipe
+        assert recipe_for(TASKS[name], model("xxlarge-v2"), name="paper") == TASKS[name].hyperparameters
 
 
 @pytest.mark.parametrize("size", ["base-v1", "large-v1", "xlarge-v1"])
 def test_models_with_dropout_are_tuned_as_in_the_paper(size: str) -> None:
-    assert recipe_for(find_task("qqp"), model(size)) == find_task("qqp").recipe
+    assert recipe_for(find_task("qqp"), model(size)) == find_task("qqp").hyperparameters
 
 
 def test_base_without_dropout_is_tuned_as_in_the_paper() -> None:
-    assert recipe_for(find_task("qqp"), model("base-v2")) == find_task("qqp").recipe
+    assert recipe_for(find_task("qqp"), model("base-v2")) == find_task("qqp").hyperparameters
 
 
 @pytest.mark.parametrize(
@@ -65,17 +65,17 @@ def test_wide_models_without_dropout_are_tuned_with_care(size: str, rate: float)
     assert recipe.max_steps is not None
     assert recipe.warmup(recipe.max_steps) == recipe.max_steps // 10
     assert set(recipe.sources) == {"learning_rate", "hidden_dropout_prob", "warmup_steps"}
-    assert recipe.batch_size == find_task("qqp").recipe.batch_size
+    assert recipe.batch_size == find_task("qqp").hyperparameters.batch_size
 
 
 def test_care_never_raises_a_rate_or_shortens_a_warm_up() -> None:
     for task in TASKS.values():
         for size in SIZES:
             careful = recipe_for(task, model(size))
-            steps = task.recipe.steps(5000, task.recipe.batch_size)
-            assert careful.learning_rate <= task.recipe.learning_rate
-            assert careful.warmup(steps) >= task.recipe.warmup(steps)
-            assert careful.steps(5000, 32) == task.recipe.steps(5000, 32)
+            steps = task.hyperparameters.steps(5000, task.hyperparameters.batch_size)
+            assert careful.learning_rate <= task.hyperparameters.learning_rate
+            assert careful.warmup(steps) >= task.hyperparameters.warmup(steps)
+            assert careful.steps(5000, 32) == task.hyperparameters.steps(5000, 32)
 
 
 def test_race_has_the_settings_of_the_second_release() -> None:
@@ -99,8 +99,8 @@ def test_chinese_models_get_the_rate_of_their_size(size: str, rate: float) -> No
 
 def test_a_rate_that_was_found_for_base_is_left_to_base() -> None:
     task = find_task("msra-ner")
-    assert task.recipe.learning_rate == 5e-5
-    assert recipe_for(task, AlbertConfig.of_size("base", vocab_size=21128)) == task.recipe
+    assert task.hyperparameters.learning_rate == 5e-5
+    assert recipe_for(task, AlbertConfig.of_size("base", vocab_size=21128)) == task.hyperparameters
     assert recipe_for(task, AlbertConfig.of_size("large", vocab_size=21128)).learning_rate == 2e-5
     assert "albert-zh" not in recipe_names(task)
 
@@ -131,7 +131,7 @@ def test_rows_name_the_source_of_each_number() -> None:
 
 def test_rows_show_what_is_used_and_what_was_given() -> None:
     used = {"max_steps": 300, "warmup_steps": 30, "batch_size": 8, "learning_rate": 1e-4}
-    recipe = find_task("lcqmc").recipe
+    recipe = find_task("lcqmc").hyperparameters
     rows = {row["setting"]: row for row in recipe_rows(recipe, used=used, given={"batch_size"})}
     assert rows["batch_size"] == {"setting": "batch_size", "value": 8, "source": "given"}
     assert rows["max_steps"]["value"] == 300

@@ -2,28 +2,36 @@
 
 import pytest
 
-from albert.tasks.catalogue import TASKS, find_task
+from albert.tasks.catalogue import TASKS, files_of_benchmark, find_task, solver_of
 from albert.tasks.choice.files import ChoiceExample
-from albert.tasks.predictions import Prediction
-from albert.tasks.submissions import COMPLETE, SUBMISSIONS, entities_by_type, find_submission, official_lines
+from albert.tasks.predictions import LineFormat, PredictionRow
 from albert.tasks.tables import Example
+from albert.tasks.tagging.predictions import entities_by_type
 
 GLUE_FILES = "CoLA SST-2 MRPC STS-B QQP MNLI-m MNLI-mm QNLI RTE WNLI AX"
 
 
-def line_of(task: str, example: object, **record: object) -> str:
-    submission = SUBMISSIONS[task]
-    prediction = Prediction(place=4, example=example, record=record)
-    return official_lines(find_task(task), submission.layout).line(prediction)
+def line_of(name: str, example: object, **record: object) -> str:
+    task = find_task(name)
+    assert task.submission is not None
+    format_ = solver_of(task).official_format(task, task.submission)
+    assert isinstance(format_, LineFormat)
+    return format_.line(PredictionRow(place=4, example=example, record=record))
 
 
-def test_every_official_file_is_that_of_a_known_task() -> None:
-    assert set(SUBMISSIONS) <= set(TASKS)
-    assert len({submission.file for submission in SUBMISSIONS.values()}) == len(SUBMISSIONS)
+def test_no_two_tasks_share_an_official_file() -> None:
+    files = [task.submission.file for task in TASKS.values() if task.submission is not None]
+    assert len(set(files)) == len(files) == 21
 
 
 def test_glue_is_complete_with_eleven_files() -> None:
-    assert COMPLETE["GLUE"] == tuple(f"{name}.tsv" for name in GLUE_FILES.split())
+    assert sorted(files_of_benchmark("GLUE")) == sorted(f"{name}.tsv" for name in GLUE_FILES.split())
+
+
+def test_clue_is_complete_without_the_tasks_it_no_longer_ranks() -> None:
+    files = files_of_benchmark("CLUE")
+    assert len(files) == 8
+    assert not {"cmnli_predict.json", "cluener_predict.json"} & set(files)
 
 
 @pytest.mark.parametrize(
@@ -59,7 +67,9 @@ def test_entities_are_named_by_first_and_last_character() -> None:
 
 
 def test_own_labels_have_no_official_file() -> None:
-    assert find_submission(find_task("classification")) is None
-    own = find_submission(find_task("spans"))
-    assert own is not None
-    assert own.file == "predictions.json"
+    own = find_task("classification")
+    assert solver_of(own).submission(own) is None
+    spans = find_task("spans")
+    submission = solver_of(spans).submission(spans)
+    assert submission is not None
+    assert submission.file == "predictions.json"

@@ -28,6 +28,7 @@ from albert.pretraining.objective import PretrainingObjective
 from albert.tasks.choice.features import ChoiceFeatures
 from albert.tasks.choice.solver import ChoiceObjective
 from albert.tasks.classification.solver import ClassificationObjective
+from albert.tasks.regression.solver import RegressionObjective
 from albert.tasks.spans.solver import SpanObjective
 from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.tagging.features import TagFeatures
@@ -81,12 +82,12 @@ KINDS: dict[str, tuple[type[Pretrained], Any, Any]] = {
     "pretraining": (AlbertForPreTraining, PretrainingObjective(), make_pretraining_batch(LENGTHS)),
     "classification": (
         AlbertForSequenceClassification,
-        ClassificationObjective("classification"),
+        ClassificationObjective(),
         make_features(LENGTHS),
     ),
     "regression": (
         AlbertForSequenceClassification,
-        ClassificationObjective("regression"),
+        RegressionObjective(),
         make_features(LENGTHS),
     ),
     "choice": (AlbertForMultipleChoice, ChoiceObjective(), choices()),

@@ -125,7 +125,7 @@ def _our_run(
 
     def run() -> Outcome:
         with work.autocast():
-            return _joined([solver.answers(task, model, (), part) for part in parts])
+            return _joined([solver.predict(task, model, (), part) for part in parts])
 
     return run
 

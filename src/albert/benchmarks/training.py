@@ -82,7 +82,7 @@ def finetuning_job(work: Workload) -> Job:
     longest = work.longest(name)
     lengths = make_lengths(name, work.batch_size * work.num_batches, longest=longest)
     batches = in_batches(make_features(lengths), work.batch_size)
-    objective = ClassificationObjective("classification")
+    objective = ClassificationObjective()
     training = Training(CLASSIFIER, batches, objective, "adamw", pad_classification)
     products = [p for batch in batches for p in classifier_products(work.config, batch.lengths)]
     return _job(

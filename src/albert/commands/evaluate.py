@@ -1,6 +1,6 @@
 """`albert evaluate`: scores of a fine-tuned model, or of a file of predictions, on a split of a task."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from albert.model.linear import Dtype
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import require_files
 from albert.tasks.hub_data import fetch
-from albert.tasks.scored_predictions import score_prediction_file
+from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Task, with_columns
 
@@ -21,7 +21,7 @@ class EvaluateSettings:
     """Scores a fine-tuned model, or a file of predictions, on a task."""
 
     task: str
-    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
+    """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification."""
     model: str | None = None
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     predictions: Path | None = None
@@ -36,9 +36,10 @@ class EvaluateSettings:
     """Which columns hold what."""
     null_odds: Path | None = None
     """Spans, with --predictions: JSON of the null odds of each question."""
-    null_threshold: float | None = None
-    """Spans: null odds above which a question counts as answered by nothing; if not given, a model's is the
-    best for F1 here, and that of --null-odds the official script's, 1.0."""
+    threshold: float | None = None
+    """Spans: null odds above which a question counts as having no answer; default: for a model the best for
+    F1 here, for --null-odds the official script's, 1.0. Several labels a text: probability from which on a
+    label is predicted; default: 0.5."""
     max_seq_length: int | None = None
     """Pieces an example is cut to; the length of the fine-tuning where missing."""
     device: str = "auto"
@@ -98,14 +99,10 @@ def _scores(
 ) -> dict[str, float]:
     """Returns the scores of what the model answers."""
     task, solver = trained.task, trained.solver
-    answers = solver.answers(task, trained.model, examples, features)
-    if settings.null_threshold is not None:
-        if task.kind != "spans":
-            raise ConfigError(
-                f"--null-threshold is for questions that may have no answer; drop it for {task.name}"
-            )
-        answers = replace(answers, null_threshold=settings.null_threshold)
-    return solver.scores(task, examples, answers)
+    predictions = solver.predict(task, trained.model, examples, features)
+    if settings.threshold is not None:
+        predictions = solver.with_threshold(task, predictions, settings.threshold)
+    return solver.scores(task, examples, predictions)
 
 
 def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:
@@ -115,15 +112,13 @@ def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[st
     paths = _paths(settings, known)
     task = solver.with_labels_in(known, paths)
     examples = _read(settings, task, solver, paths)
-    scores = score_prediction_file(
-        task,
-        solver,
-        examples,
-        predictions,
+    file = PredictionFile(
+        path=predictions,
         null_odds=settings.null_odds,
-        null_threshold=settings.null_threshold,
+        threshold=settings.threshold,
         has_other_labels=not known.labels,
     )
+    scores = solver.scores_of_file(task, examples, file)
     return _result(settings, task, examples, scores)
 
 

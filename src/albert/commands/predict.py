@@ -7,7 +7,7 @@ does not depend on its size.
 import mmap
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
@@ -21,17 +21,11 @@ from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
 from albert.tasks.files import require_files
 from albert.tasks.hub_data import fetch
-from albert.tasks.predictions import Chunk, Prediction
-from albert.tasks.spans.solver import SpanAnswers
-from albert.tasks.tables import Example, read_text_lines
-from albert.tasks.tagging.files import read_sentences
+from albert.tasks.predictions import Chunk, PredictionRow
+from albert.tasks.solver import LINES
 from albert.tasks.task import ColumnSettings, Task
 
 EXAMPLES_AT_ONCE = 1024
-
-_LINES = re.compile(rb"[^\n]\n|[^\n]\Z")
-_QUESTIONS = re.compile(rb'"question"')
-_SENTENCES = re.compile(rb"[^\r\n]\r?\n\r?\n|[^\r\n]\s*\Z")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +51,9 @@ class PredictSettings:
     .json and the official name, such as RTE.tsv."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
-    null_threshold: float | None = None
-    """Spans: null odds above which there is no answer; the best for F1 on dev, which the model brings, if not
-    given."""
+    threshold: float | None = None
+    """Spans: null odds above which there is no answer; default: the best for F1 on dev, which the model has
+    stored. Several labels a text: probability from which on a label is predicted; default: 0.5."""
     max_seq_length: int | None = None
     """Pieces an example is cut to; the length of the fine-tuning if not given."""
     device: str = "auto"
@@ -95,28 +89,29 @@ def predict(settings: PredictSettings) -> dict[str, object]:
         dtype=settings.dtype,
     )
     task = trained.task
-    threshold = _null_threshold(settings, trained)
-    destination = find_destination(task, settings.output, output_format=settings.format)
+    threshold = _threshold(settings, trained)
+    destination = find_destination(task, trained.solver, settings.output, output_format=settings.format)
     paths = _inputs(settings, task)
     for path in destination.paths():
         if path.resolve() in {source.resolve() for source in paths}:
             raise ConfigError(f"--output {path} is the input; name another file")
     is_text = _is_plain_text(settings, task)
     examples = (
-        _text_examples(settings, task, paths[0]) if is_text else _task_examples(settings, trained, paths)
+        _text_examples(settings, trained, paths[0]) if is_text else _task_examples(settings, trained, paths)
     )
     encoded = read_ahead(_encoded(trained, examples))
     first = next(encoded, None)  # What is wrong from the start must not cost an earlier output file.
     if first is None:
         raise DataError(f"{paths[0]}: holds no text; expected one or more")
     ensure_agreement(trained.model, first[1])
-    total = _count(paths, _LINES) if is_text else _count(paths, _mark_of_example(task, paths[0]))
+    pattern = LINES if is_text else trained.solver.example_pattern(task, paths[0])
+    total = _count(paths, pattern)
     count = 0
     with destination.open() as append, progress("predicting", total=total, unit=" examples") as bar:
-        for chunk in _answered(trained, chain([first], encoded), threshold):
+        for chunk in _predicted(trained, chain([first], encoded), threshold):
             append(chunk)
-            count += len(chunk.predictions)
-            bar.advance(len(chunk.predictions))
+            count += len(chunk.rows)
+            bar.advance(len(chunk.rows))
     result: dict[str, object] = {"output": str(destination.path), "examples": count}
     if destination.member is not None:
         result |= {"member": destination.member, "missing": destination.missing()}
@@ -138,33 +133,19 @@ def _is_plain_text(settings: PredictSettings, task: Task) -> bool:
     return settings.task is None or not any(pattern.endswith(".txt") for pattern in patterns)
 
 
-def _text_examples(settings: PredictSettings, task: Task, path: Path) -> Iterator[Any]:
-    """Returns the texts of a file without columns; problems of the file come up while it is read."""
+def _text_examples(settings: PredictSettings, trained: TrainedModel, path: Path) -> Iterator[Any]:
+    """Return the examples of a file without columns; a line that is none is found while it is read."""
     if settings.columns != ColumnSettings():
         raise ConfigError(
             f"--input {path}: lines of text have no columns; drop them, or give a .tsv, .csv or .jsonl file"
         )
-    if task.kind == "tagging":
-        return read_sentences(task, path)
-    if task.kind in {"choice", "spans"} or task.data.pair_column is not None:
-        raise ConfigError(
-            f"--input {path}: lines of text are single texts, but task {task.name!r} asks for more; "
-            "give a file with columns, or one of the task"
-        )
-    return _read_lines(path)
+    return trained.solver.read_text(trained.task, path)
 
 
 def _task_examples(
     settings: PredictSettings, trained: TrainedModel, paths: tuple[Path, ...]
 ) -> Iterator[Any]:
     return trained.solver.read(trained.task, paths, split=settings.split, labelled=False)
-
-
-def _read_lines(path: Path) -> Iterator[Example]:
-    for number, line in read_text_lines(path):
-        if not line.strip():
-            raise DataError(f"{path}:{number}: the line is empty; drop it, as each line is one text")
-        yield Example(line)
 
 
 def _encoded(trained: TrainedModel, examples: Iterator[Any]) -> Iterator[tuple[list[Any], Any]]:
@@ -176,45 +157,29 @@ def _encoded(trained: TrainedModel, examples: Iterator[Any]) -> Iterator[tuple[l
         )
 
 
-def _answered(
-    trained: TrainedModel, encoded: Iterator[tuple[list[Any], Any]], null_threshold: float | None
+def _predicted(
+    trained: TrainedModel, encoded: Iterator[tuple[list[Any], Any]], threshold: float | None
 ) -> Iterator[Chunk]:
-    """Yields the predictions for some examples at a time."""
+    """Yield the predictions for some examples at a time."""
     task, solver, place = trained.task, trained.solver, 0
     for examples, features in encoded:
-        answers = solver.answers(task, trained.model, examples, features)
-        if isinstance(answers, SpanAnswers):
-            answers = replace(answers, null_threshold=null_threshold)
-        records = zip(examples, solver.records(task, examples, answers), strict=True)
-        predictions = tuple(
-            Prediction(place=number, example=example, record=record)
+        found = solver.predict(task, trained.model, examples, features)
+        predictions = solver.with_threshold(task, found, threshold)
+        records = zip(examples, solver.records(task, examples, predictions), strict=True)
+        rows = tuple(
+            PredictionRow(place=number, example=example, record=record)
             for number, (example, record) in enumerate(records, start=place)
         )
-        yield Chunk(examples=examples, answers=answers, predictions=predictions)
+        yield Chunk(examples=examples, predictions=predictions, rows=rows)
         place += len(examples)
 
 
-def _null_threshold(settings: PredictSettings, trained: TrainedModel) -> float | None:
-    """Returns the null odds above which nothing is answered, as given or as the model's run found it best."""
-    if settings.null_threshold is None:
-        return trained.scores.get("best_f1_thresh")
-    if trained.task.kind != "spans":
-        raise ConfigError(
-            f"--null-threshold is for questions that may have no answer, and task {trained.task.name!r} has "
-            "none; drop it"
-        )
-    return settings.null_threshold
-
-
-def _mark_of_example(task: Task, path: Path) -> re.Pattern[bytes] | None:
-    """Returns what stands in a file about once for every example; None where nothing does."""
-    if task.data.layout in {"race", "c3"}:
-        return None
-    if task.data.layout == "squad" and path.suffix == ".json":
-        return _QUESTIONS
-    if task.kind == "tagging" and path.suffix not in {".json", ".jsonl"}:
-        return _SENTENCES
-    return _LINES
+def _threshold(settings: PredictSettings, trained: TrainedModel) -> float | None:
+    """Return the threshold that is given, or that the model's run found best on dev."""
+    if settings.threshold is not None:
+        return settings.threshold
+    name = trained.solver.threshold_score
+    return None if name is None else trained.scores.get(name)
 
 
 def _count(paths: tuple[Path, ...], mark: re.Pattern[bytes] | None) -> int | None:

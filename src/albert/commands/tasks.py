@@ -18,7 +18,7 @@ def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  
 
 def _row(task: Task) -> dict[str, object]:
     names = dict.fromkeys(patterns[0] for patterns in task.data.files.values())
-    steps = task.recipe.max_steps or f"{task.recipe.num_epochs:g} epochs"
+    steps = task.hyperparameters.max_steps or f"{task.hyperparameters.num_epochs:g} epochs"
     return {
         "task": task.name,
         "title": task.title,
@@ -26,8 +26,8 @@ def _row(task: Task) -> dict[str, object]:
         "files": f"{task.data.folder or 'DATA'}/{{{','.join(names)}}}",
         "hub": task.data.hub.name if task.data.hub else "",
         "metrics": ", ".join(task.metrics),
-        "learning_rate": task.recipe.learning_rate,
-        "batch_size": task.recipe.batch_size,
+        "learning_rate": task.hyperparameters.learning_rate,
+        "batch_size": task.hyperparameters.batch_size,
         "max_steps": steps,
-        "source": task.recipe.source,
+        "source": task.hyperparameters.source,
     }

@@ -5,17 +5,15 @@ them back. Stands above `solver`; the recipe feeds it steps and evaluations.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from albert.errors import RunError
 from albert.model.packing import Packing
 from albert.model.pretrained import AlbertModel, Pretrained
-from albert.tasks.solver import Features
+from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Task
 
 EVALUATIONS_IN_A_ROW = 2
@@ -44,8 +42,8 @@ class CollapseWatch:
         warmup_steps: Steps of warm-up, in which a loss as of guessing is no wonder.
     """
 
-    def __init__(self, task: Task, guessing_loss: float | None, *, warmup_steps: int) -> None:
-        self._task, self._warmup_steps = task, warmup_steps
+    def __init__(self, solver: Solver, task: Task, guessing_loss: float | None, *, warmup_steps: int) -> None:
+        self._solver, self._task, self._warmup_steps = solver, task, warmup_steps
         self._guessing_loss = guessing_loss
         self._losses: list[float] = []
         self._in_a_row = 0
@@ -55,7 +53,7 @@ class CollapseWatch:
         if step > self._warmup_steps and math.isfinite(loss):
             self._losses.append(loss)
 
-    def look(self, answers: Any, model: Pretrained, features: Features, *, step: int) -> None:
+    def look(self, predictions: Any, model: Pretrained, features: Features, *, step: int) -> None:
         """Takes in the answers to the dev examples behind `step`.
 
         Raises:
@@ -66,8 +64,9 @@ class CollapseWatch:
             return
         loss = sum(self._losses) / len(self._losses)
         self._losses.clear()
-        guessing = loss >= GUESSING_SHARE * self._guessing_loss and _all_the_same(self._task, answers)
-        self._in_a_row = self._in_a_row + 1 if guessing else 0
+        is_guessing = loss >= GUESSING_SHARE * self._guessing_loss
+        alike = is_guessing and self._solver.are_all_alike(self._task, predictions)
+        self._in_a_row = self._in_a_row + 1 if alike else 0
         if self._in_a_row < EVALUATIONS_IN_A_ROW:
             return
         spread = state_spread(model, features)
@@ -86,23 +85,6 @@ class CollapseWatch:
         )
 
 
-def guessing_loss(task: Task, examples: Sequence[Any]) -> float | None:
-    """Returns the loss of who knows how frequent each label of `examples` is, and nothing of the texts.
-
-    The entropy of the labels, the variance of the numbers, the logarithm of the number of choices; None for
-    other kinds of task.
-    """
-    if task.kind == "choice":
-        return float(np.mean([math.log(len(example.choices)) for example in examples]))
-    if task.kind not in {"classification", "regression"}:
-        return None
-    labels = np.array([example.label for example in examples], np.float64)
-    if task.kind == "regression":
-        return float(labels.var())
-    shares = np.unique(labels, return_counts=True)[1] / len(labels)
-    return float(-(shares * np.log(shares)).sum())
-
-
 @torch.inference_mode()
 def state_spread(model: Pretrained, features: Features) -> float:
     """Returns how much the [CLS] states of some examples differ: their mean deviation over dimensions."""
@@ -114,11 +96,3 @@ def state_spread(model: Pretrained, features: Features) -> float:
     model.eval()
     states = encoder.encode(input_ids, token_type_ids, packing, rows=packing.starts).float()
     return float(states.std(dim=0, correction=0).mean())
-
-
-def _all_the_same(task: Task, answers: Sequence[NDArray[np.float32]]) -> bool:
-    """Tells whether every example gets the same answer."""
-    if task.kind == "regression":
-        numbers = np.array([answer[0] for answer in answers])
-        return float(numbers.std()) < 0.01
-    return len({int(answer.argmax()) for answer in answers}) == 1

@@ -15,7 +15,6 @@ from albert.config import AlbertConfig
 from albert.console import say, warn
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, DataError, TokenizerError
-from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
 from albert.finetuning.start import start_model
 from albert.hub import local_path
@@ -126,7 +125,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     config = read_config(model)
     tokenizer = read_tokenizer(model, config)
     recipe = recipe_for(task, config, name=settings.recipe)
-    task = replace(task, recipe=recipe)
+    task = replace(task, hyperparameters=recipe)
     lengths = _lengths(settings, config, recipe)
     # The length travels with the tokenizer, too, so that other libraries use the model as it was trained.
     tokenizer.model_max_length = lengths.max_seq_length
@@ -153,7 +152,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         loop=loop,
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, recipe.hidden_dropout_prob),
-        guessing_loss=guessing_loss(task, examples),
+        guessing_loss=solver.guessing_loss(task, examples),
         rows=(),
         inputs={},
     )

@@ -74,14 +74,14 @@ def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
     """Returns confusions and worst examples of the best model."""
     task, solver = plan.task, plan.solver
     model, _ = open_model(folder, solver.model_classes(), device=plan.loop.device, trained_by=task.name)
-    answers = solver.answers(task, model, dev.examples, dev.features)
-    records = list(solver.records(task, dev.examples, answers))
+    predictions = solver.predict(task, model, dev.examples, dev.features)
+    records = list(solver.records(task, dev.examples, predictions))
     shown = [solver.shown(task, example) for example in dev.examples]
     parts = []
-    if task.kind == "classification" and len(task.labels) <= MOST_LABELS:
-        pairs = [(said["label"], record["label"]) for said, record in zip(shown, records, strict=True)]
+    pairs = solver.label_pairs(task, dev.examples, predictions)
+    if pairs and len(task.labels) <= MOST_LABELS:
         parts += ["<h2>Which label was taken for which</h2>", _confusions(task.labels, pairs)]
-    losses = solver.losses(task, dev.examples, answers)
+    losses = solver.losses(task, dev.examples, predictions)
     worst = np.argsort(-losses, kind="stable")[:WORST_EXAMPLES]
     rows = [{**shown[i], **_answer(records[i]), "loss": float(losses[i])} for i in worst if losses[i] > 0]
     return [*parts, "<h2>Worst answers on dev</h2>", _examples(rows)]

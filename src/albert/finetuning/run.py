@@ -94,7 +94,9 @@ class FinetuningRun:
 
     def __init__(self, plan: Plan, run: Run, settings: FinetuneSettings) -> None:
         self._plan, self._run, self._settings = plan, run, settings
-        self._watch = CollapseWatch(plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps)
+        self._watch = CollapseWatch(
+            plan.solver, plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps
+        )
 
     def train(self, model: Pretrained) -> None:
         """Runs the steps that are missing.
@@ -156,8 +158,8 @@ class FinetuningRun:
         metric = plan.task.best_metric
         before = [scores[metric] for scores in evaluations(run)]
         examples, features = plan.dev.examples, plan.dev.features
-        answers = plan.solver.answers(plan.task, model, examples, features)
-        scores = plan.solver.scores(plan.task, examples, answers)
+        predictions = plan.solver.predict(plan.task, model, examples, features)
+        scores = plan.solver.scores(plan.task, examples, predictions)
         run.log({"step": step, "held_out": scores})
         is_best = not before or scores[metric] > max(before)
         numbers = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
@@ -165,7 +167,7 @@ class FinetuningRun:
         if is_best:
             write_model(run.best, plan, run, model=model, scores={"step": step, **scores})
         try:
-            self._watch.look(answers, model, features, step=step)
+            self._watch.look(predictions, model, features, step=step)
         except CollapseError as error:
             if self._settings.on_collapse != "warn":
                 raise

@@ -21,7 +21,7 @@ class FinetuneSettings:
     """
 
     task: str
-    """Task, as listed by `albert tasks`; own data: classification, regression, choice, spans, tagging."""
+    """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification."""
     model: str
     """Model to start from: a folder, a Hub id, or anything that `albert convert` takes."""
     output: Path

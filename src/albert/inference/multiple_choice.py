@@ -94,7 +94,7 @@ class MultipleChoicePipeline:
     ) -> list[list[dict[str, Any]]]:
         features = self._solver.encode(self._task, examples, self.tokenizer, lengths=lengths)
         ensure_agreement(self.model, features)
-        logits = self._solver.answers(self._task, self.model, examples, features)
+        logits = self._solver.predict(self._task, self.model, examples, features)
         scores = softmax(logits, axis=-1)  # (B, K), 0 where a question has fewer choices
         ranked = []
         for example, row in zip(examples, scores.tolist(), strict=True):

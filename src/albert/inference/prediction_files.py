@@ -16,18 +16,10 @@ from typing import Literal, TextIO
 
 from albert.checkpoint.folder import replacing
 from albert.errors import ConfigError, DataError
-from albert.tasks.predictions import OWN_SUFFIXES, Chunk, LineFormat, listed, own_format
-from albert.tasks.submissions import (
-    BEST_SPANS_FILE,
-    COMPLETE,
-    NULL_ODDS_FILE,
-    PREDICTIONS_FILE,
-    Layout,
-    Submission,
-    find_submission,
-    official_lines,
-    official_members,
-)
+from albert.tasks.catalogue import files_of_benchmark
+from albert.tasks.predictions import Chunk, LineFormat, ObjectFormat, listed
+from albert.tasks.solver import Solver
+from albert.tasks.submissions import Submission
 from albert.tasks.task import Task
 
 OutputFormat = Literal["auto", "rows", "official"]
@@ -40,6 +32,8 @@ class Destination:
 
     task: Task
     """The task with its labels."""
+    solver: Solver
+    """The solver of its kind."""
     path: Path
     """The file, or the archive."""
     submission: Submission | None
@@ -52,9 +46,11 @@ class Destination:
 
     def paths(self) -> tuple[Path, ...]:
         """Return all files that may be written."""
-        if self.submission is None or self.submission.layout != "answers" or self.member:
+        if self.submission is None or self.member:
             return (self.path,)
-        return (self.path, self.path.with_name(BEST_SPANS_FILE), self.path.with_name(NULL_ODDS_FILE))
+        format_ = self.solver.official_format(self.task, self.submission)
+        also = format_.also if isinstance(format_, ObjectFormat) else ()
+        return (self.path, *map(self.path.with_name, also))
 
     def open(self) -> AbstractContextManager[Append]:
         """Open the file for writing; the context manager returns a function that appends a chunk.
@@ -64,12 +60,13 @@ class Destination:
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         if self.submission is None:
-            return _grown(self.path, own_format(self.task, self.path.suffix))
+            return _grown(self.path, self.solver.row_format(self.task, self.path.suffix))
+        format_ = self.solver.official_format(self.task, self.submission)
         if self.member is not None:
-            return _archived(self.path, self.task, self.submission)
-        if self.submission.is_object:
-            return _whole_objects(self.path, self.submission.layout, alone=False)
-        return _whole_lines(self.path, official_lines(self.task, self.submission.layout))
+            return _archived(self.path, format_, name=self.submission.file)
+        if isinstance(format_, ObjectFormat):
+            return _whole_objects(self.path, format_, alone=False)
+        return _whole_lines(self.path, format_)
 
     def missing(self) -> list[str]:
         """Return the files that an archive still lacks for a complete submission."""
@@ -77,10 +74,10 @@ class Destination:
             return []
         with _reading(self.path) as archive:
             found = set(archive.namelist())
-        return [name for name in COMPLETE[self.submission.benchmark] if name not in found]
+        return [name for name in files_of_benchmark(self.submission.benchmark) if name not in found]
 
 
-def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -> Destination:
+def find_destination(task: Task, solver: Solver, output: Path, *, output_format: OutputFormat) -> Destination:
     """Return the file and the format for the predictions of `task`.
 
     With the format "auto", the official one is used for a folder, an archive, a .json file, and a file of the
@@ -90,18 +87,18 @@ def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -
         ConfigError: The task has no such format, or the name of the file does not fit any.
         DataError: The file is not an archive, though its name says so.
     """
-    submission = find_submission(task)
+    submission = solver.submission(task)
     official = output_format == "official" or (
         output_format == "auto"
         and submission is not None
         and (output.is_dir() or output.suffix in {".zip", ".json"} or output.name == submission.file)
     )
     if not official:
-        known = OWN_SUFFIXES[task.kind]
+        known = solver.row_suffixes
         if output.suffix not in known:
             also = f", or {_official_places(submission)}" if submission and output_format == "auto" else ""
             raise ConfigError(f"--output {output}: expected a name ending in {listed(known)}{also}")
-        return Destination(task=task, path=output, submission=None)
+        return Destination(task=task, solver=solver, path=output, submission=None)
     if submission is None:
         raise ConfigError(f"task {task.name!r} has no official format; drop --format official")
     if output.is_dir():
@@ -116,7 +113,7 @@ def find_destination(task: Task, output: Path, *, output_format: OutputFormat) -
     if output.suffix == ".zip" and output.exists():
         with _reading(output):
             pass  # Fail on a damaged archive before anything is computed.
-    return Destination(task=task, path=output, submission=submission)
+    return Destination(task=task, solver=solver, path=output, submission=submission)
 
 
 def _official_places(submission: Submission) -> str:
@@ -158,29 +155,29 @@ def _whole_lines(path: Path, format_: LineFormat) -> Iterator[Append]:
 
 
 @contextmanager
-def _whole_objects(path: Path, layout: Layout, *, alone: bool) -> Iterator[Append]:
+def _whole_objects(path: Path, format_: ObjectFormat, *, alone: bool) -> Iterator[Append]:
     """Open a file of one JSON object and, if not `alone`, its companions; all get their names at the end."""
     with ExitStack() as stack:
         files: dict[str, TextIO] = {}
         written: set[str] = set()
 
         def append(chunk: Chunk) -> None:
-            for prediction in chunk.predictions:
-                if prediction.id in written:
+            for row in chunk.rows:
+                if row.id in written:
                     raise DataError(
-                        f"two examples have the id {prediction.id!r}, but a JSON object holds each id once; "
+                        f"two examples have the id {row.id!r}, but a JSON object holds each id once; "
                         "give every example its own id, or name an --output that ends in .jsonl or .tsv"
                     )
-                written.add(prediction.id)
-            for name, members in official_members(layout, chunk).items():
-                if alone and name != PREDICTIONS_FILE:
+                written.add(row.id)
+            for number, (name, members) in enumerate(format_.members(chunk).items()):
+                if alone and number:
                     continue
                 # As `json.dump` would write all at once: without the outer braces and their line ends.
                 text = json.dumps(members, ensure_ascii=False, indent=4)[2:-2]
                 if name in files:
                     files[name].write(",\n" + text)
                 else:
-                    place = path if name == PREDICTIONS_FILE else path.with_name(name)
+                    place = path.with_name(name) if number else path
                     files[name] = stack.enter_context(_named_at_end(place, end="\n}\n"))
                     files[name].write("{\n" + text)
 
@@ -196,18 +193,18 @@ def _named_at_end(path: Path, *, end: str = "") -> Iterator[TextIO]:
 
 
 @contextmanager
-def _archived(path: Path, task: Task, submission: Submission) -> Iterator[Append]:
+def _archived(path: Path, format_: LineFormat | ObjectFormat, *, name: str) -> Iterator[Append]:
     """Open a file that replaces the entry of its name in an archive when it is complete."""
-    member = path.with_name(f".{path.name}.{os.getpid()}-{submission.file}")
-    if submission.is_object:
-        opened = _whole_objects(member, submission.layout, alone=True)
+    member = path.with_name(f".{path.name}.{os.getpid()}-{name}")
+    if isinstance(format_, ObjectFormat):
+        opened = _whole_objects(member, format_, alone=True)
     else:
-        opened = _whole_lines(member, official_lines(task, submission.layout))
+        opened = _whole_lines(member, format_)
     try:
         with opened as append:
             yield append
         with replacing(path) as temporary:
-            _rewrite(path, temporary, member, name=submission.file)
+            _rewrite(path, temporary, member, name=name)
     finally:
         member.unlink(missing_ok=True)
 

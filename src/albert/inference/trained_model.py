@@ -8,14 +8,14 @@ from typing import Any
 from albert.checkpoint.folder import read_architecture, read_config
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
-from albert.errors import CheckpointError, ConfigError
+from albert.errors import CheckpointError
 from albert.inference.opening import open_model, sequence_length
 from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
-from albert.tasks.catalogue import SOLVERS, find_task, solver_of
-from albert.tasks.classification.solver import kind_of_classifier
+from albert.tasks import catalogue
+from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.solver import Solver
-from albert.tasks.task import ColumnSettings, Kind, Lengths, Task, with_columns
+from albert.tasks.task import ColumnSettings, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
 
 
@@ -63,7 +63,7 @@ def open_trained(
     config = read_config(folder)
     named = with_columns(find_task(task or kind_of_model(folder, config)), columns)
     solver = solver_of(named)
-    _check_kind(folder, config, named)
+    catalogue.check_kind(named, read_architecture(folder), config)
     trained, tokenizer = open_model(
         folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name
     )
@@ -82,36 +82,20 @@ def open_trained(
     )
 
 
-def kind_of_model(folder: Path, config: AlbertConfig) -> Kind:
+def kind_of_model(folder: Path, config: AlbertConfig) -> str:
     """Return the kind of task for which the model in a folder was fine-tuned.
 
     Raises:
         CheckpointError: It was not fine-tuned.
     """
     architecture = read_architecture(folder)
-    for kind, solver in SOLVERS.items():
-        if architecture in {model_class.__name__ for model_class in solver.model_classes()}:
-            return kind_of_classifier(config) if kind in {"classification", "regression"} else kind
-    raise CheckpointError(
-        f"{folder}: the model is an {architecture or 'encoder'}, not fine-tuned for any task; "
-        f"train it first: albert finetune --model {folder}"
-    )
-
-
-def _check_kind(folder: Path, config: AlbertConfig, task: Task) -> None:
-    """Check that the configuration of a model names the kind of `task`.
-
-    Raises:
-        ConfigError: It names another kind.
-    """
-    if read_architecture(folder) is None:
-        return  # Opening the model checks its head.
-    kind = kind_of_model(folder, config)
-    if kind != task.kind:
-        raise ConfigError(
-            f"{folder}: the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
-            "give the model that was fine-tuned for it"
+    kind = None if architecture is None else catalogue.kind_of_model(architecture, config)
+    if kind is None:
+        raise CheckpointError(
+            f"{folder}: the model is an {architecture or 'encoder'}, not fine-tuned for any task; "
+            f"train it first: albert finetune --model {folder}"
         )
+    return kind
 
 
 def _read_record(folder: Path) -> dict[str, Any]:

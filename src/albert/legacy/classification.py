@@ -5,6 +5,7 @@ Used by `run_classifier` of the original and by the scripts of albert_zh.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TextIO
@@ -20,8 +21,8 @@ from albert.legacy.finetuning_evaluation import Results, Selection, Trial, best_
 from albert.legacy.finetuning_job import Job, kept_checkpoints
 from albert.tasks.catalogue import find_task
 from albert.tasks.files import require_files
-from albert.tasks.predictions import Chunk, Prediction
-from albert.tasks.submissions import find_submission, official_lines
+from albert.tasks.predictions import Chunk, LineFormat, PredictionRow
+from albert.tasks.submissions import Submission, glue
 from albert.tasks.task import Hyperparameters, Task, TaskData
 
 PREDICTIONS_NAME = "test_results.tsv"
@@ -43,7 +44,7 @@ _SENTENCE_PAIR = Task(
     labels=("0", "1"),
     metrics=("accuracy", "f1"),
     language="zh",
-    recipe=Hyperparameters(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
+    hyperparameters=Hyperparameters(learning_rate=5e-5, batch_size=32, source="albert_zh, run_classifier.py"),
 )
 GLUE = ("cola", "mnli", "mismnli", "mrpc", "rte", "sst-2", "sts-b", "qqp", "qnli", "wnli", "ax")
 CHINESE = (
@@ -85,7 +86,7 @@ def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: 
     for name, value in job.solver.scores(job.task, data.examples, answers).items():
         if name != "loss":
             results[_ORIGINAL_METRICS.get(name, name)] = np.float32(value)
-    if job.task.kind == "regression":
+    if not job.task.labels:
         results["MSE"] = results["eval_loss"]
     return results
 
@@ -122,25 +123,30 @@ def predict(job: Job, data_dir: Path, *, clue_name: str | None = None) -> None:
     in GLUE's format; with a `clue_name`, a file of that name gets them in CLUE's.
     """
     data = job.read(require_files(job.task, data_dir, "test"), split="test", labelled=False)
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
-    records = job.solver.records(job.task, data.examples, answers)
-    predictions = tuple(
-        Prediction(place=place, example=example, record=record)
+    predictions = job.solver.predict(job.task, best_model(job), data.examples, data.features)
+    records = job.solver.records(job.task, data.examples, predictions)
+    rows = tuple(
+        PredictionRow(place=place, example=example, record=record)
         for place, (example, record) in enumerate(zip(data.examples, records, strict=True))
     )
-    chunk = Chunk(examples=data.examples, answers=answers, predictions=predictions)
+    chunk = Chunk(examples=data.examples, predictions=predictions, rows=rows)
     with _whole(job.output / PREDICTIONS_NAME) as file:
-        for prediction in predictions:
-            scores = prediction.record.get("scores", {"": prediction.record["score"]})
+        for row in rows:
+            scores = row.record.get("scores", {"": row.record["score"]})
             file.write("\t".join(str(score) for score in scores.values()) + "\n")
-    glue = official_lines(job.task, "glue")
-    with _whole(job.output / SUBMISSION_NAME) as file:
-        file.write(glue.header + glue.lines(chunk))
-    submission = find_submission(job.task)
+    _write_official(job, glue(SUBMISSION_NAME), chunk)
+    submission = job.task.submission
     if clue_name is not None and submission is not None and submission.layout == "clue":
-        with _whole(job.output / clue_name) as file:
-            file.write(official_lines(job.task, "clue").lines(chunk))
-    say(f"{job.output}: {len(predictions):,} predictions in {PREDICTIONS_NAME} and {SUBMISSION_NAME}")
+        _write_official(job, replace(submission, file=clue_name), chunk)
+    say(f"{job.output}: {len(rows):,} predictions in {PREDICTIONS_NAME} and {SUBMISSION_NAME}")
+
+
+def _write_official(job: Job, submission: Submission, chunk: Chunk) -> None:
+    """Write predictions as a benchmark takes them."""
+    format_ = job.solver.official_format(job.task, submission)
+    assert isinstance(format_, LineFormat)
+    with _whole(job.output / submission.file) as file:
+        file.write(format_.header + format_.lines(chunk))
 
 
 @contextmanager

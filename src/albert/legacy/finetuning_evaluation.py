@@ -166,7 +166,7 @@ class Selection:
 def score(selection: Selection, model: Pretrained, step: int) -> Results:
     """Return the results of a model on the data of a selection."""
     job, data = selection.job, selection.data
-    answers = job.solver.answers(job.task, model, data.examples, data.features)
+    answers = job.solver.predict(job.task, model, data.examples, data.features)
     return {**selection.report(job, data, answers), "global_step": step}
 
 

@@ -15,7 +15,6 @@ from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.errors import ConfigError, DataError, RunError
-from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
 from albert.finetuning.settings import FinetuneSettings, filled_in
@@ -24,25 +23,15 @@ from albert.legacy.checkpoints import newest_of_tensorflow
 from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
 from albert.model.pretrained import Pretrained
-from albert.tasks.choice.features import ChoiceFeatures
-from albert.tasks.features import TextFeatures
 from albert.tasks.files import digest_of
 from albert.tasks.published import recipe_rows
 from albert.tasks.solver import Solver
-from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
 from albert.training.runs import RUN_FILE
 from albert.training.settings import find_device
 
 ALL_CHECKPOINTS = sys.maxsize
 KEEP_FLAGS = ("keep_checkpoint_max", "num_keep_checkpoint")
-
-_FEATURES: dict[str, type[Any]] = {
-    "classification": TextFeatures,
-    "regression": TextFeatures,
-    "choice": ChoiceFeatures,
-    "spans": SpanFeatures,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +81,7 @@ class Job:
         features = cached_features(
             caches,
             hashlib.sha256(repr(facts).encode()).hexdigest(),
-            _FEATURES[self.task.kind],
+            self.solver.features_class,
             lambda: self.solver.encode(self.task, examples, self.model.tokenizer, lengths=self.lengths),
         )
         return DevSet(examples=examples, features=features)
@@ -158,7 +147,7 @@ class Job:
         carry_out(self._plan(settings, data, paths), settings, shared_folder=True)
 
     def _plan(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> Plan:
-        recipe = self.task.recipe
+        recipe = self.task.hyperparameters
         count = len(data.examples)
         loop, optimizer = filled_in(settings, recipe, num_examples=count)
         used = {
@@ -184,7 +173,7 @@ class Job:
             loop=loop,
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
-            guessing_loss=guessing_loss(self.task, data.examples),
+            guessing_loss=self.solver.guessing_loss(self.task, data.examples),
             rows=recipe_rows(recipe, used=used, given=list(used)),
             inputs={
                 "train_file": digest_of(paths),
@@ -222,4 +211,4 @@ def steps_of_epochs(flags: FlagValues, num_examples: int) -> int:
 
 def with_classifier_dropout(task: Task, dropout: float) -> Task:
     """Return `task` with another dropout in its head."""
-    return replace(task, recipe=replace(task.recipe, classifier_dropout_prob=dropout))
+    return replace(task, hyperparameters=replace(task.hyperparameters, classifier_dropout_prob=dropout))

@@ -97,7 +97,7 @@ class Evaluation:
     def to_the_end(self) -> None:
         """Evaluate the newest checkpoint, wait for newer ones, and end with the last.
 
-        Without a run of this package, evaluate what exists: TensorFlow checkpoints or the initial model.
+        Without a run of this package, evaluate TensorFlow checkpoints, or the model to start from.
         Without either, wait for a run.
 
         Raises:
@@ -143,7 +143,7 @@ class Evaluation:
                     raise
                 return False  # the training has removed it
         else:
-            # Not `open_model`: these have no tokenizer, and one model takes the weights of all.
+            # Not opened as a model folder: these have no tokenizer, and one model is reused for all.
             folder = bare_folder(path, self.config_file)
             load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
         self._write(checkpoint, self.scores())

@@ -67,7 +67,7 @@ def _test(job: Job, flags: FlagValues, trial: Trial) -> None:
     """Write the scores of the best model on the test set."""
     paths = require_files(job.task, Path(flags.data_dir), "test")
     data = job.read(paths, split="test", caches=_cache(flags.predict_file))
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
+    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
     results = race_results(job, data, answers, batch_size=flags.predict_batch_size)
     known = trial.best_step >= 0
     show("Predict results", results)

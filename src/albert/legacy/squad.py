@@ -24,7 +24,8 @@ from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
 from albert.tasks.spans.decoding import write_prediction_files
-from albert.tasks.spans.solver import SpanAnswers, SpanSolver
+from albert.tasks.spans.predictions import SpanPredictions
+from albert.tasks.spans.solver import SpanSolver
 from albert.tasks.task import Lengths, Task
 
 
@@ -62,7 +63,7 @@ def _predict(job: Job, flags: FlagValues) -> None:
         job=job, data=data, report=squad_results, key="f1", last_step=_last_step(job, flags), keep=None
     )
     trial = selection.to_the_end()
-    answers = job.solver.answers(job.task, best_model(job), data.examples, data.features)
+    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
     results = squad_results(job, data, answers) | {"global_step": trial.best_step}
     show("Final evaluation results", results)
     best_line = f"best perf happened at step: {trial.best_step}"
@@ -71,7 +72,7 @@ def _predict(job: Job, flags: FlagValues) -> None:
     write_answers(job, data, answers, results)
 
 
-def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
+def squad_results(job: Job, data: DevSet, answers: SpanPredictions) -> Results:
     """Return the official scores; those of SQuAD 2.0 at the null threshold with the best F1 on this data."""
     scores = job.solver.scores(job.task, data.examples, answers)
     if not job.task.may_lack_answer:
@@ -80,7 +81,7 @@ def squad_results(job: Job, data: DevSet, answers: SpanAnswers) -> Results:
     return results | {"null_score_diff_threshold": scores["best_f1_thresh"]}
 
 
-def write_answers(job: Job, data: DevSet, answers: SpanAnswers, results: Results) -> None:
+def write_answers(job: Job, data: DevSet, answers: SpanPredictions, results: Results) -> None:
     """Write `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
     write_prediction_files(
         job.output,

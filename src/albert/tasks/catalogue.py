@@ -1,33 +1,48 @@
 """Every task by its name, and the solver of every kind of task.
 
-Stands above the tables of records (`glue`, `own`) and the kinds (`classification`); a new table or kind is
-one more line here.
+A new benchmark of a known kind is a record in the table of its kind's room. A new kind is a room, its solver
+here in `SOLVERS`, and its table in `TASKS`.
 """
 
+from albert.config import AlbertConfig
 from albert.errors import ConfigError, did_you_mean
 from albert.tasks.choice.records import CHOICE_TASKS
 from albert.tasks.choice.solver import ChoiceSolver
 from albert.tasks.classification.clue import CLUE_TASKS
 from albert.tasks.classification.glue import GLUE_TASKS
-from albert.tasks.classification.own import OWN_TASKS
+from albert.tasks.classification.records import CLASSIFICATION_TASKS
 from albert.tasks.classification.solver import ClassificationSolver
+from albert.tasks.multi_label.records import MULTI_LABEL_TASKS
+from albert.tasks.multi_label.solver import MultiLabelSolver
+from albert.tasks.regression.records import REGRESSION_TASKS
+from albert.tasks.regression.solver import RegressionSolver
 from albert.tasks.solver import Solver
 from albert.tasks.spans.records import READING_TASKS
 from albert.tasks.spans.solver import SpanSolver
 from albert.tasks.tagging.records import ENTITY_TASKS
 from albert.tasks.tagging.solver import TaggingSolver
-from albert.tasks.task import Kind, Task
+from albert.tasks.task import Task
 
 TASKS = {
     task.name: task
-    for task in (*GLUE_TASKS, *CLUE_TASKS, *READING_TASKS, *ENTITY_TASKS, *CHOICE_TASKS, *OWN_TASKS)
+    for task in (
+        *GLUE_TASKS,
+        *CLUE_TASKS,
+        *READING_TASKS,
+        *ENTITY_TASKS,
+        *CHOICE_TASKS,
+        *CLASSIFICATION_TASKS,
+        *MULTI_LABEL_TASKS,
+        *REGRESSION_TASKS,
+    )
 }
 """The record of every task, benchmarks first."""
 
 
-SOLVERS: dict[Kind, Solver] = {
+SOLVERS: dict[str, Solver] = {
     "classification": ClassificationSolver(),
-    "regression": ClassificationSolver(),
+    "multi-label": MultiLabelSolver(),
+    "regression": RegressionSolver(),
     "choice": ChoiceSolver(),
     "spans": SpanSolver(),
     "tagging": TaggingSolver(),
@@ -36,7 +51,7 @@ SOLVERS: dict[Kind, Solver] = {
 
 
 def find_task(name: str) -> Task:
-    """Returns the record of the task called `name`; upper case and hyphens do not matter: "SST-2" is "sst2".
+    """Return the record of the task called `name`; upper case and hyphens do not matter: "SST-2" is "sst2".
 
     Raises:
         ConfigError: There is no such task.
@@ -50,8 +65,47 @@ def find_task(name: str) -> Task:
 
 
 def solver_of(task: Task) -> Solver:
-    """Returns what solves tasks of the kind of `task`."""
+    """Return what solves tasks of the kind of `task`."""
     return SOLVERS[task.kind]
+
+
+def kind_of_model(architecture: str | None, config: AlbertConfig) -> str | None:
+    """Return the kind of task a trained model solves; None where it has no head for any.
+
+    Args:
+        architecture: Name of its public class; None where the folder does not name it.
+        config: Its configuration.
+    """
+    for kind, solver in SOLVERS.items():
+        classes = {model_class.__name__ for model_class in solver.model_classes()}
+        if (architecture is None or architecture in classes) and solver.is_made_for(config):
+            return kind
+    return None
+
+
+def check_kind(task: Task, architecture: str | None, config: AlbertConfig) -> None:
+    """Refuse a model whose class or configuration says that it was trained for another kind of task.
+
+    A class whose name is not known here is left to the check of its head.
+
+    Raises:
+        ConfigError: It was.
+    """
+    solver = solver_of(task)
+    classes = {model_class.__name__ for model_class in solver.model_classes()}
+    fits = (architecture is None or architecture in classes) and solver.is_made_for(config)
+    trained_for = kind_of_model(architecture, config)
+    if not fits and trained_for is not None:
+        raise ConfigError(
+            f"the model was trained for {trained_for}, but task {task.name!r} is {task.kind}; "
+            "give the model that was fine-tuned for it"
+        )
+
+
+def files_of_benchmark(benchmark: str) -> tuple[str, ...]:
+    """Return the files of a complete submission to a benchmark, as far as there are tasks for them."""
+    submissions = [task.submission for task in TASKS.values() if task.submission is not None]
+    return tuple(s.file for s in submissions if s.benchmark == benchmark and s.is_required)
 
 
 def _plain(name: str) -> str:

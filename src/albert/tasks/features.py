@@ -37,7 +37,7 @@ class TextFeatures:
     lengths: NDArray[np.int64]
     """Pieces of each example, (B,)."""
     labels: NDArray[np.float64]
-    """Label ids or numbers, (B,); NaN where there is none."""
+    """Label ids or numbers, (B,), or a number for each label, (B, K); NaN where there is none."""
 
     def __len__(self) -> int:
         """Returns the number of examples."""

@@ -89,8 +89,8 @@ def _renamed(
     names = {column: hub.columns.get(column, column) for column in features}
     for row in rows:
         renamed = {names[column]: _in_words(value, features[column]) for column, value in row.items()}
-        if task.labels and task.kind == "classification":
-            label = next((row[column] for column in row if names[column] == task.data.label_column), None)
+        label = next((row[column] for column in row if names[column] == task.data.label_column), None)
+        if task.labels and not isinstance(label, list):
             renamed[task.data.label_column] = _label_of(task, label, renamed.get(task.data.label_column))
         yield renamed
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from albert.config import AlbertConfig, size_name
 from albert.errors import ConfigError, did_you_mean
-from albert.tasks.catalogue import TASKS
+from albert.tasks.catalogue import TASKS, solver_of
 from albert.tasks.classification.clue import CLUE_SCRIPT, LCQMC_SCRIPT
 from albert.tasks.classification.glue import TABLE_14
 from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, Figure, Version
@@ -108,9 +108,9 @@ def recipe_names(task: Task) -> list[str]:
     """Returns the recipes that `recipe_for` knows for `task`."""
     own = task.name == task.kind
     names = ["auto"]
-    if not own and task.recipe.source.startswith(TABLE_14):
+    if not own and task.hyperparameters.source.startswith(TABLE_14):
         names += ["paper", "v2"]
-    if _is_for_tiny(task.recipe) or ALBERT_ZH in task.recipe.source:
+    if _is_for_tiny(task.hyperparameters) or ALBERT_ZH in task.hyperparameters.source:
         names.append("albert-zh")
     return [*names, "own"]
 
@@ -133,16 +133,16 @@ def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyper
             f"task {task.name!r} has no recipe {name!r}{did_you_mean(name, known)}; it has {', '.join(known)}"
         )
     if name == "paper":
-        return task.recipe
+        return task.hyperparameters
     if name == "v2":
         return _second_release(task)
     if name == "own":
-        return TASKS[task.kind].recipe
+        return TASKS[task.kind].hyperparameters
     if task.language == "zh":
-        caps = _CAPS_FOR_TINY if _is_for_tiny(task.recipe) else _CHINESE_CAPS
-        return _capped(task.recipe, config, caps)
+        caps = _CAPS_FOR_TINY if _is_for_tiny(task.hyperparameters) else _CHINESE_CAPS
+        return _capped(task.hyperparameters, config, caps)
     if release_of(config) == "v1":
-        return task.recipe
+        return task.hyperparameters
     return _careful(_second_release(task), config)
 
 
@@ -194,7 +194,7 @@ def band(task: Task, config: AlbertConfig) -> Band | None:
                     metric=metric,
                     figures=figures,
                     # The scores of SQuAD are percent, as its scripts give them.
-                    scale=1.0 if task.kind == "spans" else 100.0,
+                    scale=1.0 if solver_of(task).scores_are_percent else 100.0,
                 )
     return None
 
@@ -230,8 +230,8 @@ def _is_for_tiny(recipe: Hyperparameters) -> bool:
 
 def _second_release(task: Task) -> Hyperparameters:
     if task.name != "race":
-        return task.recipe
-    return _changed(task.recipe, _V2_RACE, learning_rate=1e-5, hidden_dropout_prob=0.0)
+        return task.hyperparameters
+    return _changed(task.hyperparameters, _V2_RACE, learning_rate=1e-5, hidden_dropout_prob=0.0)
 
 
 def _capped(recipe: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]) -> Hyperparameters:

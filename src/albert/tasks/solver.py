@@ -1,42 +1,51 @@
-"""How tasks of one kind are read, encoded, learnt, answered and scored: the protocol every kind fulfils.
+"""What a kind of task can do: one class that every kind inherits, and the only thing other rooms know of it.
 
-Stands above `task` and below the kinds (`classification`, `choice`, `spans`, `tagging`); `catalogue` finds
-the solver of a task. Recipes know solvers only, never a kind.
+`catalogue` finds the solver of a task. Commands, fine-tuning and scripts ask it everything that differs from
+kind to kind: how files are read and encoded, what is minimised, what a model predicts, how predictions are
+scored, written and read. So a new kind is a room of its own and a line in the catalogue.
 
-A solver holds no state. What it reads are examples, objects of its own kind in the order of the file; what
-it encodes are features, which hold many examples end to end, as numpy arrays, and give a batch with
-`take(indices)`; what it finds are answers, one an example, in the order of the examples.
+A solver holds no state. It reads *examples*, objects of its own type in the order of the file; it encodes
+them into *features*, which hold many examples end to end as numpy arrays and give a batch with
+`take(indices)`; it returns *predictions* of its own type, one for each example, in the order of the examples.
 """
 
+import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert.config import AlbertConfig
+from albert.errors import ConfigError
 from albert.model.losses import LossSum
 from albert.model.pretrained import Pretrained
+from albert.tasks.prediction_files import PredictionFile
+from albert.tasks.predictions import LineFormat, ObjectFormat
+from albert.tasks.submissions import Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
-PIECES_AT_ONCE = 8192
-"""Pieces that go through a model at once where nothing is learnt."""
+TOKENS_AT_ONCE = 8192
+"""Tokens that go through a model at once where nothing is learnt."""
+LINES = re.compile(rb"[^\n]\n|[^\n]\Z")
+"""Occurs once in every line that is not empty."""
 
 
 class Features(Protocol):
-    """Encoded examples, one behind the other."""
+    """Encoded examples, end to end."""
 
     @property
     def input_ids(self) -> NDArray[np.int64]:
-        """Pieces of all sequences end to end, (N,)."""
+        """Token ids of all sequences, (N,)."""
 
     def __len__(self) -> int:
-        """Returns the number of items that are shuffled and batched: texts, questions, windows."""
+        """Return the number of items that are shuffled and batched: texts, questions, windows."""
 
     def take(self, indices: NDArray[np.int64]) -> Self:
-        """Returns the items at `indices`, in that order."""
+        """Return the items at `indices`, in that order."""
 
 
 FeaturesT = TypeVar("FeaturesT", bound=Features)
@@ -46,87 +55,213 @@ BatchT_contra = TypeVar("BatchT_contra", bound=Features, contravariant=True)
 
 
 class TaskObjective(Protocol[BatchT_contra]):
-    """What is minimised, as `training.loop` wants it: one part, called `task`."""
+    """What is minimised, as `training.loop` takes it: one part, called `task`."""
 
     def counts(self, batch: BatchT_contra) -> dict[str, int]:
-        """Returns over how many items the loss is averaged."""
+        """Return over how many items the loss is averaged."""
 
     def sums(self, model: Any, batch: BatchT_contra) -> dict[str, LossSum]:
-        """Returns the summed loss of the items of `batch`."""
+        """Return the summed loss of the items of `batch`."""
 
 
-class Solver(Protocol):
-    """One kind of task. Examples, features and answers are the kind's own."""
+class Solver(ABC):
+    """One kind of task. Examples, features and predictions are of the kind's own types.
 
-    def read(self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True) -> Iterator[Any]:
-        """Reads the examples of a split's files as a stream, with their labels where `labelled`.
+    Methods that are not abstract serve kinds that have nothing to add.
+    """
+
+    features_class: ClassVar[type[Any]]
+    """Class of the kind's features, a dataclass of arrays."""
+    row_suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".jsonl")
+    """How a file with a row for each prediction may end."""
+    scores_are_percent: ClassVar[bool] = False
+    """Whether scores go up to 100, as the official scripts give them, instead of 1."""
+    threshold_score: ClassVar[str | None] = None
+    """Name of the score that is the best threshold on dev, which a trained model brings; None for none."""
+
+    # Models
+
+    @abstractmethod
+    def model_class(self, task: Task) -> type[Pretrained]:
+        """Return the public class that is fine-tuned for `task`."""
+
+    @abstractmethod
+    def model_classes(self) -> tuple[type[Pretrained], ...]:
+        """Return all public classes of which a trained model may be used."""
+
+    def is_made_for(self, config: AlbertConfig) -> bool:
+        """Tell whether a trained model of one of these classes with `config` solves tasks of this kind."""
+        del config
+        return True
+
+    @abstractmethod
+    def config_changes(self, task: Task) -> dict[str, Any]:
+        """Return what the head needs in the model's configuration: `id2label`, `problem_type`, dropout."""
+
+    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
+        """Return `task` as a trained model with `config` knows it: labels in the order of its outputs.
 
         Raises:
-            DataError: A file is not what the task's layout says; with file and line or place.
+            ConfigError: The model knows other labels.
+        """
+        del config
+        return task
+
+    # Examples
+
+    @abstractmethod
+    def read(self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True) -> Iterator[Any]:
+        """Read the examples of a split's files as a stream, with their labels where `labelled`.
+
+        Raises:
+            DataError: A file is not laid out as the task says; with file and line or place.
         """
 
+    def read_text(self, task: Task, path: Path) -> Iterator[Any]:
+        """Read a plain text, an example a line, without labels.
+
+        Raises:
+            ConfigError: A line of text is not enough for an example.
+            DataError: A line is empty; with file and line.
+        """
+        raise ConfigError(
+            f"--input {path}: lines of text are single texts, but task {task.name!r} asks for more; "
+            "give a file with columns, or one of the task"
+        )
+
+    def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
+        """Return what occurs about once an example in a file, to estimate their number; None for unknown."""
+        del task, path
+        return LINES
+
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` with the labels that occur in the training files, where it does not know them.
+        """Return `task` with the labels that occur in the training files, where it does not know them.
 
         Raises:
             DataError: There are too few or too many of them to be labels.
         """
+        del paths
+        return task
 
+    @abstractmethod
     def encode(
         self, task: Task, examples: Sequence[Any], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> Any:
-        """Returns the features of `examples`; those without label have none.
+        """Return the features of `examples`; those without label have none.
 
         Raises:
             ConfigError: `lengths` leaves no room for text.
         """
 
-    def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the public class that is fine-tuned for `task`."""
+    @abstractmethod
+    def shown(self, task: Task, example: Any) -> dict[str, str]:
+        """Return an example for people: its texts, and as `label` what is right, if it is known."""
 
-    def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns all public classes of which a trained model may be used."""
+    # Learning
 
-    def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns what the head wants in the model's configuration: `id2label`, `problem_type`, dropout."""
+    @abstractmethod
+    def objective(self, task: Task) -> TaskObjective[Any]:
+        """Return what is minimised."""
 
-    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task` as a trained model with `config` knows it: labels in the order of its outputs.
+    def guessing_loss(self, task: Task, examples: Sequence[Any]) -> float | None:
+        """Return the loss of a guess by frequency: it knows how often each label occurs, and no text.
+
+        None where no such loss is known; then a training is not watched for collapse.
+        """
+        del task, examples
+        return None
+
+    def are_all_alike(self, task: Task, predictions: Any) -> bool:
+        """Tell whether every example gets the same prediction; asked only where a guessing loss is known."""
+        del task, predictions
+        return False
+
+    # Predictions
+
+    @abstractmethod
+    def predict(self, task: Task, model: Pretrained, examples: Sequence[Any], features: Any) -> Any:
+        """Return what the model predicts for each of `examples`, whose `features` are given.
+
+        Computed in groups of similar length, without dropout.
+        """
+
+    def with_threshold(self, task: Task, predictions: Any, threshold: float | None) -> Any:
+        """Return `predictions` that are decided at a threshold; None leaves the choice to the kind.
 
         Raises:
-            ConfigError: The model was trained for something else.
+            ConfigError: A threshold is given, and the kind decides nothing by one.
         """
+        if threshold is not None:
+            raise ConfigError(
+                f"--threshold {threshold:g}: task {task.name!r} decides nothing by one; drop it"
+            )
+        return predictions
 
-    def objective(self, task: Task) -> TaskObjective[Any]:
-        """Returns what is minimised."""
+    @abstractmethod
+    def scores(self, task: Task, examples: Sequence[Any], predictions: Any) -> dict[str, float]:
+        """Return the official scores for labelled examples, those in `task.metrics` among them."""
 
-    def answers(self, task: Task, model: Pretrained, examples: Sequence[Any], features: Any) -> Any:
-        """Returns what the model answers to each of `examples`, whose `features` are given.
+    @abstractmethod
+    def losses(self, task: Task, examples: Sequence[Any], predictions: Any) -> NDArray[np.float64]:
+        """Return how wrong each prediction is, (B,): its loss, or what it lacks to a full score."""
 
-        Computed in groups of similar length, dropout off.
-        """
+    def label_pairs(self, task: Task, examples: Sequence[Any], predictions: Any) -> list[tuple[str, str]]:
+        """Return the right and the predicted label of each example; nothing where that is not one label."""
+        del task, examples, predictions
+        return []
 
-    def scores(self, task: Task, examples: Sequence[Any], answers: Any) -> dict[str, float]:
-        """Returns the official scores for labelled examples, those in `task.metrics` among them."""
-
-    def losses(self, task: Task, examples: Sequence[Any], answers: Any) -> NDArray[np.float64]:
-        """Returns how wrong each answer is, (B,): its loss, or what it lacks to a full score."""
-
-    def records(self, task: Task, examples: Sequence[Any], answers: Any) -> Iterator[dict[str, Any]]:
-        """Yields a flat record for each answer: what `albert predict` writes.
+    @abstractmethod
+    def records(self, task: Task, examples: Sequence[Any], predictions: Any) -> Iterator[dict[str, Any]]:
+        """Yield a flat record for each prediction: what `albert predict` writes.
 
         A class is `label`, its probability `score`; a number `score`; a choice `label` (its letter), `score`;
         a span `answer`, `score`, `start`, `end`; tags `tags` and `entities`.
         """
 
-    def shown(self, task: Task, example: Any) -> dict[str, str]:
-        """Returns an example for people: its texts, and under `label` what is right, if it is known."""
+    # Files of predictions
+
+    @abstractmethod
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return how predictions are written to a file of rows with `suffix`, one of `row_suffixes`."""
+
+    def submission(self, task: Task) -> Submission | None:
+        """Return the official file of `task`; None where there is none."""
+        return task.submission
+
+    def official_format(self, task: Task, submission: Submission) -> LineFormat | ObjectFormat:
+        """Return how an official file is written."""
+        del submission
+        raise ConfigError(f"task {task.name!r} has no official format")
+
+    @abstractmethod
+    def scores_of_file(self, task: Task, examples: Sequence[Any], file: PredictionFile) -> dict[str, float]:
+        """Return the official scores of the predictions in a file.
+
+        Raises:
+            DataError: The file cannot be read, or its predictions are not those of `examples`.
+            ConfigError: Null odds or a threshold are given where nothing is decided by them.
+        """
+
+
+def refuse_null_odds(task: Task, file: PredictionFile) -> None:
+    """Refuse null odds and thresholds for a kind that decides nothing by them.
+
+    Raises:
+        ConfigError: One of them is given.
+    """
+    if file.null_odds is not None or file.threshold is not None:
+        raise ConfigError(f"null odds are for questions that may have no answer; task {task.name!r} has none")
+
+
+def without_loss(scores: dict[str, float]) -> dict[str, float]:
+    """Return scores without the loss, which predictions in a file do not have."""
+    return {name: value for name, value in scores.items() if name != "loss"}
 
 
 def groups_of_similar_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yields the indices of items of `lengths` (B,) pieces, shortest first, `PIECES_AT_ONCE` at a time."""
+    """Yields the indices of items of `lengths` (B,) pieces, shortest first, `TOKENS_AT_ONCE` at a time."""
     order = np.argsort(lengths, kind="stable")
-    group = lengths[order].cumsum() // PIECES_AT_ONCE
+    group = lengths[order].cumsum() // TOKENS_AT_ONCE
     for indices in np.split(order, np.flatnonzero(np.diff(group)) + 1):
         if len(indices):
             yield indices

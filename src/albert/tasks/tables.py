@@ -12,7 +12,7 @@ A byte order mark and CRLF line ends are dropped; blank lines of a table are pas
 import csv
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -22,6 +22,9 @@ from albert.data.corpus.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
 from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
+
+LabelParser = Callable[[str, str], Any]
+"""Makes a label of a cell and its place, file and line."""
 
 MAX_LABELS = 1000
 
@@ -45,7 +48,9 @@ class Columns:
     bare: tuple[str, ...] = ()
     """Names of the columns, as far as a row goes, if the first line names none of those that are wanted."""
     short_rows: Tally | None = None
-    """Counts rows with too few columns, which are passed over; None where they are an error."""
+    """Counts rows with too few columns, which are skipped; None where they are an error."""
+    lists: tuple[str, ...] = ()
+    """Columns that may hold a list in JSON lines, which becomes a cell as JSON text."""
 
     def spellings(self, column: str) -> tuple[str, ...]:
         """Returns all names under which `column` may stand, its own first."""
@@ -70,17 +75,30 @@ class Example:
     """The text, or the first of a pair."""
     pair: str | None = None
     """The second text; None where there is none."""
-    label: int | float | None = None
-    """Label id, or the number to be predicted; None where it is not known."""
+    label: Any = None
+    """What the kind of task reads from the label's cell, such as a label id; None where it is not known."""
     id: str | None = field(default=None, kw_only=True)
     """What the benchmark calls the example; None where it is known by its place."""
 
 
-def read_examples(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads the examples of the table `path` of `task`.
+def read_examples(
+    task: Task,
+    path: Path,
+    *,
+    parse: LabelParser,
+    split: str = "",
+    labelled: bool = True,
+    lists: tuple[str, ...] = (),
+) -> Iterator[Example]:
+    """Read the examples of the table `path` of `task`.
 
-    `split` decides whether a benchmark's file has a header line; labels are read where `labelled`. Examples
-    whose label says that they have none are passed over and counted.
+    Args:
+        task: Names the columns.
+        path: Table.
+        parse: Makes a label of its cell and its place, file and line; raises DataError for what is no label.
+        split: Decides whether a benchmark's file has a header line.
+        labelled: Whether labels are read. Examples labelled as having none are skipped and counted.
+        lists: Columns that may hold a list in JSON lines, see `Columns`.
 
     Raises:
         DataError: A column is missing, a row is of another width, a text is empty, a label is missing or
@@ -98,8 +116,9 @@ def read_examples(task: Task, path: Path, *, split: str = "", labelled: bool = T
         bare=data.bare_columns,
         # A row that is missing from the answers to a test set would shift all behind it.
         short_rows=tally if data.has_blemishes and labelled else None,
+        lists=lists,
     )
-    read_label = LabelReader(task, tally)
+    read_label = LabelReader(task, tally, parse)
     for row in read_rows(path, columns):
         cells = dict(zip((*wanted, *columns.optional), row.cells, strict=True))
         if any(cells[name] not in {"", value} for name, value in data.rows_with.items()):
@@ -120,25 +139,46 @@ def read_examples(task: Task, path: Path, *, split: str = "", labelled: bool = T
 
 
 class LabelReader:
-    """Turns the label strings of a task into label ids or numbers."""
+    """Turns the cells of a label column into labels."""
 
-    def __init__(self, task: Task, tally: Tally) -> None:
-        self._task = task
+    def __init__(self, task: Task, tally: Tally, parse: LabelParser) -> None:
+        self._data = task.data
         self._tally = tally
-        self._ids = {label: number for number, label in enumerate(task.labels)}
+        self._parse = parse
 
-    def __call__(self, text: str, where: str) -> int | float | None:
-        """Returns the label, or None, and counts it, where it says that there is none.
+    def __call__(self, text: str, where: str) -> Any:
+        """Return the label, or None, and count it, where the cell says that there is none.
 
         Raises:
             DataError: The task has no such label.
         """
         text = text.strip()
-        text = self._task.data.spellings.get(text, text)
-        if text in self._task.data.dropped_labels:
+        text = self._data.spellings.get(text, text)
+        if text in self._data.dropped_labels:
             self._tally.skip(f"examples labelled {text!r}, that is without label", where)
             return None
-        return _number(text, where) if self._task.kind == "regression" else _label_id(text, self._ids, where)
+        return self._parse(text, where)
+
+
+def label_id_parser(task: Task) -> LabelParser:
+    """Return a parser of the labels of `task`, which returns their ids."""
+    ids = {label: number for number, label in enumerate(task.labels)}
+    return lambda text, where: _label_id(text, ids, where)
+
+
+def parse_number(text: str, where: str) -> float:
+    """Return a label that is a finite number.
+
+    Raises:
+        DataError: It is none.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise DataError(f"{where}: expected a number as label, found {text[:60]!r}; fix it or drop the row")
+    return number
 
 
 def check_text(text: str, column: str, where: str) -> None:
@@ -256,8 +296,8 @@ def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: 
     value = fields[name]
     if value is None or isinstance(value, str):
         return value or ""
-    if isinstance(value, int | float):
-        return json.dumps(value)
+    if isinstance(value, int | float) or (isinstance(value, list) and column in columns.lists):
+        return json.dumps(value, ensure_ascii=False)
     raise DataError(f"{where}: field {name!r} holds {type(value).__name__}, not a text or a number")
 
 
@@ -342,16 +382,6 @@ def _label_id(text: str, label_ids: Mapping[str, int], where: str) -> int:
             f"known: {', '.join(known[:20])}"
         )
     return label_ids[text]
-
-
-def _number(text: str, where: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise DataError(f"{where}: expected a number as label, found {text[:60]!r}; fix it or drop the row")
-    return number
 
 
 def _number_first(label: str) -> tuple[int, float, str]:

@@ -10,11 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal
 
-Kind = Literal["classification", "regression", "choice", "spans", "tagging"]
-"""What is predicted: one of some labels, a number, one of some choices, a span, a tag for every word."""
-
-Layout = Literal["table", "squad", "race", "c3", "copa", "conll", "cluener", "csl", "cluewsc"]
-"""How a file is laid out. `table`: rows with columns (.tsv, .csv, .jsonl); others are a benchmark's own."""
+from albert.tasks.submissions import Submission
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,8 +40,9 @@ class TaskData:
     )
     """Names or patterns of the files of each split, the first that is found wins; a name without a suffix
     stands for .tsv, .csv and .jsonl."""
-    layout: Layout = "table"
-    """How the files are laid out."""
+    layout: str = "table"
+    """How a file is laid out: `table`, rows with columns (.tsv, .csv, .jsonl), or a benchmark's own layout,
+    which the kind of task reads."""
     text_column: str = "text"
     """Column of the text: of the first of a pair, of the passage, of the words to be tagged."""
     pair_column: str | None = None
@@ -138,8 +135,8 @@ class Task:
     """Name on the command line."""
     title: str
     """Name and subject in words."""
-    kind: Kind
-    """What is predicted."""
+    kind: str
+    """Kind of task, a key of `catalogue.SOLVERS`."""
     data: TaskData
     """Where the examples lie."""
     labels: tuple[str, ...] = ()
@@ -147,8 +144,10 @@ class Task:
     file tells them."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
-    recipe: Hyperparameters
-    """Default training settings."""
+    hyperparameters: Hyperparameters
+    """Default settings of a fine-tuning."""
+    submission: Submission | None = None
+    """File that the benchmark takes; None where none is known."""
     language: Literal["en", "zh"] = "en"
     """Language of the texts, where scores depend on it."""
     may_lack_answer: bool = False

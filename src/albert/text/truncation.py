@@ -21,8 +21,8 @@ _Lengths = npt.NDArray[np.int64]
 def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tuple[_Lengths, _Lengths]:
     """Return how many tokens of two texts, (B,) each, to keep so that each pair fits into its `room`, (B,).
 
-    The same as removing a token from the longer text, or from the second if they are equal, until they fit: no
-    text gets shorter than half of the room.
+    The same as removing a token from the longer text, or from the second if they are equal, until they fit:
+    no text gets shorter than half of the room.
     """
     half = np.asarray(room) // 2
     return (

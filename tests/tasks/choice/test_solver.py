@@ -16,7 +16,7 @@ from albert.inference.opening import open_model
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.optim.optimizers import AdamW, make_optimizer, parameter_groups
 from albert.tasks import solver
-from albert.tasks.catalogue import find_task
+from albert.tasks.catalogue import check_kind, find_task
 from albert.tasks.choice.features import ChoiceFeatures
 from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.choice.records import CHOICE_TASKS
@@ -68,11 +68,11 @@ def examples_of(features: ChoiceFeatures, groups: list[str] | None = None) -> li
 
 def test_logits_do_not_depend_on_the_company_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
     features, model = make_features([2, 4, 3, 2, 4], seed=1), make_model()
-    together = SOLVER.answers(RACE, model, [], features)
-    monkeypatch.setattr(solver, "PIECES_AT_ONCE", 60)
-    np.testing.assert_allclose(SOLVER.answers(RACE, model, [], features), together, atol=1e-5)
+    together = SOLVER.predict(RACE, model, [], features)
+    monkeypatch.setattr(solver, "TOKENS_AT_ONCE", 60)
+    np.testing.assert_allclose(SOLVER.predict(RACE, model, [], features), together, atol=1e-5)
     for index, count in enumerate(features.num_choices):
-        (alone,) = SOLVER.answers(RACE, model, [], features.take(np.array([index])))
+        (alone,) = SOLVER.predict(RACE, model, [], features.take(np.array([index])))
         np.testing.assert_allclose(alone, together[index, :count], atol=1e-5)
         assert (together[index, count:] == -np.inf).all()
 
@@ -98,14 +98,14 @@ def test_even_questions_are_rated_as_by_the_fixed_number_of_choices() -> None:
     arrays = (features.input_ids, features.token_type_ids, features.lengths)
     with torch.inference_mode():
         expected = model.packed_logits(*map(torch.from_numpy, arrays), num_choices=3)
-    np.testing.assert_allclose(SOLVER.answers(RACE, model, [], features), expected.numpy(), atol=1e-6)
+    np.testing.assert_allclose(SOLVER.predict(RACE, model, [], features), expected.numpy(), atol=1e-6)
 
 
 def test_scores_tell_middle_and_high_apart_in_one_pass() -> None:
     features, model = make_features([4, 4, 2, 4, 3], seed=4), make_model()
     groups = ["high", "middle", "high", "high", "middle"]
     examples = examples_of(features, groups)
-    answers = SOLVER.answers(RACE, model, examples, features)
+    answers = SOLVER.predict(RACE, model, examples, features)
     scores = SOLVER.scores(RACE, examples, answers)
     assert list(scores) == ["accuracy", "accuracy_high", "accuracy_middle", "loss"]
     right = answers.argmax(-1) == features.labels
@@ -146,9 +146,9 @@ def test_a_model_that_rates_texts_is_refused() -> None:
         vocab_size=31, embedding_size=8, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
         intermediate_size=20, problem_type="regression", id2label={0: "score"},
     )  # fmt: skip
-    with pytest.raises(ConfigError, match="trained for regression"):
-        SOLVER.with_labels_of(RACE, rating)
-    assert SOLVER.with_labels_of(RACE, make_model().config) is RACE
+    with pytest.raises(ConfigError, match="trained for regression, but task 'race' is choice"):
+        check_kind(RACE, None, rating)
+    check_kind(RACE, None, make_model().config)
 
 
 def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
@@ -176,12 +176,12 @@ def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
         settings=LoopSettings(max_steps=40, batch_size=10, precision="float32", device="cpu"),
     )
     assert list(steps)[-1].loss < 0.3
-    answers = SOLVER.answers(task, model, examples, features)
+    answers = SOLVER.predict(task, model, examples, features)
     assert SOLVER.scores(task, examples, answers)["accuracy"] == 1.0
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     again, _ = open_model(tmp_path / "model", SOLVER.model_classes(), device="cpu")
-    np.testing.assert_allclose(SOLVER.answers(task, again, examples, features), answers, atol=1e-5)
+    np.testing.assert_allclose(SOLVER.predict(task, again, examples, features), answers, atol=1e-5)
 
 
 def features_of_rows(
@@ -225,7 +225,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
 
     optimizer = AdamW(parameter_groups(model, weight_decay=0.01))
     for number in range(meta["steps"]):
-        answers = SOLVER.answers(RACE, model, [], features)
+        answers = SOLVER.predict(RACE, model, [], features)
         np.testing.assert_allclose(answers, trace["logits"][number], atol=2e-5)
         # The original adds up the rows of looked-up tables one by one: a larger norm, so it clips harder.
         clipping = trace["global_norm_dense"][number] / trace["global_norm_used"][number]
@@ -241,7 +241,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
         )
         assert step.loss == pytest.approx(float(trace["loss"][number]), abs=2e-5)
         assert step.grad_norm == pytest.approx(float(trace["global_norm_dense"][number]), rel=1e-4)
-    np.testing.assert_allclose(SOLVER.answers(RACE, model, [], features), trace["logits"][4], atol=2e-5)
+    np.testing.assert_allclose(SOLVER.predict(RACE, model, [], features), trace["logits"][4], atol=2e-5)
     state = model.state_dict()
     finals = {key.removeprefix("final/"): value for key, value in trace.items() if key.startswith("final/")}
     assert len(finals) == 27

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from albert.tasks.catalogue import TASKS, find_task
+from albert.tasks.catalogue import TASKS, find_task, solver_of
 from albert.tasks.classification.glue import GLUE_TASKS, TABLE_14
 from albert.tasks.files import require_files
-from albert.tasks.tables import Example, read_examples
+from albert.tasks.tables import Example
 
 
 def test_labels_stand_in_the_originals_order(golden: Path) -> None:
@@ -20,13 +20,13 @@ def test_labels_stand_in_the_originals_order(golden: Path) -> None:
 def test_every_task_of_the_benchmark_is_known() -> None:
     names = "cola sst2 mrpc stsb qqp mnli mnli-mm qnli rte wnli ax"
     assert {task.name for task in GLUE_TASKS} == set(names.split()) <= set(TASKS)
-    assert {task.recipe.source for task in GLUE_TASKS} == {TABLE_14}
+    assert {task.hyperparameters.source for task in GLUE_TASKS} == {TABLE_14}
 
 
 def test_rows_of_test_files_carry_the_names_that_answers_are_sent_in_under(golden: Path) -> None:
     for task in GLUE_TASKS:
         (path,) = require_files(task, golden / "glue" / "data", "test")
-        found = [example.id for example in read_examples(task, path, split="test", labelled=False)]
+        found = [example.id for example in solver_of(task).read(task, [path], split="test", labelled=False)]
         assert found == [str(number) for number in range(len(found))]
 
 
@@ -47,7 +47,7 @@ def test_blemishes_of_the_official_files_leave_no_trace(tmp_path: Path) -> None:
     ]
     path = tmp_path / "dev.tsv"
     path.write_bytes(("\ufeff" + "\r\n".join(rows) + "\r\n").encode("utf-8"))
-    assert list(read_examples(find_task("mrpc"), path, split="dev")) == [
+    assert list(solver_of(find_task("mrpc")).read(find_task("mrpc"), [path], split="dev")) == [
         Example("He said so .", '" He said so', 1),
         Example('"a" b "c', "d", 0),
     ]

@@ -19,7 +19,7 @@ from albert.tasks.solver import Solver
 from albert.tasks.spans.decoding import Span, SpanAnswer
 from albert.tasks.spans.files import Answer, Question
 from albert.tasks.spans.records import READING_TASKS
-from albert.tasks.spans.solver import AnswerModel, SpanAnswers, SpanSolver
+from albert.tasks.spans.solver import AnswerModel, SpanPredictions, SpanSolver
 from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
@@ -117,10 +117,10 @@ def test_answers_do_not_depend_on_how_windows_are_grouped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     model, task = make_model(model_class), TASKS["squad2"]
-    together = SOLVER.answers(task, model, questions, encode(questions, tokenizer))
-    monkeypatch.setattr(solver_module, "PIECES_AT_ONCE", 25)
+    together = SOLVER.predict(task, model, questions, encode(questions, tokenizer))
+    monkeypatch.setattr(solver_module, "TOKENS_AT_ONCE", 25)
     backwards = questions[::-1]
-    apart = SOLVER.answers(task, model, backwards, encode(backwards, tokenizer))
+    apart = SOLVER.predict(task, model, backwards, encode(backwards, tokenizer))
     for one, other in zip(together.answers, apart.answers[::-1], strict=True):
         assert one.null_odds == pytest.approx(other.null_odds, abs=1e-4)
         assert one.text(None) == other.text(None) != ""
@@ -141,7 +141,7 @@ def test_a_model_learns_where_answers_are_and_that_there_is_none(
         max_grad_norm=1.0,
     )
     assert [step.number for step in steps][-1] == 150
-    scores = SOLVER.scores(task, questions, SOLVER.answers(task, model, questions, features))
+    scores = SOLVER.scores(task, questions, SOLVER.predict(task, model, questions, features))
     assert scores["exact"] > 90
     assert scores["NoAns_exact"] > 70
 
@@ -149,19 +149,19 @@ def test_a_model_learns_where_answers_are_and_that_there_is_none(
     tokenizer.save_pretrained(tmp_path)
     trained, _ = open_model(tmp_path, SOLVER.model_classes(), device="cpu")
     assert isinstance(trained, AlbertForQuestionAnsweringBeamSearch)
-    again = SOLVER.answers(TASKS["spans"], trained, questions, features)
+    again = SOLVER.predict(TASKS["spans"], trained, questions, features)
     assert SOLVER.scores(task, questions, again) == pytest.approx(scores)
 
 
 def given(
     *answers: tuple[str, float], may_lack_answer: bool = True, null_threshold: float | None = None
-) -> SpanAnswers:
+) -> SpanPredictions:
     """Returns answers of one span each, and their null odds."""
     spans = [
         Span(text=text, start=3, end=3 + len(text), probability=0.5, start_score=0.0, end_score=0.0)
         for text, _ in answers
     ]
-    return SpanAnswers(
+    return SpanPredictions(
         answers=tuple(
             SpanAnswer(spans=(span,), null_odds=odds) for span, (_, odds) in zip(spans, answers, strict=True)
         ),
@@ -276,7 +276,7 @@ def test_every_task_is_scored_by_its_metrics(task: Task) -> None:
 
 def test_no_questions_have_no_answers(tokenizer: AlbertTokenizer) -> None:
     model = make_model(AlbertForQuestionAnswering)
-    assert SOLVER.answers(TASKS["squad1"], model, [], encode([], tokenizer)).answers == ()
+    assert SOLVER.predict(TASKS["squad1"], model, [], encode([], tokenizer)).answers == ()
 
 
 def test_a_question_is_shown_with_its_passage_and_first_answer() -> None:
@@ -298,12 +298,12 @@ def test_decoding_follows_the_numbers_of_the_solver(
     windows = np.bincount(features.questions, minlength=len(questions))
 
     def lengths_of_lists(solver: SpanSolver) -> list[int]:
-        found = solver.answers(TASKS["squad2"], model, questions, features)
+        found = solver.predict(TASKS["squad2"], model, questions, features)
         return [len(answer.spans) for answer in found.answers]
 
     assert max(lengths_of_lists(SpanSolver())) > 3
     assert 0 < max(lengths_of_lists(SpanSolver(n_best_size=3))) <= 3
-    short = SpanSolver(max_answer_length=1).answers(TASKS["squad2"], model, questions, features)
+    short = SpanSolver(max_answer_length=1).predict(TASKS["squad2"], model, questions, features)
     texts = [span.text for answer in short.answers for span in answer.spans]
     assert all(len(text.split()) == 1 for text in texts)
     narrow = SpanSolver(n_best_size=1, start_n_top=1, end_n_top=1)

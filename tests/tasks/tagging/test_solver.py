@@ -21,7 +21,7 @@ from albert.tasks.features import shuffled_batches
 from albert.tasks.solver import Solver
 from albert.tasks.tagging.features import TagFeatures
 from albert.tasks.tagging.files import TaggedExample
-from albert.tasks.tagging.solver import TagAnswers, TaggingSolver
+from albert.tasks.tagging.solver import TaggingSolver, TagPredictions
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.loop import train
@@ -75,10 +75,12 @@ def encode(
     return features
 
 
-def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagAnswers:
+def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
     """Returns answers that are sure of `tags`."""
     ids = [names.index(tag) for sentence in tags for tag in sentence]
-    return TagAnswers(10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags]))
+    return TagPredictions(
+        10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags])
+    )
 
 
 def test_tagging_is_solved_by_its_solver() -> None:
@@ -118,11 +120,11 @@ def test_answers_do_not_depend_on_the_company_of_a_sentence(
     model = make_model()
 
     def logits(some: list[TaggedExample]) -> np.ndarray:
-        return SOLVER.answers(TASK, model, some, encode(some, tokenizer, max_seq_length=16)).logits
+        return SOLVER.predict(TASK, model, some, encode(some, tokenizer, max_seq_length=16)).logits
 
     together = logits(examples)
     assert together.shape == (80, 9)
-    monkeypatch.setattr(solver_module, "PIECES_AT_ONCE", 20)
+    monkeypatch.setattr(solver_module, "TOKENS_AT_ONCE", 20)
     np.testing.assert_allclose(logits(examples), together, atol=1e-5)
     alone = np.concatenate([logits([example]) for example in examples])
     np.testing.assert_allclose(alone, together, atol=1e-5)
@@ -132,7 +134,7 @@ def test_losses_are_those_that_are_trained(examples: list[TaggedExample], tokeni
     model, features = make_model(), encode(examples, tokenizer)
     objective = SOLVER.objective(TASK)
     trained = objective.sums(model, features)["task"].total.item() / objective.counts(features)["task"]
-    answers = SOLVER.answers(TASK, model, examples, features)
+    answers = SOLVER.predict(TASK, model, examples, features)
     assert SOLVER.scores(TASK, examples, answers)["loss"] == pytest.approx(trained, abs=1e-5)
     by_hand = -log_softmax(answers.logits[1:10], axis=-1)
     ids = [TASK.labels.index(tag) for tag in examples[1].tags or ()]
@@ -160,7 +162,7 @@ def test_records_hold_a_tag_for_every_word_and_entities_with_their_places() -> N
     for word, tag, probability in ((0, "I-ORG", 0.6), (1, "I-ORG", 0.8), (2, "O", 0.9), (3, "B-LOC", 0.6)):
         logits[word] = np.log((1 - probability) / 8)
         logits[word, TASK.labels.index(tag)] = np.log(probability)
-    [record] = SOLVER.records(TASK, [example], TagAnswers(logits, np.array([4])))
+    [record] = SOLVER.records(TASK, [example], TagPredictions(logits, np.array([4])))
     assert record == {
         "tags": ["I-ORG", "I-ORG", "O", "B-LOC"],
         "entities": [
@@ -225,11 +227,11 @@ def test_a_tagger_learns_long_sentences_and_is_read_back(tokenizer: AlbertTokeni
         settings=LoopSettings(max_steps=60, batch_size=16, precision="float32"),
     )
     assert list(steps)[-1].loss < 0.5
-    answers = SOLVER.answers(TASK, model, examples, features)
+    answers = SOLVER.predict(TASK, model, examples, features)
     assert SOLVER.scores(TASK, examples, answers)["f1"] > 0.95
     folder = tmp_path / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     again, _ = open_model(folder, SOLVER.model_classes(), device="cpu")
-    same = SOLVER.answers(TASK, again, examples, features)
+    same = SOLVER.predict(TASK, again, examples, features)
     np.testing.assert_allclose(same.logits, answers.logits, atol=1e-5)

@@ -9,6 +9,7 @@ Source: Lan et al. (2020), table 14; `run_race.py` of the original; `run_classif
 from types import MappingProxyType
 
 from albert.tasks.choice.files import DEFAULT_QUESTION
+from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 _RACE = Hyperparameters(
@@ -43,7 +44,7 @@ CHOICE_TASKS = (
             hub=HubData(name="ehovy/race", config="all"),
         ),
         metrics=("accuracy",),
-        recipe=_RACE,
+        hyperparameters=_RACE,
     ),
     Task(
         name="c3",
@@ -62,7 +63,8 @@ CHOICE_TASKS = (
             hub=HubData(name="clue/clue", config="c3"),
         ),
         metrics=("accuracy",),
-        recipe=_OWN,
+        submission=clue("c311_predict.json", layout="c3"),
+        hyperparameters=_OWN,
         language="zh",
     ),
     Task(
@@ -81,7 +83,7 @@ CHOICE_TASKS = (
             ),
         ),
         metrics=("accuracy",),
-        recipe=_OWN,
+        hyperparameters=_OWN,
         language="zh",
     ),
     Task(
@@ -90,6 +92,6 @@ CHOICE_TASKS = (
         kind="choice",
         data=TaskData(text_column="passage", pair_column=DEFAULT_QUESTION),
         metrics=("accuracy",),
-        recipe=_OWN,
+        hyperparameters=_OWN,
     ),
 )

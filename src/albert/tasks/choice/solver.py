@@ -5,6 +5,8 @@ choice; a question with fewer choices than others has -inf behind its own.
 Letters: B questions, C the most choices that one of them has.
 """
 
+import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +20,7 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from albert.config import AlbertConfig
-from albert.errors import ConfigError
+from albert.errors import DataError
 from albert.metrics.scores import accuracy_by_group, score
 from albert.model.losses import LossSum, cross_entropy_sum
 from albert.model.packing import on_device
@@ -26,8 +28,27 @@ from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.choice.features import ChoiceFeatures, make_choice_features
 from albert.tasks.choice.files import ChoiceExample, read_choices
-from albert.tasks.labels import six_digits
-from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.prediction_files import (
+    Found,
+    PredictionFile,
+    certain_logits,
+    matched,
+    read_object,
+    read_values,
+)
+from albert.tasks.predictions import (
+    LineFormat,
+    ObjectFormat,
+    clue_lines,
+    glue_table,
+    json_lines,
+    recorded,
+    score_by_name,
+    table_format,
+    with_id,
+)
+from albert.tasks.solver import Solver, groups_of_similar_length, refuse_null_odds, without_loss
+from albert.tasks.submissions import PREDICTIONS_FILE, Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -48,8 +69,14 @@ class ChoiceObjective:
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
 
-class ChoiceSolver:
+class ChoiceSolver(Solver):
     """One of some choices for a question on a passage."""
+
+    features_class = ChoiceFeatures
+
+    def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
+        """Return a line's pattern; None for RACE and C3, whose lines hold several questions."""
+        return None if task.data.layout in {"race", "c3"} else super().example_pattern(task, path)
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
@@ -58,11 +85,6 @@ class ChoiceSolver:
         del split
         for path in paths:
             yield from read_choices(task, path, labelled=labelled)
-
-    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task`: every question has choices of its own."""
-        del paths
-        return task
 
     def encode(
         self, task: Task, examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
@@ -80,33 +102,34 @@ class ChoiceSolver:
         """Returns the one class of this kind."""
         return (AlbertForMultipleChoice,)
 
+    def is_made_for(self, config: AlbertConfig) -> bool:
+        """Tell whether the model rates choices: one that rates texts with a number has the same head."""
+        return config.problem_type != "regression"
+
     def config_changes(self, task: Task) -> dict[str, Any]:
         """Returns dropout before the classifier, and that there are no labels."""
         return {
-            "classifier_dropout_prob": task.recipe.classifier_dropout_prob,
+            "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": None,
             "id2label": None,
         }
-
-    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task`.
-
-        Raises:
-            ConfigError: The model was trained to rate texts with a number; its head only looks the same.
-        """
-        if config.problem_type == "regression":
-            raise ConfigError(
-                f"the model was trained for regression, but task {task.name!r} is choice; "
-                "give the model that was fine-tuned for it"
-            )
-        return task
 
     def objective(self, task: Task) -> ChoiceObjective:
         """Returns the one loss of this kind."""
         del task
         return ChoiceObjective()
 
-    def answers(
+    def guessing_loss(self, task: Task, examples: Sequence[ChoiceExample]) -> float:
+        """Return the mean logarithm of the number of choices."""
+        del task
+        return float(np.mean([math.log(len(example.choices)) for example in examples]))
+
+    def are_all_alike(self, task: Task, predictions: NDArray[np.float32]) -> bool:
+        """Tell whether the same place among the choices is chosen everywhere."""
+        del task
+        return len(np.unique(predictions.argmax(-1))) == 1
+
+    def predict(
         self, task: Task, model: Pretrained, examples: Sequence[ChoiceExample], features: ChoiceFeatures
     ) -> NDArray[np.float32]:
         """Returns the logits (B, C)."""
@@ -122,36 +145,35 @@ class ChoiceSolver:
         return logits
 
     def scores(
-        self, task: Task, examples: Sequence[ChoiceExample], answers: NDArray[np.float32]
+        self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> dict[str, float]:
         """Returns the accuracy, that of every group of the benchmark, and the mean `loss`."""
-        labels, predictions = _labels(examples), answers.argmax(-1)
+        labels, chosen = _labels(examples), predictions.argmax(-1)
         groups = [example.group for example in examples]
-        found = score(task.metrics, labels=labels, predictions=predictions)
+        found = score(task.metrics, labels=labels, predictions=chosen)
         if all(groups):
-            found |= accuracy_by_group(labels, predictions, groups)
-        return {**found, "loss": float(self.losses(task, examples, answers).mean())}
+            found |= accuracy_by_group(labels, chosen, groups)
+        return {**found, "loss": float(self.losses(task, examples, predictions).mean())}
 
     def losses(
-        self, task: Task, examples: Sequence[ChoiceExample], answers: NDArray[np.float32]
+        self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> NDArray[np.float64]:
         """Returns the cross-entropy of each answer, (B,)."""
         del task
         labels = _labels(examples)
-        return -log_softmax(answers.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
+        return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
 
     def records(
-        self, task: Task, examples: Sequence[ChoiceExample], answers: NDArray[np.float32]
+        self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> Iterator[dict[str, Any]]:
         """Yields the letter of the choice as `label`, its text as `answer`, its probability as `score`.
 
         `scores` has the probabilities of all choices by letter.
         """
         del task
-        for example, logits in zip(examples, answers, strict=True):
+        for example, logits in zip(examples, predictions, strict=True):
             own = logits[: len(example.choices)].astype(np.float64)
-            probabilities = map(six_digits, np.exp(log_softmax(own)))
-            scores = dict(zip(LETTERS, probabilities, strict=False))
+            scores = score_by_name(LETTERS[: len(own)], np.exp(log_softmax(own)))
             chosen = int(own.argmax())
             letter = LETTERS[chosen]
             yield {
@@ -170,6 +192,50 @@ class ChoiceSolver:
         texts["choices"] = " ".join(lettered)
         return texts if example.label is None else texts | {"label": lettered[example.label]}
 
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return JSON lines, or a table of the letter, its probability and the text of the choice."""
+        del task
+        names = ("label", "score", "answer")
+        return json_lines(with_id) if suffix == ".jsonl" else table_format(names, recorded(names))
+
+    def submission(self, task: Task) -> Submission:
+        """Return the task's official file, or one of letters by question."""
+        return task.submission or Submission(layout="letters")
+
+    def official_format(self, task: Task, submission: Submission) -> LineFormat | ObjectFormat:
+        """Return the lines of C3, a table of letters as for GLUE, or an object of letters by question."""
+        del task
+        if submission.layout == "glue":
+            return glue_table(lambda row: row.record["label"])
+        if submission.layout == "c3":
+            return clue_lines(lambda row: {"label": LETTERS.index(row.record["label"])})
+        return ObjectFormat(
+            members=lambda chunk: {PREDICTIONS_FILE: {row.id: row.record["label"] for row in chunk.rows}}
+        )
+
+    def scores_of_file(
+        self, task: Task, examples: Sequence[ChoiceExample], file: PredictionFile
+    ) -> dict[str, float]:
+        """Return the scores of choices named by letter or number."""
+        refuse_null_odds(task, file)
+        path = file.path
+        if path.suffix == ".json" and self.submission(task).layout == "letters":
+            found = [
+                Found(id=name, value=_choice(letter, str(path)), where=f"{path}: {name!r}")
+                for name, letter in read_object(path, str, what="the letter of a choice for each question")
+            ]
+        else:
+            found = read_values(path, ("prediction", "label"), _choice)
+        chosen = matched(found, examples, path)
+        for number, example in zip(chosen, examples, strict=True):
+            if number >= len(example.choices):
+                raise DataError(
+                    f"{path}: question {example.id!r} is answered by choice {LETTERS[number]}, "
+                    f"but has only {len(example.choices)}"
+                )
+        logits = certain_logits(chosen, max(len(example.choices) for example in examples))
+        return without_loss(self.scores(task, examples, logits.astype(np.float32)))
+
 
 def _labels(examples: Sequence[ChoiceExample]) -> NDArray[np.int64]:
     labels = [example.label for example in examples if example.label is not None]
@@ -181,3 +247,12 @@ def _packed_logits(model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> Ten
     """Returns logits (B, C), -inf where a question has no such choice."""
     num_choices = torch.from_numpy(batch.num_choices)
     return model.packed_logits(*model.packed_inputs(batch), num_choices=num_choices)
+
+
+def _choice(text: str, where: str) -> int:
+    """Return a choice given by its letter from A, or its number from 0."""
+    if text in tuple(LETTERS):
+        return LETTERS.index(text)
+    if text.isascii() and text.isdecimal() and int(text) < len(LETTERS):
+        return int(text)
+    raise DataError(f"{where}: expected the letter of a choice, or its number from 0, found {text[:60]!r}")

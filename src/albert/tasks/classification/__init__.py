@@ -1,1 +1,1 @@
-"""Classification and regression of texts and pairs: records, files, solver."""
+"""Classification: one label for a text or a pair of texts."""

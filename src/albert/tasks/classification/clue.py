@@ -10,6 +10,7 @@ of albert_zh, whose numbers are for `tiny`; `published` says what larger models 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 CLUE_SCRIPT = "albert_zh, run_classifier_clue.sh (tiny)"
@@ -25,6 +26,26 @@ _ALIASES: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "label": ("gold_label",),
     }
 )
+TNEWS_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
+    {
+        "100": "news_story",
+        "101": "news_culture",
+        "102": "news_entertainment",
+        "103": "news_sports",
+        "104": "news_finance",
+        "106": "news_house",
+        "107": "news_car",
+        "108": "news_edu",
+        "109": "news_tech",
+        "110": "news_military",
+        "112": "news_travel",
+        "113": "news_world",
+        "114": "news_stock",
+        "115": "news_agriculture",
+        "116": "news_game",
+    }
+)
+"""The subjects of TNEWS by label, which a submission names, too."""
 _PAIR = ("sentence1", "sentence2", "label")
 
 
@@ -42,7 +63,7 @@ def _hub(config: str) -> HubData:
     return HubData(name="clue/clue", config=config, columns=MappingProxyType({"idx": "id"}))
 
 
-def _recipe(
+def _hyperparameters(
     *, batch_size: int, learning_rate: float, num_epochs: float, source: str = CLUE_SCRIPT
 ) -> Hyperparameters:
     return Hyperparameters(
@@ -55,8 +76,8 @@ def _recipe(
     )
 
 
-_LCQMC_RECIPE = _recipe(batch_size=64, learning_rate=1e-4, num_epochs=5, source=LCQMC_SCRIPT)
-_NLI_RECIPE = _recipe(batch_size=64, learning_rate=3e-5, num_epochs=2)
+_LCQMC = _hyperparameters(batch_size=64, learning_rate=1e-4, num_epochs=5, source=LCQMC_SCRIPT)
+_NLI = _hyperparameters(batch_size=64, learning_rate=3e-5, num_epochs=2)
 
 CLUE_TASKS = (
     Task(
@@ -76,7 +97,7 @@ CLUE_TASKS = (
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
         language="zh",
-        recipe=_LCQMC_RECIPE,
+        hyperparameters=_LCQMC,
     ),
     Task(
         name="afqmc",
@@ -94,8 +115,9 @@ CLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
+        submission=clue("afqmc_predict.json"),
         language="zh",
-        recipe=_recipe(batch_size=16, learning_rate=2e-5, num_epochs=3),
+        hyperparameters=_hyperparameters(batch_size=16, learning_rate=2e-5, num_epochs=3),
     ),
     Task(
         name="tnews",
@@ -109,10 +131,11 @@ CLUE_TASKS = (
             aliases=_ALIASES,
             hub=_hub("tnews"),
         ),
-        labels=tuple(str(number) for number in range(100, 117) if number not in {105, 111}),
+        labels=tuple(TNEWS_DESCRIPTIONS),
         metrics=("accuracy",),
+        submission=clue("tnews11_predict.json", label_descriptions=TNEWS_DESCRIPTIONS),
         language="zh",
-        recipe=_recipe(batch_size=16, learning_rate=2e-5, num_epochs=3),
+        hyperparameters=_hyperparameters(batch_size=16, learning_rate=2e-5, num_epochs=3),
     ),
     Task(
         name="iflytek",
@@ -128,8 +151,9 @@ CLUE_TASKS = (
         ),
         labels=tuple(map(str, range(119))),
         metrics=("accuracy",),
+        submission=clue("iflytek_predict.json"),
         language="zh",
-        recipe=_recipe(batch_size=32, learning_rate=2e-5, num_epochs=3),
+        hyperparameters=_hyperparameters(batch_size=32, learning_rate=2e-5, num_epochs=3),
     ),
     Task(
         name="cmnli",
@@ -147,8 +171,9 @@ CLUE_TASKS = (
         ),
         labels=_INFERENCE,
         metrics=("accuracy",),
+        submission=clue("cmnli_predict.json", is_required=False),
         language="zh",
-        recipe=_NLI_RECIPE,
+        hyperparameters=_NLI,
     ),
     Task(
         name="ocnli",
@@ -166,8 +191,11 @@ CLUE_TASKS = (
         ),
         labels=_INFERENCE,
         metrics=("accuracy",),
+        submission=clue("ocnli_50k_predict.json"),
         language="zh",
-        recipe=_recipe(batch_size=64, learning_rate=3e-5, num_epochs=2, source=f"as CMNLI in {CLUE_SCRIPT}"),
+        hyperparameters=_hyperparameters(
+            batch_size=64, learning_rate=3e-5, num_epochs=2, source=f"as CMNLI in {CLUE_SCRIPT}"
+        ),
     ),
     Task(
         name="csl",
@@ -184,8 +212,9 @@ CLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
+        submission=clue("csl_predict.json"),
         language="zh",
-        recipe=_recipe(batch_size=16, learning_rate=1e-5, num_epochs=5),
+        hyperparameters=_hyperparameters(batch_size=16, learning_rate=1e-5, num_epochs=5),
     ),
     Task(
         name="cluewsc",
@@ -202,8 +231,9 @@ CLUE_TASKS = (
         ),
         labels=("true", "false"),
         metrics=("accuracy",),
+        submission=clue("cluewsc11_predict.json"),
         language="zh",
-        recipe=_recipe(batch_size=16, learning_rate=1e-5, num_epochs=10),
+        hyperparameters=_hyperparameters(batch_size=16, learning_rate=1e-5, num_epochs=10),
     ),
     Task(
         name="xnli-zh",
@@ -223,7 +253,9 @@ CLUE_TASKS = (
         labels=_INFERENCE,
         metrics=("accuracy",),
         language="zh",
-        recipe=_recipe(batch_size=64, learning_rate=3e-5, num_epochs=2, source=f"as CMNLI in {CLUE_SCRIPT}"),
+        hyperparameters=_hyperparameters(
+            batch_size=64, learning_rate=3e-5, num_epochs=2, source=f"as CMNLI in {CLUE_SCRIPT}"
+        ),
     ),
     Task(
         name="bq",
@@ -242,7 +274,9 @@ CLUE_TASKS = (
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
         language="zh",
-        recipe=_recipe(batch_size=64, learning_rate=1e-4, num_epochs=5, source=f"as LCQMC in {LCQMC_SCRIPT}"),
+        hyperparameters=_hyperparameters(
+            batch_size=64, learning_rate=1e-4, num_epochs=5, source=f"as LCQMC in {LCQMC_SCRIPT}"
+        ),
     ),
     Task(
         name="chnsenticorp",
@@ -259,6 +293,8 @@ CLUE_TASKS = (
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
         language="zh",
-        recipe=_recipe(batch_size=16, learning_rate=2e-5, num_epochs=3, source=f"as TNEWS in {CLUE_SCRIPT}"),
+        hyperparameters=_hyperparameters(
+            batch_size=16, learning_rate=2e-5, num_epochs=3, source=f"as TNEWS in {CLUE_SCRIPT}"
+        ),
     ),
 )

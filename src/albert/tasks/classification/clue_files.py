@@ -10,7 +10,15 @@ from typing import Any
 
 from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError
-from albert.tasks.tables import Columns, Example, LabelReader, check_text, read_objects, text_field
+from albert.tasks.tables import (
+    Columns,
+    Example,
+    LabelReader,
+    check_text,
+    label_id_parser,
+    read_objects,
+    text_field,
+)
 from albert.tasks.task import Task
 
 Texts = tuple[str, str | None]
@@ -64,7 +72,7 @@ def _read(
         optional=() if data.id_column is None else (data.id_column,),
         aliases=data.aliases,
     )
-    read_label = LabelReader(task, tally)
+    read_label = LabelReader(task, tally, label_id_parser(task))
     for line, fields in read_objects(path):
         where = f"{path}:{line}"
         text, pair = texts_of(fields, columns, where)

@@ -9,6 +9,7 @@ Source: Wang et al. (2019); `classifier_utils.py` of the original; Lan et al. (2
 from dataclasses import replace
 from types import MappingProxyType
 
+from albert.tasks.submissions import glue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 TABLE_14 = "Lan et al. (2020), table 14"
@@ -46,7 +47,8 @@ _MNLI = Task(
     ),
     labels=_INFERENCE,
     metrics=("accuracy",),
-    recipe=Hyperparameters(
+    submission=glue("MNLI-m.tsv"),
+    hyperparameters=Hyperparameters(
         learning_rate=3e-5, batch_size=128, max_steps=10000, warmup_steps=1000, source=TABLE_14
     ),
 )
@@ -55,6 +57,7 @@ _MNLI_MISMATCHED = replace(
     _MNLI,
     name="mnli-mm",
     title="MNLI, evaluated on other genres than it is trained on",
+    submission=glue("MNLI-mm.tsv"),
     data=replace(
         _MNLI.data,
         files=MappingProxyType(
@@ -73,6 +76,7 @@ _AX = replace(
     _MNLI,
     name="ax",
     title="AX: the diagnostic sentences of GLUE, for models fine-tuned on MNLI; no labels",
+    submission=glue("AX.tsv"),
     data=TaskData(
         folder="diagnostic",
         files=MappingProxyType({"test": ("diagnostic", "test")}),
@@ -100,7 +104,8 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("matthews_correlation", "accuracy"),
-        recipe=Hyperparameters(
+        submission=glue("CoLA.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=1e-5, batch_size=16, max_steps=5336, warmup_steps=320, source=TABLE_14
         ),
     ),
@@ -111,7 +116,8 @@ GLUE_TASKS = (
         data=TaskData(folder="SST-2", text_column="sentence", id_column="index", hub=_hub("sst2")),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
-        recipe=Hyperparameters(
+        submission=glue("SST-2.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=1e-5, batch_size=32, max_steps=20935, warmup_steps=1256, source=TABLE_14
         ),
     ),
@@ -129,7 +135,8 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
-        recipe=Hyperparameters(
+        submission=glue("MRPC.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=2e-5, batch_size=32, max_steps=800, warmup_steps=200, source=TABLE_14
         ),
     ),
@@ -146,7 +153,8 @@ GLUE_TASKS = (
             hub=_hub("stsb", label="score"),
         ),
         metrics=("pearson", "spearman"),
-        recipe=Hyperparameters(
+        submission=glue("STS-B.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=2e-5, batch_size=16, max_steps=3598, warmup_steps=214, source=TABLE_14
         ),
     ),
@@ -165,7 +173,8 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy", "f1"),
-        recipe=Hyperparameters(
+        submission=glue("QQP.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=128,
             max_steps=14000,
@@ -189,7 +198,8 @@ GLUE_TASKS = (
         ),
         labels=_ENTAILMENT,
         metrics=("accuracy",),
-        recipe=Hyperparameters(
+        submission=glue("QNLI.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=1e-5, batch_size=32, max_steps=33112, warmup_steps=1986, source=TABLE_14
         ),
     ),
@@ -206,7 +216,8 @@ GLUE_TASKS = (
         ),
         labels=_ENTAILMENT,
         metrics=("accuracy",),
-        recipe=Hyperparameters(
+        submission=glue("RTE.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=3e-5,
             batch_size=32,
             max_steps=800,
@@ -228,7 +239,8 @@ GLUE_TASKS = (
         ),
         labels=_NOT_OR_YES,
         metrics=("accuracy",),
-        recipe=Hyperparameters(
+        submission=glue("WNLI.tsv"),
+        hyperparameters=Hyperparameters(
             learning_rate=2e-5,
             batch_size=16,
             max_steps=2000,

@@ -1,7 +1,6 @@
-"""Classifying texts and rating them with a number: the solver of `classification` and `regression`.
+"""The kind `classification`: one label for a text or a pair of texts.
 
-Stands on `features` and the model with one linear head. An answer is a row of logits.
-Letters: B examples, K labels (1 for regression).
+A prediction is a row of logits. Letters: B examples, K labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,174 +9,183 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import log_softmax
-from torch import Tensor
 
 from albert.config import AlbertConfig
-from albert.errors import ConfigError
 from albert.metrics.scores import score
-from albert.model.losses import LossSum, cross_entropy_sum, squared_error_sum
+from albert.model.losses import LossSum, cross_entropy_sum
 from albert.model.packing import on_device
-from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.classification.clue_files import read_cluewsc, read_csl
-from albert.tasks.features import TextFeatures, make_features
-from albert.tasks.labels import labels_of_model, six_digits
-from albert.tasks.solver import groups_of_similar_length
-from albert.tasks.tables import Example, labels_in, read_examples
-from albert.tasks.task import Kind, Lengths, Task
-from albert.text.tokenizer import AlbertTokenizer
+from albert.tasks.features import TextFeatures
+from albert.tasks.labels import labels_of_model
+from albert.tasks.prediction_files import (
+    PredictionFile,
+    certain_logits,
+    ids_of,
+    label_parser,
+    matched,
+    read_values,
+    with_more_labels,
+)
+from albert.tasks.predictions import (
+    LineFormat,
+    PredictionRow,
+    clue_lines,
+    glue_table,
+    score_by_name,
+    table_format,
+)
+from albert.tasks.solver import refuse_null_odds, without_loss
+from albert.tasks.submissions import Submission
+from albert.tasks.tables import Example, LabelParser, label_id_parser, labels_in
+from albert.tasks.task import Task
+from albert.tasks.texts import Logits, TextSolver, packed_logits
 
 
-@dataclass(frozen=True, slots=True)
 class ClassificationObjective:
-    """What fine-tuning minimises: cross-entropy over the labels, or the squared error of the number."""
-
-    kind: Kind
+    """Cross-entropy over the labels."""
 
     def counts(self, batch: TextFeatures) -> dict[str, int]:
-        """Returns the number of examples."""
+        """Return the number of examples."""
         return {"task": len(batch)}
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the examples of `batch`."""
-        logits = _packed_logits(model, batch)
-        labels = on_device(batch.labels, logits.device)
-        if self.kind == "regression":
-            return {"task": squared_error_sum(logits.squeeze(-1), labels)}
-        return {"task": cross_entropy_sum(logits, labels.long())}
+        """Return the summed loss of the examples of `batch`."""
+        logits = packed_logits(model, batch)
+        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long())}
 
 
-class ClassificationSolver:
-    """One label, or one number, for a text or a pair of texts."""
+@dataclass(frozen=True)
+class ClassificationSolver(TextSolver):
+    """One label for a text or a pair of texts."""
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[Example]:
-        """Reads tables, and the two layouts of CLUE that are none."""
-        read = {"csl": read_csl, "cluewsc": read_cluewsc}.get(task.data.layout, read_examples)
-        for path in paths:
-            yield from read(task, path, split=split, labelled=labelled)
-
-    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` with the labels that occur in its column: numbers in their order, then words.
-
-        Raises:
-            DataError: There is only one label, or so many that the column can hardly hold labels.
-        """
-        if task.labels or task.kind == "regression":
-            return task
-        return replace(task, labels=labels_in(task, paths))
-
-    def encode(
-        self, task: Task, examples: Sequence[Example], tokenizer: AlbertTokenizer, *, lengths: Lengths
-    ) -> TextFeatures:
-        """Returns `[CLS] text [SEP] pair [SEP]` of every example."""
-        del task
-        return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length)
-
-    def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the one class of this kind."""
-        del task
-        return AlbertForSequenceClassification
-
-    def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the one class of this kind."""
-        return (AlbertForSequenceClassification,)
+    def is_made_for(self, config: AlbertConfig) -> bool:
+        """Tell whether the model has several outputs of which one is the label."""
+        return config.num_labels > 1 and config.problem_type in {None, "single_label_classification"}
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns labels, kind of loss, and dropout before the classifier."""
+        """Return labels, kind of loss, and dropout before the classifier."""
         return {
-            "classifier_dropout_prob": task.recipe.classifier_dropout_prob,
-            "problem_type": "regression" if task.kind == "regression" else "single_label_classification",
-            "id2label": dict(enumerate(task.labels or ("score",))),
+            "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
+            "problem_type": "single_label_classification",
+            "id2label": dict(enumerate(task.labels)),
         }
 
     def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task` with its labels in the order of the model's outputs.
+        """Return `task` with its labels in the order of the model's outputs.
 
         A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
         Raises:
-            ConfigError: The model predicts something else than the task asks for.
+            ConfigError: The model knows other labels than the task has.
         """
-        kind = kind_of_classifier(config)
-        if kind != task.kind:
-            raise ConfigError(
-                f"the model was trained for {kind}, but task {task.name!r} is {task.kind}; "
-                "give the model that was fine-tuned for it"
-            )
-        return task if kind == "regression" else replace(task, labels=labels_of_model(task, config))
+        return replace(task, labels=labels_of_model(task, config))
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[Example]:
+        """Read tables, and the two layouts of CLUE that are none."""
+        read = {"csl": read_csl, "cluewsc": read_cluewsc}.get(task.data.layout)
+        if read is None:
+            yield from super().read(task, paths, split=split, labelled=labelled)
+            return
+        for path in paths:
+            yield from read(task, path, labelled=labelled)
+
+    def label_parser(self, task: Task) -> LabelParser:
+        """Return what makes a label id of a label."""
+        return label_id_parser(task)
+
+    def label_text(self, task: Task, label: int) -> str:
+        """Return the label's name."""
+        return task.labels[label]
+
+    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
+        """Return `task` with the labels that occur in its column: numbers in their order, then words.
+
+        Raises:
+            DataError: There is only one label, or so many that the column can hardly hold labels.
+        """
+        return task if task.labels else replace(task, labels=labels_in(task, paths))
 
     def objective(self, task: Task) -> ClassificationObjective:
-        """Returns the loss of the task's kind."""
-        return ClassificationObjective(task.kind)
+        """Return the one loss of this kind."""
+        del task
+        return ClassificationObjective()
 
-    def answers(
-        self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
-    ) -> NDArray[np.float32]:
-        """Returns the logits (B, K)."""
-        del task, examples
-        assert isinstance(model, AlbertForSequenceClassification)
-        logits = np.zeros((len(features), model.config.num_labels), np.float32)
-        model.eval()
-        with torch.inference_mode():
-            for indices in groups_of_similar_length(features.lengths):
-                logits[indices] = _packed_logits(model, features.take(indices)).float().cpu().numpy()
-        return logits
+    def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
+        """Return the entropy of the labels."""
+        del task
+        shares = np.unique(_labels(examples), return_counts=True)[1] / len(examples)
+        return float(-(shares * np.log(shares)).sum())
 
-    def scores(
-        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
-    ) -> dict[str, float]:
-        """Returns the task's metrics and the mean `loss`."""
-        predictions = answers[:, 0] if task.kind == "regression" else answers.argmax(-1)
-        named = score(task.metrics, labels=_labels(examples), predictions=predictions)
-        return {**named, "loss": float(self.losses(task, examples, answers).mean())}
+    def are_all_alike(self, task: Task, predictions: Logits) -> bool:
+        """Tell whether every example gets the same label."""
+        del task
+        return len(np.unique(predictions.argmax(-1))) == 1
 
-    def losses(
-        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
-    ) -> NDArray[np.float64]:
-        """Returns the cross-entropy or the squared error of each answer, (B,)."""
-        labels, logits = _labels(examples), answers.astype(np.float64)
-        if task.kind == "regression":
-            return np.square(logits[:, 0] - labels)
-        return -log_softmax(logits, axis=-1)[np.arange(len(labels)), labels.astype(np.int64)]
+    def scores(self, task: Task, examples: Sequence[Example], predictions: Logits) -> dict[str, float]:
+        """Return the task's metrics and the mean `loss`."""
+        named = score(task.metrics, labels=_labels(examples), predictions=predictions.argmax(-1))
+        return {**named, "loss": float(self.losses(task, examples, predictions).mean())}
+
+    def losses(self, task: Task, examples: Sequence[Example], predictions: Logits) -> NDArray[np.float64]:
+        """Return the cross-entropy of each prediction, (B,)."""
+        del task
+        labels = _labels(examples).astype(np.int64)
+        return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
+
+    def label_pairs(
+        self, task: Task, examples: Sequence[Example], predictions: Logits
+    ) -> list[tuple[str, str]]:
+        """Return the right and the predicted label of each example."""
+        pairs = zip(examples, predictions.argmax(-1), strict=True)
+        return [(task.labels[example.label], task.labels[predicted]) for example, predicted in pairs]
 
     def records(
-        self, task: Task, examples: Sequence[Example], answers: NDArray[np.float32]
+        self, task: Task, examples: Sequence[Example], predictions: Logits
     ) -> Iterator[dict[str, Any]]:
-        """Yields `label`, its probability `score` and `scores` of all labels; for a number, `score`."""
+        """Yield `label`, its probability `score`, and the `scores` of all labels."""
         del examples
-        for logits in answers:
-            if task.kind == "regression":
-                yield {"score": six_digits(logits[0])}
-                continue
-            probabilities = map(six_digits, np.exp(log_softmax(logits.astype(np.float64))))
-            scores = dict(zip(task.labels, probabilities, strict=True))
+        for logits in predictions:
+            scores = score_by_name(task.labels, np.exp(log_softmax(logits.astype(np.float64))))
             label = task.labels[int(logits.argmax())]
             yield {"label": label, "score": scores[label], "scores": scores}
 
-    def shown(self, task: Task, example: Example) -> dict[str, str]:
-        """Returns the texts and the label."""
-        texts = {"text": example.text} | ({} if example.pair is None else {"pair": example.pair})
-        if example.label is None:
-            return texts
-        name = task.labels[int(example.label)] if task.labels else f"{example.label:g}"
-        return texts | {"label": name}
+    def table(self, task: Task) -> LineFormat:
+        """Return a table of the label, its probability, and those of all labels."""
 
+        def cells(row: PredictionRow) -> list[object]:
+            return [row.record["label"], row.record["score"], *row.record["scores"].values()]
 
-def kind_of_classifier(config: AlbertConfig) -> Kind:
-    """Returns what a classifier with `config` predicts."""
-    regression = config.problem_type == "regression" or config.num_labels == 1
-    return "regression" if regression else "classification"
+        return table_format(["label", "score", *task.labels], cells)
+
+    def official_format(self, task: Task, submission: Submission) -> LineFormat:
+        """Return GLUE's table, or CLUE's lines."""
+        del task
+        if submission.layout == "glue":
+            return glue_table(lambda row: row.record["label"])
+
+        def fields(row: PredictionRow) -> dict[str, Any]:
+            label = row.record["label"]
+            described = submission.label_descriptions
+            return {"label": label} | ({"label_desc": described[label]} if described else {})
+
+        return clue_lines(fields)
+
+    def scores_of_file(
+        self, task: Task, examples: Sequence[Example], file: PredictionFile
+    ) -> dict[str, float]:
+        """Return the scores of predicted labels."""
+        refuse_null_odds(task, file)
+        parse = label_parser(task, has_other_labels=file.has_other_labels)
+        names = matched(read_values(file.path, ("prediction", "label"), parse), examples, file.path)
+        task = with_more_labels(task, names)
+        predictions = certain_logits(ids_of(task, names), len(task.labels))
+        return without_loss(self.scores(task, examples, predictions.astype(np.float32)))
 
 
 def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
     return np.array([np.nan if example.label is None else example.label for example in examples], np.float64)
-
-
-def _packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:
-    """Returns logits (B, K)."""
-    return model.packed_logits(*model.packed_inputs(batch))

@@ -10,10 +10,11 @@ the ALBERT paper, that of CMRC 2018 is albert_zh's of its largest model.
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 _TABLE_14 = "Lan et al. (2020), table 14"
-_CHINESE_RECIPE = Hyperparameters(
+_CHINESE = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
     num_epochs=3,
@@ -51,7 +52,7 @@ READING_TASKS = (
             hub="rajpurkar/squad",
         ),
         metrics=("f1", "exact_match"),
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=48,
             max_steps=3649,
@@ -70,7 +71,7 @@ READING_TASKS = (
             hub="rajpurkar/squad_v2",
         ),
         metrics=("f1", "exact"),
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=3e-5,
             batch_size=48,
             max_steps=8144,
@@ -91,7 +92,8 @@ READING_TASKS = (
             hub="hfl/cmrc2018",
         ),
         metrics=("f1", "exact_match"),
-        recipe=_CHINESE_RECIPE,
+        submission=clue("cmrc2018_predict.json", layout="answers"),
+        hyperparameters=_CHINESE,
     ),
     Task(
         name="drcd",
@@ -107,7 +109,7 @@ READING_TASKS = (
             },
         ),
         metrics=("f1", "exact_match"),
-        recipe=_CHINESE_RECIPE,
+        hyperparameters=_CHINESE,
     ),
     Task(
         name="spans",
@@ -115,7 +117,7 @@ READING_TASKS = (
         kind="spans",
         data=_squad_data(folder="", files={"train": (), "dev": (), "test": ()}),
         metrics=("f1",),
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=3e-5,
             batch_size=48,
             num_epochs=2,

@@ -7,6 +7,7 @@ Letters: B windows, Q questions.
 """
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from torch import Tensor
 
-from albert.config import AlbertConfig
 from albert.console import say
 from albert.metrics.answers import f1_overlap, normalize_answer, score_answers_v1, score_answers_v2
 from albert.metrics.chinese_answers import longest_run_f1, score_chinese_answers
@@ -28,11 +28,12 @@ from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.spans import answerability_loss_sum, span_loss_sum
 from albert.tasks.labels import six_digits
-from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.prediction_files import PredictionFile
+from albert.tasks.predictions import LineFormat, ObjectFormat, json_lines, recorded, table_format
+from albert.tasks.solver import Solver, groups_of_similar_length
 from albert.tasks.spans.decoding import (
     MAX_ANSWER_LENGTH,
     N_BEST_SIZE,
-    SpanAnswer,
     SpanCandidates,
     candidates_of_beams,
     candidates_of_logits,
@@ -41,34 +42,21 @@ from albert.tasks.spans.decoding import (
     predicted_texts,
 )
 from albert.tasks.spans.files import Question, lacks_answers, read_questions
+from albert.tasks.spans.predictions import (
+    BEST_SPANS_FILE,
+    NULL_ODDS_FILE,
+    SpanPredictions,
+    official_members,
+    score_answer_file,
+)
 from albert.tasks.spans.windows import SpanFeatures, make_span_features
+from albert.tasks.submissions import Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
+_QUESTIONS = re.compile(rb'"question"')
+
 AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
-
-EVEN_ODDS = 0.0
-"""Null threshold of a model of which no better is known."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanAnswers:
-    """What a model answers to some questions, and when it declines to."""
-
-    answers: tuple[SpanAnswer, ...]
-    """One a question, (Q,)."""
-    may_lack_answer: bool
-    """Whether "" can be an answer."""
-    null_threshold: float | None = None
-    """Null odds above which there is no answer; where None, scoring takes the best one by F1, and all else
-    even odds."""
-
-    @property
-    def threshold(self) -> float | None:
-        """Returns the null odds above which nothing is answered; None where everything is."""
-        if not self.may_lack_answer:
-            return None
-        return EVEN_ODDS if self.null_threshold is None else self.null_threshold
 
 
 class SpanObjective:
@@ -94,9 +82,13 @@ class SpanObjective:
         return {"task": LossSum(span.total + answerability.total, span.correct)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SpanSolver:
+@dataclass(frozen=True, kw_only=True)
+class SpanSolver(Solver):
     """Questions that a span of a passage answers, or nothing in it."""
+
+    features_class = SpanFeatures
+    scores_are_percent = True
+    threshold_score = "best_f1_thresh"
 
     n_best_size: int = N_BEST_SIZE
     """Spans to keep of a question; of a linear head also the starts, and the ends, that are looked at."""
@@ -112,6 +104,11 @@ class SpanSolver:
     ) -> Iterator[Question]:
         """Reads SQuAD's layout and JSON lines; for training only questions whose answers have a place."""
         return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
+
+    def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
+        """Return what stands before a question: its key in SQuAD's layout, else the line."""
+        is_json = task.data.layout == "squad" and path.suffix == ".json"
+        return _QUESTIONS if is_json else super().example_pattern(task, path)
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
         """Returns `task` as one whose questions may lack an answer, if some in the training files do."""
@@ -141,21 +138,16 @@ class SpanSolver:
 
     def config_changes(self, task: Task) -> dict[str, Any]:
         """Returns dropout in the part that tells whether there is an answer."""
-        return {"classifier_dropout_prob": task.recipe.classifier_dropout_prob}
-
-    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task`: spans have no labels."""
-        del config
-        return task
+        return {"classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob}
 
     def objective(self, task: Task) -> SpanObjective:
         """Returns the loss; the model's head decides which."""
         del task
         return SpanObjective()
 
-    def answers(
+    def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
-    ) -> SpanAnswers:
+    ) -> SpanPredictions:
         """Returns the best spans of every question, with the odds that there is no answer."""
         assert isinstance(model, AnswerModel)
         model.eval()
@@ -164,7 +156,7 @@ class SpanSolver:
             parts = [self._candidates(model, features.take(indices)) for indices in groups]
         declines = task.may_lack_answer or isinstance(model, AlbertForQuestionAnsweringBeamSearch)
         if not parts:
-            return SpanAnswers(answers=(), may_lack_answer=declines)
+            return SpanPredictions(answers=(), may_lack_answer=declines)
         candidates = SpanCandidates.join(parts).take(np.argsort(np.concatenate(groups)))
         answers = decode_spans(
             examples,
@@ -173,34 +165,45 @@ class SpanSolver:
             n_best_size=self.n_best_size,
             max_answer_length=self.max_answer_length,
         )
-        return SpanAnswers(answers=tuple(answers), may_lack_answer=declines)
+        return SpanPredictions(answers=tuple(answers), may_lack_answer=declines)
 
-    def scores(self, task: Task, examples: Sequence[Question], answers: SpanAnswers) -> dict[str, float]:
+    def with_threshold(
+        self, task: Task, predictions: SpanPredictions, threshold: float | None
+    ) -> SpanPredictions:
+        """Return `predictions` whose null odds are held against a threshold."""
+        del task
+        return replace(predictions, null_threshold=threshold)
+
+    def scores(
+        self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
+    ) -> dict[str, float]:
         """Returns the scores of the task's official script.
 
         Those of SQuAD 2.0 are `exact` and `f1` at the null threshold, which is the best for F1 of these
         questions, `best_f1_thresh`, unless the answers bring one.
         """
         gold = {question.id: question.texts for question in examples}
-        texts = predicted_texts(examples, answers.answers)
+        texts = predicted_texts(examples, predictions.answers)
         if task.language == "zh":
             return score_chinese_answers(gold, texts)
         if not _is_scored_with_nulls(task, examples):
             return score_answers_v1(gold, texts)
-        odds = null_odds_by_id(examples, answers.answers)
-        threshold = answers.null_threshold
+        odds = null_odds_by_id(examples, predictions.answers)
+        threshold = predictions.null_threshold
         if threshold is None:
             threshold = score_answers_v2(gold, texts, null_odds=odds, threshold=math.inf)["best_f1_thresh"]
         return score_answers_v2(gold, texts, null_odds=odds, threshold=threshold)
 
-    def losses(self, task: Task, examples: Sequence[Question], answers: SpanAnswers) -> NDArray[np.float64]:
+    def losses(
+        self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
+    ) -> NDArray[np.float64]:
         """Returns what each answer lacks to an F1 of 1, (Q,)."""
-        texts = [answer.text(answers.threshold) for answer in answers.answers]
+        texts = [answer.text(predictions.threshold) for answer in predictions.answers]
         pairs = zip(examples, texts, strict=True)
         return np.array([1.0 - _f1(task, question.texts, text) for question, text in pairs], np.float64)
 
     def records(
-        self, task: Task, examples: Sequence[Question], answers: SpanAnswers
+        self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> Iterator[dict[str, Any]]:
         """Yields `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
 
@@ -208,15 +211,15 @@ class SpanSolver:
         likely there is none. Where that can be, `null_odds` come last.
         """
         del task
-        for question, answer in zip(examples, answers.answers, strict=True):
-            span = answer.best(answers.threshold)
+        for question, answer in zip(examples, predictions.answers, strict=True):
+            span = answer.best(predictions.threshold)
             record: dict[str, Any] = {"id": question.id, "answer": "", "score": 0.0, "start": 0, "end": 0}
             if span is not None:
                 record |= {"answer": span.text, "score": six_digits(span.probability)}
                 record |= {"start": span.start, "end": span.end}
-            elif answers.may_lack_answer:
+            elif predictions.may_lack_answer:
                 record["score"] = six_digits(expit(answer.null_odds))
-            if answers.may_lack_answer:
+            if predictions.may_lack_answer:
                 record["null_odds"] = six_digits(answer.null_odds)
             yield record
 
@@ -227,6 +230,27 @@ class SpanSolver:
         if example.answers is None:
             return texts
         return texts | {"label": example.texts[0] if example.texts else "(no answer)"}
+
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return JSON lines, or a table of the answer, its probability, and where it stands."""
+        del task
+        names = ("id", "answer", "score", "start", "end")
+        return json_lines() if suffix == ".jsonl" else table_format(names, recorded(names))
+
+    def submission(self, task: Task) -> Submission:
+        """Return the task's official file, or what the scripts of SQuAD take."""
+        return task.submission or Submission(layout="answers")
+
+    def official_format(self, task: Task, submission: Submission) -> ObjectFormat:
+        """Return an object of answers, with best spans and null odds next to it."""
+        del task, submission
+        return ObjectFormat(members=official_members, also=(BEST_SPANS_FILE, NULL_ODDS_FILE))
+
+    def scores_of_file(
+        self, task: Task, examples: Sequence[Question], file: PredictionFile
+    ) -> dict[str, float]:
+        """Return the scores of answers, compared as texts."""
+        return score_answer_file(task, examples, file)
 
     def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
         """Returns what the model proposes for the windows of `batch`."""

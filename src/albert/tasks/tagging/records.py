@@ -7,6 +7,7 @@ Source: Tjong Kim Sang and De Meulder (2003); Xu et al. (2020), CLUENER2020; Lev
 
 from types import MappingProxyType
 
+from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 _METRICS = ("f1", "precision", "recall", "accuracy")
@@ -37,7 +38,7 @@ ENTITY_TASKS = (
         ),
         labels=_tags_of("PER", "ORG", "LOC", "MISC"),
         metrics=_METRICS,
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=32,
             num_epochs=3,
@@ -69,7 +70,8 @@ ENTITY_TASKS = (
             "scene",
         ),
         metrics=_METRICS,
-        recipe=Hyperparameters(
+        submission=clue("cluener_predict.json", layout="cluener", is_required=False),
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=32,
             num_epochs=5,
@@ -95,7 +97,7 @@ ENTITY_TASKS = (
         ),
         labels=_tags_of("PER", "ORG", "LOC"),
         metrics=_METRICS,
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=32,
             num_epochs=3,
@@ -120,7 +122,7 @@ ENTITY_TASKS = (
             label_column="tags",
         ),
         metrics=_METRICS,
-        recipe=Hyperparameters(
+        hyperparameters=Hyperparameters(
             learning_rate=5e-5,
             batch_size=32,
             num_epochs=3,

@@ -7,6 +7,7 @@ their accuracy alone.
 Letters: B sentences, M words of all of them, N pieces, K tags.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from scipy.special import log_softmax
 from torch import Tensor
 
 from albert.config import AlbertConfig
+from albert.errors import DataError
 from albert.metrics.entities import BEGINNINGS, CONTINUATIONS, OUTSIDE, entity_spans, score_entities
 from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
 from albert.model.packing import on_device
@@ -26,15 +28,21 @@ from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForTokenClassification
 from albert.tasks.features import taken_positions
 from albert.tasks.labels import labels_of_model, six_digits
-from albert.tasks.solver import groups_of_similar_length
+from albert.tasks.prediction_files import PredictionFile, certain_logits, ids_of, with_more_labels
+from albert.tasks.predictions import LineFormat, PredictionRow, clue_lines, json_lines, table_format
+from albert.tasks.solver import LINES, Solver, groups_of_similar_length, refuse_null_odds, without_loss
+from albert.tasks.submissions import Submission
 from albert.tasks.tagging.features import TagFeatures, make_tag_features
-from albert.tasks.tagging.files import TaggedExample, read_tagged, tags_in
+from albert.tasks.tagging.files import TaggedExample, read_sentences, read_tagged, tags_in
+from albert.tasks.tagging.predictions import entities_by_type, read_predicted_tags
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
+_SENTENCES = re.compile(rb"[^\r\n]\r?\n\r?\n|[^\r\n]\s*\Z")
+
 
 @dataclass(frozen=True, slots=True)
-class TagAnswers:
+class TagPredictions:
     """What a model says of every word of some sentences."""
 
     logits: NDArray[np.float32]
@@ -72,8 +80,11 @@ class TaggingObjective:
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
 
-class TaggingSolver:
+class TaggingSolver(Solver):
     """A tag for every word of a sentence."""
+
+    features_class = TagFeatures
+    row_suffixes = (".tsv", ".jsonl", ".conll")
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
@@ -82,6 +93,15 @@ class TaggingSolver:
         del split
         for path in paths:
             yield from read_tagged(task, path, labelled=labelled)
+
+    def read_text(self, task: Task, path: Path) -> Iterator[TaggedExample]:
+        """Read a sentence a line, cut into words at blanks, and Chinese into characters."""
+        return read_sentences(task, path)
+
+    def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
+        """Return what ends a sentence: a blank line in files of columns, else the line's end."""
+        del task
+        return LINES if path.suffix in {".json", ".jsonl"} else _SENTENCES
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
         """Returns `task` with the tags of its training files: O, then those of each type together.
@@ -114,7 +134,7 @@ class TaggingSolver:
     def config_changes(self, task: Task) -> dict[str, Any]:
         """Returns tags and dropout before the classifier."""
         return {
-            "classifier_dropout_prob": task.recipe.classifier_dropout_prob,
+            "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "id2label": dict(enumerate(task.labels)),
         }
 
@@ -134,9 +154,9 @@ class TaggingSolver:
         del task
         return TaggingObjective()
 
-    def answers(
+    def predict(
         self, task: Task, model: Pretrained, examples: Sequence[TaggedExample], features: TagFeatures
-    ) -> TagAnswers:
+    ) -> TagPredictions:
         """Returns the logits of every word."""
         del task
         assert isinstance(model, AlbertForTokenClassification)
@@ -148,27 +168,31 @@ class TaggingSolver:
                 batch = features.take(indices)
                 found = _packed_logits(model, batch)[on_device(batch.opens_word, model.device)]
                 logits[taken_positions(num_words, indices)] = found.float().cpu().numpy()
-        return TagAnswers(logits, np.array([len(example.words) for example in examples], np.int64))
+        return TagPredictions(logits, np.array([len(example.words) for example in examples], np.int64))
 
-    def scores(self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers) -> dict[str, float]:
+    def scores(
+        self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
+    ) -> dict[str, float]:
         """Returns the scores of whole entities, the accuracy over words, and the mean `loss`."""
-        losses, right = _word_losses(task, examples, answers)
+        losses, right = _word_losses(task, examples, predictions)
         found = {"accuracy": float(right.mean())}
         if _mark_entities(task.labels):
-            found |= score_entities([example.tags or () for example in examples], answers.tags(task.labels))
+            found |= score_entities(
+                [example.tags or () for example in examples], predictions.tags(task.labels)
+            )
         return {**{name: found[name] for name in task.metrics}, "loss": float(losses.mean())}
 
     def losses(
-        self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+        self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> NDArray[np.float64]:
         """Returns the mean cross-entropy of the words of each sentence, (B,)."""
-        if not len(answers):
+        if not len(predictions):
             return np.zeros(0)
-        starts = answers.num_words.cumsum() - answers.num_words
-        return np.add.reduceat(_word_losses(task, examples, answers)[0], starts) / answers.num_words
+        starts = predictions.num_words.cumsum() - predictions.num_words
+        return np.add.reduceat(_word_losses(task, examples, predictions)[0], starts) / predictions.num_words
 
     def records(
-        self, task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+        self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> Iterator[dict[str, Any]]:
         """Yields `tags`, one a word, and `entities`, none where tags mark none.
 
@@ -176,7 +200,7 @@ class TaggingSolver:
         `score` the mean probability of its tags.
         """
         marked = _mark_entities(task.labels)
-        found = zip(examples, answers.tags(task.labels), answers.probabilities(), strict=True)
+        found = zip(examples, predictions.tags(task.labels), predictions.probabilities(), strict=True)
         for example, tags, probabilities in found:
             entities = _entities(example, tags, probabilities) if marked else ()
             yield {"tags": tags, "entities": list(entities)}
@@ -190,6 +214,34 @@ class TaggingSolver:
             f"{word}/{tag}" for word, tag in zip(example.words, example.tags, strict=True) if tag != OUTSIDE
         ]
         return {"text": example.text, "label": " ".join(tagged) or OUTSIDE}
+
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return JSON lines, a table of words and tags, or columns with a word a line."""
+        del task
+        if suffix == ".jsonl":
+            return json_lines(lambda row: {"words": list(row.example.words), **row.record})
+        if suffix == ".conll":
+            return LineFormat(line=_columns)
+        return table_format(
+            ("words", "tags"), lambda row: [" ".join(row.example.words), " ".join(row.record["tags"])]
+        )
+
+    def official_format(self, task: Task, submission: Submission) -> LineFormat:
+        """Return CLUENER's lines of entities."""
+        del task, submission
+        return clue_lines(lambda row: {"label": entities_by_type(row.record["entities"])})
+
+    def scores_of_file(
+        self, task: Task, examples: Sequence[TaggedExample], file: PredictionFile
+    ) -> dict[str, float]:
+        """Return the scores of predicted tags."""
+        refuse_null_odds(task, file)
+        tags = read_predicted_tags(task, examples, file)
+        task = with_more_labels(task, [tag for sentence in tags for tag in sentence])
+        ids = ids_of(task, [tag for sentence in tags for tag in sentence])
+        logits = certain_logits(ids, len(task.labels)).astype(np.float32)
+        num_words = np.array([len(sentence) for sentence in tags], np.int64)
+        return without_loss(self.scores(task, examples, TagPredictions(logits, num_words)))
 
 
 def _with_tags(task: Task, tags: tuple[str, ...]) -> Task:
@@ -219,15 +271,32 @@ def _entities(
 
 
 def _word_losses(
-    task: Task, examples: Sequence[TaggedExample], answers: TagAnswers
+    task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Returns the cross-entropy of every word, and whether its likeliest tag is right, each (M,)."""
     label_ids = {label: number for number, label in enumerate(task.labels)}
     labels = np.array([label_ids[tag] for example in examples for tag in example.tags or ()], np.int64)
-    losses = -log_softmax(answers.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
-    return losses, answers.logits.argmax(-1) == labels
+    losses = -log_softmax(predictions.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
+    return losses, predictions.logits.argmax(-1) == labels
 
 
 def _packed_logits(model: AlbertForTokenClassification, batch: TagFeatures) -> Tensor:
     """Returns logits (N, K)."""
     return model.packed_logits(*model.packed_inputs(batch))
+
+
+def _columns(row: PredictionRow) -> str:
+    """Return a line of word and tag for each word, and a blank line after the sentence.
+
+    Raises:
+        DataError: A word holds a blank.
+    """
+    example = row.example
+    for word in example.words:
+        if not word.strip() or len(word.split()) > 1:
+            raise DataError(
+                f"{example.where}: the word {word[:40]!r} holds a blank, which separates columns; "
+                "name an --output that ends in .jsonl or .tsv"
+            )
+    tagged = zip(example.words, row.record["tags"], strict=True)
+    return "".join(f"{word} {tag}\n" for word, tag in tagged) + "\n"

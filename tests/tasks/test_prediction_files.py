@@ -9,7 +9,7 @@ import pytest
 
 from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import find_task, solver_of
-from albert.tasks.scored_predictions import score_prediction_file
+from albert.tasks.prediction_files import PredictionFile
 
 HEADER = "sentence1\tsentence2\tlabel\n"
 RTE = "one\ttwo\tentailment\nthree\tfour\tnot_entailment\nfive\tsix\tentailment\n"
@@ -20,8 +20,8 @@ def score(name: str, data: Path, predictions: Path, **changes: Any) -> dict[str,
     solver = solver_of(known)
     task = solver.with_labels_in(known, [data])
     examples = list(solver.read(task, [data], split="dev"))
-    other = not known.labels
-    return score_prediction_file(task, solver, examples, predictions, has_other_labels=other, **changes)
+    file = PredictionFile(path=predictions, has_other_labels=not known.labels, **changes)
+    return solver.scores_of_file(task, examples, file)
 
 
 def write(path: Path, content: str) -> Path:
@@ -55,7 +55,7 @@ def test_null_odds_give_the_scores_of_the_original(golden: Path, tmp_path: Path)
         folder / "v2_dev.json",
         texts,
         null_odds=odds,
-        null_threshold=expected["best_f1_thresh"],
+        threshold=expected["best_f1_thresh"],
     )
     assert at_best["f1"] == expected["best_f1"]
 

@@ -1,0 +1,15 @@
+"""The record of own texts to classify: the columns come from flags, the labels from the training file."""
+
+from albert.tasks.task import Task, TaskData
+from albert.tasks.texts import OWN_HYPERPARAMETERS
+
+CLASSIFICATION_TASKS = (
+    Task(
+        name="classification",
+        title="own data: one label for a text or a pair of texts",
+        kind="classification",
+        data=TaskData(),
+        metrics=("accuracy", "f1_macro"),
+        hyperparameters=OWN_HYPERPARAMETERS,
+    ),
+)

@@ -1,0 +1,219 @@
+"""The kind `multi-label`: any number of labels for a text or a pair of texts, each decided by itself.
+
+Every label is a question of its own, so scores are probabilities by the logistic function and do not add up
+to 1. A label is predicted from a threshold on, 0.5 unless another is asked for; the scores name the one that
+gives the best micro-F1. Letters: B examples, K labels.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from albert.config import AlbertConfig
+from albert.model.losses import LossSum
+from albert.model.packing import on_device
+from albert.model.pretrained import Pretrained
+from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.features import TextFeatures
+from albert.tasks.labels import labels_of_model
+from albert.tasks.multi_label.labels import (
+    MultiHot,
+    best_threshold,
+    join_labels,
+    known_labels_parser,
+    labels_in_sets,
+    multi_hot,
+    split_labels,
+)
+from albert.tasks.prediction_files import PredictionFile, matched, read_values, with_more_labels
+from albert.tasks.predictions import LineFormat, PredictionRow, score_by_name, table_format
+from albert.tasks.solver import refuse_null_odds
+from albert.tasks.tables import Example, LabelParser, read_examples
+from albert.tasks.task import Task
+from albert.tasks.texts import TextSolver, packed_logits
+
+EVEN = 0.5
+"""Threshold where none is asked for."""
+CERTAIN = 40.0
+"""Logit of a label that is predicted without doubt."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSets:
+    """Predictions: how probable each label is, and from where on it is predicted."""
+
+    logits: NDArray[np.float32]
+    """(B, K)."""
+    threshold: float = EVEN
+    """Probability from which on a label is predicted."""
+
+    @property
+    def probabilities(self) -> NDArray[np.float64]:
+        """How probable each label is, (B, K)."""
+        return expit(self.logits.astype(np.float64))
+
+    @property
+    def predicted(self) -> NDArray[np.bool_]:
+        """Whether each label is predicted, (B, K)."""
+        return self.probabilities >= self.threshold
+
+
+class MultiLabelObjective:
+    """Binary cross-entropy of each label, averaged over labels and examples."""
+
+    def counts(self, batch: TextFeatures) -> dict[str, int]:
+        """Return the number of decisions."""
+        return {"task": batch.labels.size}
+
+    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
+        """Return the summed loss of the decisions of `batch`."""
+        logits = packed_logits(model, batch).float()  # (B, K)
+        labels = on_device(batch.labels, logits.device).float()
+        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        return {"task": LossSum(total, ((logits.detach() >= 0) == (labels > 0)).sum())}
+
+
+class MultiLabelSolver(TextSolver):
+    """Any number of labels for a text or a pair of texts."""
+
+    def is_made_for(self, config: AlbertConfig) -> bool:
+        """Tell whether the model decides each label by itself."""
+        return config.problem_type == "multi_label_classification"
+
+    def config_changes(self, task: Task) -> dict[str, Any]:
+        """Return labels, kind of loss, and dropout before the classifier."""
+        return {
+            "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
+            "problem_type": "multi_label_classification",
+            "id2label": dict(enumerate(task.labels)),
+        }
+
+    def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
+        """Return `task` with its labels in the order of the model's outputs."""
+        return replace(task, labels=labels_of_model(task, config))
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[Example]:
+        """Read tables; in JSON lines the labels may be a list."""
+        parse, lists = self.label_parser(task), (task.data.label_column,)
+        for path in paths:
+            yield from read_examples(task, path, parse=parse, split=split, labelled=labelled, lists=lists)
+
+    def label_parser(self, task: Task) -> LabelParser:
+        """Return what makes a row of ones and zeros of a cell."""
+        names = known_labels_parser(task.labels)
+        return lambda cell, where: multi_hot(names(cell, where), task.labels)
+
+    def label_text(self, task: Task, label: MultiHot) -> str:
+        """Return the names of the labels."""
+        return join_labels(_names(task, np.array(label) > 0)) or "(none)"
+
+    def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
+        """Return `task` with the labels that occur in its column."""
+        return task if task.labels else replace(task, labels=labels_in_sets(task, paths))
+
+    def objective(self, task: Task) -> MultiLabelObjective:
+        """Return the one loss of this kind."""
+        del task
+        return MultiLabelObjective()
+
+    def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
+        """Return the mean entropy of the labels, each by itself."""
+        del task
+        shares = _labels(examples).mean(0)
+        uncertain = shares[(shares > 0) & (shares < 1)]
+        entropies = -(uncertain * np.log(uncertain) + (1 - uncertain) * np.log(1 - uncertain))
+        return float(entropies.sum() / len(shares))
+
+    def are_all_alike(self, task: Task, predictions: LabelSets) -> bool:
+        """Tell whether every example gets the same labels."""
+        del task
+        return len(np.unique(predictions.predicted, axis=0)) == 1
+
+    def predict(
+        self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
+    ) -> LabelSets:
+        """Return the logits of all labels."""
+        del task, examples
+        return LabelSets(logits=self.predict_logits(model, features))
+
+    def with_threshold(self, task: Task, predictions: LabelSets, threshold: float | None) -> LabelSets:
+        """Return `predictions` decided at a threshold, 0.5 where none is given."""
+        del task
+        return replace(predictions, threshold=EVEN if threshold is None else threshold)
+
+    def scores(self, task: Task, examples: Sequence[Example], predictions: LabelSets) -> dict[str, float]:
+        """Return micro- and macro-F1, how often all labels are right, and the mean `loss`.
+
+        These hold at the predictions' threshold; `best_threshold` is the one with the best micro-F1.
+        """
+        from sklearn.metrics import f1_score
+
+        labels, predicted = _labels(examples) > 0, predictions.predicted
+        found = {
+            "f1_micro": f1_score(labels, predicted, average="micro", zero_division=0.0),
+            "f1_macro": f1_score(labels, predicted, average="macro", zero_division=0.0),
+            "subset_accuracy": (labels == predicted).all(1).mean(),
+        }
+        threshold, best = best_threshold(predictions.probabilities, labels.astype(np.float64))
+        loss = self.losses(task, examples, predictions).mean()
+        others = {"best_f1_micro": best, "best_threshold": threshold, "loss": loss}
+        named = {name: found[name] for name in task.metrics}
+        return {name: float(value) for name, value in (named | others).items()}
+
+    def losses(self, task: Task, examples: Sequence[Example], predictions: LabelSets) -> NDArray[np.float64]:
+        """Return the mean binary cross-entropy of each example, (B,)."""
+        del task
+        logits = predictions.logits.astype(np.float64)
+        return (np.logaddexp(0, logits) - logits * _labels(examples)).mean(1)
+
+    def records(
+        self, task: Task, examples: Sequence[Example], predictions: LabelSets
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the predicted `labels` and the `scores` of all of them."""
+        del examples
+        for chosen, probabilities in zip(predictions.predicted, predictions.probabilities, strict=True):
+            yield {"labels": _names(task, chosen), "scores": score_by_name(task.labels, probabilities)}
+
+    def table(self, task: Task) -> LineFormat:
+        """Return a table of the labels, separated by commas, and the probability of each."""
+
+        def cells(row: PredictionRow) -> list[object]:
+            return [join_labels(row.record["labels"]), *row.record["scores"].values()]
+
+        return table_format(["labels", *task.labels], cells)
+
+    def scores_of_file(
+        self, task: Task, examples: Sequence[Example], file: PredictionFile
+    ) -> dict[str, float]:
+        """Return the scores of predicted labels; those that own examples lack are wrong ones."""
+        refuse_null_odds(task, file)
+        parse = split_labels if file.has_other_labels else known_labels_parser(task.labels)
+        found = read_values(file.path, ("prediction", "labels", "label"), parse, may_be_empty=True)
+        names = matched(found, examples, file.path)
+        own = [_names(task, np.array(example.label) > 0) for example in examples]
+        task = with_more_labels(task, [name for row in names for name in row])
+        examples = [
+            replace(example, label=multi_hot(row, task.labels))
+            for example, row in zip(examples, own, strict=True)
+        ]
+        chosen = np.array([multi_hot(row, task.labels) for row in names])  # (B, K)
+        predictions = LabelSets(logits=((2 * chosen - 1) * CERTAIN).astype(np.float32))
+        scores = self.scores(task, examples, predictions)
+        return {name: scores[name] for name in task.metrics}
+
+
+def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Return the labels of examples as ones and zeros, (B, K)."""
+    return np.array([example.label for example in examples], np.float64)
+
+
+def _names(task: Task, chosen: NDArray[np.bool_]) -> list[str]:
+    return [task.labels[number] for number in np.flatnonzero(chosen)]

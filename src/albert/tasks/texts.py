@@ -1,0 +1,116 @@
+"""What the kinds share whose example is a text or a pair of texts: classification, multi-label, regression.
+
+They differ in what a label is; all of them encode `[CLS] text [SEP] pair [SEP]`, fine-tune
+`AlbertForSequenceClassification`, and predict a row of logits (B, K) for each example.
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from albert.errors import DataError
+from albert.model.pretrained import Pretrained
+from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.features import TextFeatures, make_features
+from albert.tasks.predictions import LineFormat, json_lines
+from albert.tasks.solver import Solver, groups_of_similar_length
+from albert.tasks.tables import Example, LabelParser, read_examples, read_text_lines
+from albert.tasks.task import Hyperparameters, Lengths, Task
+from albert.text.tokenizer import AlbertTokenizer
+
+Logits = NDArray[np.float32]
+
+OWN_HYPERPARAMETERS = Hyperparameters(
+    learning_rate=2e-5,
+    batch_size=32,
+    source="the middle of Lan et al. (2020), table 14; three passes over the data",
+)
+"""For own data of these kinds."""
+
+
+class TextSolver(Solver):
+    """A kind of task whose example is a text or a pair of texts."""
+
+    features_class = TextFeatures
+
+    @abstractmethod
+    def label_parser(self, task: Task) -> LabelParser:
+        """Return what makes a label of a cell."""
+
+    def model_class(self, task: Task) -> type[Pretrained]:
+        """Return the one class of these kinds."""
+        del task
+        return AlbertForSequenceClassification
+
+    def model_classes(self) -> tuple[type[Pretrained], ...]:
+        """Return the one class of these kinds."""
+        return (AlbertForSequenceClassification,)
+
+    def read(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
+    ) -> Iterator[Example]:
+        """Read tables."""
+        parse = self.label_parser(task)
+        for path in paths:
+            yield from read_examples(task, path, parse=parse, split=split, labelled=labelled)
+
+    def read_text(self, task: Task, path: Path) -> Iterator[Example]:
+        """Read a text a line."""
+        if task.data.pair_column is not None:
+            yield from super().read_text(task, path)
+        for number, line in read_text_lines(path):
+            if not line.strip():
+                raise DataError(f"{path}:{number}: the line is empty; drop it, as each line is one text")
+            yield Example(line)
+
+    def encode(
+        self, task: Task, examples: Sequence[Example], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    ) -> TextFeatures:
+        """Return `[CLS] text [SEP] pair [SEP]` of every example."""
+        del task
+        return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length)
+
+    def predict(
+        self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
+    ) -> Any:
+        """Return the logits (B, K)."""
+        del task, examples
+        return self.predict_logits(model, features)
+
+    def predict_logits(self, model: Pretrained, features: TextFeatures) -> Logits:
+        """Return the logits (B, K) of texts, computed in groups of similar length."""
+        assert isinstance(model, AlbertForSequenceClassification)
+        logits = np.zeros((len(features), model.config.num_labels), np.float32)
+        model.eval()
+        with torch.inference_mode():
+            for indices in groups_of_similar_length(features.lengths):
+                logits[indices] = packed_logits(model, features.take(indices)).float().cpu().numpy()
+        return logits
+
+    def shown(self, task: Task, example: Example) -> dict[str, str]:
+        """Return the texts and the label."""
+        texts = {"text": example.text} | ({} if example.pair is None else {"pair": example.pair})
+        return texts if example.label is None else texts | {"label": self.label_text(task, example.label)}
+
+    @abstractmethod
+    def label_text(self, task: Task, label: Any) -> str:
+        """Return a label for people."""
+
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return JSON lines of the records, or the kind's table."""
+        return json_lines() if suffix == ".jsonl" else self.table(task)
+
+    @abstractmethod
+    def table(self, task: Task) -> LineFormat:
+        """Return the format of a TSV file of predictions."""
+
+
+def packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:
+    """Return the logits (B, K) of a batch."""
+    return model.packed_logits(*model.packed_inputs(batch))
