@@ -1,4 +1,4 @@
-"""`albert embed`: every form of input, one row a text, whole or not at all."""
+"""`albert embed`: every form of input, one row a text, a complete output or none."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from albert import AlbertConfig, AlbertForPreTraining, AlbertTokenizer
-from albert.commands import embed as recipe
+from albert.commands import embed as command
 from albert.commands.embed import EmbedSettings, embed
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder
@@ -58,18 +58,18 @@ def test_every_form_of_input_gives_a_row_for_each_text(
     np.testing.assert_allclose(run(model, tmp_path / name, content, **changes), expected, atol=1e-6)
 
 
-def test_settings_are_those_of_the_embedder(model: Path, tmp_path: Path) -> None:
+def test_settings_reach_the_embedder(model: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"pooling": "cls", "normalize": True, "max_seq_length": 6}
     expected = Embedder.open(model, device="cpu", **changes).embed(TEXTS)
     found = run(model, tmp_path / "in.txt", "\n".join(TEXTS), **changes)
     np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
-def test_texts_are_read_and_written_some_at_a_time(
+def test_texts_are_read_and_written_in_parts(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = run(model, tmp_path / "in.txt", "\n".join(TEXTS * 5))
-    monkeypatch.setattr(recipe, "TEXTS_AT_ONCE", 3)
+    monkeypatch.setattr(command, "TEXTS_AT_ONCE", 3)
     parts = run(model, tmp_path / "in.txt", "\n".join(TEXTS * 5))
     np.testing.assert_allclose(parts, whole, atol=1e-6)
 
@@ -77,8 +77,8 @@ def test_texts_are_read_and_written_some_at_a_time(
 def test_memory_does_not_grow_with_the_input(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recipe, "TEXTS_AT_ONCE", 64)
-    monkeypatch.setattr(Embedder, "embed", lambda self, texts: np.zeros((len(texts), 8), np.float32))
+    monkeypatch.setattr(command, "TEXTS_AT_ONCE", 64)
+    monkeypatch.setattr(Embedder, "vectors", lambda self, texts: np.zeros((len(texts), 8), np.float32))
 
     def peak(count: int) -> int:
         tracemalloc.start()
@@ -119,13 +119,13 @@ def test_a_folder_for_sentence_transformers_needs_no_input(model: Path, tmp_path
         ({"input": "in.txt", "output": "out.txt"}, "expected a name ending in .npy"),
     ],
 )
-def test_settings_that_cannot_work_are_refused(model: Path, changes: dict[str, str], message: str) -> None:
+def test_wrong_settings_are_refused(model: Path, changes: dict[str, str], message: str) -> None:
     paths: dict[str, Any] = {name: Path(path) for name, path in changes.items()}
     with pytest.raises(ConfigError, match=message):
         embed(EmbedSettings(model=str(model), **paths))
 
 
-def test_an_input_that_is_not_there_is_named(model: Path, tmp_path: Path) -> None:
+def test_a_missing_input_is_named(model: Path, tmp_path: Path) -> None:
     settings = EmbedSettings(
         model=str(model), input=tmp_path / "none.txt", output=tmp_path / "out.npy", device="cpu"
     )
@@ -134,10 +134,10 @@ def test_an_input_that_is_not_there_is_named(model: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_pipe_is_an_error_and_no_wait_for_ever(model: Path, tmp_path: Path) -> None:
+def test_a_pipe_is_an_error_instead_of_waiting_for_ever(model: Path, tmp_path: Path) -> None:
     pipe = tmp_path / "in.txt"
     os.mkfifo(pipe)
-    # Open for reading, too, so that nobody waits for the other end.
+    # Open for reading, too, so that opening does not block.
     end = os.open(pipe, os.O_RDWR)
     try:
         os.write(end, b"One value.\n")

@@ -27,6 +27,7 @@ from albert.inference.precision import (
     MAX_DIFFERENCE,
     MIN_COSINE,
     ensure_agreement,
+    in_float32,
     measure,
     prepare_precision,
 )
@@ -146,9 +147,9 @@ def test_a_refused_model_leaves_earlier_predictions_unchanged(sensitive: Path, t
     source, output = tmp_path / "texts.txt", tmp_path / "labels.tsv"
     source.write_text("\n".join(make_texts(80)), encoding="utf-8")
     output.write_text("earlier")
-    asked = PredictSettings(model=str(sensitive), input=source, output=output, dtype="int8", device="cpu")
+    settings = PredictSettings(model=str(sensitive), input=source, output=output, dtype="int8", device="cpu")
     with pytest.raises(CheckpointError, match="does not predict as in float32"):
-        predict(asked)
+        predict(settings)
     assert output.read_text() == "earlier"
 
 
@@ -166,11 +167,11 @@ def test_evaluate_refuses_or_returns_both_scores(sensitive: Path, tmp_path: Path
     labels = np.random.default_rng(1).choice(list(CLASSES.values()), 80)
     rows = [f"{text}\t{label}" for text, label in zip(make_texts(80), labels, strict=True)]
     data.write_text("\n".join(["text\tlabel", *rows]), encoding="utf-8")
-    asked = {"task": "classification", "model": str(sensitive), "data": data, "device": "cpu"}
+    settings = {"task": "classification", "model": str(sensitive), "data": data, "device": "cpu"}
     with pytest.raises(CheckpointError, match="does not predict as in float32"):
-        evaluate(EvaluateSettings(**asked, dtype="int8"))
-    both = evaluate(EvaluateSettings(**asked, dtype="int8", compare_float32=True))
-    plain = evaluate(EvaluateSettings(**asked))
+        evaluate(EvaluateSettings(**settings, dtype="int8"))
+    both = evaluate(EvaluateSettings(**settings, dtype="int8", compare_float32=True))
+    plain = evaluate(EvaluateSettings(**settings))
     assert both["float32_accuracy"] == plain["accuracy"]
     assert both["float32_loss"] == pytest.approx(plain["loss"], abs=1e-6)
     assert both["loss"] != pytest.approx(plain["loss"], abs=1e-3)
@@ -178,9 +179,9 @@ def test_evaluate_refuses_or_returns_both_scores(sensitive: Path, tmp_path: Path
 
 @pytest.mark.parametrize("arguments", [{"dtype": "float32"}, {"model": None, "predictions": Path("RTE.tsv")}])
 def test_comparing_float32_with_itself_is_refused(arguments: dict[str, Any]) -> None:
-    asked = {"task": "rte", "model": "RUN", "dtype": "int8", "compare_float32": True}
+    settings = {"task": "rte", "model": "RUN", "dtype": "int8", "compare_float32": True}
     with pytest.raises(ConfigError, match="--compare-float32 wants"):
-        EvaluateSettings(**(asked | arguments))
+        EvaluateSettings(**(settings | arguments))
 
 
 def test_vectors_in_int8_point_in_the_direction_of_float32(tokenizer_folder: Path, tmp_path: Path) -> None:
@@ -265,6 +266,26 @@ def test_numbers_are_compared_relative_to_their_size(tokenizer_folder: Path, tmp
     assert found[0].agreement is None
     assert found[0].difference < found[1].difference / 5
     assert not found[1].is_enough
+
+
+def test_several_labels_are_compared_one_by_one(tokenizer_folder: Path, tmp_path: Path) -> None:
+    folder = write_model(
+        tmp_path / "model",
+        AlbertForSequenceClassification,
+        tokenizer_folder,
+        id2label=CLASSES,
+        problem_type="multi_label_classification",
+    )
+    model = AlbertForSequenceClassification.from_pretrained(folder)
+    prepare_precision(model, "int8")
+    sample = make_ids(20)
+    found = measure(model, sample)
+    with torch.inference_mode():
+        int8 = model.packed_logits(*model.packed_inputs(sample)).sigmoid()
+        with in_float32(model):
+            float32 = model.packed_logits(*model.packed_inputs(sample)).sigmoid()
+    assert found.items == 20 * len(CLASSES)
+    assert found.difference == pytest.approx(float((int8 - float32).abs().mean()), abs=1e-6)
 
 
 def make_ids(count: int) -> TextFeatures:

@@ -75,19 +75,19 @@ def test_answers_are_the_most_probable_spans(folder: Path) -> None:
 
 def test_every_form_of_input_gives_the_same_answer(folder: Path) -> None:
     answer = pipeline("question-answering", model=folder)
-    asked = {"question": QUESTION, "context": CONTEXT}
+    query = {"question": QUESTION, "context": CONTEXT}
 
     def stream() -> Iterator[dict[str, str]]:
-        yield from [asked] * 3
+        yield from [query] * 3
 
-    one = answer(asked)
+    one = answer(query)
     assert one == answer(question=QUESTION, context=CONTEXT)
-    assert answer([asked]) == [one]
+    assert answer([query]) == [one]
     assert answer(question=[QUESTION], context=CONTEXT) == [one]
     assert answer(question=[QUESTION], context=[CONTEXT]) == [one]
     near = {**one, "score": pytest.approx(one["score"], abs=1e-6)}
     assert list(answer(stream(), batch_size=2)) == [near] * 3
-    assert answer([asked], top_k=2)[0][0] == one
+    assert answer([query], top_k=2)[0][0] == one
 
 
 def test_a_long_context_is_read_in_windows_and_answers_do_not_depend_on_the_batch(folder: Path) -> None:

@@ -58,6 +58,45 @@ def test_a_regression_returns_its_number_unchanged(make_folder: Any) -> None:
     assert ours == rounded(theirs)
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        {"id2label": {0: "sad", 1: "angry", 2: "happy"}, "problem_type": "multi_label_classification"},
+        {"id2label": {0: "toxic"}, "problem_type": "multi_label_classification"},
+        {"id2label": {0: "toxic"}},
+        {"id2label": {0: "stars"}, "problem_type": "regression"},
+        {"id2label": {0: "x", 1: "y"}, "problem_type": "regression"},
+        {"id2label": {0: "bad", 1: "good"}, "problem_type": "single_label_classification"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    "inputs", [TEXTS[0], TEXTS, {"text": TEXTS[0], "text_pair": TEXTS[1]}], ids=["text", "texts", "pair"]
+)
+def test_scores_follow_the_problem_type_as_in_transformers(
+    make_folder: Any, head: dict[str, Any], inputs: Any
+) -> None:
+    folder = make_folder(AlbertForSequenceClassification, **head)
+    ours = pipeline("text-classification", model=folder, device="cpu")
+    theirs = transformers.pipeline("text-classification", model=str(folder))
+    for arguments in (
+        {},
+        {"top_k": None},
+        {"top_k": 1},
+        {"function_to_apply": "sigmoid", "top_k": None},
+        {"function_to_apply": "softmax", "top_k": None},
+        {"function_to_apply": "none", "top_k": None},
+    ):
+        assert ours(inputs, **arguments) == rounded(theirs(inputs, **arguments))
+
+
+def test_scores_of_several_labels_do_not_sum_to_one(make_folder: Any) -> None:
+    head = {"id2label": {0: "sad", 1: "angry", 2: "happy"}, "problem_type": "multi_label_classification"}
+    folder = make_folder(AlbertForSequenceClassification, **head)
+    rows = pipeline("text-classification", model=folder, device="cpu")(TEXTS, top_k=None)
+    assert all(abs(sum(row["score"] for row in ranked) - 1) > 1e-3 for ranked in rows)
+
+
 def test_a_prediction_does_not_depend_on_the_rest_of_its_batch(folder: Path) -> None:
     classify = pipeline("text-classification", model=folder)
     texts = [("a value " * (1 + n % 5)) + str(n) for n in range(40)]

@@ -1,4 +1,4 @@
-"""What the tests of the original's command lines share."""
+"""Fixtures of the tests of the original's command lines."""
 
 import json
 from pathlib import Path
@@ -10,13 +10,13 @@ from samples.original_files import SHAPE
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Conversions are kept in the folder of the test."""
+    """Keep conversions in the folder of the test."""
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
 def config_file(tmp_path: Path) -> Path:
-    """The original's JSON of a tiny shape."""
+    """The original's JSON file of a tiny shape."""
     path = tmp_path / "albert_config.json"
     path.write_text(json.dumps(SHAPE))
     return path

@@ -1,4 +1,4 @@
-"""`python -m albert.create_pretraining_data`: raw text to TFRecord files of the names asked for."""
+"""`python -m albert.create_pretraining_data`: raw text to the named TFRecord files."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ def spm_model(golden: Path) -> Path:
 
 
 def command(text: Path, output: str, model: Path, *more: str) -> list[str]:
-    """The README's command, with small numbers behind it."""
+    """The README's command, with smaller numbers appended."""
     return [
         f"--input_file={text}",
         f"--output_file={output}",
@@ -41,7 +41,7 @@ def read(path: Path) -> PretrainingBatch:
     return parse_records(messages_in(path), vocab_size=2000, max_seq_length=32)
 
 
-def test_examples_lie_in_the_named_file_as_the_flags_ask(
+def test_examples_are_in_the_named_file_and_follow_the_flags(
     corpus_file: Path, spm_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "made" / "train.tf_record"
@@ -57,9 +57,7 @@ def test_examples_lie_in_the_named_file_as_the_flags_ask(
     assert set(examples.sentence_order_labels.tolist()) == {0, 1}
 
 
-def test_examples_are_dealt_to_several_files_in_turn(
-    corpus_file: Path, spm_model: Path, tmp_path: Path
-) -> None:
+def test_examples_alternate_between_several_files(corpus_file: Path, spm_model: Path, tmp_path: Path) -> None:
     whole, parts = tmp_path / "whole", [tmp_path / "a" / "one", tmp_path / "b" / "two"]
     assert main(command(corpus_file, str(whole), spm_model)) == 0
     assert main(command(corpus_file, ",".join(map(str, parts)), spm_model)) == 0
@@ -67,7 +65,7 @@ def test_examples_are_dealt_to_several_files_in_turn(
     assert [*first, *second] == [*messages_in(whole)[::2], *messages_in(whole)[1::2]]
 
 
-def test_the_seed_decides_and_an_old_file_is_replaced(
+def test_the_seed_determines_the_examples_and_an_old_file_is_replaced(
     corpus_file: Path, spm_model: Path, tmp_path: Path
 ) -> None:
     output = tmp_path / "examples"
@@ -78,7 +76,7 @@ def test_the_seed_decides_and_an_old_file_is_replaced(
     assert contents[0] == contents[2] != contents[1]
 
 
-def test_text_is_text_whatever_the_files_are_called(
+def test_files_are_read_as_text_whatever_their_names(
     corpus_file: Path, spm_model: Path, tmp_path: Path
 ) -> None:
     named, plain = tmp_path / "named", tmp_path / "plain"
@@ -111,7 +109,7 @@ def test_other_flags_reach_the_examples(corpus_file: Path, spm_model: Path, tmp_
     assert read(output).lengths.mean() < 25
 
 
-def test_bytes_that_are_no_text_stop_or_are_replaced_as_the_mode_says(
+def test_bytes_that_are_not_utf_8_are_an_error_or_replaced_depending_on_the_mode(
     spm_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "old"
@@ -124,12 +122,12 @@ def test_bytes_that_are_no_text_stop_or_are_replaced_as_the_mode_says(
     assert main(command(text, str(output), spm_model, "--input_file_mode=rb")) == 0
 
 
-def test_what_cannot_work_is_one_line_and_leaves_nothing(
+def test_wrong_input_is_a_one_line_error_and_leaves_no_file(
     corpus_file: Path, spm_model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "made" / "examples"
     cases = {
-        "names no file": command(tmp_path / "nothing*", str(output), spm_model),
+        "matches no file": command(tmp_path / "nothing*", str(output), spm_model),
         "no such file": command(corpus_file, str(output), tmp_path / "no.model"),
         "is a folder": command(corpus_file, str(tmp_path), spm_model),
         "names a file twice": command(corpus_file, f"{output},{output}", spm_model),

@@ -22,7 +22,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path / "albert"
 
 
-def test_the_exported_folder_holds_the_weights_alone(directory: Path, tmp_path: Path) -> None:
+def test_the_exported_folder_holds_only_the_weights(directory: Path, tmp_path: Path) -> None:
     output = tmp_path / "exported"
     assert main([f"--albert_directory={directory}", f"--export_path={output}"]) == 0
     assert sorted(path.name for path in output.iterdir()) == ["config.json", "model.safetensors"]
@@ -34,7 +34,9 @@ def test_the_exported_folder_holds_the_weights_alone(directory: Path, tmp_path: 
     torch.testing.assert_close(found.sop_logits, expected.sop_logits, atol=1e-5, rtol=0)
 
 
-def test_a_vocabulary_beside_the_checkpoint_goes_along(directory: Path, golden: Path, tmp_path: Path) -> None:
+def test_a_vocabulary_next_to_the_checkpoint_is_exported_too(
+    directory: Path, golden: Path, tmp_path: Path
+) -> None:
     shutil.copy(golden / "tokenization" / "30k-clean.model", directory)
     output = tmp_path / "exported"
     assert main([f"--albert_directory={directory}", f"--export_path={output}", "--nodo_lower_case"]) == 0
@@ -42,7 +44,7 @@ def test_a_vocabulary_beside_the_checkpoint_goes_along(directory: Path, golden: 
     assert json.loads((output / "tokenizer_config.json").read_text())["do_lower_case"] is False
 
 
-def test_what_cannot_be_exported_is_one_line(
+def test_a_failed_export_is_a_one_line_error(
     directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     output = tmp_path / "exported"

@@ -1,4 +1,4 @@
-"""Features in files: taken if they are the same, made anew if not, never in place of other files."""
+"""Caches of features: used if they fit, made again if not, never written over other files."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def never() -> TextFeatures:
     raise AssertionError
 
 
-def test_features_come_back_as_they_were(tmp_path: Path) -> None:
+def test_features_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = tmp_path / "new" / "features"
     made = cached_features([path], "one", TextFeatures, lambda: features_of(5))
     read = cached_features([path], "one", TextFeatures, never)
@@ -44,28 +44,26 @@ def test_features_come_back_as_they_were(tmp_path: Path) -> None:
         assert getattr(read, name).dtype == getattr(made, name).dtype
 
 
-def test_other_features_take_the_place_of_old_ones(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_features_that_do_not_fit_are_replaced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "features"
     cached_features([path], "one", TextFeatures, lambda: features_of(5))
     assert len(cached_features([path], "two", TextFeatures, lambda: features_of(7)).input_ids) == 7
-    assert "made anew" in capsys.readouterr().err
+    assert "they are made again" in capsys.readouterr().err
     assert len(cached_features([path], "two", TextFeatures, never).input_ids) == 7
 
 
 @pytest.mark.parametrize("content", [b"", b"\x80\x04pickle", b"\xff" * 64])
-def test_a_file_of_another_program_stays(
+def test_a_file_of_another_program_is_left_unchanged(
     content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "features"
     path.write_bytes(content)
     assert len(cached_features([path], "one", TextFeatures, lambda: features_of(5)).input_ids) == 5
     assert path.read_bytes() == content
-    assert "left as it is" in capsys.readouterr().err
+    assert "left unchanged" in capsys.readouterr().err
 
 
-def test_weights_are_no_features(tmp_path: Path) -> None:
+def test_a_file_of_weights_is_not_a_cache(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     save_file({"weight": np.zeros(3)}, path)
     content = path.read_bytes()
@@ -73,7 +71,7 @@ def test_weights_are_no_features(tmp_path: Path) -> None:
     assert path.read_bytes() == content
 
 
-def test_a_second_file_takes_what_no_model_reads(tmp_path: Path) -> None:
+def test_a_second_file_gets_the_fields_that_no_model_reads(tmp_path: Path) -> None:
     from safetensors import safe_open
 
     paths = [tmp_path / "features", tmp_path / "left"]
@@ -91,6 +89,6 @@ def test_a_second_file_takes_what_no_model_reads(tmp_path: Path) -> None:
         cached_features(paths, "one", SpanFeatures, never)  # type: ignore[arg-type]
 
 
-def test_without_a_file_features_are_made(tmp_path: Path) -> None:
+def test_without_a_file_features_are_made_every_time(tmp_path: Path) -> None:
     assert len(cached_features([], "one", TextFeatures, lambda: features_of(3)).input_ids) == 3
     assert list(tmp_path.iterdir()) == []

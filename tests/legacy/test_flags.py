@@ -1,4 +1,4 @@
-"""The flags of the original's scripts: names, types, defaults, spellings, and what is said of wrong ones."""
+"""The flags of the original's scripts: names, types, defaults, spellings, and errors for wrong ones."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from albert.legacy.flags import parse
 from albert.legacy.scripts import SCRIPTS, script_main
 
 SURFACE = Path(__file__).parent / "surface.txt"
-# What the original needs, and no more.
+# The flags that the original requires.
 PRETRAINING = ["--albert_config_file=c", "--input_file=i", "--output_dir=o"]
 
 
@@ -24,7 +24,7 @@ def refusal(*arguments: str) -> str:
     return str(error.value)
 
 
-def test_the_surface_of_all_scripts_is_the_frozen_one() -> None:
+def test_the_flags_of_all_scripts_are_frozen() -> None:
     """A changed flag breaks somebody's script."""
     surface = [
         f"{script.name} --{flag.name} {flag.kind} {flag.default!r}{' required' if flag.required else ''}"
@@ -73,18 +73,18 @@ def test_values_follow_an_equals_sign_or_a_space_and_the_last_one_counts() -> No
     assert flags.train_batch_size == 4096
 
 
-def test_two_command_lines_in_a_process_share_nothing() -> None:
+def test_two_command_lines_in_one_process_share_no_values() -> None:
     assert values("--nodo_train").do_train is False
     assert values().do_train is True
 
 
-def test_flags_may_come_from_a_file(tmp_path: Path) -> None:
+def test_flags_can_come_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "flags").write_text("--num_train_steps=5\n--nodo_train\n")
     flags = values(f"--flagfile={tmp_path / 'flags'}")
     assert (flags.num_train_steps, flags.do_train) == (5, False)
 
 
-def test_a_boolean_never_eats_the_next_word() -> None:
+def test_a_boolean_never_consumes_the_next_word() -> None:
     message = refusal(*PRETRAINING, "--do_train", "false", "--do_eval")
     assert message.startswith("'false' belongs to no flag")
     assert "--do_train=false" in message
@@ -108,7 +108,7 @@ def test_a_wrong_flag_is_an_error_that_names_it(argument: str, message: str) -> 
 
 
 @pytest.mark.parametrize("name", list(SCRIPTS))
-def test_what_the_original_requires_is_required(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_flags_required_by_the_original_are_required(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert script_main(name)([]) == 2
     error = capsys.readouterr().err
     required = [flag.name for flag in SCRIPTS[name].flags if flag.required]
@@ -125,8 +125,8 @@ def test_a_required_flag_must_not_be_empty() -> None:
 def test_flags_without_effect_are_accepted_and_named(capsys: pytest.CaptureFixture[str]) -> None:
     flags = values("--use_tpu", "--tpu_name=node-1", "--iterations_per_loop=100", "--alsologtostderr")
     assert flags.use_tpu is True
-    told = capsys.readouterr().err
-    assert told == "without effect here: --use_tpu, --tpu_name, --iterations_per_loop\n"
+    error = capsys.readouterr().err
+    assert error == "without effect here: --use_tpu, --tpu_name, --iterations_per_loop\n"
     values("--do_eval")
     assert capsys.readouterr().err == ""
 
@@ -139,7 +139,7 @@ def test_help_explains_every_flag(name: str, capsys: pytest.CaptureFixture[str])
         assert f"{flag.name}: {flag.help}" in shown
 
 
-def test_messages_speak_of_the_flags_of_the_script() -> None:
+def test_messages_name_the_flags_of_the_script() -> None:
     reword = SCRIPTS["run_pretraining"].reword
     assert reword("--max-seq-length 9 exceeds") == "--max_seq_length 9 exceeds"
     assert reword("give --output a new folder") == "give --output_dir a new folder"

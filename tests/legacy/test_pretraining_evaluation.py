@@ -1,4 +1,4 @@
-"""`run_pretraining --do_eval`: its numbers, when it begins and ends, and which checkpoint it keeps."""
+"""`run_pretraining --do_eval`: its scores, its start and end, and the checkpoint it keeps."""
 
 import json
 import shutil
@@ -54,7 +54,7 @@ def train(config: Path, records: Path, output: Path, *more: str) -> int:
 
 
 def results_in(folder: Path) -> list[dict[str, float]]:
-    """Returns the evaluations in eval_results.txt."""
+    """Return the evaluations in eval_results.txt."""
     found: list[dict[str, float]] = []
     for line in (folder / "eval_results.txt").read_text().splitlines():
         name, equals, value = line.partition(" = ")
@@ -66,7 +66,7 @@ def results_in(folder: Path) -> list[dict[str, float]]:
 
 
 def padded(batch: PretrainingBatch) -> dict[str, Tensor]:
-    """Returns records as anybody's model takes them."""
+    """Return records as a padded batch."""
     tensors = {name: torch.zeros(len(batch), 128, dtype=torch.long) for name in ("ids", "mask", "segments")}
     labels = torch.full((len(batch), 128), -100)
     for row in range(len(batch)):
@@ -80,8 +80,8 @@ def padded(batch: PretrainingBatch) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
-def always_saying(batch: PretrainingBatch, rank: int) -> AlbertForPreTraining:
-    """Returns a model that names the most frequent hidden piece everywhere, or one of another rank."""
+def always_predicting(batch: PretrainingBatch, rank: int) -> AlbertForPreTraining:
+    """Return a model that always predicts the most frequent masked token, or that of another rank."""
     model = random_model(rank)
     frequent = Counter(batch.masked_labels.tolist()).most_common()
     model.predictions.bias[frequent[rank][0]] += 100.0
@@ -90,16 +90,16 @@ def always_saying(batch: PretrainingBatch, rank: int) -> AlbertForPreTraining:
 
 @torch.no_grad()
 def expected_scores(model: AlbertForPreTraining, batches: list[PretrainingBatch]) -> dict[str, float]:
-    """Returns the scores by the padded door of the model and the definitions of the original."""
+    """Return the scores by the model's `forward` and the definitions of the original."""
     losses, rights, order_losses, order_rights, totals = [], [], [], [], []
     for batch in batches:
         x = padded(batch)
         output = model(x["ids"], x["mask"], x["segments"])
-        told = x["labels"] >= 0
-        loss = F.cross_entropy(output.prediction_logits[told], x["labels"][told], reduction="none")
+        is_masked = x["labels"] >= 0
+        loss = F.cross_entropy(output.prediction_logits[is_masked], x["labels"][is_masked], reduction="none")
         order = F.cross_entropy(output.sop_logits, x["orders"], reduction="none")
         losses.append(loss)
-        rights.append(output.prediction_logits[told].argmax(-1) == x["labels"][told])
+        rights.append(output.prediction_logits[is_masked].argmax(-1) == x["labels"][is_masked])
         order_losses.append(order)
         order_rights.append(output.sop_logits.argmax(-1) == x["orders"])
         totals.append(loss.sum() / (len(loss) + 1e-5) + order.mean())
@@ -121,10 +121,10 @@ def batch(records: Path) -> PretrainingBatch:
 
 
 @pytest.mark.parametrize("form", ["prefix", "folder", "output_dir"])
-def test_numbers_are_those_of_the_first_records_in_order(
+def test_scores_are_those_of_the_first_records_in_order(
     form: str, config_file: Path, records: Path, batch: PretrainingBatch, tmp_path: Path
 ) -> None:
-    model, output = always_saying(batch, 0), tmp_path / "out"
+    model, output = always_predicting(batch, 0), tmp_path / "out"
     more = ["--eval_batch_size=16", "--max_eval_steps=3"]
     if form == "prefix":
         prefix = write_tensorflow(tmp_path / "albert" / "model.ckpt-7", model, step=7)
@@ -137,14 +137,14 @@ def test_numbers_are_those_of_the_first_records_in_order(
         write_tensorflow(output / "model.ckpt-5", random_model(seed=1), step=5)
     assert evaluate(config_file, records, output, *more) == 0
     (found,) = results_in(output)
-    # Three batches of 16 out of 40 records: the last begins anew where the records end.
+    # Three batches of 16 out of 40 records: the last one starts over at the end of the records.
     again = PretrainingBatch.join([batch.take(32, 40), batch.take(0, 8)])
     expected = expected_scores(model, [batch.take(0, 16), batch.take(16, 32), again])
     assert found.pop("global_step") == (7 if form == "output_dir" else 0)
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_the_evaluation_ends_behind_the_number_of_steps_it_is_given(
+def test_the_evaluation_ends_after_the_given_number_of_steps(
     config_file: Path, records: Path, batch: PretrainingBatch, tmp_path: Path
 ) -> None:
     write_tensorflow(tmp_path / "out" / "model.ckpt-best", random_model(), step=9)
@@ -159,7 +159,7 @@ def test_the_evaluation_ends_behind_the_number_of_steps_it_is_given(
 def test_it_waits_for_checkpoints_of_another_process_and_ends_with_the_last(
     config_file: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it waits, the training goes as far as its next checkpoint."""
+    """While it waits, the training continues to its next checkpoint."""
     from albert.pretraining.run import Pretraining
 
     output = tmp_path / "run"
@@ -182,7 +182,7 @@ def test_it_waits_for_checkpoints_of_another_process_and_ends_with_the_last(
     assert [found["global_step"] for found in results_in(output)] == [2, 4]
 
 
-def test_a_checkpoint_that_is_removed_meanwhile_is_passed_over(
+def test_a_checkpoint_that_is_removed_meanwhile_is_skipped(
     config_file: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = tmp_path / "run"
@@ -204,12 +204,12 @@ def test_a_checkpoint_that_is_removed_meanwhile_is_passed_over(
     assert [found["global_step"] for found in results_in(output)] == [4]
 
 
-def test_the_best_is_kept_by_masked_lm_accuracy_over_all_evaluations(
+def test_the_checkpoint_with_the_best_masked_lm_accuracy_of_all_evaluations_is_kept(
     config_file: Path, records: Path, batch: PretrainingBatch, tmp_path: Path
 ) -> None:
     output = tmp_path / "out"
     more = ["--eval_batch_size=40", "--max_eval_steps=1"]
-    models = [always_saying(batch, rank) for rank in (9, 0, 4)]
+    models = [always_predicting(batch, rank) for rank in (9, 0, 4)]
     accuracies = [expected_scores(model, [batch])["masked_lm_accuracy"] for model in models]
     assert accuracies[1] > accuracies[2] > accuracies[0] > 0
     for number, model in enumerate(models):
@@ -238,7 +238,7 @@ def test_a_configuration_of_another_model_is_refused(
 
 
 @pytest.mark.parametrize("flag", ["--eval_batch_size", "--max_eval_steps"])
-def test_an_evaluation_of_nothing_is_refused(
+def test_an_evaluation_without_batches_is_refused(
     flag: str, config_file: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert evaluate(config_file, records, tmp_path / "run", f"{flag}=0") == 1
@@ -246,7 +246,7 @@ def test_an_evaluation_of_nothing_is_refused(
 
 
 @pytest.mark.reference
-def test_numbers_of_the_original_come_out(reference: Path, tmp_path: Path) -> None:
+def test_scores_equal_those_of_the_original(reference: Path, tmp_path: Path) -> None:
     checkpoint = reference / "ckpt_spm2k"
     more = ["--eval_batch_size=32", "--max_eval_steps=30"]
     more.append(f"--init_checkpoint={checkpoint / 'model.ckpt-best'}")

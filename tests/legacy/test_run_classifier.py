@@ -1,4 +1,4 @@
-"""`python -m albert.run_classifier`: the README's command on GLUE, its files, its keys, and its refusals."""
+"""`python -m albert.run_classifier`: the README's command on GLUE, its files, keys and errors."""
 
 import json
 import shutil
@@ -43,7 +43,7 @@ def glue(golden: Path) -> Path:
 
 
 def command(pretrained: Pretrained, glue: Path, output: Path, *more: str) -> list[str]:
-    """The README's command with small numbers behind it."""
+    """The README's command, with smaller numbers appended."""
     return [
         f"--data_dir={glue}",
         f"--output_dir={output}",
@@ -136,7 +136,7 @@ def test_the_best_model_is_the_one_that_was_evaluated(
         ("wnli", {"eval_accuracy"}),
     ],
 )
-def test_every_task_has_its_keys_and_the_first_chooses(
+def test_every_task_has_its_keys_and_the_first_one_decides(
     name: str, keys: set[str], pretrained: Pretrained, glue: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -151,7 +151,7 @@ def test_every_task_has_its_keys_and_the_first_chooses(
         assert columns == {0}
 
 
-def test_flags_of_the_training_reach_the_run(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
+def test_training_flags_reach_the_run(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert (
         main(
@@ -184,7 +184,7 @@ def test_flags_of_the_training_reach_the_run(pretrained: Pretrained, glue: Path,
     assert steps_kept(run) == ["step-10", "step-5"]
 
 
-def test_dropout_is_that_of_the_configuration(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
+def test_dropout_comes_from_the_configuration(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
     shape = json.loads(pretrained.config.read_text())
     dropout = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.3}
     pretrained.config.write_text(json.dumps({**shape, **dropout}))
@@ -204,26 +204,24 @@ def test_keep_checkpoint_max_keeps_as_many(
     assert len(results_in(run / "eval_results.txt")) == len(kept)
 
 
-def test_evaluation_beside_the_training_misses_nothing(
+def test_an_evaluation_during_the_training_misses_no_checkpoint(
     pretrained: Pretrained, glue: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As run_glue.sh does it: one trains, the other waits for checkpoints and ends with the last."""
+    """As in run_glue.sh: one process trains, the other waits for checkpoints and ends with the last."""
     monkeypatch.setattr(finetuning_evaluation, "POLL_SECONDS", 0.01)
     run = tmp_path / "run"
     codes = []
     arguments = command(pretrained, glue, run, "--nodo_train", "--nodo_predict", "--train_step=4")
-    beside = threading.Thread(target=lambda: codes.append(main(arguments)))
-    beside.start()
+    evaluation = threading.Thread(target=lambda: codes.append(main(arguments)))
+    evaluation.start()
     assert main(command(pretrained, glue, run, "--nodo_eval", "--nodo_predict", "--train_step=4")) == 0
-    beside.join(timeout=60)
+    evaluation.join(timeout=60)
     assert codes == [0]
     assert [found["global_step"] for found in results_in(run / "eval_results.txt")] == [1, 2, 3, 4]
     assert (run / "model.ckpt-best" / "spiece.model").is_file()
 
 
-def test_an_interrupted_evaluation_goes_on_where_it_was(
-    pretrained: Pretrained, glue: Path, tmp_path: Path
-) -> None:
+def test_an_interrupted_evaluation_continues(pretrained: Pretrained, glue: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     assert main(command(pretrained, glue, run)) == 0
     before = results_in(run / "eval_results.txt")
@@ -262,18 +260,18 @@ def test_the_best_model_is_exported_with_its_threshold(
     assert "exported: exists; give --export_dir a new folder" in capsys.readouterr().err
 
 
-def test_features_are_kept_and_made_anew_for_other_flags(
+def test_features_are_cached_and_made_again_for_other_flags(
     pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     more = [f"--cached_dir={tmp_path / 'cached'}", "--nodo_predict", "--train_step=1", "--warmup_step=0"]
-    told = []
+    counts = []
     for number, flags in enumerate(
         [[], [], ["--nodo_lower_case"], ["--nodo_lower_case", "--max_seq_length=32"]]
     ):
         assert main(command(pretrained, glue, tmp_path / str(number), *more, *flags)) == 0
         error = capsys.readouterr().err
-        told.append((error.count("taking the features there"), error.count("made anew")))
-    assert told == [(0, 0), (2, 0), (0, 2), (0, 2)]
+        counts.append((error.count("using the features in it"), error.count("are made again")))
+    assert counts == [(0, 0), (2, 0), (0, 2), (0, 2)]
     assert {path.name for path in (tmp_path / "cached").iterdir()} == {
         "mnli_train.tf_record",
         "mnli_eval.tf_record",
@@ -282,7 +280,7 @@ def test_features_are_kept_and_made_anew_for_other_flags(
     assert first == second
 
 
-def test_a_model_folder_and_a_module_take_the_place_of_checkpoint_and_vocabulary(
+def test_a_model_folder_or_a_module_replaces_checkpoint_and_vocabulary(
     pretrained: Pretrained,
     glue: Path,
     tmp_path: Path,
@@ -311,7 +309,7 @@ def test_a_model_folder_and_a_module_take_the_place_of_checkpoint_and_vocabulary
     assert "the same weights are albert/albert-base-v1" in capsys.readouterr().err
 
 
-def test_a_fine_tuned_checkpoint_predicts_and_is_evaluated_without_a_training(
+def test_a_fine_tuned_checkpoint_predicts_and_is_evaluated_without_training(
     pretrained: Pretrained, glue: Path, tmp_path: Path
 ) -> None:
     run, other = tmp_path / "run", tmp_path / "other"
@@ -325,14 +323,14 @@ def test_a_fine_tuned_checkpoint_predicts_and_is_evaluated_without_a_training(
         assert (other / name).read_text() == (run / name).read_text()
 
 
-def test_weights_are_random_only_with_a_warning(
+def test_random_weights_give_a_warning(
     pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = command(
         pretrained, glue, tmp_path / "run", "--nodo_predict", "--train_step=1", "--warmup_step=0"
     )
     assert main([argument for argument in arguments if "init_checkpoint" not in argument]) == 0
-    assert "all weights begin at random" in capsys.readouterr().err
+    assert "all weights start at random" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -351,7 +349,7 @@ def test_weights_are_random_only_with_a_warning(
         (["--nodo_train", "--nodo_eval", "--nodo_predict"], 2, "nothing to do"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line_before_anything_is_written(
+def test_wrong_input_is_a_one_line_error_before_anything_is_written(
     *,
     more: list[str],
     code: int,
@@ -402,7 +400,7 @@ def test_a_vocabulary_of_another_size_is_refused(
     assert "the model has 300 embeddings, its tokenizer 2000 pieces" in error
 
 
-def test_prediction_without_any_model_is_refused(
+def test_prediction_without_a_model_is_refused(
     pretrained: Pretrained, glue: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(command(pretrained, glue, tmp_path / "run", "--nodo_train", "--nodo_eval")) == 1
@@ -412,7 +410,7 @@ def test_prediction_without_any_model_is_refused(
 def test_run_glue_trains_and_evaluates_in_two_processes(
     pretrained: Pretrained, glue: Path, tmp_path: Path, tokenizer_folder: Path
 ) -> None:
-    """The script with its own settings, shortened by flags behind its name."""
+    """The script with its own settings, shortened by appended flags."""
     from samples.original_files import random_model
 
     root, module = tmp_path / "root", tmp_path / "module"
@@ -449,7 +447,7 @@ def test_run_glue_trains_and_evaluates_in_two_processes(
     assert (run / "submit_results.tsv").is_file()
 
 
-def test_scores_of_the_evaluation_are_those_of_the_metrics(
+def test_scores_of_the_evaluation_equal_those_of_the_metrics(
     pretrained: Pretrained, glue: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -474,7 +472,7 @@ def test_scores_of_the_evaluation_are_those_of_the_metrics(
     ("stored", "task_name"),
     [("classifier_mnli", "mnli"), ("classifier_mnli_nowarmup", "mnli"), ("classifier_stsb", "sts-b")],
 )
-def test_four_steps_of_the_original_come_out(  # noqa: PLR0917  # fixtures, then the case
+def test_four_steps_equal_those_of_the_original(  # noqa: PLR0917  # fixtures, then the case
     pretrained: Pretrained,
     glue: Path,
     reference: Path,
@@ -483,7 +481,7 @@ def test_four_steps_of_the_original_come_out(  # noqa: PLR0917  # fixtures, then
     stored: str,
     task_name: str,
 ) -> None:
-    """Its checkpoint, head and batch; the batch's ids in place of texts, and dropout off, as it was there."""
+    """The original's checkpoint, head and batch, with ids instead of texts, and without dropout."""
     trace = dict(np.load(reference / "finetune" / f"{stored}.npz", allow_pickle=False))
     meta = json.loads(str(trace["meta"]))
     body = dict(np.load(reference / "ckpt_tiny" / "variables.npz", allow_pickle=False))
@@ -505,7 +503,7 @@ def test_four_steps_of_the_original_come_out(  # noqa: PLR0917  # fixtures, then
     monkeypatch.setattr(run_classifier, "task_named", lambda name: task)
     monkeypatch.setattr(ClassificationSolver, "encode", lambda *_, **__: batch)
     monkeypatch.setattr(finetuning_models, "check_tokenizer", lambda *_, **__: None)
-    # The original adds up the rows of looked-up tables one by one: a larger norm, so it clips harder.
+    # The original counts looked-up rows of a table one by one: its norm is larger, so it clips more.
     norms = iter((trace["global_norm_dense"] / trace["global_norm_used"]).tolist() + [1.0] * 6)
 
     def clip(parameters: Any, norm: torch.Tensor, *, max_norm: float) -> None:

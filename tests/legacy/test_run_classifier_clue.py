@@ -1,4 +1,4 @@
-"""`run_classifier` and `run_classifier_clue` with albert_zh's flags: its commands, its tasks, its files."""
+"""`run_classifier` and `run_classifier_clue` with albert_zh's flags: commands, tasks and files."""
 
 import json
 from collections.abc import Callable
@@ -75,7 +75,7 @@ def clue(rows: list[dict[str, Any]]) -> list[str]:
 
 
 def labelled(*labels: str, **columns: str) -> Callable[[], list[str]]:
-    """Returns what makes eight rows of JSON with labels in turn."""
+    """Return a function that makes eight rows of JSON with alternating labels."""
     return lambda: clue(
         [{"id": number, "label": labels[number % len(labels)], **columns} for number in range(8)]
     )
@@ -154,7 +154,7 @@ def test_every_task_of_albert_zh_trains_evaluates_and_predicts(
         (["--spm_model_file=nowhere.model"], 1, "nowhere.model: no such file"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(
+def test_wrong_input_is_a_one_line_error(
     *,
     more: list[str],
     code: int,
@@ -170,7 +170,7 @@ def test_what_cannot_work_is_said_in_one_line(
     assert not (tmp_path / "run").exists()
 
 
-def test_without_a_checkpoint_there_is_nothing_to_evaluate(
+def test_an_evaluation_without_a_checkpoint_is_refused(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_lines(tmp_path / "lcqmc", "{}.txt", ["\t".join(row) for row in pairs(8)])

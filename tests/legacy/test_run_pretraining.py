@@ -1,4 +1,4 @@
-"""`python -m albert.run_pretraining`: training, resuming, and what is refused before there is a folder."""
+"""`python -m albert.run_pretraining`: training, resuming, and errors before a folder is created."""
 
 import json
 from pathlib import Path
@@ -15,7 +15,7 @@ main = script_main("run_pretraining")
 
 
 def command(config: Path, records: Path, output: Path, *more: str) -> list[str]:
-    """The README's command with small numbers."""
+    """The README's command with smaller numbers."""
     return [
         f"--input_file={records}",
         f"--output_dir={output}",
@@ -74,7 +74,7 @@ def test_the_readme_s_command_trains_and_evaluates(
     assert {"best", "checkpoints", "model", "run.json"} <= {path.name for path in run.iterdir()}
 
 
-def test_training_begins_with_the_checkpoint(config_file: Path, records: Path, tmp_path: Path) -> None:
+def test_training_starts_from_the_checkpoint(config_file: Path, records: Path, tmp_path: Path) -> None:
     model = random_model()
     checkpoint = write_tensorflow(tmp_path / "albert" / "model.ckpt-7", model)
     run = tmp_path / "run"
@@ -85,7 +85,7 @@ def test_training_begins_with_the_checkpoint(config_file: Path, records: Path, t
         torch.testing.assert_close(tensor, model.state_dict()[name], rtol=0, atol=0)
 
 
-def test_the_same_command_goes_on_where_an_interrupted_one_was(
+def test_the_same_command_continues_an_interrupted_one(
     config_file: Path, records: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from albert.pretraining.run import Pretraining
@@ -108,7 +108,9 @@ def test_the_same_command_goes_on_where_an_interrupted_one_was(
     assert main(command(config_file, records, broken)) == 0
 
 
-def test_checkpoints_are_kept_as_many_as_asked(config_file: Path, records: Path, tmp_path: Path) -> None:
+def test_the_requested_number_of_checkpoints_is_kept(
+    config_file: Path, records: Path, tmp_path: Path
+) -> None:
     kept = {}
     for number in ("0", "1"):
         more = ("--save_checkpoints_steps=1", f"--keep_checkpoint_max={number}")
@@ -131,21 +133,21 @@ def test_flags_of_the_schedule_and_the_optimiser_reach_the_run(
     assert record["learning_rate"] == pytest.approx(0.5 * (9 - 1) / 100)
 
 
-def test_other_files_in_the_folder_do_no_harm(config_file: Path, records: Path, tmp_path: Path) -> None:
+def test_other_files_in_the_folder_are_left_alone(config_file: Path, records: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     run.mkdir()
     (run / "train.log").write_text("made by the shell\n")
     assert main(command(config_file, records, run)) == 0
 
 
-def test_several_files_and_globs_are_taken(config_file: Path, records: Path, tmp_path: Path) -> None:
+def test_several_files_and_globs_are_read(config_file: Path, records: Path, tmp_path: Path) -> None:
     for name in ("a-1", "a-2", "b"):
         (tmp_path / name).write_bytes(records.read_bytes())
     assert main(command(config_file, Path(f"{tmp_path}/a-*,{tmp_path}/b"), tmp_path / "run")) == 0
     assert [Path(path).name for path in settings_of(tmp_path / "run")["data"]] == ["a-1", "a-2", "b"]
 
 
-def test_groups_that_lack_weights_begin_as_the_first(
+def test_groups_without_weights_start_as_copies_of_the_first(
     config_file: Path, records: Path, tmp_path: Path
 ) -> None:
     checkpoint = write_tensorflow(tmp_path / "albert" / "model.ckpt-best", random_model())
@@ -160,7 +162,7 @@ def test_groups_that_lack_weights_begin_as_the_first(
         assert torch.equal(state[name], state[name.replace("groups.0.", "groups.1.")])
 
 
-def test_checkpoints_of_a_run_are_named_as_the_original_s(
+def test_checkpoints_of_a_run_can_be_named_as_in_the_original(
     config_file: Path, records: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -183,7 +185,7 @@ def test_checkpoints_of_a_run_are_named_as_the_original_s(
         (["--max_predictions_per_seq=40"], 1, "made with --max_predictions_per_seq 20, not 40"),
         (["--init_checkpoint="], 2, "--init_checkpoint is empty"),
         (["--init_checkpoint=nowhere/model.ckpt-best"], 1, "nowhere/model.ckpt-best: no such checkpoint"),
-        (["--input_file=nowhere*"], 1, "nowhere* names no file"),
+        (["--input_file=nowhere*"], 1, "nowhere* matches no file"),
         (["--albert_config_file=nowhere.json"], 1, "nowhere.json: no such file"),
         (["--masked_lm_budget=5"], 1, "--masked_lm_budget 5"),
         (["--nodo_train"], 2, "--do_train or --do_eval"),
@@ -191,7 +193,7 @@ def test_checkpoints_of_a_run_are_named_as_the_original_s(
         (["--train_batch_size=0"], 1, "--train_batch_size is 0"),
     ],
 )
-def test_what_cannot_work_is_said_before_there_is_a_folder(
+def test_wrong_input_is_an_error_before_a_folder_is_created(
     *,
     more: list[str],
     code: int,
@@ -235,7 +237,7 @@ def test_a_configuration_of_another_model_is_refused(
     assert not (tmp_path / "run").exists()
 
 
-def test_a_folder_of_tensorflow_s_checkpoints_is_not_trained_on(
+def test_training_in_a_folder_of_tensorflow_checkpoints_is_refused(
     config_file: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_tensorflow(tmp_path / "run" / "model.ckpt-100", random_model(), step=100)
@@ -245,7 +247,7 @@ def test_a_folder_of_tensorflow_s_checkpoints_is_not_trained_on(
     assert not (tmp_path / "run" / "run.json").exists()
 
 
-def test_another_command_for_the_same_folder_names_what_differs(
+def test_another_command_for_the_same_folder_is_refused_with_the_differences(
     config_file: Path, records: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"

@@ -23,7 +23,7 @@ def data(tmp_path: Path, golden: Path) -> Path:
 
 
 def command(pretrained: Pretrained, data: Path, output: Path, *more: str) -> list[str]:
-    """The README's command with small numbers behind it."""
+    """The README's command, with smaller numbers appended."""
     return [
         f"--output_dir={output}",
         f"--train_file={data / 'train.tfrecord'}",
@@ -69,7 +69,7 @@ def test_the_readme_s_command_trains_evaluates_and_tests(
 
 
 @pytest.mark.parametrize("level", ["middle", "high"])
-def test_one_level_alone_is_trained_and_scored(
+def test_a_single_level_is_trained_and_scored(
     level: str, pretrained: Pretrained, data: Path, tmp_path: Path
 ) -> None:
     other = {"middle": "high", "high": "middle"}[level]
@@ -87,7 +87,9 @@ def test_num_keep_checkpoint_keeps_as_many(pretrained: Pretrained, data: Path, t
     assert steps_kept(tmp_path / "run") == ["step-3"]
 
 
-def test_the_test_set_needs_no_evaluation(pretrained: Pretrained, data: Path, tmp_path: Path) -> None:
+def test_the_test_set_is_scored_without_an_evaluation(
+    pretrained: Pretrained, data: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     assert main(command(pretrained, data, run, "--nodo_eval", "--do_predict")) == 0
     (found,) = results_in(run / "predict_results.txt")
@@ -95,26 +97,26 @@ def test_the_test_set_needs_no_evaluation(pretrained: Pretrained, data: Path, tm
     assert "eval_accuracy" in found
 
 
-def test_a_cache_of_another_program_is_left_as_it_is(
+def test_a_cache_of_another_program_is_left_unchanged(
     pretrained: Pretrained, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cache = data / "train.tfrecord"
     cache.write_bytes(b"records of TensorFlow")
     assert main(command(pretrained, data, tmp_path / "run", "--nodo_eval", "--train_step=1")) == 0
-    assert "left as it is" in capsys.readouterr().err
+    assert "left unchanged" in capsys.readouterr().err
     assert cache.read_bytes() == b"records of TensorFlow"
 
 
 @pytest.mark.parametrize(
     ("more", "code", "message"),
     [
-        (["--high_only", "--middle_only"], 1, "--high_only and --middle_only leave nothing"),
+        (["--high_only", "--middle_only"], 1, "--high_only and --middle_only exclude each other"),
         (["--task_name=rice"], 2, "--task_name is 'rice'; expected race"),
         (["--nodo_train", "--nodo_eval"], 2, "nothing to do"),
         (["--data_dir=nowhere"], 1, "nowhere: no such folder"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(
+def test_wrong_input_is_a_one_line_error(
     *,
     more: list[str],
     code: int,

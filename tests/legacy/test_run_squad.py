@@ -47,7 +47,7 @@ def pretrained(tmp_path: Path, golden: Path) -> Pretrained:
 
 
 def run_script(version: str, pretrained: Pretrained, golden: Path, output: Path, *more: str) -> int:
-    """Runs the README's command with small numbers behind it."""
+    """Run the README's command, with smaller numbers appended."""
     train, predict = (golden / "squad" / f"{name}.json" for name in FILES[version])
     features = output.with_name(f"{output.name}-features")
     arguments = [
@@ -108,7 +108,7 @@ def test_the_readme_s_command_trains_predicts_and_scores(
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_the_files_score_what_was_reported(
+def test_the_files_have_the_reported_scores(
     version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -137,7 +137,7 @@ def windows_of(golden: Path, version: str) -> SpanFeatures:
 def candidates_of(
     folder: Path, features: SpanFeatures, version: str, size: int, n_top: int
 ) -> SpanCandidates:
-    """Returns what a model proposes for windows, asked one by one."""
+    """Return a model's candidates for windows, computed one by one."""
     parts = []
     model_class = AlbertForQuestionAnswering if version == "v1" else AlbertForQuestionAnsweringBeamSearch
     model = model_class.from_pretrained(folder).eval()
@@ -167,7 +167,7 @@ def candidates_of(
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_flags_of_the_decoding_decide_the_best_spans(
+def test_decoding_flags_determine_the_best_spans(
     version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -190,7 +190,7 @@ def test_flags_of_the_decoding_decide_the_best_spans(
 
 
 @pytest.mark.parametrize("version", ["v1", "v2"])
-def test_prediction_needs_neither_a_training_nor_its_file(
+def test_prediction_needs_neither_training_nor_a_train_file(
     version: str, pretrained: Pretrained, golden: Path, tmp_path: Path
 ) -> None:
     run, other = tmp_path / "run", tmp_path / "other"
@@ -206,7 +206,7 @@ def test_prediction_needs_neither_a_training_nor_its_file(
         assert (run / name).read_bytes() == (other / name).read_bytes() == content
 
 
-def test_features_in_files_are_taken_unless_they_are_of_other_lengths(
+def test_cached_features_are_used_unless_their_lengths_differ(
     pretrained: Pretrained, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     features = tmp_path / "features"
@@ -214,12 +214,12 @@ def test_features_in_files_are_taken_unless_they_are_of_other_lengths(
         f"--{name}={features / name}"
         for name in ("train_feature_file", "predict_feature_file", "predict_feature_left_file")
     ]
-    told = []
+    counts = []
     for number, lengths in enumerate([QUICK, QUICK, [*QUICK, "--doc_stride=32"]]):
         assert run_script("v1", pretrained, golden, tmp_path / str(number), *lengths, *flags) == 0
         error = capsys.readouterr().err
-        told.append((error.count("taking the features there"), error.count("made anew")))
-    assert told == [(0, 0), (2, 0), (0, 2)]
+        counts.append((error.count("using the features in it"), error.count("are made again")))
+    assert counts == [(0, 0), (2, 0), (0, 2)]
     first, second = (tmp_path / name / "predictions.json" for name in ("0", "1"))
     assert first.read_bytes() == second.read_bytes()
 
@@ -243,7 +243,7 @@ def test_the_best_model_of_squad_1_is_exported(pretrained: Pretrained, golden: P
         (["--init_checkpoint="], 2, "--init_checkpoint is empty"),
     ],
 )
-def test_what_cannot_work_is_said_in_one_line(
+def test_wrong_input_is_a_one_line_error(
     *,
     more: list[str],
     code: int,
@@ -259,7 +259,7 @@ def test_what_cannot_work_is_said_in_one_line(
     assert not run.exists()
 
 
-def test_a_training_is_not_begun_over_another_one(
+def test_training_over_another_run_is_refused(
     pretrained: Pretrained, golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = tmp_path / "run"
@@ -274,13 +274,13 @@ def test_a_training_is_not_begun_over_another_one(
 def with_stored_logits(
     golden: Path, version: str, features: SpanFeatures, questions: list[Question]
 ) -> tuple[Callable[..., SpanCandidates], set[str]]:
-    """Returns what stands in for a model, and the questions of all whose windows there are fixed logits.
+    """Return a substitute for a model's candidates, and the ids of the questions with fixed logits.
 
-    The original passes over a question whose text and pieces it fails to align, and logits were made for the
-    first windows only; the others propose nothing.
+    The original skips a question whose text and tokens it fails to align, and the logits cover only the first
+    windows; other windows have no candidates.
     """
-    asked = [questions[index].id for index in features.questions]
-    there = np.flatnonzero([id_ != MISALIGNED for id_ in asked])
+    ids = [questions[index].id for index in features.questions]
+    aligned = np.flatnonzero([id_ != MISALIGNED for id_ in ids])
 
     def propose(solver: SpanSolver, *_: object) -> SpanCandidates:
         if version == "v1":
@@ -295,15 +295,17 @@ def with_stored_logits(
             ]
             found = candidates_of_beams(tops[0], tops[1], stored["cls_logits"])
         rows = np.full(len(features), -1)
-        rows[there[: len(found.starts)]] = np.arange(len(found.starts))
+        rows[aligned[: len(found.starts)]] = np.arange(len(found.starts))
         taken = found.take(rows)
-        return replace(taken, starts=np.where(rows[:, None] < 0, 0, taken.starts))  # [CLS] starts no answer
+        return replace(
+            taken, starts=np.where(rows[:, None] < 0, 0, taken.starts)
+        )  # no answer starts at [CLS]
 
     given = len(
         np.load(golden / "squad" / LOGITS[version])[{"v1": "start_logits", "v2": "cls_logits"}[version]]
     )
-    lacking = set(asked) - {asked[row] for row in there[:given]} | {asked[row] for row in there[given:]}
-    return propose, set(asked) - lacking
+    lacking = set(ids) - {ids[row] for row in aligned[:given]} | {ids[row] for row in aligned[given:]}
+    return propose, set(ids) - lacking
 
 
 @pytest.mark.parametrize(
@@ -337,9 +339,9 @@ def test_fixed_logits_give_the_answers_of_the_original(
     assert len(compared) > 20
     for id_ in compared:
         theirs = [span["text"] for span in expected[id_] if span["text"] not in {"", "empty"}]
-        # The original loses an accent that is a character of its own at the end of an answer.
+        # The original loses a combining accent at the end of an answer.
         ours = [span["text"].removesuffix("\u0301") for span in found[id_] if span["text"]]
-        # A span of a lone space is no answer here, and the next one takes its place.
+        # A lone space is not an answer here; the next span replaces it.
         assert ours[: len(theirs)] == theirs, id_
     if version == "v2":
         odds = json.loads(gzip.decompress((golden / "squad" / f"{name}_null_odds.json.gz").read_bytes()))

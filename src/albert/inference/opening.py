@@ -79,25 +79,9 @@ def open_model(
     remedy = "albert pretrain ..."
     if trained_by is not None:
         remedy = f"albert finetune --task {trained_by} --model {source} ..."
-    architecture = read_architecture(folder)
-    lookalikes = {each.__name__ for each in _LOOKALIKES} - {each.__name__ for each in model_classes}
-    if architecture in lookalikes and set(model_classes) & set(_LOOKALIKES):
-        names = " or ".join(each.__name__ for each in model_classes)
-        raise CheckpointError(
-            f"{source}: the model is an {architecture}, expected {names}; train one: {remedy}"
-        )
-    shapes = _stored_shapes(folder)
-    missing = [_missing_of_head(shapes, each, config) for each in model_classes]
-    if all(missing):
-        found = " and ".join(
-            f"no {tensor} of {each.__name__}" for tensor, each in zip(missing, model_classes, strict=True)
-        )
-        raise CheckpointError(
-            f"{source}: the weights have {found}, so the model would predict at random; "
-            f"train it first: {remedy}"
-        )
+    model_class = _class_with_head(folder, config, model_classes, source=str(source), remedy=remedy)
     tokenizer = read_tokenizer(folder, config)
-    model = load_model(folder, model_classes[missing.index(None)], config)
+    model = load_model(folder, model_class, config)
     prepare_precision(model.to(place), dtype)
     return OpenedModel(model, tokenizer)
 
@@ -153,6 +137,35 @@ def sequence_length(
     if given is not None and given > positions:
         raise ConfigError(f"{setting} is {given}, but the model has {positions} positions; lower it")
     return min(default, positions) if given is None else given
+
+
+def _class_with_head(
+    folder: Path, config: AlbertConfig, model_classes: Sequence[type[Pretrained]], *, source: str, remedy: str
+) -> type[Pretrained]:
+    """Return the first of `model_classes` whose head a model folder holds.
+
+    Raises:
+        CheckpointError: It holds none of them, or names another class with the same tensor names; the message
+            names the model as `source` and ends with `remedy`.
+    """
+    architecture = read_architecture(folder)
+    lookalikes = {each.__name__ for each in _LOOKALIKES if each not in model_classes}
+    if architecture in lookalikes and set(model_classes) & set(_LOOKALIKES):
+        names = " or ".join(each.__name__ for each in model_classes)
+        raise CheckpointError(
+            f"{source}: the model is an {architecture}, expected {names}; train one: {remedy}"
+        )
+    shapes = _stored_shapes(folder)
+    missing = []
+    for model_class in model_classes:
+        tensor = _missing_of_head(shapes, model_class, config)
+        if tensor is None:
+            return model_class
+        missing.append(f"no {tensor} of {model_class.__name__}")
+    raise CheckpointError(
+        f"{source}: the weights have {' and '.join(missing)}, so the model would predict at random; "
+        f"train it first: {remedy}"
+    )
 
 
 def _missing_of_head(

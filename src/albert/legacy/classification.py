@@ -80,10 +80,10 @@ def check_jobs(flags: FlagValues, *also: str | None) -> None:
         raise UsageError("nothing to do; give --do_train, --do_eval or --do_predict")
 
 
-def classification_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
+def classification_results(job: Job, data: DevSet, predictions: Any, *, batch_size: int) -> Results:
     """Return the scores of predictions under the original's names, or ours where it had no such score."""
-    results = losses_of(job, data, answers, batch_size=batch_size)
-    for name, value in job.solver.scores(job.task, data.examples, answers).items():
+    results = losses_of(job, data, predictions, batch_size=batch_size)
+    for name, value in job.solver.scores(job.task, data.examples, predictions).items():
         if name != "loss":
             results[_ORIGINAL_METRICS.get(name, name)] = np.float32(value)
     if not job.task.labels:
@@ -102,8 +102,8 @@ def evaluate(job: Job, flags: FlagValues, *, last_step: int | None, caches: tupl
     if flags.eval_batch_size < 1:
         raise ConfigError(f"--eval_batch_size is {flags.eval_batch_size}; expected at least 1")
 
-    def report(job: Job, data: DevSet, answers: Any) -> Results:
-        return classification_results(job, data, answers, batch_size=flags.eval_batch_size)
+    def report(job: Job, data: DevSet, predictions: Any) -> Results:
+        return classification_results(job, data, predictions, batch_size=flags.eval_batch_size)
 
     selection = Selection(
         job=job,

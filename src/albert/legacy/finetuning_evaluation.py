@@ -166,8 +166,8 @@ class Selection:
 def score(selection: Selection, model: Pretrained, step: int) -> Results:
     """Return the results of a model on the data of a selection."""
     job, data = selection.job, selection.data
-    answers = job.solver.predict(job.task, model, data.examples, data.features)
-    return {**selection.report(job, data, answers), "global_step": step}
+    predictions = job.solver.predict(job.task, model, data.examples, data.features)
+    return {**selection.report(job, data, predictions), "global_step": step}
 
 
 def find_checkpoints(job: Job) -> list[Checkpoint]:
@@ -272,7 +272,7 @@ def append(path: Path, results: Results, lines: list[str]) -> None:
         file.write("\n".join([*written, *lines]) + "\n")
 
 
-def losses_of(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
+def losses_of(job: Job, data: DevSet, predictions: Any, *, batch_size: int) -> Results:
     """Return `eval_loss`, the mean over examples, and `loss`, the mean over batches, as in the original.
 
     Raises:
@@ -280,7 +280,7 @@ def losses_of(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Resul
     """
     if batch_size < 1:
         raise ConfigError(f"the batch size of the evaluation is {batch_size}; expected at least 1")
-    losses: NDArray[np.float64] = job.solver.losses(job.task, data.examples, answers)
+    losses: NDArray[np.float64] = job.solver.losses(job.task, data.examples, predictions)
     batches = np.split(losses, range(batch_size, len(losses), batch_size))
     means = [batch.mean() for batch in batches]
     return {"eval_loss": np.float32(losses.mean()), "loss": np.float32(np.mean(means))}

@@ -81,15 +81,15 @@ def find_model(
     config = read_config(folder)
     if shape is not None:
         _check_same_shape(str(config_file), shape, config, folder)
-    pieces = tokenizer() if module is None else read_tokenizer(module, read_config(module))
+    found = tokenizer() if module is None else read_tokenizer(module, read_config(module))
     name = checkpoint or hub or str(config_file)
-    check_tokenizer(pieces, config.vocab_size, source=name)
+    check_tokenizer(found, config.vocab_size, source=name)
     return NamedModel(
         name=name,
         folder=folder,
         is_random=checkpoint is None and module is None,
         config=config,
-        tokenizer=pieces,
+        tokenizer=found,
         hidden_dropout_prob=_dropout(shape),
     )
 

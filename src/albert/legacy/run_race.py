@@ -67,17 +67,17 @@ def _test(job: Job, flags: FlagValues, trial: Trial) -> None:
     """Write the scores of the best model on the test set."""
     paths = require_files(job.task, Path(flags.data_dir), "test")
     data = job.read(paths, split="test", caches=_cache(flags.predict_file))
-    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
-    results = race_results(job, data, answers, batch_size=flags.predict_batch_size)
+    predictions = job.solver.predict(job.task, best_model(job), data.examples, data.features)
+    results = race_results(job, data, predictions, batch_size=flags.predict_batch_size)
     known = trial.best_step >= 0
     show("Predict results", results)
     append(job.output / TEST_RESULTS_NAME, results, [*([f"best = {trial.best}"] if known else []), SEPARATOR])
 
 
-def race_results(job: Job, data: DevSet, answers: Any, *, batch_size: int) -> Results:
+def race_results(job: Job, data: DevSet, predictions: Any, *, batch_size: int) -> Results:
     """Return accuracy and loss under the original's names, and the accuracy of each level."""
-    results = losses_of(job, data, answers, batch_size=batch_size)
-    for name, value in job.solver.scores(job.task, data.examples, answers).items():
+    results = losses_of(job, data, predictions, batch_size=batch_size)
+    for name, value in job.solver.scores(job.task, data.examples, predictions).items():
         if name != "loss":
             results[f"eval_{name}"] = np.float32(value)
     return results

@@ -63,30 +63,30 @@ def _predict(job: Job, flags: FlagValues) -> None:
         job=job, data=data, report=squad_results, key="f1", last_step=_last_step(job, flags), keep=None
     )
     trial = selection.to_the_end()
-    answers = job.solver.predict(job.task, best_model(job), data.examples, data.features)
-    results = squad_results(job, data, answers) | {"global_step": trial.best_step}
+    predictions = job.solver.predict(job.task, best_model(job), data.examples, data.features)
+    results = squad_results(job, data, predictions) | {"global_step": trial.best_step}
     show("Final evaluation results", results)
     best_line = f"best perf happened at step: {trial.best_step}"
     print(best_line, flush=True)
     append(job.output / RESULTS_NAME, results, [best_line])
-    write_answers(job, data, answers, results)
+    write_answers(job, data, predictions, results)
 
 
-def squad_results(job: Job, data: DevSet, answers: SpanPredictions) -> Results:
+def squad_results(job: Job, data: DevSet, predictions: SpanPredictions) -> Results:
     """Return the official scores; those of SQuAD 2.0 at the null threshold with the best F1 on this data."""
-    scores = job.solver.scores(job.task, data.examples, answers)
+    scores = job.solver.scores(job.task, data.examples, predictions)
     if not job.task.may_lack_answer:
         return {name: scores[name] for name in ("exact_match", "f1")}
     results: Results = {name: value for name, value in scores.items() if name != "missing"}
     return results | {"null_score_diff_threshold": scores["best_f1_thresh"]}
 
 
-def write_answers(job: Job, data: DevSet, answers: SpanPredictions, results: Results) -> None:
+def write_answers(job: Job, data: DevSet, predictions: SpanPredictions, results: Results) -> None:
     """Write `predictions.json`, `nbest_predictions.json`, and with SQuAD 2.0 `null_odds.json`."""
     write_prediction_files(
         job.output,
         data.examples,
-        answers.answers,
+        predictions.answers,
         null_threshold=results.get("null_score_diff_threshold"),
     )
 

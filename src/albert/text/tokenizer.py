@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, overload
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +23,8 @@ from albert.text.chinese import ChineseWords
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
 from albert.text.files import find_vocabulary, read_config, read_encoder
 from albert.text.pieces import Kind, Piece, PieceEncoder
-from albert.text.truncation import kept_of_pair
+from albert.text.truncation import Truncation, truncate
 from albert.text.words import word_rule
-
-Truncation = Literal["longest_first", "only_first", "only_second"]
 
 DEFAULT_MAX_LENGTH = 512
 """Positions of every published ALBERT."""
@@ -296,7 +294,7 @@ class AlbertTokenizer:
                 second = self._locate(second_text, special, offsets=return_offsets_mapping)
             if strategy:
                 added = (2 if second is None else 3) if add_special_tokens else 0
-                _truncate(first, second, room=length - added, strategy=strategy)
+                truncate(first, second, room=length - added, strategy=strategy)
             row = self._row(first, second, add_special_tokens=add_special_tokens)
             if not return_offsets_mapping:
                 del row[OFFSETS]
@@ -313,8 +311,8 @@ class AlbertTokenizer:
     def _chinese_words(self) -> ChineseWords:
         return ChineseWords(self._encoder, word_rule(self, "unicode"))
 
-    def _special(self, piece: str) -> tuple[str, int]:
-        return piece, self._encoder.id_of(piece)
+    def _special(self, token: str) -> tuple[str, int]:
+        return token, self._encoder.id_of(token)
 
     def _piece(self, id_: int) -> str:
         if not 0 <= id_ < self.vocab_size:
@@ -393,25 +391,3 @@ def _pair_up(
         found = "one text" if isinstance(text_pair, str) else f"{len(text_pair)} texts"
         raise TokenizerError(f"expected {len(text)} second texts for as many first, found {found}")
     return list(zip(text, text_pair, strict=True)), False
-
-
-def _truncate(
-    first: list[_Located], second: list[_Located] | None, *, room: int, strategy: Truncation
-) -> None:
-    """Remove tokens from the ends of the two lists until they fit."""
-    second = [] if second is None else second
-    excess = len(first) + len(second) - room
-    if strategy != "longest_first":
-        chosen = first if strategy == "only_first" else second
-        if excess > len(chosen):
-            raise TokenizerError(
-                f"truncation={strategy!r} must remove {excess} tokens from a text of {len(chosen)}; "
-                'use truncation="longest_first" or a larger max_length'
-            )
-        if excess > 0:
-            del chosen[-excess:]
-        return
-    if room < 0:
-        raise TokenizerError("max_length leaves no room for the special tokens; use a larger one")
-    kept = kept_of_pair(len(first), len(second), room)
-    del first[kept[0] :], second[kept[1] :]
