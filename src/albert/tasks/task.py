@@ -148,8 +148,8 @@ class Task:
     """Default settings of a fine-tuning."""
     submission: Submission | None = None
     """File that the benchmark takes; None where none is known."""
-    language: Literal["en", "zh"] = "en"
-    """Language of the texts, where scores depend on it."""
+    language: str = "en"
+    """ISO 639 code of the language of the texts; scores and defaults may depend on it."""
     may_lack_answer: bool = False
     """Spans: whether a question may have no answer in its passage."""
 
