@@ -97,13 +97,13 @@ def test_special_pieces_are_words_by_themselves() -> None:
 
 
 def test_the_original_s_rule_is_the_table_of_single_pieces(tokenizer: AlbertTokenizer) -> None:
-    rule = word_rule(tokenizer, "original")
+    rule = word_rule(tokenizer, "english")
     ids = np.random.default_rng(0).integers(tokenizer.vocab_size, size=10_000)
     assert (rule.opens(ids)[1:] == tokenizer.word_start_table[ids[1:]]).all()
     assert rule.opens(ids)[0]
 
 
-@pytest.mark.parametrize("name", ["original", "unicode"])
+@pytest.mark.parametrize("name", ["english", "unicode"])
 def test_wordpiece_marks_its_words_itself(name: words.WordRuleName) -> None:
     rule = word_rule(AlbertTokenizer(WordPieceEncoder(BERT, lower_case=True)), name)
     assert rule.opens(np.array([5, 6, 6, 7, 8, 9, 1, 6])).tolist() == [1, 0, 0, 1, 1, 1, 1, 0]
@@ -113,7 +113,7 @@ def test_rules_differ_on_numbers_and_words_of_other_letters(tokenizer: AlbertTok
     text = "the value 2,024 isn't 3.5 (yet)"
     ids = np.array(tokenizer.encode_sentences([text])[0])
     opens = word_rule(tokenizer, "unicode").opens(ids)
-    assert (opens != word_rule(tokenizer, "original").opens(ids)).any()
+    assert (opens != word_rule(tokenizer, "english").opens(ids)).any()
     bounds = [*np.flatnonzero(opens).tolist(), len(ids)]
     spelled = [tokenizer.decode(ids[start:end]).strip() for start, end in pairwise(bounds)]
     assert spelled == ["the", "value", "2,024", "isn't", "3.5", "(", "yet", ")"]

@@ -13,11 +13,13 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from albert.console import say
 from albert.errors import ConfigError, did_you_mean
+from albert.renamed import rename_arguments, rename_settings
 
 S = TypeVar("S")
 
-_COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
+COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
 """Subcommands that know `--recipe NAME`, and the module that holds their `RECIPES`."""
 
 
@@ -32,10 +34,12 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
         SystemExit: The command line is wrong (2), or asks for help (0).
     """
     as_json = "--json" in arguments
-    arguments = [argument for argument in arguments if argument != "--json"]
+    arguments, notes = rename_arguments([argument for argument in arguments if argument != "--json"])
+    for note in notes:
+        say(note)
     default, arguments = _take_from(settings_type, arguments, command=command)
-    if command in _COMMANDS_WITH_RECIPES:
-        recipe, arguments = _take_recipe(settings_type, arguments, module=_COMMANDS_WITH_RECIPES[command])
+    if command in COMMANDS_WITH_RECIPES:
+        recipe, arguments = _take_recipe(settings_type, arguments, module=COMMANDS_WITH_RECIPES[command])
         if default is not None and recipe is not None:
             raise ConfigError("--from and --recipe both give all settings; choose one")
         default = recipe or default
@@ -63,7 +67,7 @@ def _take_from(settings_type: type[S], arguments: list[str], *, command: str) ->
         raise ConfigError(f"--from {path}: expected the run.json of an earlier run: {error}") from error
     if ran != command:
         raise ConfigError(f"--from {path}: is of `albert {ran}`, not of `albert {command}`")
-    return _from_json(settings_type, values, path), arguments
+    return _from_json(settings_type, rename_settings(values), path), arguments
 
 
 def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -> tuple[S | None, list[str]]:
@@ -101,9 +105,9 @@ def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | 
 
 def _description(settings_type: type[Any], command: str) -> str | None:
     """Returns what stands on top of the help, where that is more than the docstring of the settings."""
-    if command not in _COMMANDS_WITH_RECIPES:
+    if command not in COMMANDS_WITH_RECIPES:
         return None
-    recipes = import_module(_COMMANDS_WITH_RECIPES[command]).RECIPES
+    recipes = import_module(COMMANDS_WITH_RECIPES[command]).RECIPES
     return (
         f"{inspect.getdoc(settings_type)}\n\n--recipe NAME begins with the numbers of a published run, which "
         f"the other flags override: {', '.join(recipes)}."

@@ -17,7 +17,7 @@ from albert.text.tokenizer import AlbertTokenizer
 
 ORDERS = {
     "sop": ("in order", "swapped"),
-    "original": ("in order", "swapped or random next"),
+    "sop-random": ("in order", "swapped or random next"),
     "nsp": ("next", "random next"),
     "none": ("in order", "swapped"),
 }

@@ -3,7 +3,7 @@
 Stands below `tokenizer`. Prepared text is piece ids and nothing else, so a rule is two tables over the
 vocabulary: a piece offers kinds of borders on its right and accepts kinds on its left, and two
 neighbours are one word where they share a kind.
-Source: `_is_start_piece_sp` in create_pretraining_data.py of google-research/albert (the rule "original");
+Source: `_is_start_piece_sp` in create_pretraining_data.py of google-research/albert (the rule "english");
 Unicode Standard Annex #29, word boundaries (the rule "unicode").
 
 Letters: V pieces of the vocabulary, P pieces of a text.
@@ -20,7 +20,7 @@ import numpy.typing as npt
 from albert.text.pieces import Kind
 from albert.text.sentencepiece import SPACE
 
-WordRuleName = Literal["original", "unicode"]
+WordRuleName = Literal["english", "unicode"]
 BoolArray = npt.NDArray[np.bool_]
 IdArray = npt.NDArray[np.integer[Any]]
 
@@ -145,7 +145,7 @@ class WordRule:
 def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
     """Returns the rule that decides where whole words begin.
 
-    "original": a table of single pieces, `word_start_table`. In a SentencePiece vocabulary only English
+    "english": a table of single pieces, `word_start_table`. In a SentencePiece vocabulary only English
     letters continue a word there: every piece of Russian or Greek, and of a number, is a word.
 
     "unicode": in a SentencePiece vocabulary letters, marks and digits continue letters and digits, in
@@ -156,7 +156,7 @@ def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
     underscore or a quote far more often than a letter. A WordPiece vocabulary marks its
     continuations, so there both rules are that mark.
     """
-    if name == "original" or tokenizer.kind == "wordpiece":
+    if name == "english" or tokenizer.kind == "wordpiece":
         opens = tokenizer.word_start_table
         return WordRule(
             offers=np.full(len(opens), _Border.MARK, np.uint8),

@@ -121,7 +121,7 @@ DOCUMENT_OF_ID = np.repeat(np.arange(3), 40)
 
 def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_the_label_swapped() -> None:
     documents = [[40], [10, 10, 20], [5] * 8]
-    settings = ExampleSettings(sentence_loss="original", max_seq_length=64, short_seq_prob=0)
+    settings = ExampleSettings(sentence_loss="sop-random", max_seq_length=64, short_seq_prob=0)
     starts = set()
     for seed in range(200):
         window = make_window([make_shard(documents)], settings, seed=seed)

@@ -422,7 +422,7 @@ def test_style_fills_in_what_is_not_given() -> None:
     original = ExampleSettings(style="original", max_predictions_per_seq=77).filled()
     names = ("sentence_loss", "max_predictions_per_seq", "word_rule", "dupe_factor")
     assert [getattr(recommended, name) for name in names] == ["sop", 0, "unicode", None]
-    assert [getattr(original, name) for name in names] == ["original", 77, "original", 40]
+    assert [getattr(original, name) for name in names] == ["sop-random", 77, "english", 40]
 
 
 @pytest.mark.parametrize("start", [0, 700, 1500, 2900])

@@ -87,6 +87,20 @@ def test_finished_records_are_left_alone_and_other_settings_refused(settings: Pr
         prepare(replace(settings, seed=1))
 
 
+def test_finished_records_of_the_previous_version_are_left_alone(settings: PrepareSettings) -> None:
+    first = prepare(settings)
+    record = Path(settings.output) / "tfrecords.json"
+    text = record.read_text()
+    for name, value in {"sentence_loss": "sop-random", "word_rule": "english"}.items():
+        assert f'"{name}": "{value}"' in text
+        text = text.replace(f'"{name}": "{value}"', f'"{name}": "original"')
+    record.write_text(text)
+    file = next(Path(settings.output).glob("train-*.tfrecord"))
+    before = file.stat().st_mtime_ns
+    assert prepare(settings)["examples"] == first["examples"]
+    assert file.stat().st_mtime_ns == before
+
+
 def test_files_without_their_record_are_written_anew(settings: PrepareSettings) -> None:
     prepare(settings)
     output = Path(settings.output)

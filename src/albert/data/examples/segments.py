@@ -161,7 +161,7 @@ def make_segments(
     lengths[swapped] = lengths[swapped, ::-1]
     labels = np.where(has_second, swapped, NO_ORDER_LABEL).astype(np.int64)
 
-    if loss in {"nsp", "original"}:
+    if loss in {"nsp", "sop-random"}:
         alone = np.flatnonzero(~has_second)
         strangers = _draw_strangers(window, chunks.take(alone), lengths[alone, 0], random)
         begins[alone, 1], lengths[alone, 1] = strangers

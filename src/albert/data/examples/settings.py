@@ -10,7 +10,7 @@ from albert.errors import ConfigError
 from albert.text.words import WordRuleName
 
 Style = Literal["recommended", "original"]
-SentenceLoss = Literal["auto", "sop", "original", "nsp", "none"]
+SentenceLoss = Literal["auto", "sop", "sop-random", "nsp", "none"]
 MaskUnit = Literal["token", "span"]
 
 SPECIALS_OF_PAIR = 3
@@ -77,9 +77,9 @@ class ExampleSettings:
         """
         original = self.style == "original"
         defaults: dict[str, Any] = {
-            "sentence_loss": "original" if original else "sop",
+            "sentence_loss": "sop-random" if original else "sop",
             "max_predictions_per_seq": 20 if original else 0,
-            "word_rule": "original" if original else "unicode",
+            "word_rule": "english" if original else "unicode",
             "dupe_factor": 40 if original else None,
         }
         missing = {name: value for name, value in defaults.items() if getattr(self, name) in (None, "auto")}

@@ -20,6 +20,7 @@ from albert.data.examples.stream import Examples
 from albert.data.shards.folder import PreparedData, SplitName, open_prepared
 from albert.data.tfrecord.examples import TfrecordWriter
 from albert.errors import ConfigError, RunError
+from albert.renamed import rename_settings
 from albert.text.tokenizer import AlbertTokenizer
 
 SHARDS_FOLDER = "shards"
@@ -114,7 +115,7 @@ def _read_record(output: Path, job: dict[str, Any]) -> dict[str, Any] | None:
         return None
     try:
         record = json.loads(path.read_bytes())
-        earlier, counts = dict(record["job"]), dict(record["counts"])
+        earlier, counts = rename_settings(dict(record["job"])), dict(record["counts"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged ({error!r}); remove it to write the examples again") from error
     differing = [name for name in job if earlier.get(name) != json.loads(json.dumps(job[name]))]
