@@ -48,7 +48,7 @@ class FakeHub(BaseHTTPRequestHandler):
             self._send(json.dumps({"commitUrl": address, "commitOid": "1"}).encode(), body=True)
 
     def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
+        """Keep quiet."""
 
     def _answer(self, *, body: bool) -> None:
         path = self.path.split("?")[0].strip("/")
@@ -108,7 +108,7 @@ def fetch(name: str, *, endpoint: str, home: Path, offline: bool = False) -> sub
 def ask(
     call: str, *arguments: str, endpoint: str, home: Path, offline: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Asks the Hub in a process of its own: huggingface_hub reads its variables when it is imported."""
+    """Ask the Hub in a process of its own: huggingface_hub reads its variables when it is imported."""
     program = (
         "import sys; from albert.errors import AlbertError; from albert.hub import local_path, upload\n"
         f"try: print({call})\n"

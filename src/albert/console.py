@@ -16,19 +16,19 @@ _mute = False
 
 
 def mute() -> None:
-    """Makes this process say nothing from now on but warnings; of several that do one work, one speaks."""
+    """Make this process say nothing from now on but warnings; of several that do one work, one speaks."""
     global _mute  # noqa: PLW0603 -- stderr is one for the whole process, too
     _mute = True
 
 
 def say(message: str) -> None:
-    """Writes one line to stderr."""
+    """Write one line to stderr."""
     if not _mute:
         print(message, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
-    """Writes one line to stderr, marked as a warning."""
+    """Write one line to stderr, marked as a warning."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
@@ -36,7 +36,7 @@ class Progress(Protocol):
     """A piece of long work that reports how far it is."""
 
     def advance(self, amount: float, note: str = "") -> None:
-        """Adds `amount` units of done work; `note` replaces the text behind the bar."""
+        """Add `amount` units of done work; `note` replaces the text behind the bar."""
 
 
 class _PlainProgress:
@@ -84,7 +84,7 @@ class _RichProgress:
 def progress(
     description: str, *, total: float | None = None, done: float = 0, unit: str = ""
 ) -> Iterator[Progress]:
-    """Shows the progress of a `with` block on stderr.
+    """Show the progress of a `with` block on stderr.
 
     Args:
         description: What is being done, as a participle: "preparing".
@@ -113,7 +113,7 @@ def progress(
 
 
 def human_count(number: float) -> str:
-    """Returns a count with three digits and a decimal prefix: 28.3k, 1.29M."""
+    """Return a count with three digits and a decimal prefix: 28.3k, 1.29M."""
     for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= limit:
             return f"{number / limit:.3g}{prefix}"
@@ -121,7 +121,7 @@ def human_count(number: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Returns a duration as h:mm:ss or m:ss."""
+    """Return a duration as h:mm:ss or m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

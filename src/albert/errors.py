@@ -34,7 +34,7 @@ class RunError(AlbertError):
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Returns `; did you mean 'x'?` for the known name nearest to `name`, or an empty string."""
+    """Return `; did you mean 'x'?` for the known name nearest to `name`, or an empty string."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)

@@ -18,7 +18,7 @@ _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 
 
 def local_path(source: str | Path) -> Path:
-    """Returns where `source` lies on this machine, fetched from the Hub if it is the id of a model there.
+    """Return where `source` lies on this machine, fetched from the Hub if it is the id of a model there.
 
     Args:
         source: A path, a Hub id such as `albert/albert-base-v2`, or a handle of the former tfhub.dev.
@@ -39,7 +39,7 @@ def local_path(source: str | Path) -> Path:
 
 
 def _fetch(hub_id: str) -> Path:
-    """Fetches the files of a model, one file of weights among them."""
+    """Fetch the files of a model, one file of weights among them."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -56,7 +56,7 @@ def _fetch(hub_id: str) -> Path:
 
 
 def upload(folder: Path, hub_id: str) -> str:
-    """Uploads a model folder to the Hub, made there if missing, and returns its address.
+    """Upload a model folder to the Hub, made there if missing, and returns its address.
 
     Raises:
         CheckpointError: The Hub refuses.

@@ -16,7 +16,7 @@ Fields = list[tuple[int, int | bytes]]
 
 
 def read_varint(data: bytes, position: int, end: int | None = None) -> tuple[int, int]:
-    """Reads an unsigned integer of variable length; returns it and the position behind it.
+    """Read an unsigned integer of variable length; returns it and the position behind it.
 
     Raises:
         ValueError: It runs over the end, or over 64 bits.
@@ -33,7 +33,7 @@ def read_varint(data: bytes, position: int, end: int | None = None) -> tuple[int
 
 
 def scan_fields(data: bytes, begin: int, end: int) -> list[tuple[int, int, int, int]]:
-    """Returns number, wire type, begin and end of each field of the message at bytes `begin` to `end`.
+    """Return number, wire type, begin and end of each field of the message at bytes `begin` to `end`.
 
     Raises:
         ValueError: The bytes are no message.
@@ -61,7 +61,7 @@ def scan_fields(data: bytes, begin: int, end: int) -> list[tuple[int, int, int, 
 
 
 def read_fields(data: bytes) -> Fields:
-    """Reads the fields of a message; numbers of fixed size as unsigned integers.
+    """Read the fields of a message; numbers of fixed size as unsigned integers.
 
     Raises:
         ValueError: The bytes are no message.
@@ -78,7 +78,7 @@ def read_fields(data: bytes) -> Fields:
 
 
 def find_integer(fields: Fields, number: int) -> int:
-    """Returns the integer in field `number`; 0, the default of the format, where it is not set.
+    """Return the integer in field `number`; 0, the default of the format, where it is not set.
 
     Raises:
         ValueError: The field holds something else.
@@ -90,7 +90,7 @@ def find_integer(fields: Fields, number: int) -> int:
 
 
 def find_messages(fields: Fields, number: int) -> list[Fields]:
-    """Returns the messages in all fields `number`.
+    """Return the messages in all fields `number`.
 
     Raises:
         ValueError: One holds something else.

@@ -86,11 +86,11 @@ def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSe
     for split, infos in data.shards.items():
         for index in range(len(infos)):
             shard = data.read_shard(split, index)
-            found += [tuple(part.tolist()) for part in np.split(shard.pieces, shard.sentence_ends[:-1])]
+            found += [tuple(part.tolist()) for part in np.split(shard.tokens, shard.sentence_ends[:-1])]
     assert sorted(found) == expected
     assert counts["documents"] == 60
     assert counts["sentences"] == 300
-    assert counts["pieces"] == sum(map(len, expected)) == data.pieces("train") + data.pieces("held-out")
+    assert counts["pieces"] == sum(map(len, expected)) == data.tokens("train") + data.tokens("held-out")
     assert counts["shards"] == sum(map(len, data.shards.values())) > 3
     assert counts["held_out_documents"] == sum(info.documents for info in data.shards["held-out"]) > 0
     assert counts["unknown_share"] == 0
@@ -115,7 +115,7 @@ def test_finished_folder_is_left_alone(settings: PrepareSettings, capsys: pytest
     first = prepare(settings)
     before = {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     second = prepare(replace(settings, workers=2))
-    assert "finished before, nothing to do" in capsys.readouterr().err
+    assert "already finished, nothing to do" in capsys.readouterr().err
     assert before == {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     assert second.items() <= first.items()
 
@@ -152,7 +152,7 @@ def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path
     output = Path(settings.output)
     output.mkdir()
     (output / "thesis.tex").touch()
-    with pytest.raises(RunError, match=r"data: holds other files; choose a new or empty folder"):
+    with pytest.raises(RunError, match=r"data: has other files; choose a new or empty folder"):
         prepare(settings)
     with pytest.raises(RunError, match=r"is a file; choose a folder"):
         prepare(replace(settings, output=settings.input[0]))
@@ -163,7 +163,7 @@ def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path
 
 def test_tokenizer_folder_may_be_the_output(settings: PrepareSettings) -> None:
     prepare(replace(settings, output=str(settings.tokenizer)))
-    assert open_prepared(settings.tokenizer).pieces("train")
+    assert open_prepared(settings.tokenizer).tokens("train")
 
 
 def test_interrupted_job_keeps_its_shards_and_goes_on(
@@ -303,7 +303,7 @@ def test_work_is_foretold_before_the_start(
 ) -> None:
     counts = prepare(settings)
     line = capsys.readouterr().err.splitlines()[0]
-    assert line.startswith(f"about {counts['pieces'] / 1000:.3g}k pieces, ")
+    assert line.startswith(f"about {counts['pieces'] / 1000:.3g}k tokens, ")
     assert line.endswith(" with 1 process")
 
 
@@ -321,7 +321,7 @@ def test_output_may_be_a_url(settings: PrepareSettings, tmp_path: Path) -> None:
     assert prepare(remote)["pieces"] == counts["pieces"]
     assert storage.list_names(url) == names
     storage.write_whole("memory://prepared-by-a-test/other/thesis.tex", b"")
-    with pytest.raises(RunError, match="other: holds other files"):
+    with pytest.raises(RunError, match="other: has other files"):
         prepare(replace(settings, output="memory://prepared-by-a-test/other"))
 
 
@@ -374,7 +374,7 @@ def test_unknown_pieces_are_counted(settings: PrepareSettings) -> None:
 
 def test_text_without_a_piece_is_refused(settings: PrepareSettings) -> None:
     Path(settings.input[0]).write_text("\u200b\n\n" * 30)
-    with pytest.raises(DataError, match="no piece with this tokenizer"):
+    with pytest.raises(DataError, match="no token with this tokenizer"):
         prepare(settings)
     assert not (Path(settings.output) / "meta.json").exists()
 
@@ -418,7 +418,7 @@ def test_check_reports_on_a_sample_and_writes_nothing(
     assert report["corpus_pieces"] == pytest.approx(report["pieces"] * files / min(files, 15), rel=0.05)
     assert f"sample: {report['documents']} documents" in report["report"]
     assert report["epoch_hours"] == pytest.approx(report["corpus_pieces"] / 10_000 / 3600)
-    assert "at 10k pieces/s" in report["report"]
+    assert "at 10k tokens/s" in report["report"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "corpus.txt", "tokenizer"]
 
 

@@ -74,7 +74,7 @@ def test_another_vocabulary_is_not_overwritten(corpus: Path, tmp_path: Path) -> 
 def test_a_folder_with_other_files_is_not_touched(corpus: Path, tmp_path: Path, name: str) -> None:
     (tmp_path / "tokenizer").mkdir()
     (tmp_path / "tokenizer" / name).write_bytes(b"mine")
-    with pytest.raises(RunError, match="holds other files"):
+    with pytest.raises(RunError, match="has other files"):
         vocab(make_settings(corpus, tmp_path / "tokenizer"))
 
 
@@ -122,7 +122,7 @@ def test_what_is_left_out_is_told(corpus: Path, tmp_path: Path, capsys: pytest.C
     corpus.write_bytes(corpus.read_bytes() + b"\nna\xefve\n")
     vocab(make_settings(corpus, tmp_path / "tokenizer", skip_bad=True, splitting="auto"))
     told = capsys.readouterr().err
-    assert f"left out lines that are not UTF-8: 1 (first: {corpus}:220)" in told
+    assert f"skipped lines that are not UTF-8: 1 (first: {corpus}:220)" in told
     assert told.count("left out") == 1
 
 

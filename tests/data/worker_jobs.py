@@ -16,7 +16,7 @@ def make_list() -> list[int]:
 
 
 def note(done: list[int], job: int) -> tuple[int, int]:
-    """Returns which process did a job, and how many it had done before."""
+    """Return which process did a job, and how many it had done before."""
     done.append(job)
     return os.getpid(), len(done) - 1
 

@@ -64,7 +64,7 @@ def words_of(tokenizer: AlbertTokenizer, text: str) -> list[str]:
 
 
 def by_raw_offsets(tokenizer: AlbertTokenizer, text: str) -> list[bool]:
-    """Returns which pieces open a word, found one by one on the raw text."""
+    """Return which pieces open a word, found one by one on the raw text."""
     starts = [*word_starts(text), len(text)]
     spans = list(pairwise(starts))
     aligned = tokenizer._encoder.encode_aligned(text)

@@ -21,7 +21,7 @@ SCORE = dict(zip(VOCABULARY, [-19.0, *SCORES[1:]], strict=True)) | {"(": -0.1}
 
 
 def search(text: str) -> list[str]:
-    """Returns the best segmentation by sums rounded to float32, the first of equal ones."""
+    """Return the best segmentation by sums rounded to float32, the first of equal ones."""
     best: list[tuple[float, list[str]] | None] = [(0.0, [])] + [None] * len(text)
     for start in range(len(text)):
         so_far = best[start]
@@ -49,7 +49,7 @@ def test_ties_are_settled_as_by_a_search_in_float32(text: str) -> None:
 
 
 def sorted_runs(pieces: list[Scored]) -> list[Scored]:
-    """Returns the pieces with every run of repetitions of one letter sorted by length."""
+    """Return the pieces with every run of repetitions of one letter sorted by length."""
     result: list[Scored] = []
     run: list[Scored] = []
     for piece in [*pieces, Scored("", 0)]:

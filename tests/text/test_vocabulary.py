@@ -13,7 +13,7 @@ Train = Callable[..., object]
 
 
 def make_corpus(*, sentences: int, seed: int) -> list[str]:
-    """Returns sentences of made-up words, with numbers, symbols, accents and Chinese among them."""
+    """Return sentences of made-up words, with numbers, symbols, accents and Chinese among them."""
     draw = random.Random(seed)
     syllables = ["".join(parts) for parts in product("bdkmnst", "aeiou", ["", "r", "n"])]
     words = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(300)]

@@ -49,7 +49,7 @@ def joined(pieces: list[str], opens: np.ndarray) -> list[str]:
 
 
 def words_of(text: str) -> str:
-    """Returns the words of pieces separated by spaces, those of one word joined by plus signs."""
+    """Return the words of pieces separated by spaces, those of one word joined by plus signs."""
     pieces = text.replace("+", " ").split()
     vocabulary = Pieces(pieces)
     ids = np.array([vocabulary.get_vocab()[piece] for piece in pieces])

@@ -24,7 +24,7 @@ COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
 
 
 def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S, bool]:
-    """Parses the flags of `albert COMMAND`.
+    """Parse the flags of `albert COMMAND`.
 
     Returns:
         The settings, and whether `--json` was given.
@@ -55,7 +55,7 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
 
 
 def _take_from(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S | None, list[str]]:
-    """Takes `--from FILE` out of `arguments`; its settings are the defaults of all flags."""
+    """Take `--from FILE` out of `arguments`; its settings are the defaults of all flags."""
     file, arguments = _take_option("--from", arguments, needs="the run.json of an earlier run")
     if file is None:
         return None, arguments
@@ -71,7 +71,7 @@ def _take_from(settings_type: type[S], arguments: list[str], *, command: str) ->
 
 
 def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -> tuple[S | None, list[str]]:
-    """Takes `--recipe NAME` out of `arguments`; its numbers are the defaults of the flags they name."""
+    """Take `--recipe NAME` out of `arguments`; its numbers are the defaults of the flags they name."""
     name, arguments = _take_option("--recipe", arguments, needs="the name of a recipe")
     if name is None:
         return None, arguments
@@ -84,7 +84,7 @@ def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -
 
 
 def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | None, list[str]]:
-    """Takes `name VALUE` or `name=VALUE` out of `arguments`; returns the value and what is left.
+    """Take `name VALUE` or `name=VALUE` out of `arguments`; returns the value and what is left.
 
     Raises:
         ConfigError: There is no value, or more than one.
@@ -104,7 +104,7 @@ def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | 
 
 
 def _description(settings_type: type[Any], command: str) -> str | None:
-    """Returns what stands on top of the help, where that is more than the docstring of the settings."""
+    """Return what stands on top of the help, where that is more than the docstring of the settings."""
     if command not in COMMANDS_WITH_RECIPES:
         return None
     recipes = import_module(COMMANDS_WITH_RECIPES[command]).RECIPES
@@ -115,7 +115,7 @@ def _description(settings_type: type[Any], command: str) -> str | None:
 
 
 def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:
-    """Returns settings from their JSON form."""
+    """Return settings from their JSON form."""
     hints = get_type_hints(settings_type)
     names = [field.name for field in fields(settings_type)]  # type: ignore[arg-type]  # is a dataclass
     for name in values:
@@ -125,7 +125,7 @@ def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:
 
 
 def _typed(hint: Any, value: Any, path: Path) -> Any:
-    """Returns a JSON value as the type of its field: JSON knows neither paths nor tuples nor records."""
+    """Return a JSON value as the type of its field: JSON knows neither paths nor tuples nor records."""
     if is_dataclass(hint):
         assert isinstance(hint, type)
         return _from_json(hint, value, path)

@@ -33,12 +33,12 @@ SUMMARIES = {
 
 
 def main() -> NoReturn:
-    """Runs the command line of this process and exits."""
+    """Run the command line of this process and exits."""
     run_and_leave(run)
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code."""
+    """Run one command line and returns its exit code."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_overview())
         return 0
@@ -53,7 +53,7 @@ def run(arguments: list[str]) -> int:
 
 
 def find_command(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
-    """Returns the settings class and the function of subcommand `name`."""
+    """Return the settings class and the function of subcommand `name`."""
     module_name = name.replace("-", "_")
     module = import_module(f"albert.commands.{module_name}")
     class_name = "".join(word.capitalize() for word in name.split("-")) + "Settings"

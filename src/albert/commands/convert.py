@@ -35,7 +35,7 @@ class ConvertSettings:
 
 
 def convert(settings: ConvertSettings) -> dict[str, Any]:
-    """Converts a model and tells what was found."""
+    """Convert a model and tells what was found."""
     model = convert_source(settings.source, settings.output, head=settings.head, tokenizer=settings.tokenizer)
     for note in model.notes:
         say(note)

@@ -27,7 +27,7 @@ class InfoSettings:
 
 
 def info(settings: InfoSettings) -> dict[str, Any]:
-    """Returns form, shape, parameters, sizes and tokenizer of a model."""
+    """Return form, shape, parameters, sizes and tokenizer of a model."""
     with opened(settings.model) as source:
         model = read_model(source)
         config = model.config
@@ -47,7 +47,7 @@ def info(settings: InfoSettings) -> dict[str, Any]:
 
 
 def bert_parameters(config: AlbertConfig) -> int:
-    """Returns the parameters of a BERT encoder of the same width and depth, pooler included."""
+    """Return the parameters of a BERT encoder of the same width and depth, pooler included."""
     hidden, feed_forward = config.hidden_size, config.intermediate_size
     tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
     attention = 4 * (hidden * hidden + hidden)
@@ -89,7 +89,7 @@ def _bytes(source: Source, model: StoredModel) -> dict[str, int]:
 
 
 def _tokenizer(source: Source, config: AlbertConfig) -> dict[str, Any]:
-    """Returns what is known of the tokenizer; a model may come without a usable one."""
+    """Return what is known of the tokenizer; a model may come without a usable one."""
     try:
         tokenizer = AlbertTokenizer.from_pretrained(source.tokenizer)
     except TokenizerError as error:

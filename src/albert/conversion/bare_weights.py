@@ -21,7 +21,7 @@ from albert.conversion.conversion import place_of_conversion, read_model
 
 
 def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path:
-    """Returns a model folder of the weights at `source`; what is no model folder is converted once.
+    """Return a model folder of the weights at `source`; what is no model folder is converted once.
 
     Args:
         source: A model folder, a prefix of TensorFlow, or a snapshot of a training.
@@ -48,7 +48,7 @@ def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path
 
 
 def write_bare_folder(source: Path, config: Path, output: Path, *, own_groups: bool = False) -> AlbertConfig:
-    """Writes configuration and weights to `output`, and returns the former; arguments as of `bare_folder`.
+    """Write configuration and weights to `output`, and returns the former; arguments as of `bare_folder`.
 
     Raises:
         CheckpointError: The weights cannot be read, or are not of the configured shape.
@@ -76,7 +76,7 @@ def _write(source: Source, output: Path) -> AlbertConfig:
 
 
 def _with_groups_of(prefix: Path, config: Path, folder: Path) -> Path:
-    """Writes the configuration with as many groups of layers as a checkpoint has; returns where."""
+    """Write the configuration with as many groups of layers as a checkpoint has; returns where."""
     AlbertConfig.from_json(config)  # says what is wrong with it under its own name
     groups = [
         int(found[1]) for name in TensorBundle(prefix).entries if (found := re.search(r"/group_(\d+)/", name))

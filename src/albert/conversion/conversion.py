@@ -94,7 +94,7 @@ class StoredModel:
 
 
 def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
-    """Reads weights of any form.
+    """Read weights of any form.
 
     Args:
         source: Where they lie.
@@ -137,7 +137,7 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
 def convert(
     source: str | Path, output: Path, *, head: Head = "auto", tokenizer: Path | None = None
 ) -> StoredModel:
-    """Writes the model that `source` names as a model folder.
+    """Write the model that `source` names as a model folder.
 
     Args:
         source: A path, an archive, a checkpoint prefix, a Hub id or a tfhub.dev handle.
@@ -184,7 +184,7 @@ def convert(
 
 
 def model_folder(source: str | Path) -> Path:
-    """Returns a model folder for whatever `source` names; what is in another form is converted once.
+    """Return a model folder for whatever `source` names; what is in another form is converted once.
 
     Converted models are kept below `$XDG_CACHE_HOME/albert` (`~/.cache/albert`), by what their files are.
 
@@ -251,7 +251,7 @@ def _read_tensorflow(source: Source) -> _Found:
 
 
 def _check_shape(source: Source, config: AlbertConfig, state: Mapping[str, Tensor]) -> None:
-    """Compares the configuration with what the tensors tell of the shape.
+    """Compare the configuration with what the tensors tell of the shape.
 
     Raises:
         CheckpointError: A field disagrees; the message names it.
@@ -282,7 +282,7 @@ def _check_shape(source: Source, config: AlbertConfig, state: Mapping[str, Tenso
 def _check_complete(
     source: Source, expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Checks that the encoder is whole and every tensor has its shape.
+    """Check that the encoder is whole and every tensor has its shape.
 
     Raises:
         CheckpointError: It is not.
@@ -299,7 +299,7 @@ def _check_complete(
 def _with_labels(
     config: AlbertConfig, num_labels: int, architecture: type[Pretrained], *, head: Head
 ) -> tuple[AlbertConfig, list[str]]:
-    """Returns the configuration with as many classes as the classifier has rows, and what to say of it."""
+    """Return the configuration with as many classes as the classifier has rows, and what to say of it."""
     if architecture is AlbertForMultipleChoice:
         if head != "auto" or config.problem_type is not None:
             return config, []
@@ -315,7 +315,7 @@ def _with_labels(
 
 
 def place_of_conversion(path: Path, *facts: str) -> Path:
-    """Returns where the conversion of a model is kept, by where it lies and its files' sizes and times.
+    """Return where the conversion of a model is kept, by where it lies and its files' sizes and times.
 
     Args:
         path: Folder, file, or prefix of files.

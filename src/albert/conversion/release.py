@@ -14,7 +14,7 @@ from albert.text.tokenizer import AlbertTokenizer
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
-    """Checks that a model with `vocab_size` embeddings and a tokenizer belong together.
+    """Check that a model with `vocab_size` embeddings and a tokenizer belong together.
 
     Raises:
         TokenizerError: They do not.
@@ -29,7 +29,7 @@ def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str)
 def write_model_folder(
     folder: Path, model: Pretrained, tokenizer: AlbertTokenizer | None, *, card: str, record: dict[str, Any]
 ) -> None:
-    """Writes a model folder as transformers expects it, in place of an older one.
+    """Write a model folder as transformers expects it, in place of an older one.
 
     Args:
         folder: Replaced only when the new one is whole.
@@ -48,7 +48,7 @@ def write_model_folder(
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `folder`; after the block it takes the place of `folder`."""
+    """Give an empty folder beside `folder`; after the block it takes the place of `folder`."""
     temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -63,7 +63,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 def model_card(
     title: str, *, description: str, task: str, scores: dict[str, float], record: dict[str, Any]
 ) -> str:
-    """Returns the text of a model card.
+    """Return the text of a model card.
 
     Args:
         title: Heading.

@@ -21,18 +21,18 @@ WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-    """Returns `text` in lower case, without ASCII punctuation, articles, and superfluous white space."""
+    """Return `text` in lower case, without ASCII punctuation, articles, and superfluous white space."""
     words = ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION))
     return " ".join(words.split())
 
 
 def exact_match(gold: str, predicted: str) -> float:
-    """Returns 1.0 if both texts are equal once normalised, else 0.0."""
+    """Return 1.0 if both texts are equal once normalised, else 0.0."""
     return float(normalize_answer(gold) == normalize_answer(predicted))
 
 
 def f1_overlap(gold: str, predicted: str, *, empty_matches: bool = True) -> float:
-    """Returns the F1 of the words that both texts share, each as often as both have it.
+    """Return the F1 of the words that both texts share, each as often as both have it.
 
     Two texts that normalise to nothing score 1.0, as in SQuAD 2.0; without `empty_matches` 0.0, as in 1.1.
     """
@@ -42,7 +42,7 @@ def f1_overlap(gold: str, predicted: str, *, empty_matches: bool = True) -> floa
 
 
 def score_answers_v1(gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]) -> dict[str, float]:
-    """Returns `exact_match` and `f1` over all questions of SQuAD 1.1, percent; `total`; and `missing`.
+    """Return `exact_match` and `f1` over all questions of SQuAD 1.1, percent; `total`; and `missing`.
 
     A question counts with the best of its gold answers. The `missing`, those without a prediction, score 0.
 
@@ -77,7 +77,7 @@ def score_answers_v2(
     threshold: float = 1.0,
     missing_score_zero: bool = False,
 ) -> dict[str, float]:
-    """Returns the official scores of SQuAD 2.0: `exact` and `f1`, percent, and the `total` they stand for.
+    """Return the official scores of SQuAD 2.0: `exact` and `f1`, percent, and the `total` they stand for.
 
     `HasAns_exact, HasAns_f1, HasAns_total` cover the questions that have an answer, `NoAns_...` the others;
     each is there if such questions are. Gold answers that normalise to nothing are dropped; where none is
@@ -127,7 +127,7 @@ def find_best_threshold(
     null_odds: Mapping[str, float],
     has_answer: Mapping[str, bool],
 ) -> tuple[float, float]:
-    """Returns the best mean of `scores`, in percent, and the threshold of `null_odds` that gives it.
+    """Return the best mean of `scores`, in percent, and the threshold of `null_odds` that gives it.
 
     A question whose odds exceed the threshold counts as answered by "". `scores` are those of the questions
     as predicted, each 0 to 1; one without a prediction counts as 0. Of equally good thresholds the lowest is
@@ -159,7 +159,7 @@ def find_best_threshold(
 def _scores_by_question(
     gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns exact match and F1, by the rules of SQuAD 2.0, of the questions that have a prediction."""
+    """Return exact match and F1, by the rules of SQuAD 2.0, of the questions that have a prediction."""
     exact, f1 = {}, {}
     for question, answers in gold.items():
         if question in predictions:
@@ -169,7 +169,7 @@ def _scores_by_question(
 
 
 def _best_scores(answers: Sequence[str], predicted: str, *, empty_matches: bool) -> tuple[float, float]:
-    """Returns the best exact match and, maybe of another answer, the best F1."""
+    """Return the best exact match and, maybe of another answer, the best F1."""
     normalized = normalize_answer(predicted)
     candidates = {normalize_answer(answer) for answer in answers}
     words = normalized.split()
@@ -190,7 +190,7 @@ def _f1_of_words(gold: Sequence[str], predicted: Sequence[str], *, empty_matches
 def _report(
     exact: Mapping[str, float], f1: Mapping[str, float], *, has_answer: Mapping[str, bool]
 ) -> dict[str, float]:
-    """Returns `exact, f1, total` of all questions, then of those with and of those without an answer."""
+    """Return `exact, f1, total` of all questions, then of those with and of those without an answer."""
     report: dict[str, float] = {}
     parts = {
         "": list(exact),

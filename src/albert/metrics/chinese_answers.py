@@ -35,7 +35,7 @@ SEGMENT = re.compile(rf"{SEPARATE} | (?:(?!{SEPARATE})\S)+", re.VERBOSE)
 def score_chinese_answers(
     gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]
 ) -> dict[str, float]:
-    """Returns `exact_match`, `f1` and their mean, `average`, percent; `total`; and `missing`.
+    """Return `exact_match`, `f1` and their mean, `average`, percent; `total`; and `missing`.
 
     `gold` is question id -> texts, `predictions` question id -> text; predictions for other questions are
     ignored. A question counts with the best of its gold answers. All questions count: the `missing`, those
@@ -65,7 +65,7 @@ def score_chinese_answers(
 
 
 def longest_run_f1(gold: str, predicted: str) -> float:
-    """Returns the F1 of the longest run of segments that both texts share, 0 to 1."""
+    """Return the F1 of the longest run of segments that both texts share, 0 to 1."""
     sides = segments(gold), segments(predicted)
     shared = SequenceMatcher(None, *sides, autojunk=False).find_longest_match().size
     if shared == 0:
@@ -75,7 +75,7 @@ def longest_run_f1(gold: str, predicted: str) -> float:
 
 
 def segments(text: str) -> list[str]:
-    """Returns the Chinese characters and the other words of `text`, in lower case, without punctuation.
+    """Return the Chinese characters and the other words of `text`, in lower case, without punctuation.
 
     Most ASCII punctuation inside other words counts as a word of its own, as in the official script.
     """

@@ -21,7 +21,7 @@ ENDINGS = frozenset("ELSU")
 
 
 def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Returns type, begin and end (exclusive) of every entity of a sentence, in order.
+    """Return type, begin and end (exclusive) of every entity of a sentence, in order.
 
     A tag is `O`, or a letter, a hyphen and a type; the letter alone is an entity of type "". One rule reads
     IOB1, IOB2, IOE1, IOE2, BIOES, BMES and BILOU: `B S U` begin an entity, `E L S U` end one, and `I M E L`
@@ -54,7 +54,7 @@ def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 def score_entities(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Returns `precision, recall, f1` over all entities, one list of tags a sentence.
+    """Return `precision, recall, f1` over all entities, one list of tags a sentence.
 
     Raises:
         DataError: The two differ in sentences or in the length of one, are empty, or hold an unknown tag.
@@ -66,7 +66,7 @@ def score_entities(
 def score_entities_by_type(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> dict[str, dict[str, float]]:
-    """Returns type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
+    """Return type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
 
     Raises:
         DataError: As of `score_entities`.
@@ -75,7 +75,7 @@ def score_entities_by_type(
 
 
 def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, float]:
-    """Returns `precision, recall, f1` over all entities, and `f1_macro`, the mean F1 of the types.
+    """Return `precision, recall, f1` over all entities, and `f1_macro`, the mean F1 of the types.
 
     A sentence is type -> its entities: (begin, end), or whatever else tells them apart; repeated ones count
     once. CLUENER's script reports `f1_macro` and the F1 of each type, with entities told apart by their text.
@@ -90,7 +90,7 @@ def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, 
 
 
 def score_spans_by_type(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, dict[str, float]]:
-    """Returns type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
+    """Return type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
 
     Raises:
         DataError: The two differ in the number of sentences, or are empty.
@@ -102,7 +102,7 @@ def score_spans_by_type(gold: Sequence[Spans], predicted: Sequence[Spans]) -> di
 def _checked_spans(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> tuple[list[Spans], list[Spans]]:
-    """Returns the entities of both sides, type -> spans, one mapping a sentence."""
+    """Return the entities of both sides, type -> spans, one mapping a sentence."""
     _require_as_many(gold_tags, predicted_tags)
     for number, (gold, predicted) in enumerate(zip(gold_tags, predicted_tags, strict=True)):
         if len(gold) != len(predicted):
@@ -123,7 +123,7 @@ def _by_type(tags: Sequence[str]) -> Spans:
 def _counts(
     gold: Sequence[Spans], predicted: Sequence[Spans]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Returns how many entities of each type are right, gold, and predicted."""
+    """Return how many entities of each type are right, gold, and predicted."""
     _require_as_many(gold, predicted)
     right, expected, found = Counter[str](), Counter[str](), Counter[str]()
     for sentence, prediction in zip(gold, predicted, strict=True):
@@ -136,7 +136,7 @@ def _counts(
 
 
 def _scores(right: int, expected: int, found: int) -> dict[str, float]:
-    """Returns the scores of `right` entities among `expected` gold and `found` predicted ones."""
+    """Return the scores of `right` entities among `expected` gold and `found` predicted ones."""
     return {
         "precision": right / found if found else 0.0,
         "recall": right / expected if expected else 0.0,

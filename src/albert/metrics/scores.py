@@ -18,7 +18,7 @@ from albert.errors import ConfigError, DataError, did_you_mean
 
 
 def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the share of predictions that equal their label.
+    """Return the share of predictions that equal their label.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -28,7 +28,7 @@ def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the F1 of class 1 among the classes 0 and 1, as GLUE scores MRPC and QQP.
+    """Return the F1 of class 1 among the classes 0 and 1, as GLUE scores MRPC and QQP.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -40,7 +40,7 @@ def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def f1_macro(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the mean F1 of the classes that occur among labels or predictions.
+    """Return the mean F1 of the classes that occur among labels or predictions.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -52,7 +52,7 @@ def f1_macro(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def matthews_correlation(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Matthews' correlation of two or more classes, -1 to 1; 0.0 where a side is constant.
+    """Return Matthews' correlation of two or more classes, -1 to 1; 0.0 where a side is constant.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -66,7 +66,7 @@ def matthews_correlation(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def pearson(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Pearson's correlation, -1 to 1; 0.0 where a side is constant, and for a single pair.
+    """Return Pearson's correlation, -1 to 1; 0.0 where a side is constant, and for a single pair.
 
     Raises:
         DataError: The two differ in length, are empty, or hold a number that is not finite.
@@ -81,7 +81,7 @@ def pearson(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def spearman(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Spearman's correlation of ranks, -1 to 1; 0.0 where a side is constant, and for a single pair.
+    """Return Spearman's correlation of ranks, -1 to 1; 0.0 where a side is constant, and for a single pair.
 
     Raises:
         DataError: The two differ in length, are empty, or hold a number that is not finite.
@@ -106,7 +106,7 @@ SCORES: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
 
 
 def score(names: Sequence[str], *, labels: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
-    """Returns the scores called `names`, in that order.
+    """Return the scores called `names`, in that order.
 
     Raises:
         ConfigError: A name is not in `SCORES`.
@@ -121,7 +121,7 @@ def score(names: Sequence[str], *, labels: ArrayLike, predictions: ArrayLike) ->
 
 
 def accuracy_by_group(labels: ArrayLike, predictions: ArrayLike, groups: Sequence[str]) -> dict[str, float]:
-    """Returns `accuracy` over all, then `accuracy_NAME` of every group, such as `accuracy_middle` of RACE.
+    """Return `accuracy` over all, then `accuracy_NAME` of every group, such as `accuracy_middle` of RACE.
 
     `groups` names the group of each label; groups come in the order of their names.
 

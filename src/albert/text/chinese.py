@@ -42,7 +42,7 @@ class ChineseWords:
     """A vocabulary that knows where Chinese words begin."""
 
     def __init__(self, encoder: PieceEncoder, rule: WordRule) -> None:
-        """Puts a segmenter beside a vocabulary.
+        """Put a segmenter beside a vocabulary.
 
         Args:
             encoder: The vocabulary.
@@ -71,7 +71,7 @@ class ChineseWords:
         )
 
     def encode(self, texts: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
-        """Returns the ids of many raw texts, and for every piece whether it opens a word.
+        """Return the ids of many raw texts, and for every piece whether it opens a word.
 
         A piece that begins inside a word of the segmenter continues it, if the word holds an
         ideograph. Punctuation, and what follows it, opens a word all the same. A piece that reaches
@@ -90,7 +90,7 @@ class ChineseWords:
         return rows, [flags[start:end] for start, end in pairwise(bounds.tolist())]
 
     def _begin_inside(self, texts: list[str], piece_widths: list[list[int]]) -> BoolArray:
-        """Returns (P,) whether each piece begins inside a Chinese word of the segmenter."""
+        """Return (P,) whether each piece begins inside a Chinese word of the segmenter."""
         piece_places: list[list[int]] = []
         word_places: list[list[int]] = []
         chinese: list[bool] = []
@@ -115,7 +115,7 @@ class ChineseWords:
 
 
 def segment(texts: list[str]) -> list[list[str]]:
-    """Returns the words of Chinese texts; joined they are the texts, spaces and all.
+    """Return the words of Chinese texts; joined they are the texts, spaces and all.
 
     Raises:
         ConfigError: The segmenter is not installed.
@@ -132,7 +132,7 @@ def segment(texts: list[str]) -> list[list[str]]:
 
 
 def word_starts(text: str) -> list[int]:
-    """Returns the raw characters at which the words of a Chinese text begin; [] for an empty text.
+    """Return the raw characters at which the words of a Chinese text begin; [] for an empty text.
 
     Raises:
         ConfigError: The segmenter is not installed.
@@ -142,11 +142,11 @@ def word_starts(text: str) -> list[int]:
 
 
 def _places(widths: list[int]) -> list[int]:
-    """Returns where things of these widths begin that stand side by side."""
+    """Return where things of these widths begin that stand side by side."""
     return list(accumulate(widths, initial=0))[:-1]
 
 
 def _on_one_line(rows: list[list[int]], stride: int) -> IntArray:
-    """Returns the places of all rows, those of row i moved by `i * stride`."""
+    """Return the places of all rows, those of row i moved by `i * stride`."""
     moves = np.repeat(np.arange(len(rows)) * stride, [len(row) for row in rows])
     return np.fromiter(chain.from_iterable(rows), np.int64, len(moves)) + moves

@@ -38,7 +38,7 @@ class AlignedText:
 
 
 def preprocess_text(text: str, *, lower_case: bool) -> str:
-    """Returns the text as SentencePiece models of ALBERT expect it.
+    """Return the text as SentencePiece models of ALBERT expect it.
 
     Whitespace collapses to single spaces, characters decompose (NFKD), combining marks go, and case
     where asked. Quotes are not rewritten, unlike in transformers.
@@ -55,7 +55,7 @@ def preprocess_text(text: str, *, lower_case: bool) -> str:
 
 
 def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
-    """Returns `preprocess_text` with the raw range of every character."""
+    """Return `preprocess_text` with the raw range of every character."""
     aligned = _Aligner()
     end_of_word = None
     for word in _WORD.finditer(text):
@@ -74,7 +74,7 @@ def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
 
 
 def split_words(text: str, *, lower_case: bool) -> list[str]:
-    """Returns the words that WordPiece cuts: whitespace, punctuation and ideographs separate them.
+    """Return the words that WordPiece cuts: whitespace, punctuation and ideographs separate them.
 
     Lower-casing also drops accents.
     Source: `BasicTokenizer.tokenize` of the original.
@@ -88,7 +88,7 @@ def split_words(text: str, *, lower_case: bool) -> list[str]:
 
 
 def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
-    """Returns `split_words` with the raw range of every character."""
+    """Return `split_words` with the raw range of every character."""
     aligned = _Aligner()
     for position, character in enumerate(text):
         for part in character.translate(_CLEANED):
@@ -113,27 +113,27 @@ def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
 
 
 def is_punctuation(character: str) -> bool:
-    """Returns whether WordPiece splits at a character: Unicode's P*, and every ASCII symbol."""
+    """Whether WordPiece splits at a character: Unicode's P*, and every ASCII symbol."""
     if character.isascii():
         return character.isprintable() and not character.isalnum() and character != " "
     return unicodedata.category(character).startswith("P")
 
 
 def is_ideograph(character: str) -> bool:
-    """Returns whether a character is a CJK ideograph, which is a word by itself."""
+    """Whether a character is a CJK ideograph, which is a word by itself."""
     code = ord(character)
     return any(first <= code <= last for first, last in _IDEOGRAPHS)
 
 
 def is_dropped(character: str) -> bool:
-    """Returns whether WordPiece drops a character: control and format ones, and U+FFFD."""
+    """Whether WordPiece drops a character: control and format ones, and U+FFFD."""
     if character in "\t\n\r":
         return False
     return character == "\ufffd" or unicodedata.category(character) in {"Cc", "Cf"}
 
 
 def _is_mark(character: str) -> bool:
-    """Returns whether a decomposed character goes: an accent, or half of a broken UTF-16 pair."""
+    """Whether a decomposed character goes: an accent, or half of a broken UTF-16 pair."""
     return unicodedata.combining(character) > 0 or "\ud800" <= character <= "\udfff"
 
 
@@ -151,7 +151,7 @@ class _Aligner:
         self.ends.append(end)
 
     def extend_last(self, position: int) -> None:
-        """Gives a dropped raw character to the one before it, where that one touches it."""
+        """Give a dropped raw character to the one before it, where that one touches it."""
         if self.ends and self.ends[-1] == position and not self.characters[-1].isspace():
             self.ends[-1] = position + 1
 
@@ -173,7 +173,7 @@ def _repeat(values: list[int], widths: list[int]) -> list[int]:
 
 
 def _without_accents(source: _Aligner) -> _Aligner:
-    """Returns the characters decomposed (NFD) and without nonspacing marks."""
+    """Return the characters decomposed (NFD) and without nonspacing marks."""
     result = _Aligner()
     for character, start, end in zip(source.characters, source.starts, source.ends, strict=True):
         for part in unicodedata.normalize("NFD", character):

@@ -17,7 +17,7 @@ CONFIG_NAME = "tokenizer_config.json"
 
 
 def find_vocabulary(folder: Path) -> Path:
-    """Returns the path of the one vocabulary in a folder.
+    """Return the path of the one vocabulary in a folder.
 
     That is `spiece.model`, else the only `*.model`, or `vocab.txt`.
 
@@ -44,7 +44,7 @@ def find_vocabulary(folder: Path) -> Path:
 
 
 def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> PieceEncoder:
-    """Reads a vocabulary file into an encoder of its kind.
+    """Read a vocabulary file into an encoder of its kind.
 
     Args:
         path: The file.
@@ -77,7 +77,7 @@ def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> P
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Returns the content of `tokenizer_config.json`; empty where there is none.
+    """Return the content of `tokenizer_config.json`; empty where there is none.
 
     Raises:
         TokenizerError: The file is no JSON object.

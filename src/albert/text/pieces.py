@@ -35,31 +35,31 @@ class PieceEncoder(Protocol):
     """Piece of `pad_token`, `unk_token`, `cls_token`, `sep_token` and `mask_token`."""
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of many raw texts, without special pieces."""
+        """Return the ids of many raw texts, without special pieces."""
 
     def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
 
     def encode_aligned(self, text: str) -> list[Piece]:
-        """Returns the pieces of one raw text with their raw ranges."""
+        """Return the pieces of one raw text with their raw ranges."""
 
     def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Returns the ids of many raw texts and how many clean characters each piece took.
+        """Return the ids of many raw texts and how many clean characters each piece took.
 
         Spaces are not counted. Fast: it tells where pieces lie without the cost of `encode_aligned`.
         """
 
     def measure(self, text: str) -> int:
-        """Returns how many clean characters a raw text has; spaces are not counted."""
+        """Return how many clean characters a raw text has; spaces are not counted."""
 
     def id_of(self, piece: str) -> int:
-        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        """Return the id of a piece; the unknown one's where the vocabulary lacks it."""
 
     def join(self, pieces: list[str]) -> str:
-        """Returns the text that pieces spell."""
+        """Return the text that pieces spell."""
 
     def opens_word(self, piece: str) -> bool:
-        """Returns whether masking of whole words starts a new word at a piece."""
+        """Whether masking of whole words starts a new word at a piece."""
 
     def file(self) -> tuple[str, bytes]:
-        """Returns the name and the content of the vocabulary's file."""
+        """Return the name and the content of the vocabulary's file."""

@@ -35,7 +35,7 @@ class ModelFile:
 
 
 def parse_model_file(model: bytes) -> ModelFile:
-    """Returns the parts of a model file that decide ties and normalisation.
+    """Return the parts of a model file that decide ties and normalisation.
 
     Raises:
         ValueError: The bytes are no protocol buffer.
@@ -71,7 +71,7 @@ class SentencePieceEncoder:
     kind: Kind = "sentencepiece"
 
     def __init__(self, model: bytes, *, lower_case: bool) -> None:
-        """Loads a serialized model.
+        """Load a serialized model.
 
         Raises:
             TokenizerError: The bytes are no SentencePiece model.
@@ -113,19 +113,19 @@ class SentencePieceEncoder:
         self._is_special[[*self._ties.repeating_ids, *self._resplit]] = True
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of many raw texts, without special pieces."""
+        """Return the ids of many raw texts, without special pieces."""
         return self.encode_clean(self._clean(texts))
 
     def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
         return _flatten(self._encode_rows(self._clean(texts)))
 
     def encode_clean(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of texts that are cleaned already: `encode_ids` of the original."""
+        """Return the ids of texts that are cleaned already: `encode_ids` of the original."""
         return [row.tolist() for row in self._encode_rows(texts)]
 
     def encode_aligned(self, text: str) -> list[Piece]:
-        """Returns the pieces of one raw text with their raw ranges."""
+        """Return the pieces of one raw text with their raw ranges."""
         clean = preprocess_aligned(text, lower_case=self.lower_case)
         if not clean.text:
             return []
@@ -142,7 +142,7 @@ class SentencePieceEncoder:
         return pieces
 
     def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Returns the ids of many raw texts and how many clean characters each piece took.
+        """Return the ids of many raw texts and how many clean characters each piece took.
 
         Spaces are not counted.
         """
@@ -158,21 +158,21 @@ class SentencePieceEncoder:
         return rows
 
     def measure(self, text: str) -> int:
-        """Returns how many clean characters a raw text has; spaces are not counted."""
+        """Return how many clean characters a raw text has; spaces are not counted."""
         clean = preprocess_text(text, lower_case=self.lower_case)
         return _count_characters(self._processor.normalize(clean).replace(" ", ""))
 
     def id_of(self, piece: str) -> int:
-        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        """Return the id of a piece; the unknown one's where the vocabulary lacks it."""
         found: int = self._processor.piece_to_id(piece)
         return found
 
     def join(self, pieces: list[str]) -> str:
-        """Returns the text that pieces spell."""
+        """Return the text that pieces spell."""
         return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
 
     def opens_word(self, piece: str) -> bool:
-        """Returns whether masking of whole words starts a new word at a piece.
+        """Whether masking of whole words starts a new word at a piece.
 
         It does at a space, at a single symbol, and at any piece that is not all English letters and
         symbols, so that digits and other scripts are words by themselves.
@@ -183,7 +183,7 @@ class SentencePieceEncoder:
         return not all(x.lower() in _ENGLISH or x in _SYMBOLS for x in piece)
 
     def file(self) -> tuple[str, bytes]:
-        """Returns the name and the content of the vocabulary's file."""
+        """Return the name and the content of the vocabulary's file."""
         return "spiece.model", self._model
 
     @property
@@ -192,14 +192,14 @@ class SentencePieceEncoder:
         return list(self._resplit)
 
     def scores(self) -> list[float]:
-        """Returns the log-probability of every piece, (V,)."""
+        """Return the log-probability of every piece, (V,)."""
         return [self._processor.get_score(id_) for id_ in range(len(self.vocabulary))]
 
     def _clean(self, texts: list[str]) -> list[str]:
         return [preprocess_text(x, lower_case=self.lower_case) for x in texts]
 
     def _encode_rows(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
-        """Returns the ids of each clean text; arrays spare the corpus a Python integer for every piece."""
+        """Return the ids of each clean text; arrays spare the corpus a Python integer for every piece."""
         rows: list[npt.NDArray[np.int32]] = self._processor.encode(texts, out_type="numpy", num_threads=1)
         flat, lengths = _flatten(rows)
         # One look into a table decides that nearly all texts need no work in Python.
@@ -212,14 +212,14 @@ class SentencePieceEncoder:
         return rows
 
     def _segment(self, clean: str) -> list[Scored]:
-        """Returns the pieces of a clean text before the rule for digits and commas."""
+        """Return the pieces of a clean text before the rule for digits and commas."""
         ids = self._processor.encode(clean, out_type=int)
         texts = self._processor.encode(clean, out_type=str)
         pieces = [Scored(*pair) for pair in zip(texts, ids, strict=True)]
         return self._ties.settle(pieces) if self._ties.has_tie(ids) else pieces
 
     def _without_comma(self, piece: str) -> list[tuple[str, int]]:
-        """Returns what the original makes of a piece like `▁1990,`: the number's pieces, the comma.
+        """Return what the original makes of a piece like `▁1990,`: the number's pieces, the comma.
 
         The number is encoded as a text of its own, so it opens with a space even inside a word
         (`x000,` gives `x ▁0 00 ,`). The published models were trained on that.
@@ -235,7 +235,7 @@ class SentencePieceEncoder:
         return result
 
     def _spans(self, clean: str) -> list[tuple[str, int, int, int]]:
-        """Returns piece, id and range in the normalised text of every piece."""
+        """Return piece, id and range in the normalised text of every piece."""
         spans: list[tuple[str, int, int, int]] = []
         start = 0
         for piece, id_ in self._segment(clean):
@@ -264,7 +264,7 @@ def _ends_in_number_and_comma(piece: str) -> bool:
 
 
 def _resplit_spans(piece: str, parts: list[tuple[str, int]], start: int) -> list[tuple[str, int, int, int]]:
-    """Returns the parts of a re-split piece with their ranges in the normalised text."""
+    """Return the parts of a re-split piece with their ranges in the normalised text."""
     end = start + len(piece)
     opening = 0 if piece.startswith(SPACE) else 1
     if sum(len(part) for part, _ in parts) != len(piece) + opening:
@@ -279,7 +279,7 @@ def _resplit_spans(piece: str, parts: list[tuple[str, int]], start: int) -> list
 
 
 def _clean_range(piece: str, start: int, end: int, origins: list[int]) -> tuple[int, int]:
-    """Returns the clean characters of a piece, without the space before it."""
+    """Return the clean characters of a piece, without the space before it."""
     size = len(origins) - 1
     letters = len(piece.lstrip(SPACE))
     start = max(start, end - letters)

@@ -49,12 +49,12 @@ class TieBreaker:
         """Ids of pieces that repeat a string; a row without any has no tie."""
 
     def has_tie(self, ids: Sequence[int]) -> bool:
-        """Returns whether two neighbours repeat the same string a different number of times."""
+        """Whether two neighbours repeat the same string a different number of times."""
         units = self._unit_of
         return any(a != b and a in units and units[a] == units.get(b) for a, b in pairwise(ids))
 
     def settle(self, pieces: list[Scored]) -> list[Scored]:
-        """Returns the segmentation that the float32 sum prefers among equally good ones."""
+        """Return the segmentation that the float32 sum prefers among equally good ones."""
         result: list[Scored] = []
         total = 0.0
         position = 0
@@ -75,7 +75,7 @@ class TieBreaker:
         return result
 
     def _run_end(self, pieces: list[Scored], start: int) -> int:
-        """Returns where the pieces that repeat the same string as the one at `start` end."""
+        """Return where the pieces that repeat the same string as the one at `start` end."""
         unit = self._unit_of.get(pieces[start].id)
         end = start + 1
         while unit is not None and end < len(pieces) and self._unit_of.get(pieces[end].id) == unit:
@@ -90,7 +90,7 @@ class TieBreaker:
         return total
 
     def _best_run(self, family: Mapping[int, int], count: int, total: float) -> list[int]:
-        """Returns ids whose repetitions add up to `count`: the Viterbi search of the old releases.
+        """Return ids whose repetitions add up to `count`: the Viterbi search of the old releases.
 
         Candidates come by ascending start; a later one must be better than the rounded best.
         """
@@ -118,7 +118,7 @@ class TieBreaker:
 
 
 def _families(vocabulary: Sequence[str], normal: frozenset[str]) -> dict[str, dict[int, int]]:
-    """Returns, for every string that some piece repeats, the ids by number of repetitions."""
+    """Return, for every string that some piece repeats, the ids by number of repetitions."""
     ids = {piece: id_ for id_, piece in enumerate(vocabulary) if piece in normal}
     families: dict[str, dict[int, int]] = {}
     for piece, id_ in ids.items():
@@ -132,7 +132,7 @@ def _families(vocabulary: Sequence[str], normal: frozenset[str]) -> dict[str, di
 
 
 def _unit(piece: str) -> str:
-    """Returns the shortest string that a piece repeats; a doubled piece contains itself early."""
+    """Return the shortest string that a piece repeats; a doubled piece contains itself early."""
     return piece[: (piece + piece).find(piece, 1)]
 
 

@@ -36,7 +36,7 @@ _NEVER_CHOSEN = 20.0
 
 
 def write_transformers_files(folder: Path, encoder: PieceEncoder, *, model_max_length: int) -> None:
-    """Writes the two files with which transformers' AutoTokenizer gives our ids and segment ids."""
+    """Write the two files with which transformers' AutoTokenizer gives our ids and segment ids."""
     fast_tokenizer(encoder).save(str(folder / "tokenizer.json"))
     special = encoder.special_pieces
     config = {
@@ -61,7 +61,7 @@ def write_transformers_files(folder: Path, encoder: PieceEncoder, *, model_max_l
 
 
 def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
-    """Returns a tokenizer of the `tokenizers` library that gives our ids.
+    """Return a tokenizer of the `tokenizers` library that gives our ids.
 
     One thing it cannot say: that a number before a comma inside a word opens with a space. Vocabularies
     that hold such pieces (`4,`; neither the published one nor ours do) differ there.
@@ -114,7 +114,7 @@ def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
 
 
 def _scores(encoder: SentencePieceEncoder) -> list[float]:
-    """Returns scores with which no piece ends in a digit and a comma: the original re-splits those."""
+    """Return scores with which no piece ends in a digit and a comma: the original re-splits those."""
     scores = encoder.scores()
     lowest = min(scores) - _NEVER_CHOSEN
     for id_ in encoder.resplit_ids:
@@ -153,7 +153,7 @@ def _wordpiece(encoder: WordPieceEncoder) -> Tokenizer:
 
 @cache
 def _characters(belongs: Callable[[str], bool]) -> str:
-    """Returns a regular expression for the characters of a class, by this Python's Unicode tables."""
+    """Return a regular expression for the characters of a class, by this Python's Unicode tables."""
     codes = [
         code
         for plane in _ASSIGNED_PLANES

@@ -12,7 +12,7 @@ _Lengths = npt.NDArray[np.int64]
 
 
 def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tuple[_Lengths, _Lengths]:
-    """Returns how many pieces of two texts, (B,) each, remain so that a pair fits into its `room`, (B,).
+    """Return how many pieces of two texts, (B,) each, remain so that a pair fits into its `room`, (B,).
 
     The same as dropping a piece of the longer one, of the second where both are equal, until they fit: a
     text gives way only as far as half of the room.
@@ -25,6 +25,6 @@ def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tup
 
 
 def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """Returns `kept_lengths` of one pair."""
+    """Return `kept_lengths` of one pair."""
     kept = kept_lengths(np.asarray(first), np.asarray(second), room)
     return int(kept[0]), int(kept[1])

@@ -54,7 +54,7 @@ def train_sentencepiece(
     sample_sentences: int = 10_000_000,
     seed: int = 0,
 ) -> SentencePieceEncoder:
-    """Returns a unigram vocabulary with the published settings.
+    """Return a unigram vocabulary with the published settings.
 
     One thing is new: no piece joins a digit and a comma after it. Encoding takes such pieces apart
     again (the rule for digits and commas), so the original's vocabulary holds them in vain.
@@ -101,7 +101,7 @@ def train_sentencepiece(
 def train_wordpiece(
     sentences: Iterable[str], *, vocab_size: int = PUBLISHED_VOCAB_SIZE, lower_case: bool = True
 ) -> WordPieceEncoder:
-    """Returns a WordPiece vocabulary in BERT's layout: [PAD] [UNK] [CLS] [SEP] [MASK] first.
+    """Return a WordPiece vocabulary in BERT's layout: [PAD] [UNK] [CLS] [SEP] [MASK] first.
 
     All sentences count; only distinct words stay in memory.
 
@@ -134,7 +134,7 @@ def train_wordpiece(
 
 
 def _repeated(counts: Counter[str]) -> Iterator[str]:
-    """Yields every word as often as it was counted, some thousand characters at a time."""
+    """Yield every word as often as it was counted, some thousand characters at a time."""
     for word, count in counts.items():
         at_once = 1 + _FED_CHARACTERS // len(word)
         for done in range(0, count, at_once):
@@ -142,7 +142,7 @@ def _repeated(counts: Counter[str]) -> Iterator[str]:
 
 
 def _training_texts(sentences: Iterable[str], *, lower_case: bool) -> Iterator[str]:
-    """Yields cleaned texts with a barrier between every digit and comma, none longer than is read."""
+    """Yield cleaned texts with a barrier between every digit and comma, none longer than is read."""
     cleaned = (preprocess_text(x, lower_case=lower_case) for x in sentences)
     for text in _not_empty(cleaned):
         barred = _NUMBER_COMMA.sub(f"{_BARRIER},", text.replace(_BARRIER, ""))
@@ -151,7 +151,7 @@ def _training_texts(sentences: Iterable[str], *, lower_case: bool) -> Iterator[s
 
 
 def _sample(texts: Iterator[str], *, size: int, seed: int) -> list[str]:
-    """Returns `size` of the texts, each as likely as any other; all where there are fewer.
+    """Return `size` of the texts, each as likely as any other; all where there are fewer.
 
     The trainer could draw them itself, but takes no seed that it keeps to.
     """
@@ -165,7 +165,7 @@ def _sample(texts: Iterator[str], *, size: int, seed: int) -> list[str]:
 
 
 def _not_empty(texts: Iterable[str]) -> Iterator[str]:
-    """Yields the texts that say something.
+    """Yield the texts that say something.
 
     Raises:
         TokenizerError: None does.
@@ -182,7 +182,7 @@ def _no_text() -> TokenizerError:
 
 
 def _explained(message: str, vocab_size: int) -> TokenizerError:
-    """Returns the user's error behind a message of the trainer."""
+    """Return the user's error behind a message of the trainer."""
     if found := _SIZE_TOO_HIGH.search(message):
         return _too_large(vocab_size, int(found.group(1)))
     if found := _SIZE_TOO_LOW.search(message):

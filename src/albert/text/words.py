@@ -46,7 +46,7 @@ class Vocabulary(Protocol):
         """(V,) whether a piece opens a word by the original's rule."""
 
     def get_vocab(self) -> dict[str, int]:
-        """Returns the id of every piece."""
+        """Return the id of every piece."""
 
 
 class _Border(IntFlag):
@@ -118,7 +118,7 @@ class WordRule:
     """(V,) kinds of borders on the left of a piece."""
 
     def opens(self, ids: IdArray) -> BoolArray:
-        """Returns (P,) whether each of the pieces `ids`, (P,), opens a word; the first always does."""
+        """Return (P,) whether each of the pieces `ids`, (P,), opens a word; the first always does."""
         opens = np.empty(len(ids), np.bool_)
         for start in range(0, len(ids), _BLOCK):
             # More on either side: a piece behind an apostrophe depends on the one before that.
@@ -143,7 +143,7 @@ class WordRule:
 
 
 def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
-    """Returns the rule that decides where whole words begin.
+    """Return the rule that decides where whole words begin.
 
     "english": a table of single pieces, `word_start_table`. In a SentencePiece vocabulary only English
     letters continue a word there: every piece of Russian or Greek, and of a number, is a word.
@@ -174,12 +174,12 @@ def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
 
 
 def separates(character: str) -> bool:
-    """Returns whether a character is punctuation, a symbol or a control, so no part of a word by itself."""
+    """Whether a character is punctuation, a symbol or a control, so no part of a word by itself."""
     return _class_of(character) in {"other", "mid letter", "mid number", "mid both"}
 
 
 def _borders(piece: str) -> tuple[_Border, _Border]:
-    """Returns what a piece of SentencePiece accepts on its left and offers on its right."""
+    """Return what a piece of SentencePiece accepts on its left and offers on its right."""
     text = piece.lstrip(SPACE)
     if not text:
         return _NOTHING, _Border.SPACE
@@ -196,7 +196,7 @@ def _borders(piece: str) -> tuple[_Border, _Border]:
 
 
 def _offers(classes: list[_Class]) -> _Border:
-    """Returns what letters, digits and the like at the end of a piece offer."""
+    """Return what letters, digits and the like at the end of a piece offer."""
     last, before = classes[-1], classes[-2] if len(classes) > 1 else None
     if last == "letter":
         return _Border.WORD | _Border.LETTER_MID
@@ -211,7 +211,7 @@ def _offers(classes: list[_Class]) -> _Border:
 
 
 def _accepts(classes: list[_Class]) -> _Border:
-    """Returns what letters, digits and the like at the beginning of a piece accept."""
+    """Return what letters, digits and the like at the beginning of a piece accept."""
     first, behind = classes[0], classes[1] if len(classes) > 1 else None
     if first == "letter":
         return _Border.WORD | _Border.MID_LETTER

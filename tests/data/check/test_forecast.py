@@ -39,7 +39,7 @@ def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
     shard = maker.encode(text)
     assert expected.text_bytes == pytest.approx(len(text))
     write_shard(tmp_path / "a.arrow", shard, vocab_size=maker.tokenizer.vocab_size, unknown_id=1)
-    assert expected.pieces == pytest.approx(len(shard.pieces), rel=0.02)
+    assert expected.tokens == pytest.approx(len(shard.tokens), rel=0.02)
     assert expected.disk_bytes == pytest.approx((tmp_path / "a.arrow").stat().st_size, rel=0.02)
     assert expected.seconds > 0
 
@@ -47,8 +47,8 @@ def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
 @pytest.mark.parametrize("line", ["x", "字" * 200_000, "word " * 100_000])
 def test_beginning_without_a_place_to_cut_is_no_hindrance(maker: ShardMaker, line: str) -> None:
     expected = forecast(maker, [[line]], share_read=1)
-    pieces = len(maker.encode(line.encode()).pieces)
-    assert expected.pieces == pytest.approx(pieces, rel=0.01)
+    tokens = len(maker.encode(line.encode()).tokens)
+    assert expected.tokens == pytest.approx(tokens, rel=0.01)
 
 
 def test_peeking_takes_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,9 +59,9 @@ def test_peeking_takes_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_line_tells_pieces_room_and_time() -> None:
-    expected = Forecast(text_bytes=8e6, pieces=2e6, disk_bytes=4.1e6, seconds=90)
+    expected = Forecast(text_bytes=8e6, tokens=2e6, disk_bytes=4.1e6, seconds=90)
     assert expected.line(shards=3, processes=2) == (
-        "about 2M pieces, 4.1 MB in 3 shards, 0:45 with 2 processes"
+        "about 2M tokens, 4.1 MB in 3 shards, 0:45 with 2 processes"
     )
     assert expected.line(shards=1, processes=1).endswith("in 1 shard, 1:30 with 1 process")
     assert expected.line(shards=1, processes=None).endswith("1:30 of one process's time")

@@ -86,7 +86,7 @@ def test_empty_corpus_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_corpus_of_nothing_usable_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n{}\n")
-    with pytest.raises(DataError, match=r"the corpus is empty: .* that can be used \(2 left out\)"):
+    with pytest.raises(DataError, match=r"the corpus is empty: .*, and 2 lines or records that were skipped"):
         documents_of(tmp_path, reading=Reading(skip_bad=True))
 
 

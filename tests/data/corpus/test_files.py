@@ -170,8 +170,8 @@ def test_place_of_a_bad_byte_is_right_far_into_a_file(tmp_path: Path) -> None:
     [
         ("utf-16", "looks like UTF-16 .*: iconv -f utf-16 -t utf-8"),
         ("utf-32", "looks like UTF-32 .*: iconv -f utf-32 -t utf-8"),
-        ("utf-16-le", r"not text: of 232 bytes 116 are NUL; a binary file, or UTF-16"),
-        ("utf-16-be", "not text: of 233 bytes 117 are NUL"),
+        ("utf-16-le", r"not text: 116 of 232 bytes are NUL; a binary file, or UTF-16"),
+        ("utf-16-be", "not text: 117 of 233 bytes are NUL"),
     ],
 )
 @pytest.mark.parametrize("reading", [Reading(), SKIPPING, Reading(errors="replace")])
@@ -186,12 +186,12 @@ def test_single_nul_bytes_are_dropped_and_told(tmp_path: Path, capsys: pytest.Ca
     tally = Tally()
     assert lines_of(tmp_path / "a.txt", tally=tally) == ["a line of text", "another line of text"]
     report_skipped(tally)
-    assert f"left out NUL bytes: 2 (first: {tmp_path}/a.txt:2)" in capsys.readouterr().err
+    assert f"skipped NUL bytes: 2 (first: {tmp_path}/a.txt:2)" in capsys.readouterr().err
 
 
 def test_binary_part_of_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a line\n" * 100 + b"\0" * 4096 + b"\na line\n")
-    with pytest.raises(DataError, match=r"a.txt:101: not text: of 4803 bytes 4096 are NUL"):
+    with pytest.raises(DataError, match=r"a.txt:101: not text: 4096 of 4803 bytes are NUL"):
         lines_of(tmp_path / "a.txt", reading=SKIPPING)
 
 
@@ -203,7 +203,7 @@ def test_what_is_left_out_is_reported_by_kind(capsys: pytest.CaptureFixture[str]
         tally.skip(kind, place)
     report_skipped(tally)
     assert capsys.readouterr().err.splitlines() == [
-        "left out bad records: 2 (first: a:1)",
+        "skipped bad records: 2 (first: a:1)",
         "left out long lines: 1 (first: a:2)",
     ]
 

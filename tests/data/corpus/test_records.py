@@ -71,17 +71,17 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
 @pytest.mark.parametrize(
     ("record", "kind", "message"),
     [
-        ("{'text': 1}", "that are no JSON objects", "expected a JSON object, found bad JSON"),
-        ("[1]", "that are no JSON objects", "expected a JSON object, found list"),
-        ("[" * 100_000, "that are no JSON objects", "expected a JSON object, found bad JSON"),
-        ("1" * 5000, "that are no JSON objects", "expected a JSON object, found bad JSON"),
+        ("{'text': 1}", "that are not JSON objects", "expected a JSON object, found bad JSON"),
+        ("[1]", "that are not JSON objects", "expected a JSON object, found list"),
+        ("[" * 100_000, "that are not JSON objects", "expected a JSON object, found bad JSON"),
+        ("1" * 5000, "that are not JSON objects", "expected a JSON object, found bad JSON"),
         (
             '{"body": "x", "id": 3}',
             "without the field 'text'",
             "the record lacks the field 'text'; its fields: 'body', 'id'; see --column",
         ),
-        ('{"text": null}', "whose field 'text' is no text", "field 'text' is null; expected a string"),
-        ('{"text": ["a", 1]}', "whose field 'text' is no text", "field 'text' is int; expected a string"),
+        ('{"text": null}', "whose field 'text' is not text", "field 'text' is null; expected a string"),
+        ('{"text": ["a", 1]}', "whose field 'text' is not text", "field 'text' is int; expected a string"),
         ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; mend .*replace"),
         (json.dumps({"text": "x" * (2 << 20)}), "with a line longer than 1 MiB", "one endless line"),
     ],
@@ -101,9 +101,9 @@ def test_bad_record_is_named_by_line_or_left_out(
 @pytest.mark.parametrize(
     ("values", "kind", "message"),
     [
-        (["fine", None], "whose field 'text' is no text", "field 'text' is null; expected a string"),
+        (["fine", None], "whose field 'text' is not text", "field 'text' is null; expected a string"),
         ([b"fine", b"na\xefve"], "that are not UTF-8", "not text: invalid continuation byte"),
-        ([["fine"], ["a", None]], "whose field 'text' is no text", "field 'text' is null"),
+        ([["fine"], ["a", None]], "whose field 'text' is not text", "field 'text' is null"),
     ],
 )
 def test_bad_row_is_named_or_left_out(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
@@ -154,7 +154,7 @@ def test_damaged_table_is_refused(tmp_path: Path, damage: str) -> None:
         "empty": b"",
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(DataError, match=r"a.parquet: damaged Parquet file, found behind row \d+ \("):
+    with pytest.raises(DataError, match=r"a.parquet: damaged Parquet file, noticed after row \d+ \("):
         documents_of(path)
 
 

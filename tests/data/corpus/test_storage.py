@@ -103,7 +103,7 @@ def test_protocol_that_cannot_be_used_says_what_to_install(monkeypatch: pytest.M
 
 @contextmanager
 def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]:
-    """Forwards to a server, but breaks the first `cuts` answers off behind `after_bytes`."""
+    """Forward to a server, but breaks the first `cuts` answers off behind `after_bytes`."""
     host, port = address.removeprefix("http://").split(":")
     left = [cuts]
     listener = socket.create_server(("127.0.0.1", 0))
@@ -146,7 +146,7 @@ def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]
 
 
 def write_corpus(bucket: str) -> list[list[str]]:
-    """Writes a corpus of 2 MB that hardly compresses; returns its documents."""
+    """Write a corpus of 2 MB that hardly compresses; returns its documents."""
     records = [[f"{os.urandom(60).hex()} {i}", "second line"] for i in range(12_000)]
     text = "\n\n".join("\n".join(lines) for lines in records).encode()
     write_whole(f"{bucket}/corpus/part-1.txt", text[: len(text) // 2])

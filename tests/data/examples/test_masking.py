@@ -14,7 +14,7 @@ from albert.data.examples.masking import (
     masking_budgets,
     ngram_probabilities,
     permute_within,
-    replace_pieces,
+    replace_tokens,
 )
 
 BoolArray = npt.NDArray[np.bool_]
@@ -30,7 +30,7 @@ def choose_many(
     favor_shorter: bool = True,
     taken: list[int] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Returns (times, words) the first word of each chosen word's n-gram, or -1, in equal sequences."""
+    """Return (times, words) the first word of each chosen word's n-gram, or -1, in equal sequences."""
     words = len(sizes)
     starts = np.arange(times) * words
     chosen = choose_words(
@@ -47,7 +47,7 @@ def choose_many(
 def exact_law(
     sizes: tuple[int, ...], *, middle: int, budget: int, max_ngram: int, favor_shorter: bool
 ) -> dict[frozenset[int], float]:
-    """Returns the probability of every set of hidden words, by following all draws of the procedure."""
+    """Return the probability of every set of hidden words, by following all draws of the procedure."""
     weights = [1 / n for n in range(1, max_ngram + 1)]
     weights = weights if favor_shorter else weights[::-1]
 
@@ -116,7 +116,7 @@ def test_budget_is_never_exceeded_and_met_where_words_allow(
 
 
 def test_ngram_never_crosses_the_middle() -> None:
-    # With budget 2 and words of one piece two hidden words are one bigram or two unigrams;
+    # With budget 2 and words of one token two hidden words are one bigram or two unigrams;
     # bigrams make neighbours far likelier than strangers, except across the border.
     chosen = choose_many([1] * 8, middle=4, budget=2, times=20_000, max_ngram=2) >= 0
     neighbours = [np.mean(chosen[:, w] & chosen[:, w + 1]) for w in range(7)]
@@ -153,7 +153,7 @@ def test_shown_pieces_are_mask_kept_and_random_in_shares_of_80_10_10(pieces_per_
     count, mask = 200_000, 4
     labels = np.full(count, 7)
     units = None if pieces_per_unit is None else np.arange(count) // pieces_per_unit * 3
-    shown = replace_pieces(labels, units, np.arange(5, 31), mask, np.random.default_rng(0))
+    shown = replace_tokens(labels, units, np.arange(5, 31), mask, np.random.default_rng(0))
     found = np.bincount(shown, minlength=31) / count
     expected = np.zeros(31)
     expected[5:] = 0.1 / 26
@@ -166,7 +166,7 @@ def test_shown_pieces_are_mask_kept_and_random_in_shares_of_80_10_10(pieces_per_
 
 def test_pieces_of_a_unit_share_their_lot() -> None:
     units = np.repeat(np.arange(3000), 5)
-    shown = replace_pieces(np.full(15_000, 7), units, np.arange(8, 9), 4, np.random.default_rng(0))
+    shown = replace_tokens(np.full(15_000, 7), units, np.arange(8, 9), 4, np.random.default_rng(0))
     assert np.all(shown.reshape(-1, 5) == shown.reshape(-1, 5)[:, :1])
     assert set(shown.tolist()) == {4, 7, 8}
 

@@ -58,7 +58,7 @@ def flag_sets(reference: Path) -> dict[str, Any]:
 
 
 def settings_of(flags: dict[str, Any]) -> ExampleSettings:
-    """Returns our settings for the original's flags."""
+    """Return our settings for the original's flags."""
     return ExampleSettings(
         style="original",
         max_seq_length=flags["max_seq_length"],
@@ -87,7 +87,7 @@ def tokenizer_of(reference: Path, name: str) -> AlbertTokenizer:
 
 @pytest.fixture(scope="module")
 def prepared(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Returns a function that prepares the text of a flag set, each text once."""
+    """Return a function that prepares the text of a flag set, each text once."""
 
     @cache
     def of(name: str, case: bool) -> tuple[Any, AlbertTokenizer]:
@@ -116,7 +116,7 @@ def prepared(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def read_records(reference: Path, name: str, tokenizer: AlbertTokenizer) -> list[dict[str, Any]]:
-    """Returns the original's records, with ids and with the labels put back as `text`."""
+    """Return the original's records, with ids and with the labels put back as `text`."""
     with gzip.open(reference / "pretrain_data" / f"{name}.jsonl.gz", "rt") as file:
         records = [json.loads(line) for line in file]
     for record in records:
@@ -127,7 +127,7 @@ def read_records(reference: Path, name: str, tokenizer: AlbertTokenizer) -> list
 
 
 def as_batch(records: list[dict[str, Any]]) -> PretrainingBatch:
-    """Returns the original's records as a batch of ours."""
+    """Return the original's records as a batch of ours."""
     lengths = np.array([len(record["ids"]) for record in records])
     starts = np.cumsum(lengths) - lengths
     places = zip(starts, records, strict=True)
@@ -144,7 +144,7 @@ def as_batch(records: list[dict[str, Any]]) -> PretrainingBatch:
 
 
 def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, float]:
-    """Returns what the lengths of a number of examples are like."""
+    """Return what the lengths of a number of examples are like."""
     histogram = np.histogram(lengths, bins=8, range=(0, full + 1))[0] / len(lengths)
     return {
         "records": float(len(lengths)),
@@ -158,7 +158,7 @@ def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, flo
 def statistics(
     batch: PretrainingBatch, vocabulary: Vocabulary, settings: ExampleSettings
 ) -> dict[str, float]:
-    """Returns how the pieces of a number of examples are hidden, and how they are labelled."""
+    """Return how the tokens of a number of examples are hidden, and how they are labelled."""
     told = batch.masked_positions
     shown = batch.input_ids[told]
     ids = batch.input_ids.copy()
@@ -183,7 +183,7 @@ def statistics(
 
 
 def our_groups(source: MaskedText, passes: int) -> Iterator[PretrainingBatch]:
-    """Yields groups of as many passes as the original made."""
+    """Yield groups of as many passes as the original made."""
     examples = Examples(source)
     for group in range(GROUPS):
         epochs = range(group * passes, (group + 1) * passes)
@@ -191,7 +191,7 @@ def our_groups(source: MaskedText, passes: int) -> Iterator[PretrainingBatch]:
 
 
 def our_lengths(source: MaskedText, passes: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Yields the lengths of examples in groups of as many passes as the original made."""
+    """Yield the lengths of examples in groups of as many passes as the original made."""
     for group in range(GROUPS_OF_LENGTHS):
         epochs = range(group * passes, (group + 1) * passes)
         windows = [window for epoch in epochs for window in source.windows(epoch)]
@@ -350,6 +350,6 @@ def test_ngrams_are_as_long_as_in_the_originals_large_run(reference: Path, run: 
 
 
 def tally_ngrams(counts: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Counts the n-grams of n words in what `choose_words` returned, and passes it on."""
+    """Count the n-grams of n words in what `choose_words` returned, and passes it on."""
     counts += np.bincount(np.bincount(chosen[chosen >= 0]), minlength=4) * [0, 1, 1, 1]
     return chosen

@@ -20,10 +20,10 @@ DOCUMENTS = st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=9), min_s
 
 
 def make_shard(documents: list[list[int]], *, first_id: int = 0) -> Shard:
-    """Returns documents of sentences of the given lengths; piece i of the shard has id first_id + i."""
+    """Return documents of sentences of the given lengths; token i of the shard has id first_id + i."""
     ends = np.cumsum([length for document in documents for length in document])
     return Shard(
-        pieces=np.arange(first_id, first_id + ends[-1]).astype(np.uint32),
+        tokens=np.arange(first_id, first_id + ends[-1]).astype(np.uint32),
         sentence_ends=ends,
         document_ends=np.cumsum(list(map(len, documents))),
         word_starts=None,
@@ -54,10 +54,10 @@ def pack_by_loop(documents: list[list[int]], targets: npt.NDArray[np.int64]) -> 
 
 @given(DOCUMENTS, st.integers(2, 30), st.integers(0, 99))
 def test_packing_equals_the_loop_over_sentences(
-    documents: list[list[int]], max_pieces: int, seed: int
+    documents: list[list[int]], max_tokens: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    targets = draw_targets(len(documents), max_pieces=max_pieces, short_seq_prob=0.5, random=random)
+    targets = draw_targets(len(documents), max_tokens=max_tokens, short_seq_prob=0.5, random=random)
     chunks = pack_sentences(make_shard(documents), targets, "sop", random)
     assert [*chunks.first.tolist(), sum(map(len, documents))] == pack_by_loop(documents, targets)
     assert chunks.end.tolist() == pack_by_loop(documents, targets)[1:]
@@ -67,7 +67,7 @@ def test_packing_equals_the_loop_over_sentences(
 
 def test_targets_are_full_length_or_uniform_from_two_up() -> None:
     random = np.random.default_rng(0)
-    targets = draw_targets(60_000, max_pieces=13, short_seq_prob=0.25, random=random)
+    targets = draw_targets(60_000, max_tokens=13, short_seq_prob=0.25, random=random)
     counts = np.bincount(targets, minlength=14)
     expected = np.array([0, 0, *[0.25 / 12] * 11, 0.75 + 0.25 / 12])
     sigma = np.sqrt(expected * (1 - expected) / len(targets))
@@ -133,8 +133,8 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
             if 0 in (first, second):
                 assert (first, label) == (0, 1)
                 assert second != 0
-                # sentences until the 61 - 40 pieces that are missing are there, or the document ends;
-                # then pieces are dropped until both fit
+                # sentences until the 61 - 40 tokens that are missing are there, or the document ends;
+                # then tokens are dropped until both fit
                 assert 5 <= lengths[1] <= 30
                 starts.add(int(begins[1]))
             else:

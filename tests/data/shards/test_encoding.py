@@ -45,7 +45,7 @@ def make_documents(count: int) -> list[list[str]]:
 
 
 def ids_of(shard: Shard) -> list[list[list[int]]]:
-    sentences = [shard.pieces[a:b].tolist() for a, b in pairwise([0, *shard.sentence_ends])]
+    sentences = [shard.tokens[a:b].tolist() for a, b in pairwise([0, *shard.sentence_ends])]
     return [sentences[a:b] for a, b in pairwise([0, *shard.document_ends])]
 
 
@@ -65,7 +65,7 @@ def test_sentences_and_documents_without_a_piece_are_left_out(tokenizer: AlbertT
     shard = encode_documents(documents, tokenizer, words="vocabulary")
     assert ids_of(shard) == [tokenizer.encode_sentences(["ab", "c"]), tokenizer.encode_sentences(["d 5"])]
     empty = encode_documents([["\u200b"]], tokenizer, words="vocabulary")
-    assert [len(empty.pieces), len(empty.sentence_ends), len(empty.document_ends)] == [0, 0, 0]
+    assert [len(empty.tokens), len(empty.sentence_ends), len(empty.document_ends)] == [0, 0, 0]
 
 
 def test_chinese_words_are_stored_beside_the_pieces(tokenizer: AlbertTokenizer) -> None:
@@ -93,7 +93,7 @@ def test_paragraphs_are_split_into_sentences(
     assert [len(shard.sentence_ends) for shard in (alone, split)] == [3, 4]
     assert alone.document_ends.tolist() == [2, 3]
     assert split.document_ends.tolist() == [3, 4]
-    np.testing.assert_array_equal(alone.pieces, split.pieces)
+    np.testing.assert_array_equal(alone.tokens, split.tokens)
 
 
 def test_maker_of_another_process_has_the_same_tokenizer(

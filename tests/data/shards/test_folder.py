@@ -37,7 +37,7 @@ def make_shard(documents: int, *, largest_id: int = 30, words: bool = False, see
     sentence_ends = np.cumsum(random.integers(1, 9, document_ends[-1]))
     size = sentence_ends[-1]
     return Shard(
-        pieces=random.integers(0, largest_id, size, dtype=np.uint32, endpoint=True),
+        tokens=random.integers(0, largest_id, size, dtype=np.uint32, endpoint=True),
         sentence_ends=sentence_ends,
         document_ends=document_ends,
         word_starts=random.random(size) < 0.5 if words else None,
@@ -61,7 +61,7 @@ def data(tmp_path: Path) -> PreparedData:
 
 def sentences_of(shard: Shard) -> list[list[list[int]]]:
     bounds = [0, *shard.sentence_ends]
-    sentences = [shard.pieces[a:b].tolist() for a, b in pairwise(bounds)]
+    sentences = [shard.tokens[a:b].tolist() for a, b in pairwise(bounds)]
     return [sentences[a:b] for a, b in pairwise([0, *shard.document_ends])]
 
 
@@ -76,11 +76,11 @@ def test_shard_gives_back_every_document_in_order(
     write_meta(tmp_path, shards={"train": [info], "held-out": []}, tokenizer=TOKENIZER, counts={})
     data = open_prepared(tmp_path)
     found = data.read_shard("train", 0)
-    assert found.pieces.dtype == dtype
+    assert found.tokens.dtype == dtype
     assert sentences_of(found) == sentences_of(shard)
     assert (info.documents, info.sentences) == (documents, len(shard.sentence_ends))
-    assert info.unknown_pieces == np.count_nonzero(shard.pieces == UNKNOWN_ID)
-    assert data.pieces("train") == info.pieces == len(shard.pieces)
+    assert info.unknown_pieces == np.count_nonzero(shard.tokens == UNKNOWN_ID)
+    assert data.tokens("train") == info.pieces == len(shard.tokens)
     if words:
         assert found.word_starts is not None
         assert found.word_starts.dtype == np.bool_
@@ -92,7 +92,7 @@ def test_shard_gives_back_every_document_in_order(
 def test_shard_of_nothing_can_be_written_and_found(tmp_path: Path) -> None:
     nothing = np.empty(0, np.int64)
     shard = Shard(
-        pieces=nothing, sentence_ends=nothing, document_ends=nothing, word_starts=nothing.astype(bool)
+        tokens=nothing, sentence_ends=nothing, document_ends=nothing, word_starts=nothing.astype(bool)
     )
     info = write_shard(tmp_path / "a.arrow", shard, vocab_size=31, unknown_id=UNKNOWN_ID)
     assert (info.documents, info.pieces) == (0, 0)

@@ -62,7 +62,7 @@ def test_hash_depends_on_the_text_alone_and_is_spread_evenly() -> None:
 
 
 def make_texts(count: int, *, below: float, num_below: int) -> list[bytes]:
-    """Returns distinct texts, of which so many have a hash below a share, in the middle."""
+    """Return distinct texts, of which so many have a hash below a share, in the middle."""
     numbered = [b"%d" % number for number in range(5000)]
     low = [text for text in numbered if hash_share(text) < below][:num_below]
     high = [text for text in numbered if hash_share(text) >= below][: count - num_below]

@@ -21,7 +21,7 @@ VOCAB_SIZE = 1000
 
 
 def make_batch(ids: range) -> PretrainingBatch:
-    """Returns sequences [CLS] number [SEP], so that each can be told from the others."""
+    """Return sequences [CLS] number [SEP], so that each can be told from the others."""
     return PretrainingBatch(
         input_ids=np.array([[2, number, 3] for number in ids]).ravel(),
         token_type_ids=np.zeros(3 * len(ids), np.int64),
@@ -163,7 +163,7 @@ def test_record_of_another_vocabulary_or_length_is_named_with_its_place(tmp_path
         DataError, match=r"record at byte [\d,]+: input_ids has 3[789], the vocabulary has ids 0"
     ):
         epoch_of(source, 0)
-    with pytest.raises(DataError, match=r"record at byte [\d,]+: its sequence has 3 pieces, expected 1 to 2"):
+    with pytest.raises(DataError, match=r"record at byte [\d,]+: its sequence has 3 tokens, expected 1 to 2"):
         epoch_of(make_source(paths, max_seq_length=2), 0)
 
 
@@ -194,6 +194,6 @@ def test_record_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
         with TfrecordWriter([tmp_path / "a.tfrecord"], max_seq_length=2, max_predictions=2) as writer:
             writer.add(make_batch(range(3)))
 
-    with pytest.raises(ConfigError, match="a sequence has 3 pieces, the records have room for 2"):
+    with pytest.raises(ConfigError, match="a sequence has 3 tokens, the records have room for 2"):
         write()
     assert not list(tmp_path.iterdir())

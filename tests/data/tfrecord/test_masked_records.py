@@ -46,7 +46,7 @@ def parse(messages: list[bytes], *, max_seq_length: int = 64) -> PretrainingBatc
 
 
 def a_record(**changes: list[int] | list[float] | None) -> bytes:
-    """Returns a record of 4 pieces in 6, two of them to be predicted, some features changed or left out."""
+    """Return a record of 4 tokens in 6, two of them to be predicted, some features changed or left out."""
     features: dict[str, Any] = {
         "input_ids": [2, 4, 9, 3, 0, 0],
         "input_mask": [1, 1, 1, 1, 0, 0],
@@ -67,7 +67,7 @@ def a_record(**changes: list[int] | list[float] | None) -> bytes:
 
 
 def read_originals(records: Path, lines: Path, tokenizer: AlbertTokenizer) -> None:
-    """Compares a file of the original with what it says of each record."""
+    """Compare a file of the original with what it says of each record."""
     file = RecordFile(records)
     messages = [file.read(start) for start in file.find_starts().tolist()]
     batch = parse_records(messages, vocab_size=tokenizer.vocab_size, max_seq_length=128)
@@ -133,7 +133,7 @@ def test_padding_and_predictions_without_weight_are_dropped() -> None:
 
 
 def test_permuted_predictions_are_put_in_order() -> None:
-    # With --do_permutation the positions of permuted pieces follow those of the hidden ones.
+    # With --do_permutation the positions of permuted tokens follow those of the hidden ones.
     record = a_record(
         masked_lm_positions=[2, 0, 1, 0], masked_lm_ids=[9, 0, 8, 0], masked_lm_weights=[1, 0, 1, 0]
     )
@@ -155,8 +155,8 @@ def test_pieces_before_a_gap_keep_their_labels() -> None:
         (b"text", "runs over its end|unknown wire type"),
         (a_record(input_ids=None), "no feature 'input_ids' in it, but input_mask, segment_ids"),
         (a_record(input_mask=[1, 1]), "input_mask has 2 numbers, expected 6"),
-        (a_record(input_mask=[0] * 6), "its sequence has 0 pieces, expected 1 to 5"),
-        (a_record(input_mask=[1] * 6), "its sequence has 6 pieces, expected 1 to 5"),
+        (a_record(input_mask=[0] * 6), "its sequence has 0 tokens, expected 1 to 5"),
+        (a_record(input_mask=[1] * 6), "its sequence has 6 tokens, expected 1 to 5"),
         (a_record(next_sentence_labels=[]), "next_sentence_labels has 0 numbers, expected 1"),
         (a_record(next_sentence_labels=[2]), "next_sentence_labels has 2, expected one of 0, 1, -100"),
         (a_record(segment_ids=[0, 0, 2, 1, 0, 0]), "segment_ids has 2, expected one of 0, 1"),
@@ -181,9 +181,9 @@ def test_sequence_that_does_not_fit_into_a_record_is_refused() -> None:
     batch = make_batch([5, 30, 7], seed=1)
     hidden = int(((batch.masked_positions >= 5) & (batch.masked_positions < 35)).sum())
     serialize_records(batch, max_seq_length=30, max_predictions=hidden)
-    with pytest.raises(ConfigError, match="a sequence has 30 pieces, the records have room for 29; take"):
+    with pytest.raises(ConfigError, match="a sequence has 30 tokens, the records have room for 29; take"):
         serialize_records(batch, max_seq_length=29, max_predictions=hidden)
     with pytest.raises(
-        ConfigError, match=f"a sequence has {hidden} hidden pieces.*--max-predictions-per-seq"
+        ConfigError, match=f"a sequence has {hidden} masked tokens.*--max-predictions-per-seq"
     ):
         serialize_records(batch, max_seq_length=30, max_predictions=hidden - 1)

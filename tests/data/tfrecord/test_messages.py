@@ -18,7 +18,7 @@ Row = tuple[int, bytes]
 
 
 def varint(number: int) -> bytes:
-    """Returns a number of variable length; the plainest form of the rule."""
+    """Return a number of variable length; the plainest form of the rule."""
     low, rest = number & 127, number >> 7
     return bytes([low | 128]) + varint(rest) if rest else bytes([low])
 
@@ -28,7 +28,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def example(**features: bytes) -> bytes:
-    """Returns a message of features that are given as bytes."""
+    """Return a message of features that are given as bytes."""
     entries = (field(1, field(1, name.encode()) + field(2, value)) for name, value in features.items())
     return field(1, b"".join(entries))
 
