@@ -79,15 +79,15 @@ def test_every_setting_has_a_docstring(name: str) -> None:
     assert undocumented(find_command(name)[0]) == []
 
 
-def test_overview_lists_every_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
+def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert run([]) == 0
     shown = capsys.readouterr().out
     assert all(f"  {name} " in shown and summary in shown for name, summary in SUMMARIES.items())
 
 
-def test_an_unknown_subcommand_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["pretain"]) == 2
-    assert "no subcommand 'pretain'; did you mean 'pretrain'?" in capsys.readouterr().err
+    assert "no command 'pretain'; did you mean 'pretrain'?" in capsys.readouterr().err
 
 
 def test_a_wrong_flag_exits_with_2() -> None:
@@ -152,12 +152,12 @@ def test_from_repeats_a_run_and_flags_override_it(
     second = json.loads(capsys.readouterr().out)
     assert first["masked_lm_loss"] == second["masked_lm_loss"]
     assert run(["info", "--from", str(tmp_path / "one" / "run.json")]) == 1
-    assert "is of `albert pretrain`, not of `albert info`" in capsys.readouterr().err
+    assert "has the settings of `albert pretrain`, not of `albert info`" in capsys.readouterr().err
 
 
 def test_help_is_immediate() -> None:
     def seconds(*command: str) -> float:
-        """Return the CPU time of a process: wall-clock is also that of the tests that run beside it."""
+        """Return the CPU time of a process: wall-clock is also affected by other tests that run at the same time."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -99,7 +99,7 @@ def test_records_of_the_original_are_shown_with_their_tokenizer(
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_examples_that_are_not_there_are_refused(golden: Path, tokenizer_folder: Path) -> None:
+def test_missing_examples_are_refused(golden: Path, tokenizer_folder: Path) -> None:
     records = golden / "pretrain_data" / "first_records.tfrecord"
     with pytest.raises(DataError, match=r"first_records.tfrecord: no held-out examples; use --split train"):
         show(ShowSettings(data=(records,), tokenizer=tokenizer_folder, split="held-out"))

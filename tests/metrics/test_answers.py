@@ -161,7 +161,7 @@ def test_a_missing_answer_scores_zero_in_squad1() -> None:
     assert scores == {"exact_match": 50.0, "f1": 50.0, "total": 2, "missing": 1}
 
 
-def test_a_missing_answer_is_left_out_or_scores_zero_in_squad2() -> None:
+def test_a_missing_answer_is_not_counted_or_scores_zero_in_squad2() -> None:
     gold, predictions = {"q1": ["cat"], "q2": ["dog"], "n1": []}, {"q1": "cat", "q3": "x"}
     left_out = score_answers_v2(gold, predictions)
     assert left_out == {
@@ -173,7 +173,7 @@ def test_a_missing_answer_is_left_out_or_scores_zero_in_squad2() -> None:
     assert (zero["HasAns_f1"], zero["NoAns_f1"], zero["total"], zero["missing"]) == (50.0, 0.0, 3, 2)
 
 
-def test_a_best_threshold_answers_nothing_where_that_is_best() -> None:
+def test_a_best_threshold_answers_nothing_if_that_is_best() -> None:
     score = find_best_threshold(
         {"q": 0.0, "n": 0.0},
         predictions={"q": "x", "n": "y"},

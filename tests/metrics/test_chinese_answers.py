@@ -1,4 +1,4 @@
-"""CMRC 2018's scores: worked examples, and laws of the longest shared run."""
+"""CMRC 2018's scores: worked examples, and laws of the longest common run."""
 
 import pytest
 from hypothesis import given
@@ -29,7 +29,7 @@ def test_segments_are_chinese_characters_and_whole_other_words(text: str, expect
     assert segments(text) == expected
 
 
-def test_f1_counts_the_longest_run_and_not_all_shared_segments() -> None:
+def test_f1_counts_the_longest_run_and_not_all_common_segments() -> None:
     # 北京 is shared, 大 and 学 are too, but not in one run: precision 2/5, recall 2/4.
     assert longest_run_f1("北京大学", "北京的大学") == pytest.approx(2 * 0.4 * 0.5 / 0.9)
 

@@ -1,4 +1,4 @@
-"""Entities as conlleval counts them: worked examples, schemes that say the same, laws."""
+"""Entities as conlleval counts them: worked examples, equivalent tagging schemes, laws."""
 
 import pytest
 from hypothesis import given
@@ -48,7 +48,7 @@ def test_schemes_say_the_same(scheme: str, tags: str) -> None:
         ("", []),
     ],
 )
-def test_a_tag_without_its_beginning_begins_an_entity(
+def test_a_continuation_without_a_start_starts_an_entity(
     tags: str, expected: list[tuple[str, int, int]]
 ) -> None:
     assert entity_spans(tags.split()) == expected

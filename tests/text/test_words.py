@@ -1,4 +1,4 @@
-"""Where words begin: the rule of the original, and that of Unicode in all scripts."""
+"""Where words start: the rule of the original, and that of Unicode in all scripts."""
 
 import pickle
 from itertools import pairwise
@@ -104,7 +104,7 @@ def test_the_original_s_rule_is_the_table_of_single_pieces(tokenizer: AlbertToke
 
 
 @pytest.mark.parametrize("name", ["english", "unicode"])
-def test_wordpiece_marks_its_words_itself(name: words.WordRuleName) -> None:
+def test_wordpiece_marks_its_own_words(name: words.WordRuleName) -> None:
     rule = word_rule(AlbertTokenizer(WordPieceEncoder(BERT, lower_case=True)), name)
     assert rule.opens(np.array([5, 6, 6, 7, 8, 9, 1, 6])).tolist() == [1, 0, 0, 1, 1, 1, 1, 0]
 
@@ -125,7 +125,7 @@ def test_rules_differ_on_numbers_and_words_of_other_letters(tokenizer: AlbertTok
     ),
     st.integers(1, 5),
 )
-def test_words_do_not_depend_on_where_a_text_is_cut_for_the_work(pieces: list[str], block: int) -> None:
+def test_words_do_not_depend_on_how_a_text_is_divided_into_blocks(pieces: list[str], block: int) -> None:
     vocabulary = Pieces(["▁", "▁the", "ing", "'", ".", "5", "▁5", "中", "\u0301", "-"])
     rule = word_rule(vocabulary, "unicode")
     ids = np.array([vocabulary.get_vocab()[piece] for piece in pieces], np.uint16)
@@ -138,7 +138,7 @@ def test_words_do_not_depend_on_where_a_text_is_cut_for_the_work(pieces: list[st
 
 
 @given(st.text(max_size=60))
-def test_a_piece_with_a_space_opens_a_word_in_any_text(tokenizer: AlbertTokenizer, text: str) -> None:
+def test_a_piece_with_a_space_starts_a_word_in_any_text(tokenizer: AlbertTokenizer, text: str) -> None:
     ids = np.array(tokenizer.encode_sentences([text])[0], np.int64)
     opens = word_rule(tokenizer, "unicode").opens(ids)
     pieces = tokenizer.convert_ids_to_tokens(ids.tolist())

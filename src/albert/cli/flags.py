@@ -1,6 +1,7 @@
-"""Flags from a settings dataclass: field names are flags, docstrings below fields are help.
+"""Flags from a settings dataclass: field names are flags, docstrings below fields are their help.
 
-Nested settings are flat on the command line: `--learning-rate`, not `--optimizer.learning-rate`.
+Nested settings are flat on the command line: `--learning-rate`, not `--optimizer.learning-rate`. So each
+setting is written once, and two nested settings must not have the same name.
 """
 
 import inspect
@@ -20,7 +21,7 @@ from albert.renamed import rename_arguments, rename_settings
 S = TypeVar("S")
 
 COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
-"""Subcommands that know `--recipe NAME`, and the module that holds their `RECIPES`."""
+"""Commands with `--recipe NAME`, and the module with their `RECIPES`."""
 
 
 def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S, bool]:
@@ -30,8 +31,8 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
         The settings, and whether `--json` was given.
 
     Raises:
-        ConfigError: The file of `--from` or the name of `--recipe` cannot be used, or a value makes no sense.
-        SystemExit: The command line is wrong (2), or asks for help (0).
+        ConfigError: The file of `--from`, the name of `--recipe` or a value cannot be used.
+        SystemExit: The command line is wrong (2), or `--help` is in it (0).
     """
     as_json = "--json" in arguments
     arguments, notes = rename_arguments([argument for argument in arguments if argument != "--json"])
@@ -55,7 +56,7 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
 
 
 def _take_from(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S | None, list[str]]:
-    """Take `--from FILE` out of `arguments`; its settings are the defaults of all flags."""
+    """Remove `--from FILE` from `arguments`; its settings become the defaults of all flags."""
     file, arguments = _take_option("--from", arguments, needs="the run.json of an earlier run")
     if file is None:
         return None, arguments
@@ -66,12 +67,12 @@ def _take_from(settings_type: type[S], arguments: list[str], *, command: str) ->
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--from {path}: expected the run.json of an earlier run: {error}") from error
     if ran != command:
-        raise ConfigError(f"--from {path}: is of `albert {ran}`, not of `albert {command}`")
+        raise ConfigError(f"--from {path}: has the settings of `albert {ran}`, not of `albert {command}`")
     return _from_json(settings_type, rename_settings(values), path), arguments
 
 
 def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -> tuple[S | None, list[str]]:
-    """Take `--recipe NAME` out of `arguments`; its numbers are the defaults of the flags they name."""
+    """Remove `--recipe NAME` from `arguments`; its numbers become the defaults of their flags."""
     name, arguments = _take_option("--recipe", arguments, needs="the name of a recipe")
     if name is None:
         return None, arguments
@@ -84,7 +85,7 @@ def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -
 
 
 def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | None, list[str]]:
-    """Take `name VALUE` or `name=VALUE` out of `arguments`; returns the value and what is left.
+    """Remove `name VALUE` or `name=VALUE` from `arguments`; return the value and the other arguments.
 
     Raises:
         ConfigError: There is no value, or more than one.
@@ -104,12 +105,12 @@ def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | 
 
 
 def _description(settings_type: type[Any], command: str) -> str | None:
-    """Return what stands on top of the help, where that is more than the docstring of the settings."""
+    """Return the description in the help, or None for the docstring of the settings."""
     if command not in COMMANDS_WITH_RECIPES:
         return None
     recipes = import_module(COMMANDS_WITH_RECIPES[command]).RECIPES
     return (
-        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME begins with the numbers of a published run, which "
+        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME starts from the numbers of a published run, which "
         f"the other flags override: {', '.join(recipes)}."
     )
 
@@ -125,7 +126,7 @@ def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:
 
 
 def _typed(hint: Any, value: Any, path: Path) -> Any:
-    """Return a JSON value as the type of its field: JSON knows neither paths nor tuples nor records."""
+    """Return a JSON value as the type of its field: JSON has neither paths nor tuples nor records."""
     if is_dataclass(hint):
         assert isinstance(hint, type)
         return _from_json(hint, value, path)

@@ -36,7 +36,7 @@ BATCHES = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BenchSettings:
-    """Measures training, inference, text and optimiser, beside transformers and beside the floor.
+    """Measure training, inference, text and optimiser against transformers and a lower bound.
 
     All take turns in one process, with the same weights and inputs, and are compared before they are timed.
     The floor of a job are its matrix products alone. Without transformers ours is measured alone.

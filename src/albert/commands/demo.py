@@ -66,7 +66,7 @@ OWN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """Does the whole of it, small, on the documentation inside the running Python.
+    """Run all stages, small, on the documentation inside the running Python.
 
     Vocabulary, shards, pretraining against two baselines, filled masks, a classifier from pretrained and
     from random weights. Run again, it continues: with what was interrupted, else with more pretraining.

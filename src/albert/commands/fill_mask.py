@@ -10,7 +10,7 @@ from albert.inference.pipelines import pipeline
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FillMaskSettings:
-    """Predicts the masked pieces of a text."""
+    """Predict the masked tokens of a text."""
 
     text: Positional[Annotated[str, arg(metavar="TEXT")]]
     """A text with [MASK] where a word is missing, once or more."""

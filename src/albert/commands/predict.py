@@ -36,7 +36,7 @@ _SENTENCES = re.compile(rb"[^\r\n]\r?\n\r?\n|[^\r\n]\s*\Z")
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings:
-    """Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags."""
+    """Write the predictions of a fine-tuned model: labels, numbers, choices, answers, tags."""
 
     model: str
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""

@@ -22,7 +22,7 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings:
-    """Draws the curves of one or several runs, and compares them.
+    """Draw the curves of one or more runs, and compare them.
 
     Pretraining or fine-tuning, finished or not: a run may be looked at while it trains.
     """

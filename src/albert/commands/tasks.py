@@ -8,7 +8,7 @@ from albert.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TasksSettings:
-    """Lists the known tasks with their data, scores and default settings."""
+    """List the known tasks with their data, metrics and default settings."""
 
 
 def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every recipe takes its settings

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """Fine-tunes a model on a task.
+    """Fine-tune a model on a task.
 
     What is not given comes from the task's recipe, see `albert tasks`. Running the same command again on
     an unfinished folder continues it.

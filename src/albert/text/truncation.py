@@ -1,6 +1,6 @@
 """The original's rule for shortening a pair of texts, in closed form.
 
-Stands below everything that makes sequences: `tokenizer`, and the examples of `data` and `tasks`.
+Used wherever sequences are made: by the tokenizer, and for the examples of `data` and `tasks`.
 Source: `truncate_seq_pair` in create_pretraining_data.py and `_truncate_seq_pair` in classifier_utils.py of
 google-research/albert.
 """
@@ -12,10 +12,10 @@ _Lengths = npt.NDArray[np.int64]
 
 
 def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tuple[_Lengths, _Lengths]:
-    """Return how many pieces of two texts, (B,) each, remain so that a pair fits into its `room`, (B,).
+    """Return how many tokens of two texts, (B,) each, remain so that each pair fits into its `room`, (B,).
 
-    The same as dropping a piece of the longer one, of the second where both are equal, until they fit: a
-    text gives way only as far as half of the room.
+    The result is that of dropping one token of the longer text, or of the second if both are equally long,
+    until the pair fits. So a text is never cut below half of the room.
     """
     half = np.asarray(room) // 2
     return (
@@ -25,6 +25,6 @@ def kept_lengths(first: _Lengths, second: _Lengths, room: _Lengths | int) -> tup
 
 
 def kept_of_pair(first: int, second: int, room: int) -> tuple[int, int]:
-    """Return `kept_lengths` of one pair."""
+    """Return the result of `kept_lengths` for one pair."""
     kept = kept_lengths(np.asarray(first), np.asarray(second), room)
     return int(kept[0]), int(kept[1])

@@ -1,4 +1,4 @@
-"""What is foretold of a corpus is about what becomes of it."""
+"""The forecast of a corpus is close to the result."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,7 +28,7 @@ def make_documents(count: int) -> list[list[str]]:
     return [[" ".join(random.choice(words, 12)) for _ in range(random.geometric(0.1))] for _ in range(count)]
 
 
-def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
+def test_tokens_and_bytes_of_a_corpus_are_forecast_from_its_start(
     maker: ShardMaker, tmp_path: Path
 ) -> None:
     documents = make_documents(2500)
@@ -45,20 +45,20 @@ def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
 
 
 @pytest.mark.parametrize("line", ["x", "字" * 200_000, "word " * 100_000])
-def test_beginning_without_a_place_to_cut_is_no_hindrance(maker: ShardMaker, line: str) -> None:
+def test_a_start_without_a_place_to_cut_is_used_whole(maker: ShardMaker, line: str) -> None:
     expected = forecast(maker, [[line]], share_read=1)
     tokens = len(maker.encode(line.encode()).tokens)
     assert expected.tokens == pytest.approx(tokens, rel=0.01)
 
 
-def test_peeking_takes_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peeking_reads_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PEEKED_CHARACTERS", 10)
     documents = iter([["abc", "def"], ["ghi"], ["jkl"], ["mno"]])
     assert peek(documents) == [["abc", "def"], ["ghi"], ["jkl"]]
     assert peek(documents) == [["mno"]]
 
 
-def test_line_tells_pieces_room_and_time() -> None:
+def test_line_has_tokens_room_and_time() -> None:
     expected = Forecast(text_bytes=8e6, tokens=2e6, disk_bytes=4.1e6, seconds=90)
     assert expected.line(shards=3, processes=2) == (
         "about 2M tokens, 4.1 MB in 3 shards, 0:45 with 2 processes"

@@ -93,10 +93,10 @@ def test_a_corpus_without_document_ends_is_a_problem(tokenizer: AlbertTokenizer)
     everything = [[line for document in make_documents() for line in document]]
     finding = only_finding(everything, tokenizer)
     assert finding.severity == "problem"
-    assert finding.what.startswith(f"{len(everything[0])} sentences make up 1 document:")
+    assert finding.what.startswith(f"{len(everything[0])} sentences are in 1 document,")
 
 
-def test_a_blank_line_behind_every_sentence_is_a_problem(tokenizer: AlbertTokenizer) -> None:
+def test_a_blank_line_after_every_sentence_is_a_problem(tokenizer: AlbertTokenizer) -> None:
     lone = [[line] for document in make_documents() for line in document]
     report = report_on(lone, tokenizer)
     [finding] = report.findings
@@ -130,7 +130,7 @@ def test_repeated_lines_are_shown_with_their_counts(tokenizer: AlbertTokenizer) 
     assert copies.repeated_line_share == pytest.approx(2 / 3, abs=0.01)
 
 
-def test_unknown_pieces_name_their_characters(tokenizer: AlbertTokenizer) -> None:
+def test_unknown_tokens_are_reported_with_their_characters(tokenizer: AlbertTokenizer) -> None:
     documents = [[f"Стек {line}" for line in document] for document in make_documents()]
     report = report_on(documents, tokenizer)
     [finding] = report.findings
@@ -140,7 +140,7 @@ def test_unknown_pieces_name_their_characters(tokenizer: AlbertTokenizer) -> Non
     assert list(report.scripts) == ["Latin", "Cyrillic"]
 
 
-def test_capitals_that_a_vocabulary_lacks_are_told_as_such() -> None:
+def test_capitals_that_a_vocabulary_lacks_are_recognised() -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS]
     cased = AlbertTokenizer(WordPieceEncoder([*pieces, *"abcdefghijklmnopqrstuvwxyz"], lower_case=False))
     finding = only_finding(make_documents(), cased)
@@ -187,7 +187,7 @@ def test_signs_of_damage_are_found(
     assert "\n" not in found[0].line()
 
 
-def test_letters_of_other_languages_are_no_signs_of_damage(tokenizer: AlbertTokenizer) -> None:
+def test_letters_of_other_languages_are_not_taken_for_damage(tokenizer: AlbertTokenizer) -> None:
     lines = ["Été à la plage, ça va où ?", "«Ô», ÄÖÜ, straße; Ærø – 5 €.", "a < b && b > c."]
     documents = [[*document, *lines] for document in make_documents()]
     whats = " ".join(finding.what for finding in report_on(documents, tokenizer).findings)

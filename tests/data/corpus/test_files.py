@@ -57,7 +57,7 @@ def test_glob_is_expanded_and_sorted(tmp_path: Path) -> None:
         ("empty", "the folder holds no corpus file"),
     ],
 )
-def test_path_that_is_no_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_path_that_is_not_a_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "table.docx").write_text("x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=message):
@@ -108,7 +108,7 @@ def test_endless_line_is_refused_before_it_fills_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["first", "inside", "last", "twice"])
-def test_endless_line_is_left_out_without_being_held(tmp_path: Path, where: str) -> None:
+def test_endless_line_is_skipped_without_being_held_in_memory(tmp_path: Path, where: str) -> None:
     endless = b"x" * (200 << 20)
     content = {
         "first": endless + b"\nfine\nalso fine\n",
@@ -130,7 +130,7 @@ def test_endless_line_is_left_out_without_being_held(tmp_path: Path, where: str)
     assert peak_bytes < 8 << 20
 
 
-def test_line_of_the_longest_length_is_read_whatever_block_it_begins_in(tmp_path: Path) -> None:
+def test_line_of_the_longest_length_is_read_in_whatever_block_it_starts(tmp_path: Path) -> None:
     for before in (0, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES // 2):
         lines = ["y" * before, "x" * MAX_LINE_BYTES, "z"]
         (tmp_path / "a.txt").write_text("\n".join(lines))
@@ -150,7 +150,7 @@ def test_lines_do_not_depend_on_blocks(lines: list[str], block_bytes: int) -> No
         assert list(read_lines(path, max_line_bytes=40)) == list(enumerate(["begin", *lines], start=1))
 
 
-def test_bytes_that_are_not_utf8_are_left_out_by_line(tmp_path: Path) -> None:
+def test_lines_that_are_not_utf8_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("gut\nna\xefve\nfünf\n".encode("latin-1") + "größer\n".encode())
     tally = Tally()
     found = list(read_lines(tmp_path / "a.txt", reading=SKIPPING, tally=tally))
@@ -181,7 +181,7 @@ def test_other_unicode_is_named(tmp_path: Path, encoding: str, message: str, rea
         lines_of(tmp_path / "a.txt", reading=reading)
 
 
-def test_single_nul_bytes_are_dropped_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_nul_bytes_are_dropped_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_bytes(b"a line of text\nanother\0 line\0 of text\n")
     tally = Tally()
     assert lines_of(tmp_path / "a.txt", tally=tally) == ["a line of text", "another line of text"]
@@ -195,7 +195,7 @@ def test_binary_part_of_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
         lines_of(tmp_path / "a.txt", reading=SKIPPING)
 
 
-def test_what_is_left_out_is_reported_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_items_are_reported_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally()
     report_skipped(tally)
     assert capsys.readouterr().err == ""
@@ -204,7 +204,7 @@ def test_what_is_left_out_is_reported_by_kind(capsys: pytest.CaptureFixture[str]
     report_skipped(tally)
     assert capsys.readouterr().err.splitlines() == [
         "skipped bad records: 2 (first: a:1)",
-        "left out long lines: 1 (first: a:2)",
+        "skipped long lines: 1 (first: a:2)",
     ]
 
 

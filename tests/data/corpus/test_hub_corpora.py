@@ -1,4 +1,4 @@
-"""What `albert.data.corpus.hub_corpora` reads of data sets in the layout of the Hub, and what it refuses."""
+"""What `albert.data.corpus.hub_corpora` reads from data sets in the layout of the Hub, and what it refuses."""
 
 import json
 from pathlib import Path
@@ -55,7 +55,7 @@ def test_records_are_documents(folder: Path) -> None:
     assert detect_splitting([f"hub:{folder}"]) == "lines"
 
 
-def test_configurations_are_told_apart(tmp_path: Path) -> None:
+def test_configurations_are_distinguished(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part.jsonl").write_text(json.dumps({"body": f"text of {name}"}) + "\n")
@@ -69,7 +69,7 @@ def test_configurations_are_told_apart(tmp_path: Path) -> None:
         documents_of(f"hub:{tmp_path}")
 
 
-def test_record_without_text_is_named_or_left_out(tmp_path: Path) -> None:
+def test_record_without_text_is_named_or_skipped(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "fine", "id": 1}\n{"id": 2}\n')
     source = f"hub:{tmp_path}"
     with pytest.raises(DataError, match=r"record 2: field 'text' is null; .*--skip-bad"):
@@ -100,12 +100,12 @@ def test_hub_that_is_out_of_reach_is_one_plain_line() -> None:
         documents_of("hub:somebody/something")
 
 
-def test_column_that_is_not_there_is_told_with_the_others(folder: Path) -> None:
+def test_missing_column_is_reported_with_the_existing_ones(folder: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'body'; its columns: 'text', 'id'; .* --column"):
         documents_of(f"hub:{folder}", reading=Reading(column="body"))
 
 
-def test_damage_is_told_with_its_place(
+def test_damage_is_reported_with_its_place(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tmp_path = tmp_path_factory.mktemp("json")

@@ -1,4 +1,4 @@
-"""What is taken from .jsonl and .parquet files, and what is refused or left out."""
+"""What is read from .jsonl and .parquet files, and what is refused or skipped."""
 
 import gzip
 import json
@@ -82,11 +82,11 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
         ),
         ('{"text": null}', "whose field 'text' is not text", "field 'text' is null; expected a string"),
         ('{"text": ["a", 1]}', "whose field 'text' is not text", "field 'text' is int; expected a string"),
-        ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; mend .*replace"),
+        ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; fix .*replace"),
         (json.dumps({"text": "x" * (2 << 20)}), "with a line longer than 1 MiB", "one endless line"),
     ],
 )
-def test_bad_record_is_named_by_line_or_left_out(
+def test_bad_record_is_named_by_line_or_skipped(
     tmp_path: Path, record: str, kind: str, message: str
 ) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n' + record + '\n{"text": "also fine"}')
@@ -106,7 +106,7 @@ def test_bad_record_is_named_by_line_or_left_out(
         ([["fine"], ["a", None]], "whose field 'text' is not text", "field 'text' is null"),
     ],
 )
-def test_bad_row_is_named_or_left_out(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
+def test_bad_row_is_named_or_skipped(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
     path = write_table(tmp_path / "a.parquet", text=values)
     with pytest.raises(DataError, match=f"a.parquet:row 2: {message}.*--skip-bad"):
         documents_of(path)
@@ -188,7 +188,7 @@ def test_huge_record_is_cut_into_documents(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_by_a_batch_not_by_the_table(tmp_path: Path) -> None:
-    """A row group of 300 MB of text, read by a process of its own, whose peak is then known."""
+    """A row group with 300 MB of text is read by a separate process, whose peak memory is measured."""
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefgh", k=7)) for _ in range(5000)]
     documents = [" ".join(draw.choices(words, k=500)) for _ in range(1000)]

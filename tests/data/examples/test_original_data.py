@@ -116,7 +116,7 @@ def prepared(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def read_records(reference: Path, name: str, tokenizer: AlbertTokenizer) -> list[dict[str, Any]]:
-    """Return the original's records, with ids and with the labels put back as `text`."""
+    """Return the original's records with their ids, and as `text` with the labels put back."""
     with gzip.open(reference / "pretrain_data" / f"{name}.jsonl.gz", "rt") as file:
         records = [json.loads(line) for line in file]
     for record in records:
@@ -144,7 +144,7 @@ def as_batch(records: list[dict[str, Any]]) -> PretrainingBatch:
 
 
 def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, float]:
-    """Return what the lengths of a number of examples are like."""
+    """Return statistics of the lengths of some examples."""
     histogram = np.histogram(lengths, bins=8, range=(0, full + 1))[0] / len(lengths)
     return {
         "records": float(len(lengths)),
@@ -158,7 +158,7 @@ def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, flo
 def statistics(
     batch: PretrainingBatch, vocabulary: Vocabulary, settings: ExampleSettings
 ) -> dict[str, float]:
-    """Return how the tokens of a number of examples are hidden, and how they are labelled."""
+    """Return statistics of masked tokens and labels of some examples."""
     told = batch.masked_positions
     shown = batch.input_ids[told]
     ids = batch.input_ids.copy()
@@ -233,7 +233,7 @@ def test_words_boundaries_and_budgets_equal_the_originals_record_by_record(
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_examples_are_hidden_and_labelled_as_the_originals(reference: Path, name: str, prepared: Any) -> None:
+def test_examples_are_masked_and_labelled_as_the_originals(reference: Path, name: str, prepared: Any) -> None:
     data, tokenizer = prepared(name)
     vocabulary = vocabulary_of(tokenizer, ExampleSettings(style="original"))
     flags = flag_sets(reference)[name]["flags"]
@@ -317,7 +317,7 @@ def test_without_masking_the_records_are_the_same_set_of_texts_in_distribution(
 
 @pytest.mark.parametrize("run", ["512_pred20", "512_pred77", "512_pred20_longer", "128_pred20"])
 def test_ngrams_are_as_long_as_in_the_originals_large_run(reference: Path, run: str, prepared: Any) -> None:
-    """The large run was on another text of the same kind; half a percent of all n-grams is left for that."""
+    """Compare with a large run on another text of the same kind, for which half a percent is allowed."""
     path = reference / "pretrain_data" / "stats_large_5mb.json"
     theirs = json.loads(path.read_text(encoding="utf-8"))[run]["instrumented"]["final_n"]
     data, tokenizer = prepared("base128")
@@ -350,6 +350,6 @@ def test_ngrams_are_as_long_as_in_the_originals_large_run(reference: Path, run: 
 
 
 def tally_ngrams(counts: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Count the n-grams of n words in what `choose_words` returned, and passes it on."""
+    """Count the n-grams of n words in the result of `choose_words`, and pass it on."""
     counts += np.bincount(np.bincount(chosen[chosen >= 0]), minlength=4) * [0, 1, 1, 1]
     return chosen

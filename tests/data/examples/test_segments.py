@@ -1,4 +1,4 @@
-"""Laws of packing, cutting and truncation, against plain loops written after the original's."""
+"""Packing, cutting and truncation against plain loops modelled on the original."""
 
 import numpy as np
 import numpy.typing as npt
@@ -97,7 +97,7 @@ def test_cut_is_uniform_over_inner_sentence_boundaries_and_swap_is_fair() -> Non
     assert abs(swapped.mean() - 0.5) < 4 * 0.5 / np.sqrt(20_000)
 
 
-def test_dropped_pieces_leave_from_both_ends_alike() -> None:
+def test_tokens_are_dropped_from_both_ends_equally() -> None:
     segments = whole_window([[31, 29]] * 5000, ExampleSettings(max_seq_length=53, short_seq_prob=0))
     assert np.all(segments.lengths == 25)
     in_document = np.sort(segments.begins % 60, axis=1)
@@ -142,7 +142,7 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
     assert len(starts) > 8
 
 
-def test_second_segments_of_nsp_follow_or_are_strangers_by_a_fair_coin() -> None:
+def test_second_segments_of_nsp_follow_or_are_random_with_equal_probability() -> None:
     settings = ExampleSettings(sentence_loss="nsp", max_seq_length=23, short_seq_prob=0)
     segments = whole_window([[5, 5, 5, 5]] * 10_000, settings)
     strangers = segments.sentence_order_labels == 1

@@ -1,4 +1,4 @@
-"""Laws of the example stream, on corpora in which every token has an id of its own.
+"""Laws of the example stream, on corpora in which every token has a different id.
 
 There a segment can be read off its ids: ascending by one, and a swapped pair by its order.
 """
@@ -151,7 +151,7 @@ def test_stream_depends_neither_on_batch_size_nor_on_where_reading_starts(
     assert_equal(PretrainingBatch.join(batches).take(0, end - start), reference.take(start, end))
 
 
-def test_stream_is_the_epochs_one_behind_the_other(
+def test_stream_is_one_epoch_after_the_other(
     data: PreparedData, vocabulary: Vocabulary, reference: PretrainingBatch
 ) -> None:
     epochs = [one_epoch(data, vocabulary, epoch=epoch, max_seq_length=24) for epoch in range(2)]
@@ -168,7 +168,7 @@ def test_other_seed_gives_other_examples(
 
 
 @pytest.mark.parametrize("max_seq_length", [5, 24, 128])
-def test_sequence_is_two_runs_of_the_text_between_special_pieces(
+def test_sequence_is_two_runs_of_the_text_between_special_tokens(
     data: PreparedData, vocabulary: Vocabulary, max_seq_length: int
 ) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=max_seq_length)
@@ -187,7 +187,7 @@ def test_sequence_is_two_runs_of_the_text_between_special_pieces(
         assert label == expected
 
 
-def test_what_is_not_masked_is_the_text(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_tokens_that_are_not_masked_are_the_text(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=24)
     shown = np.ones(len(batch.input_ids), bool)
     shown[batch.masked_positions] = False
@@ -197,14 +197,14 @@ def test_what_is_not_masked_is_the_text(data: PreparedData, vocabulary: Vocabula
     assert not set(batch.input_ids[batch.masked_positions]) & {0, 1, CLS, SEP}
 
 
-def test_epoch_without_truncation_holds_every_piece_once(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_epoch_without_truncation_has_every_token_once(data: PreparedData, vocabulary: Vocabulary) -> None:
     sequence = max(len(x) for x in [data.read_shard("train", 0).tokens]) + 3000
     batch = one_epoch(data, vocabulary, max_seq_length=sequence, short_seq_prob=0.0)
     ids = unmasked(batch)
     assert np.sort(ids[ids >= FIRST_ID]).tolist() == list(range(FIRST_ID, FIRST_ID + data.tokens("train")))
 
 
-def test_truncation_alone_loses_pieces(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_only_truncation_loses_tokens(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=24)
     ids = unmasked(batch)
     ordinary = ids[ids >= FIRST_ID]
@@ -214,7 +214,7 @@ def test_truncation_alone_loses_pieces(data: PreparedData, vocabulary: Vocabular
     assert 0 < missing < 24 * full.sum()
 
 
-def test_every_hidden_word_is_hidden_whole(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_words_are_masked_whole(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=64)
     ids = unmasked(batch)
     masked = np.zeros(len(ids), bool)
@@ -226,7 +226,7 @@ def test_every_hidden_word_is_hidden_whole(data: PreparedData, vocabulary: Vocab
 
 
 @pytest.mark.parametrize("cap", [0, 3])
-def test_budget_is_met_exactly_where_words_are_single_pieces(
+def test_budget_is_used_up_exactly_if_words_are_single_tokens(
     data: PreparedData, vocabulary: Vocabulary, cap: int
 ) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=64, max_predictions_per_seq=cap, whole_words=False)
@@ -293,7 +293,7 @@ def test_settings_that_make_no_examples_are_refused(wrong: dict[str, float]) -> 
 
 @pytest.fixture(scope="module")
 def in_workers(data: PreparedData, vocabulary: Vocabulary) -> dict[int, PretrainingBatch]:
-    """Return examples 700 to 2200 of the stream, made by so many processes."""
+    """Return examples 700 to 2200 of the stream, made by different numbers of processes."""
     return {n: next(stream(data, vocabulary, workers=n).batches(1500, start=700)) for n in (1, 2, 7)}
 
 
@@ -308,7 +308,7 @@ def test_stream_is_the_same_for_any_number_of_workers(
 @given(
     ranks=st.integers(1, 5), batch=st.integers(5, 700), start=st.integers(0, 1200), micro=st.integers(1, 90)
 )
-def test_ranks_read_their_parts_of_every_batch(
+def test_ranks_read_their_slices_of_every_batch(
     *,
     data: PreparedData,
     vocabulary: Vocabulary,
@@ -335,7 +335,7 @@ def test_ranks_read_their_parts_of_every_batch(
     assert_equal(PretrainingBatch.join(dealt).take(0, end - start), reference.take(start, end))
 
 
-def test_ranks_share_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_ranks_divide_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
     whole = PretrainingBatch.join(list(stream(data, vocabulary).one_pass(64, limit=200)))
     slices = [RankSlice(rank=rank, ranks=3, batch=96) for rank in range(3)]
     parts = [
@@ -356,7 +356,7 @@ def test_masks_repeat_after_as_many_passes_as_the_dupe_factor(
     assert len(epochs[0]) != len(epochs[1]) or not np.array_equal(epochs[0].input_ids, epochs[1].input_ids)
 
 
-def test_stored_word_starts_come_before_the_rule(vocabulary: Vocabulary, tmp_path: Path) -> None:
+def test_stored_word_starts_take_precedence_over_the_rule(vocabulary: Vocabulary, tmp_path: Path) -> None:
     data = write_data(tmp_path, starts=True)
     starts = {
         int(token): bool(opens)
@@ -375,7 +375,7 @@ def test_stored_word_starts_come_before_the_rule(vocabulary: Vocabulary, tmp_pat
     assert np.array_equal(masked[inside], masked[inside - 1])
 
 
-def test_permutation_moves_as_many_pieces_again_and_asks_for_them(
+def test_permutation_shuffles_as_many_other_tokens_and_predicts_them(
     data: PreparedData, vocabulary: Vocabulary
 ) -> None:
     options = {"max_seq_length": 128, "whole_words": False, "short_seq_prob": 0.0}
@@ -393,7 +393,7 @@ def test_permutation_moves_as_many_pieces_again_and_asks_for_them(
     assert np.mean(batch.input_ids[moved] != unmasked(batch)[moved]) > 0.8
 
 
-def test_span_shows_a_whole_ngram_the_same_way(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_span_makes_one_decision_for_an_ngram(data: PreparedData, vocabulary: Vocabulary) -> None:
     options = {"max_seq_length": 128, "max_ngram": 1}
     shares, count = [], 0
     for unit in ("token", "span"):
@@ -408,7 +408,7 @@ def test_span_shows_a_whole_ngram_the_same_way(data: PreparedData, vocabulary: V
     assert shares[1] == 1
 
 
-def test_original_draws_special_pieces_too_as_replacements(
+def test_original_style_also_draws_special_tokens_as_replacements(
     data: PreparedData, vocabulary: Vocabulary
 ) -> None:
     few = Vocabulary(**vars(vocabulary) | {"size": 5})
@@ -427,7 +427,7 @@ def test_style_fills_in_what_is_not_given() -> None:
 
 
 @pytest.mark.parametrize("start", [0, 700, 1500, 2900])
-def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
+def test_reading_from_a_position_opens_nothing_before_it(
     data: PreparedData,
     vocabulary: Vocabulary,
     reference: PretrainingBatch,

@@ -1,4 +1,4 @@
-"""What `albert.data.shards.folder` writes it reads back; damage is noticed and named."""
+"""Shards are read back as they were written; damage is noticed and reported."""
 
 import json
 from collections.abc import Callable
@@ -110,7 +110,7 @@ def test_equal_documents_give_equal_folders_and_others_another_fingerprint(tmp_p
 
 
 @pytest.mark.parametrize("words", [False, True])
-def test_size_is_foretold_to_two_kilobytes(tmp_path: Path, words: bool) -> None:
+def test_size_is_forecast_within_two_kilobytes(tmp_path: Path, words: bool) -> None:
     shard = make_shard(4000, words=words)
     write_shard(tmp_path / "a.arrow", shard, vocab_size=31, unknown_id=UNKNOWN_ID)
     assert (tmp_path / "a.arrow").stat().st_size == pytest.approx(
@@ -161,7 +161,7 @@ def test_damaged_shard_is_named_and_not_found(data: PreparedData, damage: Callab
 
 
 @pytest.mark.parametrize("byte", range(0, 3000, 37))
-def test_shard_knows_of_any_changed_value(tmp_path: Path, byte: int) -> None:
+def test_shard_notices_any_changed_value(tmp_path: Path, byte: int) -> None:
     path = tmp_path / "train-0.arrow"
     info = write_shard(path, make_shard(9, words=True), vocab_size=31, unknown_id=UNKNOWN_ID)
     content = bytearray(path.read_bytes())
@@ -228,7 +228,7 @@ def test_damaged_or_foreign_meta_is_refused(data: PreparedData) -> None:
     ],
 )
 def test_folder_by_url_must_be_copied_first(url: str, command: str) -> None:
-    with pytest.raises(DataError, match=f"must lie on a local disk; copy the folder first: .*{command}"):
+    with pytest.raises(DataError, match=f"must be on a local disk; copy the folder first: .*{command}"):
         open_prepared(url)
 
 
@@ -247,7 +247,7 @@ def test_shards_can_be_written_to_a_url() -> None:
     assert not storage.exists(path)
 
 
-def test_shard_that_cannot_be_written_leaves_nothing_behind(
+def test_shard_that_cannot_be_written_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def no_space(_: int) -> None:

@@ -1,4 +1,4 @@
-"""Every document lands in one job, and a job's name tells what it is made of."""
+"""Every document is in one job, and the name of a job depends on all that goes into it."""
 
 from dataclasses import replace
 
@@ -62,7 +62,7 @@ def test_hash_depends_on_the_text_alone_and_is_spread_evenly() -> None:
 
 
 def make_texts(count: int, *, below: float, num_below: int) -> list[bytes]:
-    """Return distinct texts, of which so many have a hash below a share, in the middle."""
+    """Return distinct texts, of which a given number, in the middle, have a hash below a share."""
     numbered = [b"%d" % number for number in range(5000)]
     low = [text for text in numbered if hash_share(text) < below][:num_below]
     high = [text for text in numbered if hash_share(text) >= below][: count - num_below]

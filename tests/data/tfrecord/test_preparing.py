@@ -101,7 +101,7 @@ def test_finished_records_of_the_previous_version_are_left_alone(settings: Prepa
     assert file.stat().st_mtime_ns == before
 
 
-def test_files_without_their_record_are_written_anew(settings: PrepareSettings) -> None:
+def test_files_without_their_record_are_written_again(settings: PrepareSettings) -> None:
     prepare(settings)
     output = Path(settings.output)
     whole = {file.name: file.read_bytes() for file in output.glob("*.tfrecord")}

@@ -3,7 +3,8 @@
 OUTPUT/shards/ is the prepared text, as without --format, with the tokenizer. OUTPUT/train-*.tfrecord have
 the examples of all passes over the text, which go to the files in turn, OUTPUT/held-out.tfrecord has one
 pass over the documents kept for evaluation. OUTPUT/tfrecords.json, with settings and counts, is written
-last. Such files are ten times the size of the shards and more: use them for programs that need them.
+last. Ten
+passes take over ten times the room of the shards, so this is for programs that need such files.
 """
 
 import json
