@@ -150,7 +150,7 @@ def test_only_one_file_of_weights_is_fetched(hub: str, tmp_path: Path) -> None:
 def test_a_tfhub_handle_is_mapped_and_reported(hub: str, tmp_path: Path, version: str) -> None:
     done = fetch(f"https://tfhub.dev/google/albert_base/{version}", endpoint=hub, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "the same weights are albert/albert-base-v2 on the Hugging Face Hub" in done.stderr
+    assert "using albert/albert-base-v2 of the Hugging Face Hub" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["someone/nothing", "/no/such/folder", "https://example.org/model"])
@@ -184,5 +184,5 @@ def test_a_refused_upload_is_an_error_of_one_line_and_the_folder_is_complete(
     FakeHub.refuses = True
     done = ask("upload(*sys.argv[1:])", str(tmp_path), "me/mine", endpoint=hub, home=tmp_path)
     assert done.returncode == 1
-    assert "is whole: log in with `hf auth login`" in done.stderr
+    assert "is complete: log in with `hf auth login`" in done.stderr
     assert done.stderr.count("\n") == 1

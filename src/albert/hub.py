@@ -31,7 +31,7 @@ def local_path(source: str | Path) -> Path:
         return Path(name)
     if handle := _TFHUB_HANDLE.fullmatch(name):
         hub_id = f"albert/albert-{handle[1]}-v{1 if handle[2] == '1' else 2}"
-        say(f"{name}: using the same weights from the Hugging Face Hub, {hub_id}")
+        say(f"{name}: using {hub_id} of the Hugging Face Hub, which has the same weights")
         name = hub_id
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such file or folder")

@@ -157,7 +157,7 @@ def test_from_repeats_a_run_and_flags_override_it(
 
 def test_help_is_immediate() -> None:
     def seconds(*command: str) -> float:
-        """Return the CPU time of a process: wall-clock is also affected by other tests that run at the same time."""
+        """Return the CPU time of a process: wall-clock is also affected by other tests."""
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         subprocess.run([sys.executable, *command], check=True, stdout=subprocess.DEVNULL)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -48,9 +48,7 @@ def test_a_report_is_printed_as_it_is_and_its_numbers_only_as_json(
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_an_empty_result_prints_nothing(
-    capsys: pytest.CaptureFixture[str], *, as_json: bool
-) -> None:
+def test_an_empty_result_prints_nothing(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
     show({}, as_json=as_json)
     assert capsys.readouterr().out == ""
     show([], as_json=True)

@@ -32,11 +32,11 @@ def make_settings(corpus: Path, output: Path, **changes: object) -> VocabSetting
 
 @pytest.mark.parametrize("kind", ["sentencepiece", "wordpiece"])
 def test_text_becomes_a_tokenizer_folder(corpus: Path, tmp_path: Path, kind: str) -> None:
-    told = vocab(make_settings(corpus, tmp_path / "tokenizer", kind=kind))
+    result = vocab(make_settings(corpus, tmp_path / "tokenizer", kind=kind))
     tokenizer = AlbertTokenizer.from_pretrained(tmp_path / "tokenizer")
-    assert told["vocab_size"] == tokenizer.vocab_size == 70
-    assert told["kind"] == tokenizer.kind == kind
-    assert told["fingerprint"] == tokenizer.fingerprint
+    assert result["vocab_size"] == tokenizer.vocab_size == 70
+    assert result["kind"] == tokenizer.kind == kind
+    assert result["fingerprint"] == tokenizer.fingerprint
     assert tokenizer.unk_token_id not in tokenizer.encode("the little bakimo")
 
 
@@ -97,9 +97,7 @@ def test_settings_are_recorded(corpus: Path, tmp_path: Path) -> None:
     ("content", "error"),
     [(b"", DataError), (b"\n \n", DataError), (b"one\xff\n", DataError), (b"one two\n", TokenizerError)],
 )
-def test_unusable_text_leaves_no_folder(
-    tmp_path: Path, content: bytes, error: type[AlbertError]
-) -> None:
+def test_unusable_text_leaves_no_folder(tmp_path: Path, content: bytes, error: type[AlbertError]) -> None:
     path = tmp_path / "corpus.txt"
     path.write_bytes(content)
     with pytest.raises(error):
@@ -121,9 +119,9 @@ def test_other_files_make_the_same_vocabulary(corpus: Path, tmp_path: Path) -> N
 def test_skipped_lines_are_reported(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus.write_bytes(corpus.read_bytes() + b"\nna\xefve\n")
     vocab(make_settings(corpus, tmp_path / "tokenizer", skip_bad=True, splitting="auto"))
-    told = capsys.readouterr().err
-    assert f"skipped lines that are not UTF-8: 1 (first: {corpus}:220)" in told
-    assert told.count("skipped") == 1
+    message = capsys.readouterr().err
+    assert f"skipped lines that are not UTF-8: 1 (first: {corpus}:220)" in message
+    assert message.count("skipped lines") == 1
 
 
 @pytest.mark.parametrize("changes", [{"input": ()}, {"vocab_size": 0}, {"sample_sentences": 0}])

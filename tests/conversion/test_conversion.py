@@ -400,10 +400,10 @@ def test_convert_reports_what_it_did(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["convert", str(checkpoint), str(tmp_path / "out"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    shown = json.loads(capsys.readouterr().out)
     count = len(original_model().state_dict())
-    assert told["tensors"] == f"{count} of {count} tensors"
-    assert told["model"] == "AlbertForPreTraining"
+    assert shown["tensors"] == f"{count} of {count} tensors"
+    assert shown["model"] == "AlbertForPreTraining"
     assert run(["convert", str(tmp_path / "nothing"), str(tmp_path / "out2")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
@@ -430,7 +430,7 @@ def test_checkpoints_of_the_original_give_its_outputs(reference: Path, name: str
         "hub/tiny": "hub/outputs_tiny.npz",
         "hub/spm2k": "hub/outputs_spm2k.npz",
     }[name]
-    if outputs is None:  # Its outputs were not stored; its variables were, behind the last step.
+    if outputs is None:  # Its variables were stored after the last step, its outputs were not.
         trace = np.load(reference / "optim" / "lamb_onehot.npz")
         found = to_original(stored.state)
         for variable, value in found.items():

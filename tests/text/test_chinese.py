@@ -77,8 +77,8 @@ def by_raw_offsets(tokenizer: AlbertTokenizer, text: str) -> list[bool]:
             start < piece.start < end and any(map(is_ideograph, text[start:end])) for start, end in spans
         )
         apart = piece.id != tokenizer.unk_token_id and (piece.text[0] == "▁" or separates(piece.text[0]))
-        behind = before.id != tokenizer.unk_token_id and separates(before.text[-1])
-        if inside and not apart and not behind:
+        after_border = before.id != tokenizer.unk_token_id and separates(before.text[-1])
+        if inside and not apart and not after_border:
             opens[number] = False
     return opens
 

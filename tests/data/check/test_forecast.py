@@ -28,9 +28,7 @@ def make_documents(count: int) -> list[list[str]]:
     return [[" ".join(random.choice(words, 12)) for _ in range(random.geometric(0.1))] for _ in range(count)]
 
 
-def test_tokens_and_bytes_of_a_corpus_are_forecast_from_its_start(
-    maker: ShardMaker, tmp_path: Path
-) -> None:
+def test_tokens_and_bytes_of_a_corpus_are_forecast_from_its_start(maker: ShardMaker, tmp_path: Path) -> None:
     documents = make_documents(2500)
     text = b"\n\n".join(map(join_lines, documents))
     assert len(text) > 4 * module.SAMPLE_BYTES

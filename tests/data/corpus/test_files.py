@@ -181,7 +181,9 @@ def test_other_unicode_is_named(tmp_path: Path, encoding: str, message: str, rea
         lines_of(tmp_path / "a.txt", reading=reading)
 
 
-def test_single_nul_bytes_are_dropped_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_nul_bytes_are_dropped_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.txt").write_bytes(b"a line of text\nanother\0 line\0 of text\n")
     tally = Tally()
     assert lines_of(tmp_path / "a.txt", tally=tally) == ["a line of text", "another line of text"]

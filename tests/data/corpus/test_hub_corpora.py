@@ -1,4 +1,4 @@
-"""What `albert.data.corpus.hub_corpora` reads from data sets in the layout of the Hub, and what it refuses."""
+"""What `albert.data.corpus.hub_corpora` reads from data sets in the Hub's layout, and what it refuses."""
 
 import json
 from pathlib import Path

@@ -86,9 +86,7 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
         (json.dumps({"text": "x" * (2 << 20)}), "with a line longer than 1 MiB", "one endless line"),
     ],
 )
-def test_bad_record_is_named_by_line_or_skipped(
-    tmp_path: Path, record: str, kind: str, message: str
-) -> None:
+def test_bad_record_is_named_by_line_or_skipped(tmp_path: Path, record: str, kind: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n' + record + '\n{"text": "also fine"}')
     with pytest.raises(DataError, match=f"a.jsonl:2: {message}.*--skip-bad"):
         documents_of(tmp_path)
@@ -203,7 +201,7 @@ def test_memory_is_bounded_by_a_batch_not_by_the_table(tmp_path: Path) -> None:
     )
     peaks = {}
     for path in (small, large):
-        told = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True)
-        characters, peaks[path] = map(int, told.split())
+        shown = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True)
+        characters, peaks[path] = map(int, shown.split())
     assert characters == 75 * sum(map(len, documents))
     assert peaks[large] - peaks[small] < 60 << 10  # KiB

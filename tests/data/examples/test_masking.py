@@ -52,10 +52,10 @@ def exact_law(
     weights = weights if favor_shorter else weights[::-1]
 
     @cache
-    def law(tried: frozenset[int], hidden: frozenset[int], left: int) -> dict[frozenset[int], float]:
+    def law(tried: frozenset[int], masked: frozenset[int], left: int) -> dict[frozenset[int], float]:
         candidates = [word for word in range(len(sizes)) if word not in tried]
         if not left or not candidates:
-            return {hidden: 1.0}
+            return {masked: 1.0}
         found: Counter[frozenset[int]] = Counter()
         for word in candidates:
             end = middle if word < middle else len(sizes)
@@ -63,11 +63,11 @@ def exact_law(
                 span = list(range(word, min(word + n, end)))
                 while span and sum(sizes[w] for w in span) > left:
                     span.pop()
-                fresh = not hidden & set(span)
+                fresh = not masked & set(span)
                 taken = span if fresh else []
                 rest = left - sum(sizes[w] for w in taken)
                 share = weight / sum(weights) / len(candidates)
-                for outcome, probability in law(tried | {word}, hidden | set(taken), rest).items():
+                for outcome, probability in law(tried | {word}, masked | set(taken), rest).items():
                     found[outcome] += share * probability
         return found
 
@@ -116,8 +116,8 @@ def test_budget_is_never_exceeded_and_used_up_if_words_allow(
 
 
 def test_ngram_never_crosses_the_middle() -> None:
-    # With budget 2 and words of one token two hidden words are one bigram or two unigrams;
-    # bigrams make neighbours far likelier than strangers, except across the border.
+    # With budget 2 and words of one token two masked words are one bigram or two unigrams;
+    # bigrams make neighbours far likelier than distant words, except across the border.
     chosen = choose_many([1] * 8, middle=4, budget=2, times=20_000, max_ngram=2) >= 0
     neighbours = [np.mean(chosen[:, w] & chosen[:, w + 1]) for w in range(7)]
     assert neighbours[3] < 0.5 * min(neighbours[:3] + neighbours[4:])
@@ -149,7 +149,9 @@ def test_nothing_is_masked_if_the_share_is_zero() -> None:
 
 
 @pytest.mark.parametrize("pieces_per_unit", [None, 4])
-def test_masked_tokens_become_mask_themselves_and_random_ones_in_shares_of_80_10_10(pieces_per_unit: int | None) -> None:
+def test_masked_tokens_become_mask_themselves_and_random_ones_in_shares_of_80_10_10(
+    pieces_per_unit: int | None,
+) -> None:
     count, mask = 200_000, 4
     labels = np.full(count, 7)
     units = None if pieces_per_unit is None else np.arange(count) // pieces_per_unit * 3

@@ -159,22 +159,22 @@ def statistics(
     batch: PretrainingBatch, vocabulary: Vocabulary, settings: ExampleSettings
 ) -> dict[str, float]:
     """Return statistics of masked tokens and labels of some examples."""
-    told = batch.masked_positions
-    shown = batch.input_ids[told]
+    masked = batch.masked_positions
+    shown = batch.input_ids[masked]
     ids = batch.input_ids.copy()
-    ids[told] = batch.masked_labels
+    ids[masked] = batch.masked_labels
     ordinary = (ids != vocabulary.cls_id) & (ids != vocabulary.sep_id)
     opens = (batch.word_starts if settings.whole_words else np.ones(len(ids), bool))[ordinary]
-    is_told = np.zeros(len(ids), bool)
-    is_told[told] = True
-    words = is_told[ordinary][opens]
-    # a border between sequences ends a run of hidden words
+    is_masked = np.zeros(len(ids), bool)
+    is_masked[masked] = True
+    words = is_masked[ordinary][opens]
+    # a border between sequences ends a run of masked words
     sequence = np.repeat(np.arange(len(batch)), batch.lengths)[ordinary][opens]
     parts = np.split(words, np.flatnonzero(np.diff(sequence)) + 1)
     runs = [np.diff(np.flatnonzero(np.diff(np.concatenate([[0], part, [0]]))))[::2] for part in parts]
     run_lengths = np.bincount(np.concatenate(runs), minlength=6)
     return {
-        "share told": len(told) / len(ids),
+        "share masked": len(masked) / len(ids),
         "share shown as [MASK]": float(np.mean(shown == vocabulary.mask_id)),
         "share kept": float(np.mean(shown == batch.masked_labels)),
         "share labelled 1": float(np.mean(batch.sentence_order_labels == 1)),
@@ -215,19 +215,19 @@ def test_words_boundaries_and_budgets_equal_the_originals_record_by_record(
         # Of unknown text only the original knows the spelling: <unk> stands for all of it in shards.
         unknown = record["text"] == tokenizer.unk_token_id
         assert np.array_equal(opens[~unknown], boundary[~unknown])
-        told = np.zeros(len(boundary), bool)
-        told[record["masked_lm_positions"]] = True
+        masked = np.zeros(len(boundary), bool)
+        masked[record["masked_lm_positions"]] = True
         budget = masking_budgets(
             np.array([len(boundary)]),
             masked_lm_prob=settings.masked_lm_prob,
             cap=settings.max_predictions_per_seq or 0,
         )[0]
-        assert told.sum() <= budget * (2 if settings.permutation else 1)
+        assert masked.sum() <= budget * (2 if settings.permutation else 1)
         if settings.whole_words and not settings.permutation:
             words = np.flatnonzero(boundary[~special] | (np.arange((~special).sum()) == 0))
             sizes = np.diff(np.append(words, (~special).sum()))
             assert set(
-                np.add.reduceat(told[~special], words) - np.where(told[~special][words], sizes, 0)
+                np.add.reduceat(masked[~special], words) - np.where(masked[~special][words], sizes, 0)
             ) == {0}
     assert len(records) > 100
 
@@ -285,15 +285,15 @@ def test_forty_passes_give_what_the_original_counted_in_its_own(reference: Path,
     lengths = itertools.islice(our_lengths(source, 40), 60)
     groups = [length_statistics(group, settings.max_seq_length) for group in lengths]
     theirs |= {
-        "share told": counted["share_masked"],
+        "share masked": counted["share_masked"],
         "share shown as [MASK]": counted["replacement_share"]["mask"],
         "share labelled 1": counted["share_label1"],
     }
-    hidden = [
+    masking = [
         statistics(batch, vocabulary, settings) for batch in itertools.islice(our_groups(source, 40), 8)
     ]
     for key, value in theirs.items():
-        ours = np.array([group[key] for group in (groups if key in groups[0] else hidden)])
+        ours = np.array([group[key] for group in (groups if key in groups[0] else masking)])
         tolerance = 4 * ours.std(ddof=1) * np.sqrt(1 + 1 / len(ours))
         assert abs(value - ours.mean()) <= tolerance, (key, value, ours.mean(), ours.std())
 

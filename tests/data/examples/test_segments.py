@@ -145,16 +145,16 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
 def test_second_segments_of_nsp_follow_or_are_random_with_equal_probability() -> None:
     settings = ExampleSettings(sentence_loss="nsp", max_seq_length=23, short_seq_prob=0)
     segments = whole_window([[5, 5, 5, 5]] * 10_000, settings)
-    strangers = segments.sentence_order_labels == 1
-    behind = segments.begins[:, 0] + segments.lengths[:, 0]
-    assert np.all(segments.begins[~strangers, 1] == behind[~strangers])
-    assert np.all(segments.begins[strangers, 1] // 20 != segments.begins[strangers, 0] // 20)
-    # Every sentence is in a first segment, or in a second one that follows: strangers give theirs back.
-    covered = segments.lengths[:, 0].sum() + segments.lengths[~strangers, 1].sum()
+    drawn = segments.sentence_order_labels == 1
+    after = segments.begins[:, 0] + segments.lengths[:, 0]
+    assert np.all(segments.begins[~drawn, 1] == after[~drawn])
+    assert np.all(segments.begins[drawn, 1] // 20 != segments.begins[drawn, 0] // 20)
+    # Every sentence is in a first segment, or in a second one that follows: random ones give theirs back.
+    covered = segments.lengths[:, 0].sum() + segments.lengths[~drawn, 1].sum()
     assert covered == 200_000
     # A chunk of a lone sentence has no choice; the others throw a coin.
     first_of_document = segments.begins[:, 0] % 20 == 0
-    share = strangers[first_of_document].mean()
+    share = drawn[first_of_document].mean()
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(first_of_document.sum())
 
 

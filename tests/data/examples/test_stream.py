@@ -220,7 +220,7 @@ def test_words_are_masked_whole(data: PreparedData, vocabulary: Vocabulary) -> N
     masked = np.zeros(len(ids), bool)
     masked[batch.masked_positions] = True
     continues = (ids >= FIRST_ID) & ~vocabulary.words.opens(ids)
-    continues[1:] &= ids[:-1] >= FIRST_ID  # behind a special token a word begins
+    continues[1:] &= ids[:-1] >= FIRST_ID  # a word starts after a special token
     inside = np.flatnonzero(continues)
     assert np.array_equal(masked[inside], masked[inside - 1])
 

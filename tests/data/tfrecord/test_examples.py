@@ -116,9 +116,7 @@ def test_window_takes_few_files_and_a_large_one_is_a_window_of_its_own(
     assert [len(window.files) for window in source.windows(0)] == [1] * 10
 
 
-def test_skipped_windows_are_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipped_windows_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_source(write_files(tmp_path, num_files=6, num_records=60))
     assert sum(len(window) for window in source.windows(0)) == 60
     monkeypatch.setattr("albert.data.tfrecord.files.RecordFile.find_starts", None)

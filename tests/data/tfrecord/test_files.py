@@ -137,9 +137,7 @@ def test_failed_block_leaves_what_was_there_before(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == before
 
 
-def test_full_disk_is_named_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
 

@@ -133,7 +133,7 @@ def test_padding_and_predictions_without_weight_are_dropped() -> None:
 
 
 def test_permuted_predictions_are_put_in_order() -> None:
-    # With --do_permutation the positions of permuted tokens follow those of the hidden ones.
+    # With --do_permutation the positions of permuted tokens follow those of the masked ones.
     record = a_record(
         masked_lm_positions=[2, 0, 1, 0], masked_lm_ids=[9, 0, 8, 0], masked_lm_weights=[1, 0, 1, 0]
     )
@@ -172,18 +172,20 @@ def test_tokens_before_a_gap_keep_their_labels() -> None:
         ),
     ],
 )
-def test_record_that_is_inconsistent_or_does_not_fit_the_model_is_refused(record: bytes, problem: str) -> None:
+def test_record_that_is_inconsistent_or_does_not_fit_the_model_is_refused(
+    record: bytes, problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         parse([record], max_seq_length=5)
 
 
 def test_sequence_that_does_not_fit_into_a_record_is_refused() -> None:
     batch = make_batch([5, 30, 7], seed=1)
-    hidden = int(((batch.masked_positions >= 5) & (batch.masked_positions < 35)).sum())
-    serialize_records(batch, max_seq_length=30, max_predictions=hidden)
+    masked = int(((batch.masked_positions >= 5) & (batch.masked_positions < 35)).sum())
+    serialize_records(batch, max_seq_length=30, max_predictions=masked)
     with pytest.raises(ConfigError, match="a sequence has 30 tokens, the records have room for 29; use"):
-        serialize_records(batch, max_seq_length=29, max_predictions=hidden)
+        serialize_records(batch, max_seq_length=29, max_predictions=masked)
     with pytest.raises(
-        ConfigError, match=f"a sequence has {hidden} masked tokens.*--max-predictions-per-seq"
+        ConfigError, match=f"a sequence has {masked} masked tokens.*--max-predictions-per-seq"
     ):
-        serialize_records(batch, max_seq_length=30, max_predictions=hidden - 1)
+        serialize_records(batch, max_seq_length=30, max_predictions=masked - 1)

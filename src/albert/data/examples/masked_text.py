@@ -72,7 +72,7 @@ class MaskedText:
         """Yield the windows of an epoch in order, from number `first` on; each is packed as it is reached."""
         passing = epoch % self.settings.dupe_factor if self.settings.dupe_factor else epoch
         order = self.random(_SHARD_ORDER, passing).permutation(len(self.data.shards[self.split]))
-        begins = range(0, len(order), WINDOW_SHARDS)
+        begins = range(0, len(order), WINDOW_SHARDS)  # shards -> windows of six
         for number in range(first, len(begins)):
             shards = tuple(order[begins[number] : begins[number] + WINDOW_SHARDS].tolist())
             window = open_window(
@@ -109,7 +109,7 @@ class MaskedText:
         for number in shards:
             shard = self.data.read_shard(self.split, number)
             if tokens is None:
-                tokens = np.empty(total, shard.tokens.dtype)
+                tokens = np.empty(total, shard.tokens.dtype)  # (tokens of all shards,)
                 word_starts = None if shard.word_starts is None else np.empty(total, bool)
             target = slice(filled, filled + len(shard.tokens))
             tokens[target] = shard.tokens
