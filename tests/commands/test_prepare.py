@@ -164,7 +164,7 @@ def test_tokenizer_folder_may_be_the_output(settings: PrepareSettings) -> None:
     assert open_prepared(settings.tokenizer).tokens("train")
 
 
-def test_interrupted_job_keeps_its_shards_and_goes_on(
+def test_interrupted_job_keeps_its_shards_and_resumes(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(replace(settings, output=str(tmp_path / "unbroken")))
@@ -210,7 +210,7 @@ main(sys.argv[1:])
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_job_goes_on_to_the_same_bytes(
+def test_killed_job_resumes_to_the_same_bytes(
     settings: PrepareSettings, tmp_path: Path, sent: signal.Signals, workers: int
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus.txt", documents=4000)
@@ -238,7 +238,7 @@ def test_killed_job_goes_on_to_the_same_bytes(
     assert {name: (Path(settings.output) / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_killed_worker_is_an_error_and_the_next_run_goes_on(
+def test_killed_worker_is_an_error_and_the_next_run_resumes(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "BYTES_PER_WORKER", 1)

@@ -32,7 +32,7 @@ def cluster() -> Iterator[psutil.Process]:
     assert "ray" not in sys.modules, "Ray reads its environment when it is imported"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # Paths of sockets are short, so this is no folder of pytest's.
+    # Paths of sockets must be short, so this is not a folder of pytest.
     folder = tempfile.mkdtemp(prefix="ray-")
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}",
@@ -87,7 +87,7 @@ def test_cluster_that_loses_a_process_gives_the_folder_of_one_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepare(settings)
-    monkeypatch.chdir(tmp_path)  # the cluster has a working directory of its own
+    monkeypatch.chdir(tmp_path)  # the cluster has another working directory
     there = replace(settings, output="there", workers="ray")
     killed: list[int] = []
     done = threading.Event()

@@ -93,7 +93,7 @@ def test_records_of_the_original_are_shown_with_their_tokenizer(
     records = golden / "pretrain_data" / "first_records.tfrecord"
     assert run(["show", str(records), "--tokenizer", str(tokenizer_folder), "--count", "40"]) == 0
     shown = capsys.readouterr().out
-    # The first record of the file, wherever it comes in the order of the seed.
+    # The first record of the file, wherever it is in the order of the seed.
     assert "[CLS] in function signatures , you must declare the type of" in " ".join(shown.split())
     assert "tokens 69   masked tokens 10   masked share 0.1449" in shown
     assert max(map(len, shown.splitlines())) <= 100

@@ -48,7 +48,7 @@ def test_a_prefix_becomes_a_folder_once(config: Path, tmp_path: Path) -> None:
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
 
-def test_a_folder_is_taken_as_it_is(config: Path, tmp_path: Path) -> None:
+def test_a_folder_is_used_as_it_is(config: Path, tmp_path: Path) -> None:
     random_model().save_pretrained(tmp_path / "model")
     assert bare_folder(tmp_path / "model", config) == tmp_path / "model"
 

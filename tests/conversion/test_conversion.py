@@ -149,7 +149,7 @@ def test_transformers_and_back_keeps_every_tensor(checkpoint: Path, tmp_path: Pa
     assert same(first, second)
 
 
-def test_a_fine_tuned_classifier_brings_its_head(tmp_path: Path, golden: Path) -> None:
+def test_a_fine_tuned_classifier_keeps_its_head(tmp_path: Path, golden: Path) -> None:
     config = AlbertConfig.from_dict(SHAPE)
     classes = AlbertConfig(**{**fields_of(config), "id2label": {0: "a", 1: "b", 2: "c"}})
     torch.manual_seed(1)
@@ -174,7 +174,7 @@ def test_a_classifier_with_one_row_is_reported_as_ambiguous(tmp_path: Path, gold
     assert not regression.notes
 
 
-def test_a_checkpoint_of_albert_zh_converts_with_a_word_on_the_cost(tmp_path: Path, golden: Path) -> None:
+def test_a_checkpoint_of_albert_zh_converts_with_a_note_on_the_cost(tmp_path: Path, golden: Path) -> None:
     hidden, width = 8, 12
     torch.manual_seed(2)
     linears = {

@@ -132,14 +132,14 @@ def test_processes_end_with_their_parent(sent: signal.Signals) -> None:
         assert job.stdout is not None
         assert job.stderr is not None
         workers = [int(pid) for pid in job.stdout.readline().split()]
-        if sent == signal.SIGINT:  # as a terminal does: every process of the group gets it
+        if sent == signal.SIGINT:  # like a terminal: every process of the group gets it
             os.killpg(job.pid, sent)
         else:
             job.send_signal(sent)
         errors = job.stderr.read()
     assert len(workers) == 2
     assert wait_until_ended(workers)
-    # Only the parent speaks of an interrupt.
+    # Only the parent reports an interrupt.
     assert errors.count("Traceback") == (1 if sent == signal.SIGINT else 0)
 
 

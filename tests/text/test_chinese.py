@@ -177,7 +177,7 @@ def test_ids_are_those_of_the_plain_text_and_words_those_of_raw_offsets(
 
 
 def test_characters_that_join_across_words_are_located_by_raw_offsets() -> None:
-    # Letters of Korean, which the model's own table joins to a syllable.
+    # Korean letters, which the table of the model joins to a syllable.
     tokenizer = make_sentencepiece()
     text = "学习한北京大学"
     [measured] = tokenizer._encoder.encode_measured([text])

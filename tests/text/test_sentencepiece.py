@@ -135,7 +135,7 @@ def test_a_word_starts_at(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["ing", "s", "U", "...", "--", "u.s.", "[MASK]"])
-def test_a_word_goes_on_at(piece: str) -> None:
+def test_a_word_continues_at(piece: str) -> None:
     assert not LOWER.opens_word(piece)
 
 

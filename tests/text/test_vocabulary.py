@@ -51,7 +51,7 @@ def test_wordpiece_has_the_layout_of_bert() -> None:
 
 
 @pytest.mark.parametrize("train", [train_sentencepiece, train_wordpiece])
-def test_the_vocabulary_fits_what_encoding_sees(train: Train) -> None:
+def test_the_vocabulary_fits_the_cleaned_text_of_encoding(train: Train) -> None:
     lowered = train(CORPUS, vocab_size=120, lower_case=True)
     cased = train(CORPUS, vocab_size=120, lower_case=False)
     assert not any(x != x.lower() for x in lowered.vocabulary[5:])

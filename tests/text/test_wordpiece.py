@@ -32,7 +32,7 @@ def read_rows() -> list[dict[str, Any]]:
 def test_pieces_equal_the_original_s(lower_case: bool) -> None:
     rows = read_rows()
     name = "lower" if lower_case else "cased"
-    # The pieces that occur are vocabulary enough: the longest match among them is the same one.
+    # A vocabulary of the pieces that occur is enough: the longest match is the same.
     pieces = sorted({piece for row in rows for piece in row[name]["pieces"]} - set(SPECIAL))
     encoder = WordPieceEncoder(SPECIAL + pieces, lower_case=lower_case)
     for row in rows:

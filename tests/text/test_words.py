@@ -147,7 +147,7 @@ def test_a_piece_with_a_space_starts_a_word_in_any_text(tokenizer: AlbertTokeniz
     )
 
 
-def test_a_rule_travels_to_other_processes(tokenizer: AlbertTokenizer) -> None:
+def test_a_rule_can_be_sent_to_other_processes(tokenizer: AlbertTokenizer) -> None:
     rule = word_rule(tokenizer, "unicode")
     again: WordRule = pickle.loads(pickle.dumps(rule))
     ids = np.arange(tokenizer.vocab_size)

@@ -73,6 +73,6 @@ def test_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         check_room(str(output), 6_000_000)
     check_room("memory://data", 6_000_000)
     output.mkdir(parents=True)
-    # What is there already needs no more room.
+    # Shards that already exist need no more room.
     (output / "train-00000-ab.arrow").write_bytes(bytes(2_000_000))
     check_room(str(output), 6_000_000)

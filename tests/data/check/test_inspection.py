@@ -218,7 +218,7 @@ def test_numbers_are_those_of_the_encoded_text(tokenizer: AlbertTokenizer) -> No
     assert report.epoch_hours == pytest.approx(report.corpus_pieces / 36_000)
     assert sum(report.document_sentences.counts) == 60
     assert sum(report.sentence_pieces.counts) == report.sentences
-    # Full examples hold 61 tokens; each document's last one is short.
+    # Full examples have 61 tokens; the last one of each document is short.
     assert report.pieces / 61 < report.corpus_examples / 5 < report.pieces / 61 + 2 * 60
 
 

@@ -35,7 +35,7 @@ def write_zst(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def test_folder_is_searched_in_depth_and_sorted(tmp_path: Path) -> None:
+def test_folder_is_searched_recursively_and_sorted(tmp_path: Path) -> None:
     for name in ("b.txt", "a.jsonl", "deep/c.txt.gz", "README.md", ".hidden.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")

@@ -35,7 +35,7 @@ def documents_of(source: str, **options: object) -> list[list[str]]:
         ("hub:some/wiki:en@train[:10%]", ("some/wiki", "en", "train[:10%]")),
     ],
 )
-def test_name_is_taken_apart(source: str, expected: tuple[str, str | None, str]) -> None:
+def test_name_is_parsed(source: str, expected: tuple[str, str | None, str]) -> None:
     hub = parse_hub_name(source)
     assert (hub.name, hub.config, hub.split) == expected
 
@@ -87,13 +87,13 @@ def test_record_without_text_is_named_or_skipped(tmp_path: Path) -> None:
         ("/nowhere", "Couldn't find any data file"),
     ],
 )
-def test_data_set_that_is_not_there_is_one_plain_line(folder: Path, ending: str, message: str) -> None:
+def test_missing_data_set_is_an_error_of_one_line(folder: Path, ending: str, message: str) -> None:
     with pytest.raises(DataError, match=f"cannot be read at all: .*{message}") as caught:
         documents_of(f"hub:{folder}{ending}")
     assert "\n" not in str(caught.value)
 
 
-def test_hub_that_is_out_of_reach_is_one_plain_line() -> None:
+def test_unreachable_hub_is_an_error_of_one_line() -> None:
     with pytest.raises(
         DataError, match=r"somebody/something: cannot be read at all: .*the Hub must be reach"
     ):

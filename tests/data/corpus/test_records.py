@@ -168,7 +168,7 @@ def test_table_that_changes_while_it_is_read_is_refused(
         list(documents)
 
 
-def test_table_in_a_bucket_is_read_like_one_on_the_disk(s3_bucket: str, tmp_path: Path) -> None:
+def test_table_in_a_bucket_is_read_like_one_on_disk(s3_bucket: str, tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.parquet", text=[f"document {i}" for i in range(1000)])
     write_whole(f"{s3_bucket}/a.parquet", path.read_bytes())
     assert documents_of(f"{s3_bucket}/*.parquet") == documents_of(path)

@@ -118,7 +118,7 @@ def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]
                 target.sendall(block)
         for end in (source, target):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # unlike close, this also ends the other thread's wait
+                end.shutdown(socket.SHUT_RDWR)  # unlike close, this also ends the wait of the other thread
             end.close()
 
     def serve() -> None:
@@ -181,7 +181,7 @@ def test_dropped_connections_change_nothing(
         assert list(read_documents(files)) == unbroken
 
 
-def test_server_that_stays_down_is_one_plain_error(
+def test_server_that_stays_down_is_a_data_error(
     s3_bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_corpus(s3_bucket)

@@ -212,7 +212,7 @@ def test_words_boundaries_and_budgets_equal_the_originals_record_by_record(
         boundary = np.array(record["token_boundary"], bool)
         special = np.isin(record["text"], [vocabulary.cls_id, vocabulary.sep_id])
         opens = special | vocabulary.words.opens(record["text"])
-        # Of unknown text only the original knows the spelling: <unk> stands for all of it in shards.
+        # Only the original keeps the spelling of unknown text: in shards it is <unk>.
         unknown = record["text"] == tokenizer.unk_token_id
         assert np.array_equal(opens[~unknown], boundary[~unknown])
         masked = np.zeros(len(boundary), bool)
@@ -311,7 +311,7 @@ def test_without_masking_the_records_are_the_same_set_of_texts_in_distribution(
     assert NO_ORDER_LABEL not in batch.sentence_order_labels
     firsts = {tuple(record["ids"][:20].tolist()) for record in theirs}
     ours = {tuple(row[:20].tolist()) for row in np.split(batch.input_ids, np.cumsum(batch.lengths)[:-1])}
-    # Half of the full-length sequences that begin a document begin alike in both.
+    # Half of the full-length sequences at the start of a document start the same way in both.
     assert len(firsts & ours) > 50
 
 

@@ -133,7 +133,7 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
             if 0 in (first, second):
                 assert (first, label) == (0, 1)
                 assert second != 0
-                # sentences until the 61 - 40 tokens that are missing are there, or the document ends;
+                # takes sentences until the missing 61 - 40 tokens are filled, or the document ends;
                 # then tokens are dropped until both fit
                 assert 5 <= lengths[1] <= 30
                 starts.add(int(begins[1]))
@@ -152,7 +152,7 @@ def test_second_segments_of_nsp_follow_or_are_random_with_equal_probability() ->
     # Every sentence is in a first segment, or in a second one that follows: random ones give theirs back.
     covered = segments.lengths[:, 0].sum() + segments.lengths[~drawn, 1].sum()
     assert covered == 200_000
-    # A chunk of a lone sentence has no choice; the others throw a coin.
+    # A chunk of a lone sentence has no choice; the others are decided by a coin.
     first_of_document = segments.begins[:, 0] % 20 == 0
     share = drawn[first_of_document].mean()
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(first_of_document.sum())

@@ -418,7 +418,7 @@ def test_original_style_also_draws_special_tokens_as_replacements(
     assert NO_ORDER_LABEL not in batch.sentence_order_labels
 
 
-def test_style_fills_in_what_is_not_given() -> None:
+def test_style_gives_the_defaults() -> None:
     recommended = ExampleSettings().filled()
     original = ExampleSettings(style="original", max_predictions_per_seq=77).filled()
     names = ("sentence_loss", "max_predictions_per_seq", "word_rule", "dupe_factor")

@@ -168,7 +168,7 @@ def test_shard_notices_any_changed_value(tmp_path: Path, byte: int) -> None:
     content[byte % len(content)] ^= 4
     path.write_bytes(content)
     found = find_shard(path)
-    # What is found in spite of the change has the counts of before: the change was in no value.
+    # A shard that is found in spite of the change has the same counts: no value was changed.
     assert found is None or replace(found, digest=info.digest) == info
 
 

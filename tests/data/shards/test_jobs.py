@@ -24,7 +24,7 @@ def test_jobs_hold_every_document_once_in_corpus_order() -> None:
             text for text in map(join_lines, documents) if (hash_share(text) < 0.2) == (split == "held-out")
         ]
         assert sorted(texts) == sorted(expected)
-        # All but the one that was kept back stand as in the corpus.
+        # All but the one that was kept until the end are in the order of the corpus.
         moved = [text for text, other in zip(texts, expected, strict=True) if text != other]
         assert split == "train" or not moved
         names = [job.name for job in jobs if job.split == split]

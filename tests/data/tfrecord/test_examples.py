@@ -58,7 +58,7 @@ def epoch_of(source: TfrecordExamples, epoch: int, *, block: int = 256) -> list[
 
 
 @pytest.mark.parametrize(("num_files", "num_records"), [(1, 300), (9, 300), (5, 3)])
-def test_every_record_comes_once_an_epoch(tmp_path: Path, num_files: int, num_records: int) -> None:
+def test_every_record_occurs_once_per_epoch(tmp_path: Path, num_files: int, num_records: int) -> None:
     source = make_source(write_files(tmp_path, num_files=num_files, num_records=num_records))
     epochs = [epoch_of(source, epoch) for epoch in range(3)]
     assert [sorted(numbers) for numbers in epochs] == [list(range(num_records))] * 3
@@ -66,7 +66,7 @@ def test_every_record_comes_once_an_epoch(tmp_path: Path, num_files: int, num_re
         assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_records_are_dealt_to_the_files_in_turn(tmp_path: Path) -> None:
+def test_records_go_to_the_files_in_turn(tmp_path: Path) -> None:
     paths = write_files(tmp_path, num_files=3, num_records=50)
     dealt = [sorted(epoch_of(make_source([path]), 0)) for path in paths]
     assert dealt == [list(range(50))[turn::3] for turn in range(3)]

@@ -28,7 +28,7 @@ def write_file(path: Path) -> bytes:
 
 
 @given(st.lists(st.lists(st.binary(max_size=300), max_size=9), max_size=4), st.integers(1, 3))
-def test_messages_are_dealt_to_the_files_in_turn(
+def test_messages_go_to_the_files_in_turn(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[bytes]], num_files: int
 ) -> None:
     folder = tmp_path_factory.mktemp("records")
@@ -48,7 +48,7 @@ def test_record_is_laid_out_as_in_the_file_of_the_original(golden: Path) -> None
     assert b"".join(map(frame, messages)) == path.read_bytes()
 
 
-def test_file_travels_to_another_process_by_its_name(tmp_path: Path) -> None:
+def test_a_file_is_sent_to_another_process_by_its_name(tmp_path: Path) -> None:
     write_file(tmp_path / "a")
     file = RecordFile(tmp_path / "a")
     start = file.find_starts().tolist()[2]
@@ -86,7 +86,7 @@ def test_any_cut_inside_a_record_is_noticed(tmp_path: Path) -> None:
 
 
 def test_length_beyond_the_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    # A right checksum of an absurd length.
+    # A correct checksum of an absurd length.
     length = (2**63 - 1).to_bytes(8, "little")
     header = length + frame(length)[-4:]
     (tmp_path / "a").write_bytes(header + b"x" * 50)
@@ -108,7 +108,7 @@ def test_compressed_file_is_refused_by_name(tmp_path: Path, compress: object, na
 
 
 def test_a_record_whose_length_looks_like_zlib_is_not_taken_for_zlib(tmp_path: Path) -> None:
-    # 0x0178 bytes: the file begins with 78 01, as zlib's do.
+    # 0x0178 bytes: the file starts with 78 01, like a zlib file.
     message = b"m" * 0x0178
     with RecordWriter([tmp_path / "a"]) as writer:
         writer.add([message])
@@ -149,7 +149,7 @@ def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_disk_that_is_full_while_writing_is_named(tmp_path: Path, size: int) -> None:
-    # A small message fills only the buffer, and the disk is found full when that is written out.
+    # A small message stays in the buffer; that the disk is full shows when it is flushed.
     (tmp_path / "a.partial").symlink_to("/dev/full")
 
     def write() -> None:

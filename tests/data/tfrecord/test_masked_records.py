@@ -83,7 +83,7 @@ def read_originals(records: Path, lines: Path, tokenizer: AlbertTokenizer) -> No
         assert found.sentence_order_labels.tolist() == [record["next_sentence_label"]]
     again = serialize_records(batch, max_seq_length=128, max_predictions=20)
     assert_equal(parse_records(again, vocab_size=tokenizer.vocab_size, max_seq_length=128), batch)
-    # The original's map entries come in any order; but for that, the bytes are the same.
+    # Map entries of the original have any order; apart from that, the bytes are the same.
     assert list(map(sorted, again)) == list(map(sorted, messages))
 
 

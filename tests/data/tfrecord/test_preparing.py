@@ -44,7 +44,9 @@ def read_in_order(path: Path) -> list[bytes]:
     return [bytes(file.read(start)) for start in file.find_starts().tolist()]
 
 
-def test_records_are_the_examples_of_all_passes_dealt_to_the_files_in_turn(settings: PrepareSettings) -> None:
+def test_records_are_the_examples_of_all_passes_and_go_to_the_files_in_turn(
+    settings: PrepareSettings,
+) -> None:
     counts = prepare(settings)
     output = Path(settings.output)
     files = sorted(output.glob("train-*.tfrecord"))
