@@ -1,4 +1,4 @@
-"""Fixtures that more than one layer's tests use."""
+"""Fixtures for the tests of more than one room."""
 
 import os
 import signal
@@ -14,15 +14,15 @@ import pytest
 import torch
 from hypothesis import settings
 
-# Many small jobs on few cores: threads would only wait for each other.
+# Tests are many small jobs on few cores, where threads would only wait for each other.
 torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
-# A machine that does other work is slow now and then; that is no failure.
+# A busy machine may be slow at times, which is not a failure.
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
-# No test asks the Hub; those of fetching bring a Hub of their own.
+# No test contacts the Hub; the tests of fetching start a fake one.
 os.environ["HF_HUB_OFFLINE"] = "1"
-# What a shell starts in the background ignores Ctrl-C, and so would the processes that tests interrupt.
+# Processes that a shell starts in the background ignore Ctrl-C, and so would those that tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 BUCKET_NUMBERS = count()
@@ -31,7 +31,7 @@ GOLDEN = Path(__file__).parent / "golden"
 
 @pytest.fixture(scope="session")
 def golden() -> Path:
-    """The frozen selection of the original's numbers that travels with the project."""
+    """The frozen selection of the original's numbers that is part of the project."""
     return GOLDEN
 
 
@@ -56,7 +56,7 @@ def tokenizer_folder(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def corpus_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A text of 60 generated documents, one sentence a line."""
+    """A text of 60 generated documents, one sentence per line."""
     import random
 
     draw = random.Random(0)
@@ -93,7 +93,7 @@ def prepared_data(
 
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Configuration of a model that trains in no time, for the vocabulary of `tokenizer_folder`."""
+    """Configuration of a model that trains very fast, for the vocabulary of `tokenizer_folder`."""
     import json
 
     path = tmp_path_factory.mktemp("config") / "config.json"
@@ -115,7 +115,7 @@ def tiny_config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def s3_server() -> Iterator[str]:
-    """Address of a real S3 server on this machine, a process of its own that ends with the tests."""
+    """Address of a real S3 server on this machine, a separate process that ends with the tests."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
@@ -135,7 +135,7 @@ def s3_server() -> Iterator[str]:
 
 @pytest.fixture
 def s3_bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """URL of an empty bucket; the environment leads this process, and those it starts, to the server."""
+    """URL of an empty bucket; the environment points this process, and those it starts, to the server."""
     from s3fs import S3FileSystem
 
     environment = {

@@ -14,7 +14,7 @@ def test_messages_go_to_stderr_one_line_each(capsys: pytest.CaptureFixture[str])
     assert captured.err == "one\nwarning: two\n"
 
 
-def test_progress_without_a_terminal_is_a_line_now_and_then(
+def test_progress_without_a_terminal_is_an_occasional_line(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = iter(float(second) for second in range(100))

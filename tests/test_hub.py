@@ -1,4 +1,4 @@
-"""Fetching by name, against a fake of the Hub's responses on this machine; the real Hub is never asked."""
+"""Fetching by name, against a fake Hub on this machine; the real Hub is never contacted."""
 
 import json
 import subprocess
@@ -15,7 +15,7 @@ COMMIT = "a" * 40
 
 
 class FakeHub(BaseHTTPRequestHandler):
-    """Answers what `snapshot_download` asks: which files a model has, and each file."""
+    """A server with the responses that `snapshot_download` needs: list of files, and each file."""
 
     files: dict[str, dict[str, bytes]]
     uploaded: dict[str, bytes]
@@ -48,7 +48,7 @@ class FakeHub(BaseHTTPRequestHandler):
             self._send(json.dumps({"commitUrl": address, "commitOid": "1"}).encode(), body=True)
 
     def log_message(self, *_: object) -> None:
-        """Keeps quiet."""
+        """Log nothing."""
 
     def _answer(self, *, body: bool) -> None:
         path = self.path.split("?")[0].strip("/")
@@ -108,7 +108,7 @@ def fetch(name: str, *, endpoint: str, home: Path, offline: bool = False) -> sub
 def ask(
     call: str, *arguments: str, endpoint: str, home: Path, offline: bool = False
 ) -> subprocess.CompletedProcess[str]:
-    """Asks the Hub in a process of its own: huggingface_hub reads its variables when it is imported."""
+    """Fetch in a separate process: huggingface_hub reads its variables when it is imported."""
     program = (
         "import sys; from albert.errors import AlbertError; from albert.hub import local_path, upload\n"
         f"try: print({call})\n"
@@ -147,14 +147,14 @@ def test_only_one_file_of_weights_is_fetched(hub: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", ["2", "3"])
-def test_a_tfhub_handle_is_mapped_and_said(hub: str, tmp_path: Path, version: str) -> None:
+def test_a_tfhub_handle_is_mapped_and_reported(hub: str, tmp_path: Path, version: str) -> None:
     done = fetch(f"https://tfhub.dev/google/albert_base/{version}", endpoint=hub, home=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert "the same weights are albert/albert-base-v2 on the Hugging Face Hub" in done.stderr
+    assert "using albert/albert-base-v2 of the Hugging Face Hub" in done.stderr
 
 
 @pytest.mark.parametrize("name", ["someone/nothing", "/no/such/folder", "https://example.org/model"])
-def test_what_is_nowhere_is_an_error_of_one_line(hub: str, tmp_path: Path, name: str) -> None:
+def test_a_name_that_does_not_exist_is_an_error_of_one_line(hub: str, tmp_path: Path, name: str) -> None:
     done = fetch(name, endpoint=hub, home=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {name}: no such")
@@ -164,7 +164,7 @@ def test_what_is_nowhere_is_an_error_of_one_line(hub: str, tmp_path: Path, name:
 def test_offline_without_a_cache_is_an_error_of_one_line(tmp_path: Path) -> None:
     done = fetch("albert/albert-base-v2", endpoint="http://127.0.0.1:9", home=tmp_path, offline=True)
     assert done.returncode == 1
-    assert "not to be had from the Hugging Face Hub" in done.stderr
+    assert "cannot be fetched from the Hugging Face Hub" in done.stderr
 
 
 def test_a_folder_is_uploaded_whole(hub: str, tmp_path: Path) -> None:
@@ -178,11 +178,11 @@ def test_a_folder_is_uploaded_whole(hub: str, tmp_path: Path) -> None:
     assert FakeHub.uploaded == {"config.json": b"{}", "model.safetensors": b"weights"}
 
 
-def test_a_refused_upload_is_an_error_of_one_line_that_says_the_folder_is_whole(
+def test_a_refused_upload_is_an_error_of_one_line_and_the_folder_is_complete(
     hub: str, tmp_path: Path
 ) -> None:
     FakeHub.refuses = True
     done = ask("upload(*sys.argv[1:])", str(tmp_path), "me/mine", endpoint=hub, home=tmp_path)
     assert done.returncode == 1
-    assert "is whole: log in with `hf auth login`" in done.stderr
+    assert "is complete: log in with `hf auth login`" in done.stderr
     assert done.stderr.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The wire format of protocol buffers: the documented examples, and what is no message."""
+"""The wire format of protocol buffers: the documented examples, and what is not a message."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from albert.protobuf import find_integer, find_messages, read_fields, read_varin
         (b"\xff" * 9 + b"\x01", 2**64 - 1),
     ],
 )
-def test_an_integer_is_read_and_the_position_behind_it_returned(data: bytes, expected: int) -> None:
+def test_an_integer_is_read_and_the_position_after_it_returned(data: bytes, expected: int) -> None:
     assert read_varint(b"x" + data + b"x", 1) == (expected, 1 + len(data))
 
 
@@ -33,14 +33,14 @@ def test_the_fields_of_a_message_are_read_by_number() -> None:
 
 
 @pytest.mark.parametrize("data", [b"\x12\x05abc", b"\x1d\x01", b"\x0b", b"\x08"])
-def test_what_is_no_message_is_refused(data: bytes) -> None:
+def test_bytes_that_are_not_a_message_are_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"field|integer"):
         read_fields(data)
 
 
 def test_a_field_of_another_kind_is_refused() -> None:
     fields = read_fields(b"\x08\x01\x12\x01x")
-    with pytest.raises(ValueError, match="field 1 is no message"):
+    with pytest.raises(ValueError, match="field 1 is not a message"):
         find_messages(fields, 1)
-    with pytest.raises(ValueError, match="field 2 is no number"):
+    with pytest.raises(ValueError, match="field 2 is not a number"):
         find_integer(fields, 2)

@@ -1,7 +1,7 @@
-"""What a person watching a command sees, on stderr: messages, warnings, progress with speed and ETA.
+"""Messages, warnings, and progress with speed and ETA, all on stderr: stdout is for the result.
 
-Standard output belongs to the result. On a terminal progress is one live bar; elsewhere (a log file, a
-pipe) it is a plain line every few seconds, so that a log stays readable.
+On a terminal, progress is one live bar; elsewhere (a log file, a pipe) it is a plain line every ten
+seconds, so that a log stays readable.
 """
 
 import sys
@@ -16,31 +16,31 @@ _mute = False
 
 
 def mute() -> None:
-    """Makes this process say nothing from now on but warnings; of several that do one work, one speaks."""
-    global _mute  # noqa: PLW0603 -- stderr is one for the whole process, too
+    """Silence everything but warnings; called on ranks other than 0."""
+    global _mute  # noqa: PLW0603 -- stderr is global as well
     _mute = True
 
 
 def say(message: str) -> None:
-    """Writes one line to stderr."""
+    """Write one line to stderr."""
     if not _mute:
         print(message, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
-    """Writes one line to stderr, marked as a warning."""
+    """Write one line to stderr, marked as a warning."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
 
 
 class Progress(Protocol):
-    """A piece of long work that reports how far it is."""
+    """A long job that reports its progress."""
 
     def advance(self, amount: float, note: str = "") -> None:
-        """Adds `amount` units of done work; `note` replaces the text behind the bar."""
+        """Add `amount` units of finished work; `note` replaces the text after the bar."""
 
 
 class _PlainProgress:
-    """Progress as lines of text: the first after a moment, then one every `PLAIN_LINE_SECONDS`."""
+    """Progress as lines of text: the first after two seconds, then one every `PLAIN_LINE_SECONDS`."""
 
     def __init__(self, description: str, total: float | None, unit: str) -> None:
         self._description, self._total, self._unit = description, total, unit
@@ -67,7 +67,7 @@ class _PlainProgress:
 
 
 class _RichProgress:
-    """Progress as one live bar of the rich library."""
+    """Progress as a live bar of the rich library."""
 
     def __init__(self, bar: Any, description: str, total: float | None) -> None:
         self._bar = bar
@@ -84,13 +84,13 @@ class _RichProgress:
 def progress(
     description: str, *, total: float | None = None, done: float = 0, unit: str = ""
 ) -> Iterator[Progress]:
-    """Shows the progress of a `with` block on stderr.
+    """Show the progress of a `with` block on stderr.
 
     Args:
-        description: What is being done, as a participle: "preparing".
-        total: Units of work in all, where known; gives the share done and the ETA.
-        done: Units that an earlier run did already.
-        unit: Written behind counts: "B" for bytes, " steps".
+        description: What is done, as a participle: "preparing".
+        total: Units of work in all, if known, for percentage and ETA.
+        done: Units that an earlier run has finished.
+        unit: Text after counts: "B" for bytes, " steps".
     """
     remaining = None if total is None else total - done
     if _mute or not sys.stderr.isatty():
@@ -113,7 +113,7 @@ def progress(
 
 
 def human_count(number: float) -> str:
-    """Returns a count with three digits and a decimal prefix: 28.3k, 1.29M."""
+    """Return a count with three digits and a decimal prefix: 28.3k, 1.29M."""
     for limit, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(number) >= limit:
             return f"{number / limit:.3g}{prefix}"
@@ -121,7 +121,7 @@ def human_count(number: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """Returns a duration as h:mm:ss or m:ss."""
+    """Return a duration as h:mm:ss or m:ss."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,40 +1,40 @@
-"""The errors a user can cause; each says what was expected, what was found, where, and what to do.
+"""The errors a user can cause; each message has what was expected, what was found, where, and what to do.
 
-The command line prints them as one line, `error: ...`, and exits with 1. Anything else that is raised
-is a defect of this package.
+The command line prints them as one line, `error: ...`, and exits with 1. Any other exception is a defect of
+this package.
 """
 
 
 class AlbertError(Exception):
-    """The user's error; the base of all others."""
+    """An error of the user; the base of all others."""
 
 
 class UsageError(AlbertError):
-    """A command line cannot be understood; the exit code is 2."""
+    """A command line that cannot be understood; the exit code is 2."""
 
 
 class ConfigError(AlbertError):
-    """A model's shape or a job's settings cannot be used."""
+    """A configuration or settings that cannot be used."""
 
 
 class DataError(AlbertError):
-    """A text, table or prepared file cannot be used."""
+    """A text, table or prepared file that cannot be used."""
 
 
 class TokenizerError(AlbertError):
-    """A vocabulary cannot be used, or does not fit the model or the data."""
+    """A vocabulary that cannot be used, or does not fit the model or the data."""
 
 
 class CheckpointError(AlbertError):
-    """Weights cannot be read, or do not fit the model."""
+    """Weights that cannot be read, or do not fit the model."""
 
 
 class RunError(AlbertError):
-    """An output folder holds something else than this run."""
+    """An output folder that has something other than this run in it."""
 
 
 def did_you_mean(name: str, known: list[str]) -> str:
-    """Returns `; did you mean 'x'?` for the known name nearest to `name`, or an empty string."""
+    """Return `; did you mean 'x'?` for the known name most similar to `name`, or an empty string."""
     import difflib
 
     near = difflib.get_close_matches(name, known, n=1)

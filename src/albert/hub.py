@@ -1,7 +1,7 @@
-"""Models by name: a path stays what it is, a Hub id is fetched, a handle of tfhub.dev is mapped.
+"""Models by name: a path is used as it is, a Hub id is fetched, a handle of tfhub.dev is mapped to the Hub.
 
-Stands below everything that reads folders. Fetching is huggingface_hub's: HF_HOME, HF_HUB_OFFLINE,
-HF_ENDPOINT and tokens mean what they mean everywhere; what was fetched once is read from its cache.
+Files are fetched with huggingface_hub: HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens have their usual
+meaning, and a fetched model is read from its cache.
 """
 
 import re
@@ -18,20 +18,20 @@ _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 
 
 def local_path(source: str | Path) -> Path:
-    """Returns where `source` lies on this machine, fetched from the Hub if it is the id of a model there.
+    """Return the local path of `source`, which is fetched if it is the id of a model on the Hub.
 
     Args:
         source: A path, a Hub id such as `albert/albert-base-v2`, or a handle of the former tfhub.dev.
 
     Raises:
-        CheckpointError: There is no such path, and the Hub gives nothing under that name.
+        CheckpointError: There is no such path, and no such model on the Hub.
     """
     name = str(source)
     if Path(name).exists():
         return Path(name)
     if handle := _TFHUB_HANDLE.fullmatch(name):
         hub_id = f"albert/albert-{handle[1]}-v{1 if handle[2] == '1' else 2}"
-        say(f"{name}: the same weights are {hub_id} on the Hugging Face Hub; taking those")
+        say(f"{name}: using {hub_id} of the Hugging Face Hub, which has the same weights")
         name = hub_id
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such file or folder")
@@ -39,7 +39,7 @@ def local_path(source: str | Path) -> Path:
 
 
 def _fetch(hub_id: str) -> Path:
-    """Fetches the files of a model, one file of weights among them."""
+    """Fetch the files of a model, among them one file of weights."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
@@ -50,13 +50,13 @@ def _fetch(hub_id: str) -> Path:
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{hub_id}: no such folder here, and not to be had from the Hugging Face Hub ({reason})"
+            f"{hub_id}: no such folder, and it cannot be fetched from the Hugging Face Hub ({reason})"
         ) from error
     return folder
 
 
 def upload(folder: Path, hub_id: str) -> str:
-    """Uploads a model folder to the Hub, made there if missing, and returns its address.
+    """Upload a model folder to the Hub, into a new repository if needed, and return its address.
 
     Raises:
         CheckpointError: The Hub refuses.
@@ -71,6 +71,7 @@ def upload(folder: Path, hub_id: str) -> str:
     except (HfHubHTTPError, HFValidationError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(
-            f"{hub_id}: not uploaded ({reason}); {folder} is whole: log in with `hf auth login` and try again"
+            f"{hub_id}: not uploaded ({reason}); {folder} is complete: log in with `hf auth login` and "
+            "try again"
         ) from error
     return f"{api.endpoint}/{hub_id}"

@@ -1,7 +1,7 @@
-"""The wire format of protocol buffers, as much as this package needs of it.
+"""The wire format of protocol buffers, as far as this package needs it.
 
-Stands at the bottom: SentencePiece models (`text`), TFRecord examples (`data`) and TensorFlow checkpoints
-(`checkpoint`) are made of it, and a reader of a few fields replaces the libraries they come with.
+SentencePiece models (`text`), TFRecord examples (`data`) and TensorFlow checkpoints (`checkpoint`) use it.
+A hundred lines that read a few fields replace the libraries of these formats.
 Source: the encoding chapter of the Protocol Buffers documentation.
 """
 
@@ -12,14 +12,14 @@ _FIXED_SIZES = {FIXED64: 8, FIXED32: 4}
 _MAX_VARINT_BYTES = 10
 
 Fields = list[tuple[int, int | bytes]]
-"""Number and value of every field of a message, in the order of the file; messages inside are bytes still."""
+"""Number and value of each field of a message, in the order of the file; inner messages are bytes."""
 
 
 def read_varint(data: bytes, position: int, end: int | None = None) -> tuple[int, int]:
-    """Reads an unsigned integer of variable length; returns it and the position behind it.
+    """Read an unsigned integer of variable length; return it and the position after it.
 
     Raises:
-        ValueError: It runs over the end, or over 64 bits.
+        ValueError: It exceeds the end, or 64 bits.
     """
     value = shift = 0
     end = len(data) if end is None else end
@@ -29,14 +29,14 @@ def read_varint(data: bytes, position: int, end: int | None = None) -> tuple[int
         if byte < 128 and not value >> 64:
             return value, place + 1
         shift += 7
-    raise ValueError(f"the integer at its byte {position:,} runs over its end, or over 64 bits")
+    raise ValueError(f"the integer at its byte {position:,} exceeds the end, or 64 bits")
 
 
 def scan_fields(data: bytes, begin: int, end: int) -> list[tuple[int, int, int, int]]:
-    """Returns number, wire type, begin and end of each field of the message at bytes `begin` to `end`.
+    """Return number, wire type, start and end of each field of the message at bytes `begin` to `end`.
 
     Raises:
-        ValueError: The bytes are no message.
+        ValueError: The bytes are not a message.
     """
     fields = []
     position = begin
@@ -55,16 +55,16 @@ def scan_fields(data: bytes, begin: int, end: int) -> list[tuple[int, int, int, 
         else:
             raise ValueError(f"the field at its byte {position:,} has the unknown wire type {wire_type}")
         if position > end:
-            raise ValueError(f"the field at its byte {start:,} runs over its end")
+            raise ValueError(f"the field at its byte {start:,} exceeds the end")
         fields.append((key >> 3, wire_type, start, position))
     return fields
 
 
 def read_fields(data: bytes) -> Fields:
-    """Reads the fields of a message; numbers of fixed size as unsigned integers.
+    """Read the fields of a message; numbers of fixed size as unsigned integers.
 
     Raises:
-        ValueError: The bytes are no message.
+        ValueError: The bytes are not a message.
     """
     fields: Fields = []
     for number, wire_type, start, stop in scan_fields(data, 0, len(data)):
@@ -78,27 +78,27 @@ def read_fields(data: bytes) -> Fields:
 
 
 def find_integer(fields: Fields, number: int) -> int:
-    """Returns the integer in field `number`; 0, the default of the format, where it is not set.
+    """Return the integer in field `number`, or 0, the default of the format, if it is not set.
 
     Raises:
-        ValueError: The field holds something else.
+        ValueError: The field has something else.
     """
     value = next((value for field, value in reversed(fields) if field == number), 0)
     if isinstance(value, bytes):
-        raise ValueError(f"field {number} is no number")  # noqa: TRY004 - the file is wrong, not our types
+        raise ValueError(f"field {number} is not a number")  # noqa: TRY004 - the file is wrong, not our types
     return value
 
 
 def find_messages(fields: Fields, number: int) -> list[Fields]:
-    """Returns the messages in all fields `number`.
+    """Return the messages in all fields `number`.
 
     Raises:
-        ValueError: One holds something else.
+        ValueError: A field has something else.
     """
     messages = []
     for field, value in fields:
         if field == number:
             if isinstance(value, int):
-                raise ValueError(f"field {number} is no message")
+                raise ValueError(f"field {number} is not a message")
             messages.append(read_fields(value))
     return messages

@@ -239,8 +239,8 @@ ABSURD_INDICES: dict[str, tuple[list[tuple[str | bytes, bytes]], str]] = {
     "name": ([("", header()), (b"\xff", entry())], "can't decode byte"),
     "long name": ([("", header()), ("a" * 1025, entry())], "a key has 1025 bytes"),
     "no record": ([("", header()), ("a", b"\x0b")], "unknown wire type 3"),
-    "text as shard": ([("", header()), ("a", entry() + field(3, b"x"))], "field 3 is no number"),
-    "number as shape": ([("", header()), ("a", entry() + field(2, 1))], "field 2 is no message"),
+    "text as shard": ([("", header()), ("a", entry() + field(3, b"x"))], "field 3 is not a number"),
+    "number as shape": ([("", header()), ("a", entry() + field(2, 1))], "field 2 is not a message"),
 }
 
 

@@ -13,7 +13,7 @@ def test_short_rows_are_a_table(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("word", "width"), [("word", 4), ("汉字", 4)])
-def test_long_texts_stand_wrapped_below_their_rows(
+def test_long_texts_are_wrapped_below_their_rows(
     word: str, width: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = [{"number": 1, "text": " ".join([word] * 60)}, {"number": 2, "text": "short"}]
@@ -26,7 +26,7 @@ def test_long_texts_stand_wrapped_below_their_rows(
     assert " ".join(line.strip() for line in lines[1:-3]) == rows[0]["text"]
 
 
-def test_lines_of_a_text_and_words_without_an_end_stay_whole(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_of_a_text_and_endless_words_are_not_broken(capsys: pytest.CaptureFixture[str]) -> None:
     show([{"text": f"one\n{'x' * 200} two"}], as_json=False)
     assert capsys.readouterr().out.splitlines()[1:] == ["  one", "  " + "x" * 200, "  two"]
 
@@ -48,9 +48,7 @@ def test_a_report_is_printed_as_it_is_and_its_numbers_only_as_json(
 
 
 @pytest.mark.parametrize("as_json", [False, True])
-def test_a_process_that_leaves_the_telling_to_another_prints_nothing(
-    capsys: pytest.CaptureFixture[str], *, as_json: bool
-) -> None:
+def test_an_empty_result_prints_nothing(capsys: pytest.CaptureFixture[str], *, as_json: bool) -> None:
     show({}, as_json=as_json)
     assert capsys.readouterr().out == ""
     show([], as_json=True)

@@ -1,4 +1,4 @@
-"""`albert prepare` from text to a folder that examples can be made of."""
+"""`albert prepare`: from text to a folder from which examples can be made."""
 
 import json
 import os
@@ -75,7 +75,7 @@ def shards_of(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("*.arrow"))
 
 
-def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSettings) -> None:
+def test_prepared_folder_has_every_token_and_the_tokenizer(settings: PrepareSettings) -> None:
     counts = prepare(settings)
     data = open_prepared(settings.output)
     tokenizer = AlbertTokenizer.from_pretrained(settings.output)
@@ -86,11 +86,11 @@ def test_prepared_folder_holds_every_piece_and_the_tokenizer(settings: PrepareSe
     for split, infos in data.shards.items():
         for index in range(len(infos)):
             shard = data.read_shard(split, index)
-            found += [tuple(part.tolist()) for part in np.split(shard.pieces, shard.sentence_ends[:-1])]
+            found += [tuple(part.tolist()) for part in np.split(shard.tokens, shard.sentence_ends[:-1])]
     assert sorted(found) == expected
     assert counts["documents"] == 60
     assert counts["sentences"] == 300
-    assert counts["pieces"] == sum(map(len, expected)) == data.pieces("train") + data.pieces("held-out")
+    assert counts["pieces"] == sum(map(len, expected)) == data.tokens("train") + data.tokens("held-out")
     assert counts["shards"] == sum(map(len, data.shards.values())) > 3
     assert counts["held_out_documents"] == sum(info.documents for info in data.shards["held-out"]) > 0
     assert counts["unknown_share"] == 0
@@ -106,7 +106,7 @@ def test_number_of_processes_does_not_change_a_byte(
     assert content_of(settings.output) == content_of(tmp_path / "two")
 
 
-def test_little_text_starts_no_process(settings: PrepareSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_small_corpus_starts_no_process(settings: PrepareSettings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("albert.data.workers._Process", None)
     assert prepare(replace(settings, workers=64))["documents"] == 60
 
@@ -115,7 +115,7 @@ def test_finished_folder_is_left_alone(settings: PrepareSettings, capsys: pytest
     first = prepare(settings)
     before = {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     second = prepare(replace(settings, workers=2))
-    assert "finished before, nothing to do" in capsys.readouterr().err
+    assert "already finished, nothing to do" in capsys.readouterr().err
     assert before == {file: file.stat().st_mtime_ns for file in Path(settings.output).iterdir()}
     assert second.items() <= first.items()
 
@@ -132,27 +132,25 @@ def test_damaged_shards_of_a_finished_folder_are_made_again(
     whole = content_of(settings.output)
     damage(shards_of(settings.output)[2])
     prepare(settings)
-    assert "damaged or missing, made again: train-00001-" in capsys.readouterr().err
+    assert "damaged or missing, making them again: train-00001-" in capsys.readouterr().err
     assert content_of(settings.output) == whole
 
 
-def test_folder_of_other_settings_is_refused_and_they_are_named(settings: PrepareSettings) -> None:
+def test_folder_with_other_settings_is_refused_and_they_are_named(settings: PrepareSettings) -> None:
     prepare(settings)
     other = replace(settings, splitting="sentences", held_out=0.2)
-    with pytest.raises(
-        RunError, match=r"splitting \(lines there, sentences now\), held_out \(0.01 there, 0.2 now\)"
-    ):
+    with pytest.raises(RunError, match=r"splitting was lines, now sentences, held_out was 0.01, now 0.2"):
         prepare(other)
     make_corpus(Path(settings.input[0]), documents=61)
-    with pytest.raises(RunError, match=r"other settings: input_bytes \("):
+    with pytest.raises(RunError, match=r"other settings \(input_bytes was"):
         prepare(settings)
 
 
-def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path: Path) -> None:
+def test_folder_with_something_else_is_refused(settings: PrepareSettings, tmp_path: Path) -> None:
     output = Path(settings.output)
     output.mkdir()
     (output / "thesis.tex").touch()
-    with pytest.raises(RunError, match=r"data: holds other files; choose a new or empty folder"):
+    with pytest.raises(RunError, match=r"data: has other files in it; choose a new or empty folder"):
         prepare(settings)
     with pytest.raises(RunError, match=r"is a file; choose a folder"):
         prepare(replace(settings, output=settings.input[0]))
@@ -163,10 +161,10 @@ def test_folder_of_something_else_is_refused(settings: PrepareSettings, tmp_path
 
 def test_tokenizer_folder_may_be_the_output(settings: PrepareSettings) -> None:
     prepare(replace(settings, output=str(settings.tokenizer)))
-    assert open_prepared(settings.tokenizer).pieces("train")
+    assert open_prepared(settings.tokenizer).tokens("train")
 
 
-def test_interrupted_job_keeps_its_shards_and_goes_on(
+def test_interrupted_job_keeps_its_shards_and_resumes(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     prepare(replace(settings, output=str(tmp_path / "unbroken")))
@@ -212,7 +210,7 @@ main(sys.argv[1:])
 
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_killed_job_goes_on_to_the_same_bytes(
+def test_killed_job_resumes_to_the_same_bytes(
     settings: PrepareSettings, tmp_path: Path, sent: signal.Signals, workers: int
 ) -> None:
     corpus = make_corpus(tmp_path / "corpus.txt", documents=4000)
@@ -240,7 +238,7 @@ def test_killed_job_goes_on_to_the_same_bytes(
     assert {name: (Path(settings.output) / name).stat().st_mtime_ns for name in kept} == kept
 
 
-def test_killed_worker_is_an_error_and_the_next_run_goes_on(
+def test_killed_worker_is_an_error_and_the_next_run_resumes(
     settings: PrepareSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(preparing, "BYTES_PER_WORKER", 1)
@@ -298,12 +296,12 @@ def test_disk_without_room_is_refused_before_anything_is_written(
     assert not Path(settings.output).exists()
 
 
-def test_work_is_foretold_before_the_start(
+def test_a_forecast_is_reported_before_the_work(
     settings: PrepareSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = prepare(settings)
     line = capsys.readouterr().err.splitlines()[0]
-    assert line.startswith(f"about {counts['pieces'] / 1000:.3g}k pieces, ")
+    assert line.startswith(f"about {counts['pieces'] / 1000:.3g}k tokens, ")
     assert line.endswith(" with 1 process")
 
 
@@ -321,7 +319,7 @@ def test_output_may_be_a_url(settings: PrepareSettings, tmp_path: Path) -> None:
     assert prepare(remote)["pieces"] == counts["pieces"]
     assert storage.list_names(url) == names
     storage.write_whole("memory://prepared-by-a-test/other/thesis.tex", b"")
-    with pytest.raises(RunError, match="other: holds other files"):
+    with pytest.raises(RunError, match="other: has other files"):
         prepare(replace(settings, output="memory://prepared-by-a-test/other"))
 
 
@@ -339,7 +337,7 @@ def test_output_on_s3_is_written_by_processes(
         open_prepared(url)
 
 
-def test_chinese_words_are_stored_where_asked_for(settings: PrepareSettings) -> None:
+def test_chinese_words_are_stored_on_request(settings: PrepareSettings) -> None:
     pytest.importorskip("rjieba")
     Path(settings.input[0]).write_text("大学 人民大学\n人民\n\n" * 30, encoding="utf-8")
     prepare(replace(settings, words="jieba"))
@@ -353,12 +351,12 @@ def test_chinese_words_are_stored_where_asked_for(settings: PrepareSettings) -> 
 @pytest.mark.parametrize(
     ("text", "warning"),
     [
-        ("ab cd\n" * 30, "warning: no blank line, so all text is one document"),
-        ("ab cd\n\n" * 30, "warning: nearly every document is a single sentence: sentence order cannot"),
+        ("ab cd\n" * 30, "warning: there is no blank line, so all text is one document"),
+        ("ab cd\n\n" * 30, "warning: nearly every document is a single sentence, so sentence order cannot"),
         ("ab cd\nef\n\n" * 30, None),
     ],
 )
-def test_corpus_that_cannot_teach_sentence_order_is_warned_of(
+def test_corpus_without_sentence_order_is_reported(
     settings: PrepareSettings, capsys: pytest.CaptureFixture[str], text: str, warning: str | None
 ) -> None:
     Path(settings.input[0]).write_text(text)
@@ -367,26 +365,26 @@ def test_corpus_that_cannot_teach_sentence_order_is_warned_of(
     assert warning in errors if warning else "warning" not in errors
 
 
-def test_unknown_pieces_are_counted(settings: PrepareSettings) -> None:
+def test_unknown_tokens_are_counted(settings: PrepareSettings) -> None:
     Path(settings.input[0]).write_text("ab 1\nc 2\n\n")
     assert prepare(settings)["unknown_share"] == pytest.approx(2 / 5)
 
 
-def test_text_without_a_piece_is_refused(settings: PrepareSettings) -> None:
+def test_text_without_a_token_is_refused(settings: PrepareSettings) -> None:
     Path(settings.input[0]).write_text("\u200b\n\n" * 30)
-    with pytest.raises(DataError, match="no piece with this tokenizer"):
+    with pytest.raises(DataError, match="no token with this tokenizer"):
         prepare(settings)
     assert not (Path(settings.output) / "meta.json").exists()
 
 
-def test_lines_that_cannot_be_used_are_left_out_where_asked_for(
+def test_lines_that_cannot_be_used_are_skipped_on_request(
     settings: PrepareSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     Path(settings.input[0]).write_bytes(b"ab\n" * 30 + b"caf\xe9\ncd\n")
     with pytest.raises(DataError, match=r"corpus.txt:31"):
         prepare(settings)
     assert prepare(replace(settings, skip_bad=True))["sentences"] == 31
-    assert "left out" in capsys.readouterr().err
+    assert "skipped" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("content", [b"", b"caf\xe9", b"x" * (2 << 20)])
@@ -418,7 +416,7 @@ def test_check_reports_on_a_sample_and_writes_nothing(
     assert report["corpus_pieces"] == pytest.approx(report["pieces"] * files / min(files, 15), rel=0.05)
     assert f"sample: {report['documents']} documents" in report["report"]
     assert report["epoch_hours"] == pytest.approx(report["corpus_pieces"] / 10_000 / 3600)
-    assert "at 10k pieces/s" in report["report"]
+    assert "at 10k tokens/s" in report["report"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "corpus.txt", "tokenizer"]
 
 
@@ -433,12 +431,12 @@ def test_check_reports_on_a_sample_and_writes_nothing(
         {"pieces_per_second": 0},
     ],
 )
-def test_settings_that_cannot_work_are_refused(settings: PrepareSettings, wrong: dict[str, object]) -> None:
+def test_impossible_settings_are_refused(settings: PrepareSettings, wrong: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         replace(settings, **wrong)
 
 
-def test_meta_tells_counts_but_no_times(settings: PrepareSettings) -> None:
+def test_meta_has_counts_but_no_times(settings: PrepareSettings) -> None:
     prepare(settings)
     meta = json.loads((Path(settings.output) / "meta.json").read_text())
     assert set(meta["counts"]) == {

@@ -1,4 +1,4 @@
-"""`albert prepare --workers ray` on a real cluster of two processors gives what one process gives."""
+"""`albert prepare --workers ray` on a real cluster with two processors gives the result of one process."""
 
 import importlib
 import os
@@ -23,16 +23,16 @@ from albert.errors import ConfigError, DataError
 
 JOBS = Path(__file__).parents[1] / "data"
 TITLE = "ray::_run_on_ray"
-"""What Ray calls a process at work on one of our jobs."""
+"""Ray's name of a process that does one of our jobs."""
 
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[psutil.Process]:
-    """Process of a cluster on this machine; RAY_ADDRESS leads to it."""
+    """The process of a cluster on this machine, which RAY_ADDRESS names."""
     assert "ray" not in sys.modules, "Ray reads its environment when it is imported"
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    # Paths of sockets are short, so this is no folder of pytest's.
+    # Paths of sockets must be short, so this is not a folder of pytest.
     folder = tempfile.mkdtemp(prefix="ray-")
     command = [
         sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}",
@@ -87,7 +87,7 @@ def test_cluster_that_loses_a_process_gives_the_folder_of_one_process(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     prepare(settings)
-    monkeypatch.chdir(tmp_path)  # the cluster has a working directory of its own
+    monkeypatch.chdir(tmp_path)  # the cluster has another working directory
     there = replace(settings, output="there", workers="ray")
     killed: list[int] = []
     done = threading.Event()

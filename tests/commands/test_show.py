@@ -1,4 +1,4 @@
-"""`albert show` says of each example what a model gets of it."""
+"""`albert show` prints the examples as a model gets them."""
 
 import re
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from albert.cli.main import run
-from albert.commands.show import ShowSettings, mark_pieces, show
+from albert.commands.show import ShowSettings, mark_masked_tokens, show
 from albert.data.batches import NO_ORDER_LABEL, PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError, DataError
@@ -21,22 +21,24 @@ def tokenizer(tokenizer_folder: Path) -> AlbertTokenizer:
     return AlbertTokenizer.from_pretrained(tokenizer_folder)
 
 
-def test_hidden_replaced_and_kept_pieces_are_told_apart(tokenizer: AlbertTokenizer) -> None:
+def test_masked_replaced_and_kept_tokens_look_different(tokenizer: AlbertTokenizer) -> None:
     shown = ["[CLS]", "▁the", "[MASK]", "▁type", "[MASK]", "[SEP]", "▁is", "s", "[SEP]"]
-    told = {2: "▁value", 3: "▁type", 4: "s", 6: "▁not"}
+    labels = {2: "▁value", 3: "▁type", 4: "s", 6: "▁not"}
     batch = PretrainingBatch(
-        input_ids=np.array([tokenizer.convert_tokens_to_ids(piece) for piece in shown]),
+        input_ids=np.array([tokenizer.convert_tokens_to_ids(token) for token in shown]),
         token_type_ids=np.array([0] * 6 + [1] * 3),
         lengths=np.array([9]),
-        masked_positions=np.array(list(told)),
-        masked_labels=np.array([tokenizer.convert_tokens_to_ids(piece) for piece in told.values()]),
+        masked_positions=np.array(list(labels)),
+        masked_labels=np.array([tokenizer.convert_tokens_to_ids(token) for token in labels.values()]),
         sentence_order_labels=np.array([1]),
-        word_starts=np.array([piece != "s" and place != 4 for place, piece in enumerate(shown)]),
+        word_starts=np.array([token != "s" and place != 4 for place, token in enumerate(shown)]),
     )
-    assert mark_pieces(batch, tokenizer) == "[CLS] the [MASK→value] [type][MASK→s] [SEP]\n[is→not]s [SEP]"
+    assert (
+        mark_masked_tokens(batch, tokenizer) == "[CLS] the [MASK→value] [type][MASK→s] [SEP]\n[is→not]s [SEP]"
+    )
 
 
-def test_pieces_of_a_wordpiece_vocabulary_lose_their_sign(tmp_path: Path) -> None:
+def test_wordpiece_continuations_are_shown_without_their_sign(tmp_path: Path) -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "walk", "##ing", "##"]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces) + "\n")
     batch = PretrainingBatch(
@@ -48,7 +50,7 @@ def test_pieces_of_a_wordpiece_vocabulary_lose_their_sign(tmp_path: Path) -> Non
         sentence_order_labels=np.array([NO_ORDER_LABEL]),
         word_starts=np.array([True, True, False, True, True]),
     )
-    text = mark_pieces(batch, AlbertTokenizer.from_pretrained(tmp_path))
+    text = mark_masked_tokens(batch, AlbertTokenizer.from_pretrained(tmp_path))
     assert text == "[CLS] walk[MASK→ing] ## [SEP]"
 
 
@@ -61,14 +63,14 @@ def test_rows_agree_with_their_texts(prepared_data: Path) -> None:
         assert row["text"].startswith("[CLS] ")
         assert row["text"].count("[SEP]") == (1 if row["order"] == "single segment" else 2)
         assert row["text"].count("\n") == row["text"].count("[SEP]") - 1
-        assert row["hidden_share"] == row["hidden"] / row["pieces"]
-        assert 0 < len(MARK.findall(row["text"])) <= row["hidden"]
-    hidden = sum(row["hidden"] for row in rows)
-    masked = sum(row["text"].count("[MASK→") for row in rows)
-    assert 0.7 < masked / hidden < 0.9
+        assert row["masked_share"] == row["masked_tokens"] / row["pieces"]
+        assert 0 < len(MARK.findall(row["text"])) <= row["masked_tokens"]
+    masked = sum(row["masked_tokens"] for row in rows)
+    as_mask = sum(row["text"].count("[MASK→") for row in rows)
+    assert 0.7 < as_mask / masked < 0.9
 
 
-def test_random_segments_are_named_by_what_the_loss_asks(prepared_data: Path) -> None:
+def test_the_order_is_named_after_the_sentence_loss(prepared_data: Path) -> None:
     examples = ExampleSettings(max_seq_length=32, sentence_loss="nsp")
     rows = show(ShowSettings(data=(prepared_data,), count=30, examples=examples))
     assert {row["order"] for row in rows} == {"next", "random next"}
@@ -91,15 +93,15 @@ def test_records_of_the_original_are_shown_with_their_tokenizer(
     records = golden / "pretrain_data" / "first_records.tfrecord"
     assert run(["show", str(records), "--tokenizer", str(tokenizer_folder), "--count", "40"]) == 0
     shown = capsys.readouterr().out
-    # The first record of the file, wherever it comes in the order of the seed.
+    # The first record of the file, wherever it is in the order of the seed.
     assert "[CLS] in function signatures , you must declare the type of" in " ".join(shown.split())
-    assert "pieces 69   hidden 10   hidden share 0.1449" in shown
+    assert "tokens 69   masked tokens 10   masked share 0.1449" in shown
     assert max(map(len, shown.splitlines())) <= 100
 
 
-def test_examples_that_are_not_there_are_refused(golden: Path, tokenizer_folder: Path) -> None:
+def test_missing_examples_are_refused(golden: Path, tokenizer_folder: Path) -> None:
     records = golden / "pretrain_data" / "first_records.tfrecord"
-    with pytest.raises(DataError, match=r"first_records.tfrecord: no held-out examples; show those to train"):
+    with pytest.raises(DataError, match=r"first_records.tfrecord: no held-out examples; use --split train"):
         show(ShowSettings(data=(records,), tokenizer=tokenizer_folder, split="held-out"))
     with pytest.raises(ConfigError, match="name the tokenizer that made them with --tokenizer"):
         show(ShowSettings(data=(records,)))

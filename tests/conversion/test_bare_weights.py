@@ -1,4 +1,4 @@
-"""Model folders of weights whose configuration lies elsewhere and whose vocabulary nobody names."""
+"""Model folders from weights without a vocabulary, whose configuration is elsewhere."""
 
 import json
 from pathlib import Path
@@ -48,7 +48,7 @@ def test_a_prefix_becomes_a_folder_once(config: Path, tmp_path: Path) -> None:
     assert not [path for path in folder.parent.iterdir() if path.name.startswith(".")]
 
 
-def test_a_folder_is_taken_as_it_is(config: Path, tmp_path: Path) -> None:
+def test_a_folder_is_used_as_it_is(config: Path, tmp_path: Path) -> None:
     random_model().save_pretrained(tmp_path / "model")
     assert bare_folder(tmp_path / "model", config) == tmp_path / "model"
 
@@ -70,7 +70,7 @@ def test_a_snapshot_of_another_shape_or_damaged_is_refused(tmp_path: Path) -> No
         load_snapshot_weights(snapshot, random_model())
 
 
-def test_groups_are_those_of_the_weights_where_that_is_asked_for(config: Path, tmp_path: Path) -> None:
+def test_groups_are_those_of_the_weights_on_request(config: Path, tmp_path: Path) -> None:
     prefix = write_tensorflow(tmp_path / "albert" / "model.ckpt-7", random_model())
     config.write_text(json.dumps({**SHAPE, "num_hidden_groups": 2}))
     with pytest.raises(CheckpointError, match="num_hidden_groups is 2, the weights in"):

@@ -1,4 +1,4 @@
-"""Conversion of every form: the numbers that come out, the account that is given, and what is refused."""
+"""Conversion of every form: the resulting numbers, the reported summary, and what is refused."""
 
 import json
 import runpy
@@ -48,7 +48,7 @@ def original_model(**changes: object) -> AlbertForPreTraining:
 
 @pytest.fixture
 def checkpoint(tmp_path: Path, golden: Path) -> Path:
-    """A folder as the original's users have it: weights with slots, configuration, vocabulary."""
+    """A folder as users of the original have it: weights with optimiser slots, configuration, vocabulary."""
     return write_checkpoint(tmp_path / "albert_tiny", golden, original_model())
 
 
@@ -149,7 +149,7 @@ def test_transformers_and_back_keeps_every_tensor(checkpoint: Path, tmp_path: Pa
     assert same(first, second)
 
 
-def test_a_fine_tuned_classifier_brings_its_head(tmp_path: Path, golden: Path) -> None:
+def test_a_fine_tuned_classifier_keeps_its_head(tmp_path: Path, golden: Path) -> None:
     config = AlbertConfig.from_dict(SHAPE)
     classes = AlbertConfig(**{**fields_of(config), "id2label": {0: "a", 1: "b", 2: "c"}})
     torch.manual_seed(1)
@@ -163,18 +163,18 @@ def test_a_fine_tuned_classifier_brings_its_head(tmp_path: Path, golden: Path) -
     assert torch.equal(found, tuned(ids).logits)
 
 
-def test_a_classifier_of_one_row_is_said_to_be_ambiguous(tmp_path: Path, golden: Path) -> None:
+def test_a_classifier_with_one_row_is_reported_as_ambiguous(tmp_path: Path, golden: Path) -> None:
     one = AlbertConfig(**{**fields_of(AlbertConfig.from_dict(SHAPE)), "id2label": {0: "score"}})
     folder = write_checkpoint(tmp_path / "sts", golden, AlbertForSequenceClassification(one))
     race = convert(folder, tmp_path / "race")
     assert race.architecture.__name__ == "AlbertForMultipleChoice"
-    assert "--head sequence-classification takes it for a regression" in race.notes[0]
+    assert "with --head sequence-classification it is read as a regression" in race.notes[0]
     regression = convert(folder, tmp_path / "stsb", head="sequence-classification")
     assert regression.config.problem_type == "regression"
     assert not regression.notes
 
 
-def test_a_checkpoint_of_albert_zh_converts_with_a_word_on_the_cost(tmp_path: Path, golden: Path) -> None:
+def test_a_checkpoint_of_albert_zh_converts_with_a_note_on_the_cost(tmp_path: Path, golden: Path) -> None:
     hidden, width = 8, 12
     torch.manual_seed(2)
     linears = {
@@ -224,7 +224,7 @@ def fields_of(config: AlbertConfig) -> dict[str, object]:
     return {key: value for key, value in config.to_dict().items() if key != "model_type"}
 
 
-def test_a_converted_folder_is_complete_and_says_where_it_is_from(checkpoint: Path, tmp_path: Path) -> None:
+def test_a_converted_folder_is_complete_and_names_its_source(checkpoint: Path, tmp_path: Path) -> None:
     convert(checkpoint, tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "README.md", "config.json", "model.safetensors", "run.json", "spiece.model", "tokenizer.json",
@@ -327,7 +327,7 @@ def test_a_configuration_of_another_model_names_the_field(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_missing_configuration_or_vocabulary_is_an_error_that_says_where(
+def test_a_missing_configuration_or_vocabulary_is_an_error_with_its_place(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     (checkpoint / "30k-clean.model").unlink()
@@ -344,24 +344,24 @@ def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path, golden: Path) -
         convert(folder, tmp_path / "out")
 
 
-def test_an_encoder_with_a_hole_is_refused(tmp_path: Path, golden: Path) -> None:
+def test_an_incomplete_encoder_is_refused(tmp_path: Path, golden: Path) -> None:
     model = original_model()
     folder = write_checkpoint(tmp_path / "whole", golden, model)
     variables = to_original({name: p.detach() for name, p in model.named_parameters()})
     del variables["bert/encoder/transformer/group_0/inner_group_0/ffn_1/intermediate/dense/bias"]
     WRITER.write_bundle(folder / "model.ckpt-best", variables, num_shards=2)
-    with pytest.raises(CheckpointError, match=r"the encoder's tensor .*ffn\.bias is missing"):
+    with pytest.raises(CheckpointError, match=r"the tensor .*ffn\.bias of the encoder is missing"):
         convert(folder, tmp_path / "out")
 
 
-def test_an_output_folder_that_holds_something_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+def test_an_output_folder_that_is_not_empty_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "thesis.tex").write_text("precious")
     with pytest.raises(CheckpointError, match="exists and is not empty"):
         convert(checkpoint, tmp_path / "out")
 
 
-def test_a_folder_without_a_model_says_what_was_expected(tmp_path: Path) -> None:
+def test_a_folder_without_a_model_is_an_error_with_what_was_expected(tmp_path: Path) -> None:
     (tmp_path / "readme.txt").write_text("nothing here")
     with pytest.raises(CheckpointError, match=r"no model; expected config\.json"):
         read_source(tmp_path)
@@ -396,14 +396,14 @@ def test_info_shows_what_a_checkpoint_holds(checkpoint: Path, capsys: pytest.Cap
     assert shown["parameters"]["a_bert_of_this_size"] == sum(p.numel() for p in bert.parameters())
 
 
-def test_convert_tells_what_it_did(
+def test_convert_reports_what_it_did(
     checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["convert", str(checkpoint), str(tmp_path / "out"), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
+    shown = json.loads(capsys.readouterr().out)
     count = len(original_model().state_dict())
-    assert told["tensors"] == f"{count} of {count} tensors"
-    assert told["model"] == "AlbertForPreTraining"
+    assert shown["tensors"] == f"{count} of {count} tensors"
+    assert shown["model"] == "AlbertForPreTraining"
     assert run(["convert", str(tmp_path / "nothing"), str(tmp_path / "out2")]) == 1
     assert capsys.readouterr().err.startswith("error: ")
 
@@ -413,7 +413,7 @@ def test_convert_tells_what_it_did(
     "name", ["ckpt_tiny", "ckpt_groups", "ckpt_spm2k", "ckpt_tiny_trained", "hub/tiny", "hub/spm2k"]
 )
 def test_checkpoints_of_the_original_give_its_outputs(reference: Path, name: str, tmp_path: Path) -> None:
-    """From the files themselves to all stored outputs."""
+    """The original's files give all the outputs that were stored with them."""
     with opened(reference / name) as source:
         stored = read_model(source)
     assert stored.matched == len(stored.state)
@@ -430,7 +430,7 @@ def test_checkpoints_of_the_original_give_its_outputs(reference: Path, name: str
         "hub/tiny": "hub/outputs_tiny.npz",
         "hub/spm2k": "hub/outputs_spm2k.npz",
     }[name]
-    if outputs is None:  # Its outputs were not stored; its variables were, behind the last step.
+    if outputs is None:  # Its variables were stored after the last step, its outputs were not.
         trace = np.load(reference / "optim" / "lamb_onehot.npz")
         found = to_original(stored.state)
         for variable, value in found.items():

@@ -1,4 +1,4 @@
-"""Taking a batch apart and joining it again changes nothing."""
+"""Splitting a batch and joining it again changes nothing."""
 
 from itertools import pairwise
 
@@ -36,7 +36,7 @@ def test_parts_of_a_batch_join_to_the_batch(cuts: list[int]) -> None:
     assert_equal(PretrainingBatch.join(parts), batch)
 
 
-def test_taken_sequence_keeps_its_own_masked_pieces() -> None:
+def test_taken_sequences_keep_their_masked_tokens() -> None:
     batch = make_batch([3, 7, 11], seed=2)
     part = batch.take(1, 2)
     inside = (batch.masked_positions >= 3) & (batch.masked_positions < 10)

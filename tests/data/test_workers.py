@@ -70,13 +70,13 @@ def test_state_that_cannot_be_made_is_an_error(work: ModuleType, workers: int) -
         list(map_in_order(work.refuse_to_start, work.refuse, range(2), workers=workers))
 
 
-def test_defect_in_a_process_tells_where_it_is(work: ModuleType) -> None:
+def test_defect_in_a_process_is_raised_with_its_place(work: ModuleType) -> None:
     with pytest.raises(ZeroDivisionError) as caught:
         list(map_in_order(work.make_list, work.divide, [1, 0], workers=2))
     assert "in divide" in "".join(caught.value.__notes__)
 
 
-def test_killed_process_is_an_error_that_says_what_to_do(work: ModuleType) -> None:
+def test_killed_process_is_an_error_with_what_to_do(work: ModuleType) -> None:
     results = map_in_order(work.make_list, work.die, range(9), workers=2)
     with pytest.raises(DataError, match=r"worker process died \(exit code -9\).* fewer --workers"):
         list(results)
@@ -132,14 +132,14 @@ def test_processes_end_with_their_parent(sent: signal.Signals) -> None:
         assert job.stdout is not None
         assert job.stderr is not None
         workers = [int(pid) for pid in job.stdout.readline().split()]
-        if sent == signal.SIGINT:  # as a terminal does: every process of the group gets it
+        if sent == signal.SIGINT:  # like a terminal: every process of the group gets it
             os.killpg(job.pid, sent)
         else:
             job.send_signal(sent)
         errors = job.stderr.read()
     assert len(workers) == 2
     assert wait_until_ended(workers)
-    # Only the parent speaks of an interrupt.
+    # Only the parent reports an interrupt.
     assert errors.count("Traceback") == (1 if sent == signal.SIGINT else 0)
 
 

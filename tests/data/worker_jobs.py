@@ -1,4 +1,4 @@
-"""Functions for `test_workers`: other processes find them by the name of this module."""
+"""Functions for `test_workers`, in a module from which other processes can import them."""
 
 import os
 import signal
@@ -16,7 +16,7 @@ def make_list() -> list[int]:
 
 
 def note(done: list[int], job: int) -> tuple[int, int]:
-    """Returns which process did a job, and how many it had done before."""
+    """Return the process that did a job, and the number of jobs it had done before."""
     done.append(job)
     return os.getpid(), len(done) - 1
 

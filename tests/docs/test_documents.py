@@ -16,8 +16,11 @@ from albert import (
     AlbertForTokenClassification,
     AlbertTokenizer,
 )
+from albert.cli.flags import COMMANDS_WITH_RECIPES
 from albert.cli.main import SUMMARIES, run
+from albert.legacy.scripts import SCRIPTS
 from albert.model.pretrained import Pretrained
+from samples.command_flags import flags_of
 
 ROOT = Path(__file__).parents[2]
 # Flags of the command line itself, of pip, torchrun and SLURM.
@@ -168,14 +171,80 @@ def test_make_targets_that_pages_name_exist() -> None:
     assert all(re.search(rf"^{target}:", makefile, flags=re.MULTILINE) for target in named)
 
 
-def test_every_subcommand_and_flag_that_a_page_names_exists() -> None:
-    surface = (ROOT / "tests" / "cli" / "surface.txt").read_text()
-    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
-    text = "\n".join(page.read_text(encoding="utf-8") for page in pages)
-    for name in re.findall(r"`albert ([a-z][a-z-]+)", text):
-        assert name in SUMMARIES, name
-    original = (ROOT / "tests" / "legacy" / "surface.txt").read_text().replace("--", "")
-    known = {line.split()[1] for line in (surface + original).splitlines()} | ELSEWHERE
+def pages() -> list[Path]:
+    return [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
+
+
+def command_lines(page: str) -> list[tuple[str, list[str]]]:
+    """Return name and words of every command of ours in the code of a page, be it a mere fragment."""
+    fence = re.compile(r"^```\w*\n(.*?)^```$", flags=re.DOTALL | re.MULTILINE)
+    code = [line for block in fence.findall(page) for line in block.replace("\\\n", " ").splitlines()]
+    code += re.findall(r"`((?:[^`\n]|\n(?!\n))+)`", fence.sub("", page))
+    commands = re.compile(r"(?:^|[\s;(])(?<!from )albert ([a-z][a-z-]*)([^|&;#]*)")
+    scripts = re.compile(r"-m albert\.([a-z0-9_]+)([^|&;#]*)")
+    return [
+        (found[1], re.split(r"[\s\[\]]+", found[2]))
+        for line in code
+        for pattern in (commands, scripts)
+        for found in pattern.finditer(line)
+    ]
+
+
+def unknown_parts(name: str, words: list[str]) -> list[str]:
+    """Return the flags that this very command does not know, and the values that its flags do not take."""
+    if name in SCRIPTS:
+        if any(word.startswith("--bert_config_file") for word in words):
+            name = "run_classifier_clue"  # albert_zh's script of the same name
+        known = {f"--{flag.name}" for flag in SCRIPTS[name].flags} | {"--help"}
+        return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
+    flags = flags_of(name)
+    without_value = {"json", "help", *(f"no-{flag}" for flag in flags)}
+    free = {"from"} | ({"recipe"} if name in COMMANDS_WITH_RECIPES else set())
+    unknown = []
+    for word, following in zip(words, [*words[1:], ""], strict=True):
+        spelled, equals, value = word.removeprefix("--").partition("=")
+        flag = spelled.replace("_", "-")
+        if not word.startswith("--") or flag in without_value | free:
+            continue
+        choices = flags[flag].choices if flag in flags else ()
+        value = value if equals else following
+        if flag not in flags or (choices and value[:1].islower() and value not in choices):
+            unknown.append(f"{word} {following}")
+    return unknown
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_command_that_a_page_shows_knows_its_flags_and_their_values(page: Path) -> None:
+    for name, words in command_lines(page.read_text(encoding="utf-8")):
+        assert name in SUMMARIES or name in SCRIPTS, name
+        assert unknown_parts(name, words) == [], name
+
+
+def test_a_flag_of_another_command_is_noticed_in_a_page() -> None:
+    page = """
+    Make a vocabulary with `albert vocab --input FILES --vocab-size 8000`, then `albert pretrain ...
+    --schedule cosine --no-init-from-group0 --recipe small` and `albert vocab --recipe small --json`.
+
+```sh
+albert prepare --input corpus --dupe_factor=2 \\
+    --top-k 3 --format arrow --style original | head
+python -m albert.run_pretraining --input_file=i --task_name=mnli
+```
+"""
+    found = [(name, unknown_parts(name, words)) for name, words in command_lines(page)]
+    assert sorted(found) == [
+        ("prepare", ["--top-k 3", "--format arrow"]),
+        ("pretrain", []),
+        ("run_pretraining", ["--task_name=mnli"]),
+        ("vocab", []),
+        ("vocab", ["--recipe small"]),
+    ]
+
+
+def test_every_flag_that_a_page_names_by_itself_is_a_flag_of_some_command() -> None:
+    known = {flag for name in SUMMARIES for flag in flags_of(name)}
+    known |= {flag.name for script in SCRIPTS.values() for flag in script.flags} | ELSEWHERE
+    text = "\n".join(page.read_text(encoding="utf-8") for page in pages())
     for flag in re.findall(r"(?<![\w-])--([a-z][a-z0-9_-]+)", text):
         assert {flag, flag.removeprefix("no-"), flag.removeprefix("no")} & known, flag
 
@@ -189,7 +258,7 @@ def test_every_test_that_the_differences_name_exists() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]:
+    for page in pages():
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page}: {target}"
 

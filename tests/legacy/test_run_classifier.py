@@ -171,7 +171,7 @@ def test_training_flags_reach_the_run(pretrained: Pretrained, glue: Path, tmp_pa
     record = json.loads((run / "run.json").read_text())
     settings = record["settings"]
     expected = {
-        "optimizer": "lamb", "schedule": "original", "learning_rate": 3e-5, "max_steps": 10,
+        "optimizer": "lamb", "schedule": "decay-from-start", "learning_rate": 3e-5, "max_steps": 10,
         "warmup_steps": 1, "batch_size": 4, "max_seq_length": 128, "weight_decay": 0.01, "max_grad_norm": 1.0,
         "hidden_dropout_prob": 0.0,
     }  # fmt: skip

@@ -128,7 +128,7 @@ def test_flags_of_the_schedule_and_the_optimiser_reach_the_run(
     settings = settings_of(run)
     assert (settings["decay_power"], settings["start_warmup_step"]) == (2.0, 1)
     assert settings["optimizer"]["optimizer"] == "adamw"
-    assert settings["optimizer"]["schedule"] == "original"
+    assert settings["optimizer"]["schedule"] == "decay-from-start"
     record = json.loads((run / "log.jsonl").read_text().splitlines()[-1])
     assert record["learning_rate"] == pytest.approx(0.5 * (9 - 1) / 100)
 

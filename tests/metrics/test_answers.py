@@ -109,7 +109,7 @@ def test_a_threshold_equals_predicting_nothing_above_it(
 ) -> None:
     gold, predictions, odds = by_id(questions)
     emptied = {question: "" if odds[question] > 0.5 else text for question, text in predictions.items()}
-    # Where all gold answers normalise to nothing, "" is right for evaluate-v2.0, "no answer" is not.
+    # If all gold answers are empty once normalised, evaluate-v2.0 accepts "" but not "no answer".
     gold = {q: [a for a in answers if normalize_answer(a)] for q, answers in gold.items()}
     scores = score_answers_v2(gold, predictions, null_odds=odds, threshold=0.5)
     assert {key: scores[key] for key in ("exact", "f1")} == {
@@ -121,7 +121,7 @@ def test_a_threshold_equals_predicting_nothing_above_it(
 def test_the_best_threshold_gives_the_best_score_of_all_thresholds(
     questions: list[tuple[list[str], str]],
 ) -> None:
-    # Odds all differ, and no prediction is punctuation alone, which the search takes for an answer.
+    # All odds differ, and no prediction is only punctuation, which the search counts as an answer.
     rows = [
         (gold, text, 0.25 * (i + 1)) for i, (gold, text) in enumerate(questions) if normalize_answer(text)
     ]
@@ -161,7 +161,7 @@ def test_a_missing_answer_scores_zero_in_squad1() -> None:
     assert scores == {"exact_match": 50.0, "f1": 50.0, "total": 2, "missing": 1}
 
 
-def test_a_missing_answer_is_left_out_or_scores_zero_in_squad2() -> None:
+def test_a_missing_answer_is_not_counted_or_scores_zero_in_squad2() -> None:
     gold, predictions = {"q1": ["cat"], "q2": ["dog"], "n1": []}, {"q1": "cat", "q3": "x"}
     left_out = score_answers_v2(gold, predictions)
     assert left_out == {
@@ -173,7 +173,7 @@ def test_a_missing_answer_is_left_out_or_scores_zero_in_squad2() -> None:
     assert (zero["HasAns_f1"], zero["NoAns_f1"], zero["total"], zero["missing"]) == (50.0, 0.0, 3, 2)
 
 
-def test_a_best_threshold_answers_nothing_where_that_is_best() -> None:
+def test_a_best_threshold_answers_nothing_if_that_is_best() -> None:
     score = find_best_threshold(
         {"q": 0.0, "n": 0.0},
         predictions={"q": "x", "n": "y"},

@@ -1,4 +1,4 @@
-"""CMRC 2018's scores: worked examples, and laws of the longest shared run."""
+"""CMRC 2018's scores: worked examples, and laws of the longest common run."""
 
 import pytest
 from hypothesis import given
@@ -29,12 +29,12 @@ def test_segments_are_chinese_characters_and_whole_other_words(text: str, expect
     assert segments(text) == expected
 
 
-def test_f1_counts_the_longest_run_and_not_all_shared_segments() -> None:
-    # 北京 is shared, 大 and 学 are too, but not in one run: precision 2/5, recall 2/4.
+def test_f1_counts_the_longest_run_and_not_all_common_segments() -> None:
+    # 北京, 大 and 学 are common, but not in one run: precision 2/5, recall 2/4.
     assert longest_run_f1("北京大学", "北京的大学") == pytest.approx(2 * 0.4 * 0.5 / 0.9)
 
 
-def test_a_question_counts_with_its_best_answer_and_a_missing_one_with_zero() -> None:
+def test_a_question_scores_its_best_answer_and_a_missing_one_zero() -> None:
     gold = {"q1": ["北京大学", "北大"], "q2": ["上海"], "q3": ["IBM"]}
     scores = score_chinese_answers(gold, {"q1": "「北大」", "q2": "上海市", "other": "x"})
     f1 = 100 * (1 + 2 * (2 / 3) / (5 / 3)) / 3

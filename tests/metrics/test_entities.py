@@ -1,4 +1,4 @@
-"""Entities as conlleval counts them: worked examples, schemes that say the same, laws."""
+"""Entities as conlleval counts them: worked examples, equivalent tagging schemes, laws."""
 
 import pytest
 from hypothesis import given
@@ -31,7 +31,7 @@ SENTENCES = st.lists(PAIRS, min_size=1, max_size=5)
         ("BMES", "B-PER E-PER S-PER O S-LOC"),
     ],
 )
-def test_schemes_say_the_same(scheme: str, tags: str) -> None:
+def test_equivalent_tagging_schemes_give_the_same_entities(scheme: str, tags: str) -> None:
     assert entity_spans(tags.split()) == [("PER", 0, 2), ("PER", 2, 3), ("LOC", 4, 5)], scheme
 
 
@@ -48,7 +48,7 @@ def test_schemes_say_the_same(scheme: str, tags: str) -> None:
         ("", []),
     ],
 )
-def test_a_tag_without_its_beginning_begins_an_entity(
+def test_a_continuation_without_a_start_starts_an_entity(
     tags: str, expected: list[tuple[str, int, int]]
 ) -> None:
     assert entity_spans(tags.split()) == expected
@@ -58,7 +58,7 @@ def test_scores_are_those_conlleval_gives_for_a_worked_example() -> None:
     gold = ["B-PER I-PER O B-LOC", "B-ORG I-ORG I-ORG O", "O B-LOC B-PER O"]
     predicted = ["B-PER I-PER O B-ORG", "B-ORG I-ORG O O", "O I-LOC I-PER O"]
     sides = [line.split() for line in gold], [line.split() for line in predicted]
-    # Of 5 gold and 5 predicted entities, 3 agree.
+    # 3 of 5 gold and 5 predicted entities agree.
     assert score_entities(*sides) == pytest.approx({"precision": 0.6, "recall": 0.6, "f1": 0.6})
     assert score_entities_by_type(*sides) == {
         "LOC": pytest.approx({"precision": 1.0, "recall": 0.5, "f1": 2 / 3}),

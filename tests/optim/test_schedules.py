@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert.errors import ConfigError
-from albert.optim.schedules import make_schedule, original
+from albert.optim.schedules import decay_from_start, make_schedule
 
 
 def test_twelve_schedules_equal_the_original(golden: Path) -> None:
@@ -18,7 +18,7 @@ def test_twelve_schedules_equal_the_original(golden: Path) -> None:
     assert len(settings) == 12
     for index, setting in enumerate(settings):
         ours = [
-            original(
+            decay_from_start(
                 int(step),
                 peak=setting["init_lr"],
                 warmup_steps=setting["num_warmup_steps"],
@@ -33,8 +33,8 @@ def test_twelve_schedules_equal_the_original(golden: Path) -> None:
         np.testing.assert_allclose(ours, expected, atol=6e-7 * setting["init_lr"], rtol=0)
 
 
-def test_original_starts_at_zero_and_drops_where_the_warmup_ends() -> None:
-    rate = make_schedule("original", peak=1.0, warmup_steps=10, train_steps=100)
+def test_decay_from_start_starts_at_zero_and_drops_where_the_warmup_ends() -> None:
+    rate = make_schedule("decay-from-start", peak=1.0, warmup_steps=10, train_steps=100)
     assert rate(0) == 0.0
     assert rate(9) == pytest.approx(0.9)
     assert rate(10) == pytest.approx(0.9)
@@ -51,7 +51,11 @@ def test_everybodys_schedules_move_at_once_and_reach_the_peak(name: str) -> None
     assert rate(24) == pytest.approx(2.0 if name == "constant" else 0.0)
 
 
-@given(st.sampled_from(["original", "linear", "cosine", "constant"]), st.integers(0, 50), st.integers(0, 200))
+@given(
+    st.sampled_from(["decay-from-start", "linear", "cosine", "constant"]),
+    st.integers(0, 50),
+    st.integers(0, 200),
+)
 def test_a_rate_is_never_negative_and_never_above_the_peak(name: str, warmup_steps: int, step: int) -> None:
     rate = make_schedule(name, peak=1.5, warmup_steps=warmup_steps, train_steps=50)(step)  # type: ignore[arg-type]
     assert 0 <= rate <= 1.5
@@ -59,18 +63,18 @@ def test_a_rate_is_never_negative_and_never_above_the_peak(name: str, warmup_ste
 
 def test_a_warmup_longer_than_the_training_is_refused() -> None:
     with pytest.raises(ConfigError, match="--warmup-steps 11 exceeds --max-steps 10"):
-        make_schedule("original", peak=1.0, warmup_steps=11, train_steps=10)
+        make_schedule("decay-from-start", peak=1.0, warmup_steps=11, train_steps=10)
 
 
 def test_a_warmup_longer_than_the_training_can_be_asked_for() -> None:
-    rate = make_schedule("original", peak=1.0, warmup_steps=100, train_steps=10, long_warmup=True)
+    rate = make_schedule("decay-from-start", peak=1.0, warmup_steps=100, train_steps=10, long_warmup=True)
     assert [rate(0), rate(9)] == pytest.approx([0.0, 0.09])
 
 
-def test_power_and_start_of_the_warmup_are_the_original_s_alone() -> None:
+def test_power_and_start_of_the_warmup_apply_to_decay_from_start_only() -> None:
     settings = {"peak": 2.0, "warmup_steps": 2, "train_steps": 10}
-    rate = make_schedule("original", **settings, power=2.0, start_warmup_step=3)  # type: ignore[arg-type]
+    rate = make_schedule("decay-from-start", **settings, power=2.0, start_warmup_step=3)  # type: ignore[arg-type]
     assert [rate(step) for step in (0, 3, 4, 5)] == pytest.approx([0.0, 0.0, 1.0, 0.5])
     for more in ({"power": 2.0}, {"start_warmup_step": 3}):
-        with pytest.raises(ConfigError, match="of --schedule original, not of cosine"):
+        with pytest.raises(ConfigError, match="to --schedule decay-from-start only, not to cosine"):
             make_schedule("cosine", **settings, **more)  # type: ignore[arg-type]

@@ -39,7 +39,7 @@ def test_every_recipe_names_a_size_and_its_source(name: str) -> None:
 def test_a_recipe_of_google_hides_20_pieces_as_its_command_did() -> None:
     examples = recipe_settings("albert-base-v1", data=(Path("shards"),), output=Path("run")).examples
     assert examples.filled().max_predictions_per_seq == 20
-    assert examples.filled().sentence_loss == "original"
+    assert examples.filled().sentence_loss == "sop-random"
 
 
 def test_the_command_line_and_python_give_the_same_settings() -> None:

@@ -1,4 +1,4 @@
-"""Words of Chinese: the segmenter's, on the pieces of the plain text."""
+"""Chinese words: those of the segmenter, on the pieces of the plain text."""
 
 import sys
 from itertools import pairwise
@@ -30,7 +30,7 @@ def make_wordpiece(*, lower_case: bool = True) -> AlbertTokenizer:
 
 
 def make_sentencepiece() -> AlbertTokenizer:
-    """A vocabulary whose pieces are now shorter, now longer than words."""
+    """A vocabulary with pieces shorter and longer than words."""
     draw = np.random.default_rng(0)
     texts = ["".join(draw.choice([*CHARACTERS, "，", " ", "a", "3"], size=20)) for _ in range(40)]
     texts += ["北京大学的学习方法，abc 1990。", "中华人民共和国", "研究生命的方法", "ofen the 3.5%(x)"] * 30
@@ -64,7 +64,7 @@ def words_of(tokenizer: AlbertTokenizer, text: str) -> list[str]:
 
 
 def by_raw_offsets(tokenizer: AlbertTokenizer, text: str) -> list[bool]:
-    """Returns which pieces open a word, found one by one on the raw text."""
+    """Return whether each piece starts a word, found one by one on the raw text."""
     starts = [*word_starts(text), len(text)]
     spans = list(pairwise(starts))
     aligned = tokenizer._encoder.encode_aligned(text)
@@ -77,13 +77,13 @@ def by_raw_offsets(tokenizer: AlbertTokenizer, text: str) -> list[bool]:
             start < piece.start < end and any(map(is_ideograph, text[start:end])) for start, end in spans
         )
         apart = piece.id != tokenizer.unk_token_id and (piece.text[0] == "▁" or separates(piece.text[0]))
-        behind = before.id != tokenizer.unk_token_id and separates(before.text[-1])
-        if inside and not apart and not behind:
+        after_border = before.id != tokenizer.unk_token_id and separates(before.text[-1])
+        if inside and not apart and not after_border:
             opens[number] = False
     return opens
 
 
-def test_characters_of_a_word_are_hidden_together(wordpiece: AlbertTokenizer) -> None:
+def test_characters_of_a_word_are_masked_together(wordpiece: AlbertTokenizer) -> None:
     assert words_of(wordpiece, "我们在北京大学学习。") == ["我+们", "在", "北+京+大+学", "学+习", "。"]
     assert words_of(wordpiece, "臺灣的網路") != list("臺灣的網路")
 
@@ -176,8 +176,8 @@ def test_ids_are_those_of_the_plain_text_and_words_those_of_raw_offsets(
     assert opens == [by_raw_offsets(tokenizer, text) for text in texts]
 
 
-def test_characters_that_join_over_words_are_told_by_raw_offsets() -> None:
-    # Letters of Korean, which the model's own table joins to a syllable.
+def test_characters_that_join_across_words_are_located_by_raw_offsets() -> None:
+    # Korean letters, which the table of the model joins to a syllable.
     tokenizer = make_sentencepiece()
     text = "学习한北京大学"
     [measured] = tokenizer._encoder.encode_measured([text])
@@ -185,7 +185,7 @@ def test_characters_that_join_over_words_are_told_by_raw_offsets() -> None:
     assert tokenizer.encode_sentences_with_words([text])[1] == [by_raw_offsets(tokenizer, text)]
 
 
-def test_without_the_segmenter_the_error_says_what_to_install(
+def test_without_the_segmenter_the_error_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, wordpiece: AlbertTokenizer
 ) -> None:
     monkeypatch.setitem(sys.modules, "rjieba", None)

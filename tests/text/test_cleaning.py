@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from albert.text.cleaning import preprocess_aligned, preprocess_text, split_words, split_words_aligned
 
-# Characters whose cleaning is special, far more often than chance would bring them.
+# Characters whose cleaning is special, far more often than by chance.
 ODD = "\u0301\u0323ﬁ½İΣς e\u00e9A\t\n\u00a0\u2028\u3000\x00\x1c\u200b\ufffd\ud800한中で̈́ͅ、!,▁1😀\u1fef\u00b4"
 texts = st.text(st.one_of(st.sampled_from(ODD), st.characters()), max_size=30)
 

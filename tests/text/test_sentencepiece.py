@@ -93,7 +93,7 @@ def test_offsets_rise_and_stay_inside(text: str, encoder: SentencePieceEncoder) 
 
 @settings(deadline=None)
 @given(texts, st.sampled_from([LOWER, CASED]))
-def test_offsets_cover_every_character_that_says_something(text: str, encoder: SentencePieceEncoder) -> None:
+def test_offsets_cover_every_character_that_is_not_dropped(text: str, encoder: SentencePieceEncoder) -> None:
     covered = {i for piece in encoder.encode_aligned(text) for i in range(piece.start, piece.end)}
     for position in set(range(len(text))) - covered:
         assert encoder.encode([text[position]]) == [[]]
@@ -135,11 +135,11 @@ def test_a_word_starts_at(piece: str) -> None:
 
 
 @pytest.mark.parametrize("piece", ["ing", "s", "U", "...", "--", "u.s.", "[MASK]"])
-def test_a_word_goes_on_at(piece: str) -> None:
+def test_a_word_continues_at(piece: str) -> None:
     assert not LOWER.opens_word(piece)
 
 
-def test_bytes_that_are_no_model_are_refused() -> None:
+def test_bytes_that_are_not_a_model_are_refused() -> None:
     with pytest.raises(TokenizerError, match="not a SentencePiece model"):
         SentencePieceEncoder(b"no model", lower_case=True)
 
@@ -162,5 +162,5 @@ def test_any_bytes_are_read_or_refused(content: bytes) -> None:
 
 @pytest.mark.parametrize("size", [1, 100, 20_000])
 def test_a_file_cut_short_is_refused(size: int) -> None:
-    with pytest.raises(ValueError, match="over its end"):
+    with pytest.raises(ValueError, match="exceeds the end"):
         parse_model_file((GOLDEN / "30k-clean.model").read_bytes()[:size])

@@ -21,7 +21,7 @@ SCORE = dict(zip(VOCABULARY, [-19.0, *SCORES[1:]], strict=True)) | {"(": -0.1}
 
 
 def search(text: str) -> list[str]:
-    """Returns the best segmentation by sums rounded to float32, the first of equal ones."""
+    """Return the best segmentation by sums rounded to float32, the first of equal ones."""
     best: list[tuple[float, list[str]] | None] = [(0.0, [])] + [None] * len(text)
     for start in range(len(text)):
         so_far = best[start]
@@ -41,7 +41,7 @@ def search(text: str) -> list[str]:
 @given(st.text("aab(c?", min_size=1, max_size=60))
 def test_ties_are_settled_as_by_a_search_in_float32(text: str) -> None:
     expected = search(text)
-    # The newer releases' choice: the runs of one letter in rising order.
+    # The choice of newer releases: runs of one letter in ascending order.
     pieces = [Scored(piece, VOCABULARY.index(piece) if piece in VOCABULARY else 0) for piece in expected]
     shuffled = sorted_runs(pieces)
     settled = TIES.settle(shuffled)
@@ -49,7 +49,7 @@ def test_ties_are_settled_as_by_a_search_in_float32(text: str) -> None:
 
 
 def sorted_runs(pieces: list[Scored]) -> list[Scored]:
-    """Returns the pieces with every run of repetitions of one letter sorted by length."""
+    """Return the pieces with every run of repetitions of one letter sorted by length."""
     result: list[Scored] = []
     run: list[Scored] = []
     for piece in [*pieces, Scored("", 0)]:
@@ -66,7 +66,7 @@ def test_only_neighbours_that_repeat_one_string_can_tie() -> None:
     assert all(not TIES.repeating_ids.isdisjoint(ids) for ids in rows if TIES.has_tie(ids))
 
 
-def test_a_row_without_ties_stays() -> None:
+def test_a_segmentation_without_ties_is_not_changed() -> None:
     pieces = [Scored("a", 1), Scored("b", 4), Scored("?", 0)]
     assert TIES.settle(pieces) == pieces
     assert [b.id for _, b in pairwise(pieces)] == [4, 0]

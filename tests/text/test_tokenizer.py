@@ -220,7 +220,7 @@ def test_the_unlimited_length_of_transformers_becomes_the_published_one(tmp_path
         ({"a.model": b"", "b.model": b""}, "expected one vocabulary, found a.model, b.model"),
         ({"spiece.model": b"junk"}, "spiece.model: not a SentencePiece model"),
         ({"vocab.txt": b"a\nb\n"}, r"vocab.txt: expected the special pieces \[PAD\]"),
-        ({"vocab.txt": b"a\na\n"}, "vocab.txt:2: 'a' stands on line 1 already"),
+        ({"vocab.txt": b"a\na\n"}, "vocab.txt:2: 'a' is already on line 1"),
         (
             {"vocab.txt": "\n".join(BERT).encode(), "tokenizer_config.json": b"{"},
             "tokenizer_config.json: expected JSON",

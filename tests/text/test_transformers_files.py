@@ -38,7 +38,7 @@ def test_transformers_gives_our_ids_of_a_vocabulary_we_trained(tmp_path: Path, l
     tokenizer = AlbertTokenizer(encoder)
     other = read_with_transformers(tokenizer, tmp_path)
     differing = [text for text in texts if other(text).input_ids != tokenizer(text).input_ids]
-    # Sums in float32 along the text against sums in float64 of a word: some cuts are equally good.
+    # float32 sums along the text against float64 sums of a word: some segmentations are equally good.
     assert len(differing) <= 0.01 * len(texts)
 
 
@@ -50,7 +50,7 @@ def test_transformers_differs_only_at_numbers_before_commas(tmp_path: Path, lowe
     other = read_with_transformers(tokenizer, tmp_path)
     differing = [row for row in rows if other(row["text"]).input_ids != tokenizer(row["text"]).input_ids]
     assert all(row[name]["plain_pieces_differ"] for row in differing)
-    # The vocabulary was made to hold such pieces in plenty; the published one has none inside words.
+    # This vocabulary was made to have many such pieces; the published one has none inside words.
     assert len(differing) / len(rows) < 0.27
 
 

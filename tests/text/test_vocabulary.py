@@ -13,7 +13,7 @@ Train = Callable[..., object]
 
 
 def make_corpus(*, sentences: int, seed: int) -> list[str]:
-    """Returns sentences of made-up words, with numbers, symbols, accents and Chinese among them."""
+    """Return sentences of made-up words, with also with numbers, symbols, accents and Chinese."""
     draw = random.Random(seed)
     syllables = ["".join(parts) for parts in product("bdkmnst", "aeiou", ["", "r", "n"])]
     words = ["".join(draw.choices(syllables, k=draw.randint(1, 4))) for _ in range(300)]
@@ -32,26 +32,26 @@ def test_sentencepiece_has_the_published_layout() -> None:
     assert len(encoder.vocabulary) == 120
 
 
-def test_the_eight_symbols_are_always_pieces_of_their_own() -> None:
+def test_the_eight_symbols_are_always_separate_pieces() -> None:
     encoder = train_sentencepiece(CORPUS, vocab_size=120)
     pieces = [piece.text for piece in encoder.encode_aligned('ba(la)"mu-tor."–£€...')]
     assert [piece for piece in pieces if len(piece.lstrip("▁")) > 1 and set(piece) & set('()"-.–£€')] == []
 
 
-def test_no_piece_joins_a_number_and_its_comma() -> None:
+def test_no_piece_has_a_number_with_its_comma() -> None:
     encoder = train_sentencepiece(CORPUS, vocab_size=150)
     assert not encoder.resplit_ids
     assert "," in encoder.vocabulary
 
 
-def test_wordpiece_has_bert_s_layout() -> None:
+def test_wordpiece_has_the_layout_of_bert() -> None:
     encoder = train_wordpiece(CORPUS, vocab_size=120)
     assert encoder.vocabulary[:5] == ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     assert len(encoder.vocabulary) == len(set(encoder.vocabulary)) == 120
 
 
 @pytest.mark.parametrize("train", [train_sentencepiece, train_wordpiece])
-def test_the_vocabulary_fits_what_encoding_sees(train: Train) -> None:
+def test_the_vocabulary_fits_the_cleaned_text_of_encoding(train: Train) -> None:
     lowered = train(CORPUS, vocab_size=120, lower_case=True)
     cased = train(CORPUS, vocab_size=120, lower_case=False)
     assert not any(x != x.lower() for x in lowered.vocabulary[5:])
@@ -75,7 +75,7 @@ def test_a_sample_depends_on_the_seed_alone() -> None:
 
 @pytest.mark.parametrize("train", [train_sentencepiece, train_wordpiece])
 def test_a_vocabulary_larger_than_the_text_supports_names_the_largest(train: Train) -> None:
-    with pytest.raises(TokenizerError, match=r"at most \d+ pieces, 9999 were asked for") as caught:
+    with pytest.raises(TokenizerError, match=r"at most \d+ pieces, not for 9999") as caught:
         train(CORPUS, vocab_size=9999)
     largest = int(str(caught.value).split("at most ")[1].split()[0])
     assert len(train(CORPUS, vocab_size=largest).vocabulary) == largest
@@ -83,7 +83,7 @@ def test_a_vocabulary_larger_than_the_text_supports_names_the_largest(train: Tra
 
 @pytest.mark.parametrize("train", [train_sentencepiece, train_wordpiece])
 def test_a_vocabulary_smaller_than_the_characters_names_the_smallest(train: Train) -> None:
-    with pytest.raises(TokenizerError, match=r"needs at least \d+ pieces, 15 were asked for"):
+    with pytest.raises(TokenizerError, match=r"needs at least \d+ pieces, not 15"):
         train(CORPUS, vocab_size=15)
 
 

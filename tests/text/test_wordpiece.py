@@ -32,7 +32,7 @@ def read_rows() -> list[dict[str, Any]]:
 def test_pieces_equal_the_original_s(lower_case: bool) -> None:
     rows = read_rows()
     name = "lower" if lower_case else "cased"
-    # The pieces that occur are vocabulary enough: the longest match among them is the same one.
+    # A vocabulary of the pieces that occur is enough: the longest match is the same.
     pieces = sorted({piece for row in rows for piece in row[name]["pieces"]} - set(SPECIAL))
     encoder = WordPieceEncoder(SPECIAL + pieces, lower_case=lower_case)
     for row in rows:
@@ -75,7 +75,7 @@ def test_offsets_rise_stay_inside_and_are_not_empty(text: str, encoder: WordPiec
 
 
 @given(texts, st.sampled_from([LOWER, CASED]))
-def test_offsets_cover_every_character_that_says_something(text: str, encoder: WordPieceEncoder) -> None:
+def test_offsets_cover_every_character_that_is_not_dropped(text: str, encoder: WordPieceEncoder) -> None:
     covered = {i for piece in encoder.encode_aligned(text) for i in range(piece.start, piece.end)}
     for position in set(range(len(text))) - covered:
         assert not encoder.words(text[position])
@@ -87,7 +87,7 @@ def test_a_word_of_more_than_200_characters_is_unknown() -> None:
     assert encoder.encode(["a" * 201]) == [[1]]
 
 
-def test_pieces_that_continue_a_word_do_not_open_one() -> None:
+def test_pieces_that_continue_a_word_do_not_start_one() -> None:
     assert [LOWER.opens_word(piece) for piece in ("un", "##ing", "中", ",")] == [True, False, True, True]
 
 
@@ -100,7 +100,7 @@ def test_ids_are_line_numbers_and_only_newlines_end_lines(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"a\nb\na\n", r"vocab.txt:3: 'a' stands on line 1 already"),
+        (b"a\nb\na\n", r"vocab.txt:3: 'a' is already on line 1"),
         (b"a\n\xff\n", r"vocab.txt:2: expected a piece in UTF-8, found the byte 0xff"),
         (b"a\n\nb\n", r"vocab.txt:2: expected a piece, found an empty line"),
     ],

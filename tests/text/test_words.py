@@ -1,4 +1,4 @@
-"""Where words begin: the rule of the original, and that of Unicode in all scripts."""
+"""Where words start: the rule of the original, and that of Unicode in all scripts."""
 
 import pickle
 from itertools import pairwise
@@ -49,7 +49,7 @@ def joined(pieces: list[str], opens: np.ndarray) -> list[str]:
 
 
 def words_of(text: str) -> str:
-    """Returns the words of pieces separated by spaces, those of one word joined by plus signs."""
+    """Return the words of pieces separated by spaces, those of one word joined by plus signs."""
     pieces = text.replace("+", " ").split()
     vocabulary = Pieces(pieces)
     ids = np.array([vocabulary.get_vocab()[piece] for piece in pieces])
@@ -97,14 +97,14 @@ def test_special_pieces_are_words_by_themselves() -> None:
 
 
 def test_the_original_s_rule_is_the_table_of_single_pieces(tokenizer: AlbertTokenizer) -> None:
-    rule = word_rule(tokenizer, "original")
+    rule = word_rule(tokenizer, "english")
     ids = np.random.default_rng(0).integers(tokenizer.vocab_size, size=10_000)
     assert (rule.opens(ids)[1:] == tokenizer.word_start_table[ids[1:]]).all()
     assert rule.opens(ids)[0]
 
 
-@pytest.mark.parametrize("name", ["original", "unicode"])
-def test_wordpiece_marks_its_words_itself(name: words.WordRuleName) -> None:
+@pytest.mark.parametrize("name", ["english", "unicode"])
+def test_wordpiece_marks_its_own_words(name: words.WordRuleName) -> None:
     rule = word_rule(AlbertTokenizer(WordPieceEncoder(BERT, lower_case=True)), name)
     assert rule.opens(np.array([5, 6, 6, 7, 8, 9, 1, 6])).tolist() == [1, 0, 0, 1, 1, 1, 1, 0]
 
@@ -113,7 +113,7 @@ def test_rules_differ_on_numbers_and_words_of_other_letters(tokenizer: AlbertTok
     text = "the value 2,024 isn't 3.5 (yet)"
     ids = np.array(tokenizer.encode_sentences([text])[0])
     opens = word_rule(tokenizer, "unicode").opens(ids)
-    assert (opens != word_rule(tokenizer, "original").opens(ids)).any()
+    assert (opens != word_rule(tokenizer, "english").opens(ids)).any()
     bounds = [*np.flatnonzero(opens).tolist(), len(ids)]
     spelled = [tokenizer.decode(ids[start:end]).strip() for start, end in pairwise(bounds)]
     assert spelled == ["the", "value", "2,024", "isn't", "3.5", "(", "yet", ")"]
@@ -125,7 +125,7 @@ def test_rules_differ_on_numbers_and_words_of_other_letters(tokenizer: AlbertTok
     ),
     st.integers(1, 5),
 )
-def test_words_do_not_depend_on_where_a_text_is_cut_for_the_work(pieces: list[str], block: int) -> None:
+def test_words_do_not_depend_on_how_a_text_is_divided_into_blocks(pieces: list[str], block: int) -> None:
     vocabulary = Pieces(["▁", "▁the", "ing", "'", ".", "5", "▁5", "中", "\u0301", "-"])
     rule = word_rule(vocabulary, "unicode")
     ids = np.array([vocabulary.get_vocab()[piece] for piece in pieces], np.uint16)
@@ -138,7 +138,7 @@ def test_words_do_not_depend_on_where_a_text_is_cut_for_the_work(pieces: list[st
 
 
 @given(st.text(max_size=60))
-def test_a_piece_with_a_space_opens_a_word_in_any_text(tokenizer: AlbertTokenizer, text: str) -> None:
+def test_a_piece_with_a_space_starts_a_word_in_any_text(tokenizer: AlbertTokenizer, text: str) -> None:
     ids = np.array(tokenizer.encode_sentences([text])[0], np.int64)
     opens = word_rule(tokenizer, "unicode").opens(ids)
     pieces = tokenizer.convert_ids_to_tokens(ids.tolist())
@@ -147,7 +147,7 @@ def test_a_piece_with_a_space_opens_a_word_in_any_text(tokenizer: AlbertTokenize
     )
 
 
-def test_a_rule_travels_to_other_processes(tokenizer: AlbertTokenizer) -> None:
+def test_a_rule_can_be_sent_to_other_processes(tokenizer: AlbertTokenizer) -> None:
     rule = word_rule(tokenizer, "unicode")
     again: WordRule = pickle.loads(pickle.dumps(rule))
     ids = np.arange(tokenizer.vocab_size)

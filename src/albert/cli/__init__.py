@@ -1,1 +1,1 @@
-"""The command line: parses, calls a recipe, prints its result."""
+"""The command line: parse the flags of a command, call it, print its result."""

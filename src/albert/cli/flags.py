@@ -1,6 +1,7 @@
-"""Flags from a settings dataclass: field names are flags, docstrings below fields are help.
+"""Flags from a settings dataclass: field names are flags, docstrings below fields are their help.
 
-Nested settings are flat on the command line: `--learning-rate`, not `--optimizer.learning-rate`.
+Nested settings are flat on the command line: `--learning-rate`, not `--optimizer.learning-rate`. So each
+setting is written once, and two nested settings must not have the same name.
 """
 
 import inspect
@@ -13,29 +14,33 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from albert.console import say
 from albert.errors import ConfigError, did_you_mean
+from albert.renamed import rename_arguments, rename_settings
 
 S = TypeVar("S")
 
-_COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
-"""Subcommands that know `--recipe NAME`, and the module that holds their `RECIPES`."""
+COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
+"""Commands with `--recipe NAME`, and the module with their `RECIPES`."""
 
 
 def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S, bool]:
-    """Parses the flags of `albert COMMAND`.
+    """Parse the flags of `albert COMMAND`.
 
     Returns:
         The settings, and whether `--json` was given.
 
     Raises:
-        ConfigError: The file of `--from` or the name of `--recipe` cannot be used, or a value makes no sense.
-        SystemExit: The command line is wrong (2), or asks for help (0).
+        ConfigError: The file of `--from`, the name of `--recipe` or a value cannot be used.
+        SystemExit: The command line is wrong (2), or `--help` is in it (0).
     """
     as_json = "--json" in arguments
-    arguments = [argument for argument in arguments if argument != "--json"]
+    arguments, notes = rename_arguments([argument for argument in arguments if argument != "--json"])
+    for note in notes:
+        say(note)
     default, arguments = _take_from(settings_type, arguments, command=command)
-    if command in _COMMANDS_WITH_RECIPES:
-        recipe, arguments = _take_recipe(settings_type, arguments, module=_COMMANDS_WITH_RECIPES[command])
+    if command in COMMANDS_WITH_RECIPES:
+        recipe, arguments = _take_recipe(settings_type, arguments, module=COMMANDS_WITH_RECIPES[command])
         if default is not None and recipe is not None:
             raise ConfigError("--from and --recipe both give all settings; choose one")
         default = recipe or default
@@ -51,7 +56,7 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
 
 
 def _take_from(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S | None, list[str]]:
-    """Takes `--from FILE` out of `arguments`; its settings are the defaults of all flags."""
+    """Remove `--from FILE` from `arguments`; its settings become the defaults of all flags."""
     file, arguments = _take_option("--from", arguments, needs="the run.json of an earlier run")
     if file is None:
         return None, arguments
@@ -62,12 +67,12 @@ def _take_from(settings_type: type[S], arguments: list[str], *, command: str) ->
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"--from {path}: expected the run.json of an earlier run: {error}") from error
     if ran != command:
-        raise ConfigError(f"--from {path}: is of `albert {ran}`, not of `albert {command}`")
-    return _from_json(settings_type, values, path), arguments
+        raise ConfigError(f"--from {path}: has the settings of `albert {ran}`, not of `albert {command}`")
+    return _from_json(settings_type, rename_settings(values), path), arguments
 
 
 def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -> tuple[S | None, list[str]]:
-    """Takes `--recipe NAME` out of `arguments`; its numbers are the defaults of the flags they name."""
+    """Remove `--recipe NAME` from `arguments`; its numbers become the defaults of their flags."""
     name, arguments = _take_option("--recipe", arguments, needs="the name of a recipe")
     if name is None:
         return None, arguments
@@ -80,7 +85,7 @@ def _take_recipe(settings_type: type[S], arguments: list[str], *, module: str) -
 
 
 def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | None, list[str]]:
-    """Takes `name VALUE` or `name=VALUE` out of `arguments`; returns the value and what is left.
+    """Remove `name VALUE` or `name=VALUE` from `arguments`; return the value and the other arguments.
 
     Raises:
         ConfigError: There is no value, or more than one.
@@ -100,18 +105,18 @@ def _take_option(name: str, arguments: list[str], *, needs: str) -> tuple[str | 
 
 
 def _description(settings_type: type[Any], command: str) -> str | None:
-    """Returns what stands on top of the help, where that is more than the docstring of the settings."""
-    if command not in _COMMANDS_WITH_RECIPES:
+    """Return the description in the help, or None for the docstring of the settings."""
+    if command not in COMMANDS_WITH_RECIPES:
         return None
-    recipes = import_module(_COMMANDS_WITH_RECIPES[command]).RECIPES
+    recipes = import_module(COMMANDS_WITH_RECIPES[command]).RECIPES
     return (
-        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME begins with the numbers of a published run, which "
+        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME starts from the numbers of a published run, which "
         f"the other flags override: {', '.join(recipes)}."
     )
 
 
 def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:
-    """Returns settings from their JSON form."""
+    """Return settings from their JSON form."""
     hints = get_type_hints(settings_type)
     names = [field.name for field in fields(settings_type)]  # type: ignore[arg-type]  # is a dataclass
     for name in values:
@@ -121,7 +126,7 @@ def _from_json(settings_type: type[S], values: dict[str, Any], path: Path) -> S:
 
 
 def _typed(hint: Any, value: Any, path: Path) -> Any:
-    """Returns a JSON value as the type of its field: JSON knows neither paths nor tuples nor records."""
+    """Return a JSON value as the type of its field: JSON has neither paths nor tuples nor records."""
     if is_dataclass(hint):
         assert isinstance(hint, type)
         return _from_json(hint, value, path)

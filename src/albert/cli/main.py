@@ -1,7 +1,8 @@
-"""`albert SUBCOMMAND ...`: finds the recipe, parses its settings, calls it, prints what it returns.
+"""`albert COMMAND ...`: find the command, parse its settings, call it, print its result.
 
-A subcommand `fill-mask` is the module `albert.commands.fill_mask` with a dataclass `FillMaskSettings` and a
-function `fill_mask`; it is imported only when it is asked for, so that `albert --help` is immediate.
+The command `fill-mask` is the module `albert.commands.fill_mask` with a dataclass `FillMaskSettings` and a
+function `fill_mask`. A module is imported only when its command is called, so that `albert --help` takes no
+time; the price is that the summaries are here as well as in the settings (a test compares them).
 """
 
 from collections.abc import Callable
@@ -14,31 +15,31 @@ from albert.errors import did_you_mean
 from albert.process import exit_code_of, run_and_leave
 
 SUMMARIES = {
-    "vocab": "Makes a vocabulary from raw text.",
-    "prepare": "Turns raw text into token shards for pretraining.",
-    "show": "Shows masked examples as a model would get them.",
-    "pretrain": "Pretrains a model on prepared data.",
-    "finetune": "Fine-tunes a model on a task.",
-    "evaluate": "Scores a fine-tuned model, or a file of predictions, on a task.",
-    "predict": "Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags.",
-    "report": "Draw the curves of one or several runs, and compare them.",
-    "convert": "Turns ALBERT weights of any form into a model folder.",
+    "vocab": "Make a vocabulary from raw text.",
+    "prepare": "Turn raw text into token shards for pretraining.",
+    "show": "Show masked examples as a model gets them.",
+    "pretrain": "Pretrain a model on prepared data.",
+    "finetune": "Fine-tune a model on a task.",
+    "evaluate": "Score a fine-tuned model, or a file of predictions, on a task.",
+    "predict": "Write the predictions of a fine-tuned model: labels, numbers, choices, answers, tags.",
+    "report": "Draw the curves of one or more runs, and compare them.",
+    "convert": "Turn ALBERT weights of any form into a model folder.",
     "fill-mask": "Predict the masked tokens of a text.",
-    "embed": "Write a vector for every text of a file.",
-    "info": "Shows what a model holds, in whatever form it is.",
-    "tasks": "List the known tasks with their data, metrics and default hyperparameters.",
+    "embed": "Write a vector for each text of a file.",
+    "info": "Show shape, parameters and tokenizer of a model of any form.",
+    "tasks": "List the known tasks with their data, metrics and default settings.",
     "bench": "Measure training, inference, text and optimiser against transformers and a lower bound.",
-    "demo": "Run everything in small, on the documentation inside the running Python.",
+    "demo": "Run all stages, small, on the documentation inside the running Python.",
 }
 
 
 def main() -> NoReturn:
-    """Runs the command line of this process and exits."""
+    """Run the command line of this process and exits."""
     run_and_leave(run)
 
 
 def run(arguments: list[str]) -> int:
-    """Runs one command line and returns its exit code."""
+    """Run one command line and returns its exit code."""
     if not arguments or arguments[0] in {"-h", "--help"}:
         print(_overview())
         return 0
@@ -47,13 +48,13 @@ def run(arguments: list[str]) -> int:
         return 0
     name, *rest = arguments
     if name not in SUMMARIES:
-        say(f"error: no subcommand {name!r}{did_you_mean(name, list(SUMMARIES))}; see albert --help")
+        say(f"error: no command {name!r}{did_you_mean(name, list(SUMMARIES))}; see albert --help")
         return 2
     return exit_code_of(lambda: _run_command(name, rest))
 
 
 def find_command(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
-    """Returns the settings class and the function of subcommand `name`."""
+    """Return the settings class and the function of a command."""
     module_name = name.replace("-", "_")
     module = import_module(f"albert.commands.{module_name}")
     class_name = "".join(word.capitalize() for word in name.split("-")) + "Settings"
@@ -76,13 +77,13 @@ def _overview() -> str:
     lines = [f"  {name:{width}}  {summary}" for name, summary in SUMMARIES.items()]
     return "\n".join(
         [
-            "usage: albert SUBCOMMAND [--flag VALUE ...]",
+            "usage: albert COMMAND [--flag VALUE ...]",
             "",
             "The whole life of an ALBERT model: vocabulary, examples, pretraining, fine-tuning, use.",
             "",
             *lines,
             "",
-            "albert SUBCOMMAND --help explains its flags; every flag may be written with - or _.",
-            "--json prints a result as JSON; --from run.json takes the settings of an earlier run.",
+            "albert COMMAND --help explains the flags of a command; every flag may be written with - or _.",
+            "--json prints the result as JSON; --from run.json takes the settings of an earlier run.",
         ]
     )

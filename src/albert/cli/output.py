@@ -8,13 +8,16 @@ Row = dict[str, Any]
 
 LINE_COLUMNS = 100
 LONG_TEXT = 80
-"""Characters from which on a text is no cell of a table but stands below its row, wrapped."""
+"""Texts longer than this are not cells of a table but are wrapped below their row."""
+
+LABELS = {"pieces": "tokens"}
+"""What people read instead of a name in JSON, whose names do not change."""
 
 
 def show(result: Row | list[Row], *, as_json: bool) -> None:
-    """Prints a record or a list of records; of a record that has a `report`, made for people, only that.
+    """Print a record or a list of records; for people only the `report` of a record that has one.
 
-    An empty record is the result of a process that leaves the telling to another.
+    An empty record prints nothing: under torchrun, one rank has the result of all.
     """
     if result == {}:
         return
@@ -23,19 +26,19 @@ def show(result: Row | list[Row], *, as_json: bool) -> None:
     elif isinstance(result, dict) and "report" in result:
         print(result["report"])
     elif isinstance(result, dict):
-        print(_columns([[name.replace("_", " "), _text(value)] for name, value in _flat(result)]))
+        print(_columns([[_label(name), _text(value)] for name, value in _flat(result)]))
     elif result:
         names = list(dict.fromkeys(name for row in result for name in row))
         long = {name for row in result for name, value in row.items() if _is_long(value)}
         if long:
             print("\n\n".join(_block(row, long) for row in result))
             return
-        header = [name.replace("_", " ") for name in names]
+        header = [_label(name) for name in names]
         print(_columns([header, *([_text(row.get(name, "")) for name in names] for row in result)]))
 
 
 def _flat(record: Row, prefix: str = "") -> list[tuple[str, Any]]:
-    """Returns nested records as one list of names and values."""
+    """Return nested records as one list of names and values; names start with those of the outer records."""
     rows: list[tuple[str, Any]] = []
     for name, value in record.items():
         rows += _flat(value, f"{prefix}{name} ") if isinstance(value, dict) else [(f"{prefix}{name}", value)]
@@ -43,21 +46,21 @@ def _flat(record: Row, prefix: str = "") -> list[tuple[str, Any]]:
 
 
 def _columns(rows: list[list[str]]) -> str:
-    """Returns rows as lines with aligned columns."""
+    """Return rows as lines with aligned columns."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
     return "\n".join(line.rstrip() for line in lines)
 
 
 def _block(row: Row, long: set[str]) -> str:
-    """Returns a row as a line of its short values, and its long ones wrapped below."""
-    head = "   ".join(f"{name.replace('_', ' ')} {_text(row[name])}" for name in row if name not in long)
+    """Return a row as one line with its short values, and the long ones wrapped below it."""
+    head = "   ".join(f"{_label(name)} {_text(row[name])}" for name in row if name not in long)
     texts = [line for name in row if name in long for line in _text(row[name]).split("\n")]
     return "\n".join([head, *("  " + part for text in texts for part in _wrap(text, LINE_COLUMNS - 2))])
 
 
 def _wrap(text: str, columns: int) -> list[str]:
-    """Returns a text in lines of at most so many columns of a terminal; longer words stay whole."""
+    """Return a text in lines of at most `columns` terminal columns; longer words stay whole."""
     lines, used = [""], 0
     for word in text.split(" "):
         width = sum(2 if east_asian_width(character) in "FW" else 1 for character in word)
@@ -74,8 +77,13 @@ def _is_long(value: Any) -> bool:
     return isinstance(value, str) and (len(value) > LONG_TEXT or "\n" in value)
 
 
+def _label(name: str) -> str:
+    """Return the name of a value for people; of a nested one, all parts."""
+    return " ".join(LABELS.get(part, part).replace("_", " ") for part in name.split(" "))
+
+
 def _text(value: Any) -> str:
-    """Returns a value for people: four digits of a fraction, thousands set apart."""
+    """Return a value for people: fractions with four digits, thousands separated."""
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, int) and not isinstance(value, bool):

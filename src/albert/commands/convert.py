@@ -1,4 +1,4 @@
-"""`albert convert`: ALBERT weights in any of their forms to a model folder."""
+"""`albert convert`: ALBERT weights of any form become a model folder."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,27 +15,27 @@ from albert.hub import upload
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConvertSettings:
-    """Turns ALBERT weights of any form into a model folder.
+    """Turn ALBERT weights of any form into a model folder.
 
-    Forms: the original's TensorFlow checkpoints (a folder, a prefix, .tar.gz or .zip as downloaded),
-    fine-tuned ones with their head, TF-Hub modules, albert_zh's family, Hugging Face folders and Hub ids. No
-    TensorFlow is needed.
+    Forms: the original's TensorFlow checkpoints (a folder, a prefix, .tar.gz or .zip as downloaded), also
+    fine-tuned with their head, TF-Hub modules, albert_zh's models, Hugging Face folders and Hub ids.
+    TensorFlow is not needed.
     """
 
     source: Positional[Annotated[str, arg(metavar="SOURCE")]]
     """Path, checkpoint prefix, archive, Hub id, or handle of the former tfhub.dev."""
     output: Positional[Annotated[Path, arg(metavar="OUTPUT")]]
-    """Folder for the model; new or empty."""
+    """New or empty folder for the model."""
     tokenizer: Path | None = None
-    """Folder of the vocabulary, if not that beside the weights."""
+    """Folder of the vocabulary; by default that of the weights."""
     head: Head = "auto"
-    """What a classifier is for, where the tensors cannot tell."""
+    """Purpose of a classifier, if the tensors do not show it."""
     push_to_hub: str | None = None
-    """Hub id to upload the folder to, once it is written."""
+    """Id on the Hub to which the finished folder is uploaded."""
 
 
 def convert(settings: ConvertSettings) -> dict[str, Any]:
-    """Converts a model and tells what was found."""
+    """Convert a model and return what was found."""
     model = convert_source(settings.source, settings.output, head=settings.head, tokenizer=settings.tokenizer)
     for note in model.notes:
         say(note)

@@ -50,7 +50,7 @@ OWN_TEXT = (
 
 @dataclass(frozen=True, kw_only=True)
 class DemoSettings:
-    """Run everything in small, on the documentation inside the running Python.
+    """Run all stages, small, on the documentation inside the running Python.
 
     Vocabulary, shards, pretraining with two baselines, filled masks, a classifier from pretrained and from
     random weights. Run again, it continues an interrupted demo, or pretrains further.

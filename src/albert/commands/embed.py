@@ -29,7 +29,7 @@ _READ_BYTES = 1 << 20
 
 @dataclass(frozen=True, kw_only=True)
 class EmbedSettings:
-    """Write a vector for every text of a file."""
+    """Write a vector for each text of a file."""
 
     model: str
     """Model folder, Hub id, or anything that `albert convert` takes."""

@@ -18,7 +18,7 @@ from albert.tasks.task import ColumnSettings, Task, with_columns
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
-    """Scores a fine-tuned model, or a file of predictions, on a task."""
+    """Score a fine-tuned model, or a file of predictions, on a task."""
 
     task: str
     """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification."""

@@ -1,4 +1,4 @@
-"""`albert info`: what a model in any of its forms holds."""
+"""`albert info`: shape, parameters and tokenizer of a model of any form."""
 
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,19 +15,19 @@ PROBE = "The quick brown fox jumps over 1,234 lazy dogs."
 
 FLOAT_BYTES = 4
 TRAINING_COPIES = 4
-"""Floats a parameter needs in training: itself, its gradient, two moments."""
+"""Floats per parameter in training: the parameter, its gradient, two moments."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InfoSettings:
-    """Shows what a model holds, in whatever form it is."""
+    """Show shape, parameters and tokenizer of a model of any form."""
 
     model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Model folder, or anything that `albert convert` takes."""
+    """Model folder, or any other form that `albert convert` takes."""
 
 
 def info(settings: InfoSettings) -> dict[str, Any]:
-    """Returns form, shape, parameters, sizes and tokenizer of a model."""
+    """Return form, shape, parameters, sizes and tokenizer of a model."""
     with opened(settings.model) as source:
         model = read_model(source)
         config = model.config
@@ -47,7 +47,7 @@ def info(settings: InfoSettings) -> dict[str, Any]:
 
 
 def bert_parameters(config: AlbertConfig) -> int:
-    """Returns the parameters of a BERT encoder of the same width and depth, pooler included."""
+    """Return the number of parameters of a BERT encoder of the same width and depth, with pooler."""
     hidden, feed_forward = config.hidden_size, config.intermediate_size
     tables = config.vocab_size + config.max_position_embeddings + config.type_vocab_size
     attention = 4 * (hidden * hidden + hidden)
@@ -89,7 +89,7 @@ def _bytes(source: Source, model: StoredModel) -> dict[str, int]:
 
 
 def _tokenizer(source: Source, config: AlbertConfig) -> dict[str, Any]:
-    """Returns what is known of the tokenizer; a model may come without a usable one."""
+    """Return the facts about the tokenizer; a model may come without a usable one."""
     try:
         tokenizer = AlbertTokenizer.from_pretrained(source.tokenizer)
     except TokenizerError as error:

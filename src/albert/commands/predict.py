@@ -30,7 +30,7 @@ EXAMPLES_AT_ONCE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings:
-    """Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags."""
+    """Write the predictions of a fine-tuned model: labels, numbers, choices, answers, tags."""
 
     model: str
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""

@@ -1,4 +1,4 @@
-"""`albert prepare`: raw text to token shards, once; examples are then made from them while training."""
+"""`albert prepare`: raw text becomes token shards, once; examples are made from them during training."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -6,8 +6,9 @@ from typing import Any
 
 from albert.data.check.inspection import check_corpus
 from albert.data.corpus import storage
+from albert.data.corpus.documents import choose_splitting
 from albert.data.corpus.files import find_files
-from albert.data.preparing import PrepareSettings, available_cores, line_meaning, prepare_shards
+from albert.data.preparing import PrepareSettings, available_cores, prepare_shards
 from albert.data.tfrecord.preparing import SHARDS_FOLDER, check_output, write_tfrecords
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -15,14 +16,14 @@ __all__ = ["PrepareSettings", "prepare"]
 
 
 def prepare(settings: PrepareSettings) -> dict[str, Any]:
-    """Prepares a corpus, unless the output folder holds it already, and returns what was counted.
+    """Prepare a corpus, unless the output folder already has it, and return its counts.
 
-    With `check` it returns the report on a sample.
+    With `check`, return the report on a sample.
 
     Raises:
         DataError: The corpus cannot be read, or the output not written.
         TokenizerError: The tokenizer folder cannot be used.
-        RunError: The output folder holds something else.
+        RunError: The output folder has something else in it.
     """
     if settings.check:
         return _check(settings)
@@ -30,7 +31,7 @@ def prepare(settings: PrepareSettings) -> dict[str, Any]:
 
 
 def _prepare_tfrecords(settings: PrepareSettings) -> dict[str, Any]:
-    """Prepares the text in a folder inside, and makes the examples of it."""
+    """Prepare the text in a folder inside the output, and make examples from it."""
     check_output(settings.output)
     shards = storage.join(settings.output, SHARDS_FOLDER)
     counts = prepare_shards(replace(settings, format="shards", output=shards))
@@ -51,7 +52,9 @@ def _check(settings: PrepareSettings) -> dict[str, Any]:
         files,
         tokenizer,
         reading=settings.reading,
-        splitting=line_meaning(settings, files),
+        splitting=choose_splitting(
+            settings.splitting, files, language=settings.language, reading=settings.reading
+        ),
         language=settings.language,
         max_seq_length=settings.examples.max_seq_length,
         pieces_per_second=settings.pieces_per_second,

@@ -22,7 +22,7 @@ PAGE = "report.html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportSettings:
-    """Draw the curves of one or several runs, and compare them.
+    """Draw the curves of one or more runs, and compare them.
 
     Works for pretraining and fine-tuning, also while a run is still training.
     """

@@ -1,4 +1,4 @@
-"""`albert show`: masked examples as text, to see what a model is to learn from before it does."""
+"""`albert show`: masked examples as text, to see what a model will learn from before it does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,43 +17,43 @@ from albert.text.tokenizer import AlbertTokenizer
 
 ORDERS = {
     "sop": ("in order", "swapped"),
-    "original": ("in order", "swapped or random next"),
+    "sop-random": ("in order", "swapped or random next"),
     "nsp": ("next", "random next"),
     "none": ("in order", "swapped"),
 }
-"""What the sentence-order labels 0 and 1 mean under each sentence loss."""
+"""What the sentence-order labels 0 and 1 mean for each sentence loss."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowSettings:
-    """Shows masked examples as a model would get them.
+    """Show masked examples as a model gets them.
 
-    A space stands before each word, as whole-word masking sees words. [MASK→the] is a hidden piece, [cat→the]
-    one with another in its place, [the] one that is to be told although it is shown.
+    Words are separated by spaces, as whole-word masking sees words. Masked tokens are in brackets: [MASK→the]
+    is replaced by [MASK], [cat→the] by another token, [the] by itself.
     """
 
     data: Positional[Annotated[tuple[Path, ...], arg(metavar="DATA")]]
-    """Folder that `albert prepare` wrote, or TFRecord files."""
+    """Folder written by `albert prepare`, or TFRecord files."""
     tokenizer: Path | None = None
-    """Folder of the tokenizer that made the TFRecord files; shards bring their own."""
+    """Folder of the tokenizer that made the TFRecord files; shards have their own."""
     count: int = 3
-    """Examples to show."""
+    """Number of examples to show."""
     seed: int = 0
-    """Of all draws; held-out examples are always the same."""
+    """Seed of all random draws; held-out examples are always the same."""
     split: SplitName = "train"
-    """Examples to train on, or to evaluate on."""
+    """Which examples: those to train on, or those to evaluate on."""
     examples: ExampleSettings = ExampleSettings()
-    """How examples are made; those in TFRecord files are made already."""
+    """How examples are made; those in TFRecord files are already made."""
 
     def __post_init__(self) -> None:
         if not self.data:
-            raise ConfigError("no DATA given; name a folder that albert prepare wrote, or TFRecord files")
+            raise ConfigError("no DATA given; name a folder written by albert prepare, or TFRecord files")
         if self.count < 1:
             raise ConfigError(f"--count is {self.count}; expected at least 1")
 
 
 def show(settings: ShowSettings) -> list[dict[str, Any]]:
-    """Returns one row for each example: order of its segments, pieces, hidden pieces, text."""
+    """Return one row per example: order of its segments, number of tokens, masked tokens, text."""
     data = open_pretraining_data(settings.data, tokenizer=settings.tokenizer)
     assert data.tokenizer is not None
     source = (
@@ -63,8 +63,8 @@ def show(settings: ShowSettings) -> list[dict[str, Any]]:
     )
     if source is None:
         raise DataError(
-            f"{settings.data[0]}: no held-out examples; show those to train on with --split train, or name "
-            "the TFRecord files of the others"
+            f"{settings.data[0]}: no held-out examples; use --split train, or name the TFRecord files "
+            "with the held-out ones"
         )
     batch = next(Examples(source).one_pass(settings.count, limit=settings.count))
     orders = ORDERS[settings.examples.filled().sentence_loss]
@@ -73,22 +73,22 @@ def show(settings: ShowSettings) -> list[dict[str, Any]]:
     ]
 
 
-def mark_pieces(batch: PretrainingBatch, tokenizer: AlbertTokenizer) -> str:
-    """Returns the first sequence of a batch as text, its hidden pieces marked, each segment on a line."""
+def mark_masked_tokens(batch: PretrainingBatch, tokenizer: AlbertTokenizer) -> str:
+    """Return the first sequence of a batch as text, with masked tokens in brackets and a line per segment."""
     text = ""
     labels = dict(zip(batch.masked_positions.tolist(), batch.masked_labels.tolist(), strict=True))
     for position, shown in enumerate(batch.input_ids[: batch.lengths[0]].tolist()):
-        piece = _plain(tokenizer, shown)
+        token = _plain(tokenizer, shown)
         if position in labels:
             label = _plain(tokenizer, labels[position])
             if shown == tokenizer.mask_token_id:
-                piece = "MASK"
-            piece = f"[{label}]" if labels[position] == shown else f"[{piece}→{label}]"
+                token = "MASK"
+            token = f"[{label}]" if labels[position] == shown else f"[{token}→{label}]"
         if position and batch.token_type_ids[position] != batch.token_type_ids[position - 1]:
             text += "\n"
         elif position and batch.word_starts[position]:
             text += " "
-        text += piece
+        text += token
     return text
 
 
@@ -96,20 +96,20 @@ def _row(
     number: int, batch: PretrainingBatch, tokenizer: AlbertTokenizer, orders: Sequence[str]
 ) -> dict[str, Any]:
     label = int(batch.sentence_order_labels[0])
-    pieces, hidden = int(batch.lengths[0]), len(batch.masked_positions)
+    tokens, masked = int(batch.lengths[0]), len(batch.masked_positions)
     return {
         "example": number + 1,
         "order": "single segment" if label == NO_ORDER_LABEL else orders[label],
-        "pieces": pieces,
-        "hidden": hidden,
-        "hidden_share": hidden / pieces,
-        "text": mark_pieces(batch, tokenizer),
+        "pieces": tokens,
+        "masked_tokens": masked,
+        "masked_share": masked / tokens,
+        "text": mark_masked_tokens(batch, tokenizer),
     }
 
 
-def _plain(tokenizer: AlbertTokenizer, piece_id: int) -> str:
-    """Returns a piece without the sign that tells whether it begins a word."""
-    piece = tokenizer.convert_ids_to_tokens(piece_id)
+def _plain(tokenizer: AlbertTokenizer, token_id: int) -> str:
+    """Return a token without the sign that says whether it starts a word."""
+    piece = tokenizer.convert_ids_to_tokens(token_id)
     if tokenizer.kind == "wordpiece":
         return piece.removeprefix("##") or piece
     return piece.removeprefix("▁") or piece

@@ -8,7 +8,7 @@ from albert.tasks.task import Task
 
 @dataclass(frozen=True, kw_only=True)
 class TasksSettings:
-    """List the known tasks with their data, metrics and default hyperparameters."""
+    """List the known tasks with their data, metrics and default settings."""
 
 
 def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every command takes its settings

@@ -1,4 +1,4 @@
-"""`albert vocab`: a vocabulary made from text, in a folder that every other command takes as tokenizer."""
+"""`albert vocab`: a vocabulary from text, in a folder that all other commands take as tokenizer."""
 
 import json
 import shutil
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from albert import console
-from albert.data.corpus.documents import Splitting, detect_splitting, read_documents, sentence_splitter
+from albert.data.corpus.documents import Splitting, choose_splitting, read_documents, sentence_splitter
 from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
 from albert.data.corpus.storage import write_whole
 from albert.errors import ConfigError, RunError
@@ -17,38 +17,38 @@ from albert.text.tokenizer import AlbertTokenizer
 from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, train_wordpiece
 
 RECORD_NAME = "run.json"
-"""Holds the settings."""
+"""File with the settings."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VocabSettings:
-    """Makes a vocabulary from raw text."""
+    """Make a vocabulary from raw text."""
 
     input: tuple[str, ...]
-    """Text: .txt (a blank line between documents), .jsonl, both also .gz or .zst, .parquet; folders, globs
+    """Text: .txt (a blank line between documents) or .jsonl, also as .gz or .zst, .parquet; folders, globs
     or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
     output: Path
     """Folder for the tokenizer."""
     kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
-    """sentencepiece as published for English, wordpiece as for Chinese."""
+    """sentencepiece, as the published English models, or wordpiece, as the Chinese ones."""
     vocab_size: int = PUBLISHED_VOCAB_SIZE
-    """Pieces in all, special ones included; 30000 is the paper's."""
+    """Number of pieces, special ones included; the paper's is 30000."""
     lower_case: bool = True
-    """Whether case is dropped, now and whenever the tokenizer is used."""
+    """Lower-case all text, now and whenever the tokenizer is used."""
     sample_sentences: int = 10_000_000
-    """Sentences drawn at random from a larger text for sentencepiece; bounds the memory."""
+    """With sentencepiece: sentences drawn at random from a larger text; limits the memory."""
     splitting: Splitting = "auto"
     """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
     language: str = "en"
-    """ISO 639 code of the text; guides the splitting into sentences."""
+    """ISO 639 code of the text, for the splitting into sentences."""
     column: str = "text"
-    """What holds the text: a field of .jsonl records, a column of .parquet files and Hub data sets."""
+    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
-    """Whether lines and records that cannot be used are left out and told at the end, instead of stopping."""
+    """Skip lines and records that cannot be used, and report at the end how many."""
     seed: int = 0
-    """Of the draw of sentences."""
+    """Seed of the draw of sentences."""
 
     def __post_init__(self) -> None:
         if not self.input:
@@ -56,20 +56,22 @@ class VocabSettings:
         if self.vocab_size < 1:
             raise ConfigError(f"vocab_size is {self.vocab_size}; expected a number of pieces, such as 30000")
         if self.sample_sentences < 1:
-            raise ConfigError(f"sample_sentences is {self.sample_sentences}; expected some millions")
+            raise ConfigError(
+                f"sample_sentences is {self.sample_sentences}; expected at least 1, better some millions"
+            )
 
 
 def vocab(settings: VocabSettings) -> dict[str, Any]:
-    """Makes a vocabulary, unless the output folder holds this very one, and tells about it.
+    """Make a vocabulary, unless the output folder already has it, and describe it.
 
     Raises:
         DataError: The text cannot be read.
-        TokenizerError: The text is empty, or does not support that many pieces.
-        RunError: The output folder holds another tokenizer.
+        TokenizerError: The text is empty, or too small for that many pieces.
+        RunError: The output folder has another tokenizer, or other files.
     """
     record = {"command": "vocab", "settings": json.loads(json.dumps(asdict(settings), default=str))}
     if _is_finished(settings.output, record):
-        console.say(f"{settings.output}: finished before, nothing to do")
+        console.say(f"{settings.output}: already finished, nothing to do")
         return _describe(AlbertTokenizer.from_pretrained(settings.output), settings.output)
     tokenizer = AlbertTokenizer(_train(settings))
     _write(settings.output, tokenizer, record)
@@ -77,13 +79,13 @@ def vocab(settings: VocabSettings) -> dict[str, Any]:
 
 
 def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> None:
-    """Writes the folder under another name first: whoever is stopped leaves nothing that looks finished."""
+    """Write the folder under a temporary name first, so that an interrupted one does not look finished."""
     temporary = output.with_name(f".{output.name}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
         tokenizer.save_pretrained(temporary)
         write_whole(temporary / RECORD_NAME, json.dumps(record, indent=1).encode() + b"\n")
-        temporary.rename(output)  # takes the place of an empty folder, too
+        temporary.rename(output)  # also replaces an empty folder
     except OSError as error:
         raise RunError(
             f"{output}: cannot be written ({error.strerror}); free space or choose another --output"
@@ -104,12 +106,10 @@ def _train(settings: VocabSettings) -> PieceEncoder:
 
 
 def _read_sentences(settings: VocabSettings) -> Iterator[str]:
-    """Yields the sentences of the input, showing how far the reading is."""
+    """Yield the sentences of the input, with progress."""
     files = find_files(settings.input)
     reading = Reading(column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad)
-    splitting = settings.splitting
-    if splitting == "auto":
-        splitting = detect_splitting(files, language=settings.language, reading=reading)
+    splitting = choose_splitting(settings.splitting, files, language=settings.language, reading=reading)
     split = sentence_splitter(splitting, settings.language)
     tally = Tally()
     shown = 0
@@ -123,7 +123,7 @@ def _read_sentences(settings: VocabSettings) -> Iterator[str]:
 
 
 def _is_finished(output: Path, record: dict[str, Any]) -> bool:
-    """Returns whether the output folder holds this very vocabulary; refuses a folder of anything else."""
+    """Whether the output folder has this very vocabulary; refuse a folder with anything else."""
     if output.exists() and not output.is_dir():
         raise RunError(f"{output}: is a file; choose a folder for --output")
     if not output.exists() or not any(output.iterdir()):
@@ -131,15 +131,17 @@ def _is_finished(output: Path, record: dict[str, Any]) -> bool:
     try:
         earlier = json.loads((output / RECORD_NAME).read_bytes())["settings"]
     except FileNotFoundError:
-        raise RunError(f"{output}: holds other files; choose a new or empty folder for --output") from None
+        raise RunError(
+            f"{output}: has other files in it; choose a new or empty folder for --output"
+        ) from None
     except (ValueError, LookupError, TypeError) as error:
         raise RunError(f"{output / RECORD_NAME}: damaged ({error}); choose another --output") from error
     now = record["settings"]
     differing = [name for name in now if name != "output" and earlier.get(name) != now[name]]
     if differing:
-        told = ", ".join(f"{name} ({earlier.get(name)} there, {now[name]} now)" for name in differing)
+        changes = ", ".join(f"{name} was {earlier.get(name)}, now {now[name]}" for name in differing)
         raise RunError(
-            f"{output}: holds a vocabulary made with other settings: {told}; choose another --output or "
+            f"{output}: has a vocabulary made with other settings ({changes}); choose another --output or "
             "remove the folder"
         )
     return True

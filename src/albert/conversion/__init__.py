@@ -1,1 +1,1 @@
-"""Weights of any form to a model folder, and the folder to a release."""
+"""From weights of any form to model folders, and their model cards."""

@@ -1,7 +1,7 @@
-"""Model folders without a vocabulary, for who brings ids instead of texts and the configuration separately.
+"""Model folders without a vocabulary, from weights and a configuration that are in different places.
 
-The scripts of the original take a checkpoint and `--albert_config_file`, each from anywhere. Stands on
-`conversion` (any form of weights) and `snapshots` (training checkpoints of this package).
+The scripts of the original take a checkpoint and `--albert_config_file`, each from anywhere, and read token
+ids. A folder without a vocabulary works for them and for nothing else.
 """
 
 import json
@@ -21,11 +21,11 @@ from albert.conversion.conversion import place_of_conversion, read_model
 
 
 def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path:
-    """Returns a model folder of the weights at `source`; what is no model folder is converted once.
+    """Return a model folder with the weights at `source`, which are converted once if necessary.
 
     Args:
-        source: A model folder, a prefix of TensorFlow, or a snapshot of a training.
-        config: The JSON file of its shape, where the weights have none beside them.
+        source: A model folder, a TensorFlow prefix, or a checkpoint of a training.
+        config: JSON file with the shape, if the weights come without one.
         own_groups: Whether the weights may have other groups of layers than `config` says.
 
     Raises:
@@ -48,7 +48,7 @@ def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path
 
 
 def write_bare_folder(source: Path, config: Path, output: Path, *, own_groups: bool = False) -> AlbertConfig:
-    """Writes configuration and weights to `output`, and returns the former; arguments as of `bare_folder`.
+    """Write configuration and weights to `output`, and return the former; for arguments see `bare_folder`.
 
     Raises:
         CheckpointError: The weights cannot be read, or are not of the configured shape.
@@ -76,8 +76,8 @@ def _write(source: Source, output: Path) -> AlbertConfig:
 
 
 def _with_groups_of(prefix: Path, config: Path, folder: Path) -> Path:
-    """Writes the configuration with as many groups of layers as a checkpoint has; returns where."""
-    AlbertConfig.from_json(config)  # says what is wrong with it under its own name
+    """Write the configuration with as many groups of layers as a checkpoint has, and return its path."""
+    AlbertConfig.from_json(config)  # an error in it is reported under its own name
     groups = [
         int(found[1]) for name in TensorBundle(prefix).entries if (found := re.search(r"/group_(\d+)/", name))
     ]

@@ -1,8 +1,8 @@
-"""Any form of ALBERT weights to a model folder, with an account of what was found.
+"""ALBERT weights of any form converted to a model folder, with a summary of what was found.
 
-Joins `sources` (what lies where), `tensorflow` (the bundle format), `names` and `albert_zh` (whose names they
-are) and `task_models` (which head they have). What is read is compared with what the configuration asks
-for before anything is written.
+Combines `sources` (which files there are), `tensorflow` (the bundle format), `names` and `albert_zh` (names
+of tensors) and `task_models` (the heads). Tensors are compared with the configuration before anything is
+written, so all weights are read into memory first.
 """
 
 import hashlib
@@ -52,45 +52,45 @@ _HEADS: dict[str, type[Pretrained]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredModel:
-    """Weights under our names, with their shape and the account of how they were read."""
+    """Weights under our names, with their configuration and a summary of how they were read."""
 
     form: str
-    """What kind of files held them, and whose model it is."""
+    """Kind of the files, and origin of the model."""
     config: AlbertConfig
-    """The shape, checked against the tensors."""
+    """The configuration, checked against the tensors."""
     state: dict[str, Tensor]
     """Tensors by our names."""
     architecture: type[Pretrained]
-    """The public model they belong to."""
+    """The public class for these weights."""
     matched: int
-    """Tensors of that model that are there."""
+    """Number of tensors of that class that were found."""
     missing: tuple[str, ...]
-    """Tensors of its head that are not."""
+    """Tensors of its head that were not found."""
     unused: tuple[str, ...]
-    """Tensors that belong to nothing in it."""
+    """Tensors that the class does not have."""
     left_out: int
-    """Optimiser moments and step counts, which are no weights."""
+    """Number of optimiser moments and step counts, which are not weights."""
     checked: str
     """How the bytes were verified."""
     notes: tuple[str, ...]
-    """What one should know."""
+    """Remarks for the user."""
 
     @property
     def account(self) -> str:
-        """One line on how the tensors matched."""
+        """One line about how the tensors matched."""
         return account_of(self.matched, missing=self.missing, unused=self.unused)
 
 
 def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
-    """Reads weights of any form.
+    """Read weights of any form.
 
     Args:
-        source: Where they lie.
-        head: What a classifier is for, where the tensors cannot tell.
+        source: The files.
+        head: Purpose of a classifier, if the tensors do not show it.
 
     Raises:
-        CheckpointError: They are damaged, no ALBERT, lack a part of the encoder, or are not of the
-            configured shape.
+        CheckpointError: They are damaged, not an ALBERT model, lack a part of the encoder, or do not have
+            the configured shape.
     """
     read = _read_hugging_face if source.form == "Hugging Face folder" else _read_tensorflow
     found = read(source)
@@ -100,11 +100,11 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
     architecture = _HEADS.get(head) or model_class(shapes)
     notes = list(found.notes)
     if "classifier.weight" in shapes:
-        config, told = _with_labels(config, shapes["classifier.weight"][0], architecture, head=head)
-        notes += told
+        config, label_notes = _with_labels(config, shapes["classifier.weight"][0], architecture, head=head)
+        notes += label_notes
     with torch.device("meta"):
         expected = architecture(config).state_dict()
-    if architecture is AlbertModel:  # Without a head the encoder's tensors stand at the root.
+    if architecture is AlbertModel:  # Without a head, the tensors of the encoder have no prefix.
         state = {name.removeprefix("albert."): tensor for name, tensor in state.items()}
         shapes = {name.removeprefix("albert."): shape for name, shape in shapes.items()}
     _check_complete(source, expected, shapes)
@@ -125,25 +125,25 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
 def convert(
     source: str | Path, output: Path, *, head: Head = "auto", tokenizer: Path | None = None
 ) -> StoredModel:
-    """Writes the model that `source` names as a model folder.
+    """Write the model that `source` names as a model folder.
 
     Args:
         source: A path, an archive, a checkpoint prefix, a Hub id or a tfhub.dev handle.
-        output: Made if missing; must hold no other files.
-        head: What a classifier is for, where the tensors cannot tell.
-        tokenizer: Folder of the vocabulary, if not that beside the weights.
+        output: New or empty folder.
+        head: Purpose of a classifier, if the tensors do not show it.
+        tokenizer: Folder of the vocabulary; None: the folder of the weights.
 
     Raises:
-        CheckpointError: The source cannot be read, or the output folder holds something else.
+        CheckpointError: The source cannot be read, or the output folder is not empty.
         TokenizerError: There is no vocabulary, or it does not fit the model.
     """
     if output.exists() and (not output.is_dir() or any(output.iterdir())):
         raise CheckpointError(f"{output}: exists and is not empty; choose another output folder")
     with opened(source) as found:
-        pieces = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
+        vocabulary = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
         model = read_model(found, head=head)
         try:
-            check_tokenizer(pieces, model.config.vocab_size, source=str(source))
+            check_tokenizer(vocabulary, model.config.vocab_size, source=str(source))
         except TokenizerError as error:
             raise TokenizerError(f"{error}, named by --tokenizer") from error
         state = dict(model.state)
@@ -152,11 +152,11 @@ def convert(
             fresh = model.architecture(model.config).state_dict()
             state |= {name: fresh[name] for name in model.missing}
         settings = {"source": str(source), "head": head, "tokenizer": tokenizer and str(tokenizer)}
-        # Under another name first: whoever is stopped leaves nothing that looks like a model.
+        # Under a temporary name first, so that an interrupted conversion does not look like a model.
         temporary = output.with_name(f".{output.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         write_model(temporary, model.config, state, architecture=model.architecture.__name__)
-        pieces.save_pretrained(temporary)
+        vocabulary.save_pretrained(temporary)
         record = {"command": "convert", "settings": settings}
         card = model_card(
             "ALBERT, converted",
@@ -167,14 +167,15 @@ def convert(
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
         write_json(temporary / "run.json", record)
-        temporary.rename(output)  # takes the place of an empty folder, too
+        temporary.rename(output)  # also replaces an empty folder
     return model
 
 
 def model_folder(source: str | Path) -> Path:
-    """Returns a model folder for whatever `source` names; what is in another form is converted once.
+    """Return a model folder for whatever `source` names; other forms are converted once.
 
-    Converted models are kept below `$XDG_CACHE_HOME/albert` (`~/.cache/albert`), by what their files are.
+    Converted models are kept in `$XDG_CACHE_HOME/albert` (`~/.cache/albert`), and found by the facts about
+    their files.
 
     Raises:
         CheckpointError: There is no model, or it cannot be read.
@@ -194,7 +195,7 @@ def model_folder(source: str | Path) -> Path:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Found:
-    """What a reader of one form found."""
+    """What the reader of one form found."""
 
     form: str
     config: AlbertConfig
@@ -239,7 +240,7 @@ def _read_tensorflow(source: Source) -> _Found:
 
 
 def _check_shape(source: Source, config: AlbertConfig, state: Mapping[str, Tensor]) -> None:
-    """Compares the configuration with what the tensors tell of the shape.
+    """Compare the configuration with the shapes of the tensors.
 
     Raises:
         CheckpointError: A field disagrees; the message names it.
@@ -270,14 +271,16 @@ def _check_shape(source: Source, config: AlbertConfig, state: Mapping[str, Tenso
 def _check_complete(
     source: Source, expected: Mapping[str, Tensor], shapes: Mapping[str, tuple[int, ...]]
 ) -> None:
-    """Checks that the encoder is whole and every tensor has its shape.
+    """Check that the encoder is complete and every tensor has the right shape.
 
     Raises:
-        CheckpointError: It is not.
+        CheckpointError: A tensor is missing or has another shape.
     """
     for name, tensor in expected.items():
         if name not in shapes and is_encoder(name):
-            raise CheckpointError(f"{source.weights}: the encoder's tensor {name} is missing; fetch it again")
+            raise CheckpointError(
+                f"{source.weights}: the tensor {name} of the encoder is missing; fetch the file again"
+            )
         if name in shapes and shapes[name] != tuple(tensor.shape):
             raise CheckpointError(
                 f"{source.weights}: {name} has shape {shapes[name]}, the model needs {tuple(tensor.shape)}"
@@ -287,13 +290,13 @@ def _check_complete(
 def _with_labels(
     config: AlbertConfig, num_labels: int, architecture: type[Pretrained], *, head: Head
 ) -> tuple[AlbertConfig, list[str]]:
-    """Returns the configuration with as many classes as the classifier has rows, and what to say of it."""
+    """Return the configuration with as many classes as the classifier has rows, and notes about that."""
     if architecture is AlbertForMultipleChoice:
         if head != "auto" or config.problem_type is not None:
             return config, []
         return config, [
-            "its classifier has one row: taken for one that rates choices (RACE); "
-            "--head sequence-classification takes it for a regression (STS-B)"
+            "the classifier has one row: read as multiple choice (RACE); "
+            "with --head sequence-classification it is read as a regression (STS-B)"
         ]
     if config.id2label is None:
         config = replace(config, id2label={index: f"LABEL_{index}" for index in range(num_labels)})
@@ -303,14 +306,14 @@ def _with_labels(
 
 
 def place_of_conversion(path: Path, *facts: str) -> Path:
-    """Returns where the conversion of a model is kept, by where it lies and its files' sizes and times.
+    """Return where the conversion of a model is kept, by the path, sizes and times of its files.
 
     Args:
         path: Folder, file, or prefix of files.
-        facts: What else the conversion depends on.
+        facts: Other facts on which the conversion depends.
     """
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "albert"
     files = sorted(path.rglob("*")) if path.is_dir() else sorted(path.parent.glob(f"{path.name}*"))
     found = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    told = repr((str(path), found, *facts))
-    return cache / hashlib.sha256(told.encode()).hexdigest()[:16]
+    identity = repr((str(path), found, *facts))
+    return cache / hashlib.sha256(identity.encode()).hexdigest()[:16]

@@ -1,4 +1,4 @@
-"""Finished model folders: weights, tokenizer, model card and run record together, replaced as a whole."""
+"""Model folders with weights, tokenizer, model card and run record, replaced as a whole or not at all."""
 
 import json
 import shutil
@@ -14,29 +14,29 @@ from albert.text.tokenizer import AlbertTokenizer
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
-    """Checks that a model with `vocab_size` embeddings and a tokenizer belong together.
+    """Check that a tokenizer fits a model with `vocab_size` embeddings.
 
     Raises:
-        TokenizerError: They do not.
+        TokenizerError: It does not.
     """
     if tokenizer.vocab_size != vocab_size:
         raise TokenizerError(
             f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} pieces; "
-            "they do not belong together: use the tokenizer the model was trained with"
+            "they do not fit: use the tokenizer with which the model was trained"
         )
 
 
 def write_model_folder(
     folder: Path, model: Pretrained, tokenizer: AlbertTokenizer | None, *, card: str, record: dict[str, Any]
 ) -> None:
-    """Writes a model folder as transformers expects it, in place of an older one.
+    """Write a model folder as transformers expects it, and replace an older one.
 
     Args:
-        folder: Replaced only when the new one is whole.
+        folder: Path of the folder; an old one is replaced when the new one is complete.
         model: Weights and configuration.
-        tokenizer: Vocabulary; None for a model whose vocabulary nobody named.
-        card: README.md.
-        record: run.json.
+        tokenizer: The vocabulary; None if it is not known.
+        card: Text of README.md.
+        record: Content of run.json.
     """
     with replacing_folder(folder) as temporary:
         model.save_pretrained(temporary)
@@ -48,7 +48,7 @@ def write_model_folder(
 
 @contextmanager
 def replacing_folder(folder: Path) -> Iterator[Path]:
-    """Gives an empty folder beside `folder`; after the block it takes the place of `folder`."""
+    """Yield an empty folder next to `folder`, which replaces `folder` after the block."""
     temporary, old = folder.with_name(f".{folder.name}.tmp"), folder.with_name(f".{folder.name}.old")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
@@ -63,14 +63,14 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 def model_card(
     title: str, *, description: str, task: str, scores: dict[str, float], record: dict[str, Any]
 ) -> str:
-    """Returns the text of a model card.
+    """Return the text of a model card.
 
     Args:
         title: Heading.
-        description: A sentence on what the model is.
-        task: Name of the Hub's pipeline, such as `fill-mask`.
+        description: A sentence about the model.
+        task: Name of the pipeline on the Hub, such as `fill-mask`.
         scores: Results on held-out data.
-        record: The run's settings and versions.
+        record: Settings and versions of the run.
     """
     rows = [f"| {name.replace('_', ' ')} | {value:.4f} |" for name, value in scores.items()]
     return "\n".join(
@@ -86,7 +86,7 @@ def model_card(
             description,
             "",
             *(["| held-out score | value |", "|---|---|", *rows, ""] if rows else []),
-            "Made by this command's settings:",
+            "Made with this command and these settings:",
             "",
             "```json",
             json.dumps({"command": record["command"], "settings": record["settings"]}, indent=2),

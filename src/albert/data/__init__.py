@@ -1,1 +1,1 @@
-"""Text files to token shards, token shards to masked examples; never loads torch."""
+"""From text files to token shards, and from token shards to masked examples; never loads torch."""

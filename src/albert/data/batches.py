@@ -1,6 +1,6 @@
-"""The record that example making hands to the model: sequences packed end to end, without padding.
+"""The batch that the model gets from the data: sequences packed end to end, without padding.
 
-Letters: B sequences, N pieces in all, M masked pieces in all.
+Letters: B sequences, N packed tokens, M masked tokens.
 """
 
 from collections.abc import Sequence
@@ -14,36 +14,36 @@ IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 
 NO_ORDER_LABEL = -100
-"""Sentence-order label of a sequence of one segment; the value torch's cross entropy ignores."""
+"""Sentence-order label of a sequence of one segment; torch's cross entropy ignores this value."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PretrainingBatch:
-    """B masked sequences, one behind the other."""
+    """B sequences with masked tokens, one after the other."""
 
     input_ids: IntArray
-    """(N,) piece ids, some of them hidden."""
+    """(N,) token ids, masked ones already replaced."""
     token_type_ids: IntArray
     """(N,) 0 in `[CLS] A [SEP]`, 1 in `B [SEP]`."""
     lengths: IntArray
-    """(B,) pieces of each sequence, special ones included; their sum is N."""
+    """(B,) tokens of each sequence, special ones included; they add up to N."""
     masked_positions: IntArray
-    """(M,) ascending indices into the N pieces."""
+    """(M,) indices into the N tokens, ascending."""
     masked_labels: IntArray
-    """(M,) the ids that stood at `masked_positions` before masking."""
+    """(M,) the ids at `masked_positions` before masking."""
     sentence_order_labels: IntArray
-    """(B,) 0 in order, 1 swapped (or a stranger), -100 where there is a single segment."""
+    """(B,) 0 in order, 1 swapped (or a random second segment), -100 for a single segment."""
     word_starts: BoolArray
-    """(N,) whether a word may begin with a piece; true of special pieces, too."""
+    """(N,) whether a word may start with a token; true for special tokens."""
 
     def __len__(self) -> int:
-        """Returns B."""
+        """Return B."""
         return len(self.lengths)
 
     def take(self, begin: int, end: int) -> Self:
-        """Returns sequences `begin` to `end` (exclusive) as a batch of their own; views, not copies."""
+        """Return sequences `begin` to `end` (exclusive) as a batch; views, not copies."""
         starts = np.concatenate([[0], np.cumsum(self.lengths)])
-        first, last = starts[begin], starts[end]
+        first, last = starts[begin], starts[end]  # of the N tokens
         masked = slice(*np.searchsorted(self.masked_positions, [first, last]))
         return type(self)(
             input_ids=self.input_ids[first:last],
@@ -57,7 +57,7 @@ class PretrainingBatch:
 
     @classmethod
     def join(cls, batches: Sequence[Self]) -> Self:
-        """Returns the sequences of all `batches` (at least one), in their order, as one batch."""
+        """Return the sequences of one or more batches, in their order, as one batch."""
         if len(batches) == 1:
             return batches[0]
         shifts = np.cumsum([0, *(len(batch.input_ids) for batch in batches[:-1])])

@@ -1,8 +1,9 @@
-"""A corpus to token shards: the settings of `albert prepare`, and its work.
+"""The settings of `albert prepare`, and its work: a corpus becomes token shards.
 
-This process reads the documents, holds some out for evaluation, and cuts the rest of the work into jobs that
-processes or a cluster do: one job, one shard. The folder depends on text, tokenizer and settings alone.
-Stopped at any moment and started again, it does what is missing; the folder is that of an unbroken run.
+One process reads the documents, holds some out for evaluation, and cuts the rest into jobs, one per shard,
+for processes or a cluster. The folder depends on text, tokenizer and settings only. Work that was stopped
+at any moment continues where it was, and the result is that of an uninterrupted run; the price is that a
+shard is a job, so a corpus of a few megabytes keeps only a few cores busy.
 """
 
 import json
@@ -22,7 +23,7 @@ from typing import Any, Literal
 from albert import console
 from albert.data.check.forecast import check_room, forecast, peek
 from albert.data.corpus import storage
-from albert.data.corpus.documents import LineMeaning, Splitting, detect_splitting, read_documents
+from albert.data.corpus.documents import Splitting, choose_splitting, read_documents
 from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
 from albert.data.examples.settings import ExampleSettings
 from albert.data.shards.encoding import ShardMaker, make_shard, open_maker
@@ -44,77 +45,81 @@ from albert.errors import ConfigError, DataError, RunError
 from albert.text.tokenizer import AlbertTokenizer
 
 JOB_NAME = "prepare.json"
-"""Holds the settings; written first, so that an unfinished folder tells whose it is."""
+"""File with the settings; written first, so that an unfinished folder can be recognised."""
 
 BYTES_PER_WORKER = 1 << 22
-"""Text that is worth the start of one more process."""
+"""Amount of text for which it pays to start one more process."""
 
 
 def available_cores() -> int:
-    """Returns the number of cores this process may use."""
+    """Return the number of cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareSettings:
-    """Turns raw text into token shards for pretraining."""
+    """Turn raw text into token shards for pretraining."""
 
     input: tuple[str, ...]
-    """Text: .txt (a blank line between documents), .jsonl, either also .gz or .zst, .parquet, folders and
-    globs of these, local or by URL (s3://...), or hub:NAME, a data set of the Hugging Face Hub."""
+    """Text: .txt (a blank line between documents) or .jsonl, also as .gz or .zst, .parquet; folders, globs
+    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
     tokenizer: Path
-    """Folder of the tokenizer, as `albert vocab` writes it."""
+    """Folder of the tokenizer, written by `albert vocab`."""
     output: str = ""
-    """Folder for the shards, or its URL; with --workers ray it must lie where all machines see it."""
+    """Folder for the shards, or its URL; with --workers ray all machines must have access to it."""
     workers: Workers = field(default_factory=available_cores)
     """Processes, or ray: the cluster that RAY_ADDRESS names, or one on this machine. The result does not
-    depend on it. Little text is prepared by fewer processes."""
+    depend on it. A small corpus is prepared by fewer processes."""
     splitting: Splitting = "auto"
     """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
     language: str = "en"
-    """ISO 639 code of the text; guides the splitting into sentences."""
+    """ISO 639 code of the text, for the splitting into sentences."""
     column: str = "text"
-    """Field or column that holds the text in .jsonl, .parquet and data sets of the Hub."""
+    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
-    """Leave out lines and records that cannot be used, and say at the end how many."""
+    """Skip lines and records that cannot be used, and report at the end how many."""
     held_out: float = 0.01
     """Share of the documents kept for evaluation, chosen by a hash of their text."""
     words: WordsName = "vocabulary"
-    """What a word is when whole words are masked: what the vocabulary tells, or Chinese words by jieba,
-    stored beside the ids."""
+    """What a word is when whole words are masked: what the vocabulary says, or Chinese words by jieba, whose
+    starts are stored with the ids."""
     shard_megabytes: float = 4.0
-    """Text in a shard, in MB; examples are shuffled within six shards."""
+    """Text per shard, in MB; examples are shuffled within six shards."""
     check: bool = False
-    """Only look at a sample of the text and say what is wrong with it; writes nothing."""
+    """Only check a sample of the text and report what is wrong with it; writes nothing."""
     pieces_per_second: float = 10_000
-    """With --check: speed at which a training would go, for the hours of an epoch; some thousands are
-    a small model on few cores, some hundred thousands a GPU."""
+    """With --check: speed of the training in tokens per second, for the hours of an epoch; a few thousand
+    for a small model on a few cores, a few hundred thousand on a GPU."""
     format: Literal["shards", "tfrecord"] = "shards"
-    """shards, of which examples are made while training; or tfrecord: masked examples in the original's
-    files. The settings below are for these; otherwise `albert pretrain` takes them."""
+    """shards: examples are made from them during training; or tfrecord: masked examples in the original's
+    files. The settings below are for the latter; with shards, give them to `albert pretrain`."""
     tfrecord_files: int = 1
-    """Files to which the examples are dealt in turn."""
+    """Number of TFRecord files; examples go to each in turn."""
     seed: int = 0
-    """Of the masks in them."""
+    """Seed of the masked examples."""
     examples: ExampleSettings = ExampleSettings()
-    """How they are made."""
+    """How the examples are made."""
 
     def __post_init__(self) -> None:
         if not self.input:
             raise ConfigError("no input given; name text files or folders with --input")
         if not (self.output or self.check):
-            raise ConfigError("no output given; name a folder with --output, or only look with --check")
+            raise ConfigError(
+                "no output given; name a folder with --output, or only check the text with --check"
+            )
         if self.workers != "ray" and self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; expected at least 1, or ray")
         if self.pieces_per_second <= 0:
             raise ConfigError(f"pieces_per_second is {self.pieces_per_second}; expected a speed above 0")
         if not 0 < self.shard_megabytes <= 1000:
-            raise ConfigError(f"shard_megabytes is {self.shard_megabytes}; expected some MB, such as 4")
+            raise ConfigError(
+                f"shard_megabytes is {self.shard_megabytes}; expected a size up to 1000 MB, such as 4"
+            )
         if self.tfrecord_files < 1 or self.seed < 0:
             raise ConfigError(
-                f"tfrecord_files is {self.tfrecord_files}, seed {self.seed}; expected at least 1 and 0"
+                f"tfrecord_files is {self.tfrecord_files} and seed is {self.seed}; expected at least 1 and 0"
             )
         if not 0 <= self.held_out < 1:
             raise ConfigError(f"held_out is {self.held_out}; expected a share from 0 to below 1")
@@ -126,29 +131,29 @@ class PrepareSettings:
 
     @property
     def shard_bytes(self) -> int:
-        """Text in a shard, in bytes."""
+        """Text per shard, in bytes."""
         return max(1, int(self.shard_megabytes * 1e6))
 
 
 def prepare_shards(settings: PrepareSettings) -> dict[str, Any]:
-    """Prepares a corpus as shards, unless the output folder holds it already, and returns what was counted.
+    """Prepare a corpus as shards, unless the output folder already has them, and return its counts.
 
     Raises:
         DataError: The corpus cannot be read, or the output not written.
         TokenizerError: The tokenizer folder cannot be used.
-        RunError: The output folder holds something else.
+        RunError: The output folder has something else in it.
     """
     start = time.monotonic()
     files = find_files(settings.input)
     tokenizer = AlbertTokenizer.from_pretrained(settings.tokenizer)
     job = _describe_job(settings, files, tokenizer)
-    if _is_finished(settings, job):
+    if _is_finished(settings.output, job, tokenizer_folder=settings.tokenizer):
         finished = read_meta(settings.output)
         damaged = remove_damaged(finished)
         if not damaged:
-            console.say(f"{settings.output}: finished before, nothing to do")
+            console.say(f"{settings.output}: already finished, nothing to do")
             return dict(finished.counts)
-        console.say(f"{settings.output}: damaged or missing, made again: {', '.join(damaged)}")
+        console.say(f"{settings.output}: damaged or missing, making them again: {', '.join(damaged)}")
         storage.remove(storage.join(settings.output, META_NAME))
 
     tally = Tally()
@@ -157,21 +162,14 @@ def prepare_shards(settings: PrepareSettings) -> dict[str, Any]:
     megabytes = tally.bytes_read / 1e6
     console.say(
         f"{settings.output}: {counts['documents']} documents, "
-        f"{console.human_count(counts['pieces'])} pieces, {megabytes:.1f} MB in "
+        f"{console.human_count(counts['pieces'])} tokens, {megabytes:.1f} MB in "
         f"{console.human_seconds(seconds)} ({megabytes / seconds:.1f} MB/s)"
     )
     return counts | {"megabytes": round(megabytes, 3), "seconds": round(seconds, 2)}
 
 
-def line_meaning(settings: PrepareSettings, files: list[str]) -> LineMeaning:
-    """Returns what a line is: as set, or as a sample of the files shows."""
-    if settings.splitting != "auto":
-        return settings.splitting
-    return detect_splitting(files, language=settings.language, reading=settings.reading)
-
-
 def _describe_job(settings: PrepareSettings, files: list[str], tokenizer: AlbertTokenizer) -> dict[str, Any]:
-    """Returns everything the shards depend on."""
+    """Return everything that the shards depend on."""
     return {
         "input": list(settings.input),
         "input_files": len(files),
@@ -188,16 +186,15 @@ def _describe_job(settings: PrepareSettings, files: list[str], tokenizer: Albert
     }
 
 
-def _is_finished(settings: PrepareSettings, job: dict[str, Any]) -> bool:
-    """Returns whether the output folder holds this very job, finished; refuses a folder of anything else."""
-    output = settings.output
+def _is_finished(output: str, job: dict[str, Any], *, tokenizer_folder: Path) -> bool:
+    """Whether the output folder has this very job, finished; refuse a folder with anything else."""
     if not storage.is_url(output) and Path(output).is_file():
         raise RunError(f"{output}: is a file; choose a folder for --output")
     names = storage.list_names(output)
     if JOB_NAME not in names:
-        if not names or Path(output).resolve() == settings.tokenizer.resolve():
+        if not names or Path(output).resolve() == tokenizer_folder.resolve():
             return False
-        raise RunError(f"{output}: holds other files; choose a new or empty folder for --output")
+        raise RunError(f"{output}: has other files in it; choose a new or empty folder for --output")
     path = storage.join(output, JOB_NAME)
     try:
         earlier = dict(json.loads(storage.read_bytes(path)))
@@ -205,9 +202,9 @@ def _is_finished(settings: PrepareSettings, job: dict[str, Any]) -> bool:
         raise RunError(f"{path}: damaged ({error}); remove the folder") from error
     differing = [name for name in job if earlier.get(name) != job[name]]
     if differing:
-        told = ", ".join(f"{name} ({earlier.get(name)} there, {job[name]} now)" for name in differing)
+        changes = ", ".join(f"{name} was {earlier.get(name)}, now {job[name]}" for name in differing)
         raise RunError(
-            f"{output}: holds text prepared with other settings: {told}; choose another --output or "
+            f"{output}: has text prepared with other settings ({changes}); choose another --output or "
             "remove the folder"
         )
     return META_NAME in names
@@ -220,22 +217,28 @@ def _write_folder(
     job: dict[str, Any],
     tally: Tally,
 ) -> dict[str, Any]:
-    """Does the whole job; returns what was counted."""
+    """Do the whole job and return its counts."""
     rule = EncodingRule(
         tokenizer=tokenizer.fingerprint,
-        splitting=line_meaning(settings, files),
+        splitting=choose_splitting(
+            settings.splitting, files, language=settings.language, reading=settings.reading
+        ),
         language=settings.language,
         words=settings.words,
     )
-    # Other machines and processes have working directories of their own.
+    # Other processes and machines may have other working directories.
     output = settings.output if storage.is_url(settings.output) else str(Path(settings.output).resolve())
     maker = ShardMaker(output, rule, tokenizer)
     documents = read_documents(files, reading=settings.reading, tally=tally)
     peeked = peek(documents)
     size = total_bytes(files)
-    workers = _workers_for(settings, size)
+    workers = _workers_for(settings.workers, size)
     if size is not None:
-        _foretell(settings, maker, peeked, workers, share_read=tally.bytes_read / max(1, size))
+        expected = forecast(maker, peeked, share_read=tally.bytes_read / max(1, size))
+        shards_expected = _expected_shards(expected.text_bytes, settings.held_out, settings.shard_bytes)
+        processes = None if workers == "ray" else workers
+        console.say(expected.line(shards=shards_expected, processes=processes))
+        check_room(settings.output, expected.disk_bytes)
 
     tokenizer_files = _files_of(tokenizer)
     storage.make_folder(output)
@@ -248,7 +251,7 @@ def _write_folder(
     )
     shards = _make_shards(jobs, make_maker, tally, workers=workers, size=size)
     counts = _count(shards)
-    _tell_of_corpus(counts, tally)
+    _report_corpus(counts, tally)
     remove_other_shards(output, (info.name for infos in shards.values() for info in infos))
     info = TokenizerInfo(
         fingerprint=tokenizer.fingerprint,
@@ -261,32 +264,22 @@ def _write_folder(
 
 
 def _files_of(tokenizer: AlbertTokenizer) -> dict[str, bytes]:
-    """Returns the files of a tokenizer folder."""
+    """Return the files that a tokenizer folder has, by name."""
     with tempfile.TemporaryDirectory(prefix="albert-") as folder:
         tokenizer.save_pretrained(folder)
         return {path.name: path.read_bytes() for path in sorted(Path(folder).iterdir())}
 
 
-def _workers_for(settings: PrepareSettings, size: int | None) -> Workers:
-    if settings.workers == "ray" or size is None:
-        return settings.workers
-    return min(settings.workers, 1 + size // BYTES_PER_WORKER)
+def _workers_for(workers: Workers, size: int | None) -> Workers:
+    """Return the number of workers that a corpus of `size` bytes is worth."""
+    if workers == "ray" or size is None:
+        return workers
+    return min(workers, 1 + size // BYTES_PER_WORKER)
 
 
-def _foretell(
-    settings: PrepareSettings,
-    maker: ShardMaker,
-    peeked: list[list[str]],
-    workers: Workers,
-    *,
-    share_read: float,
-) -> None:
-    """Says how much work it will be, as far as the beginning tells; refuses a disk without room."""
-    expected = forecast(maker, peeked, share_read=share_read)
-    splits = [share for share in (settings.held_out, 1 - settings.held_out) if share]
-    shards = sum(math.ceil(share * expected.text_bytes / settings.shard_bytes) for share in splits)
-    console.say(expected.line(shards=shards, processes=None if workers == "ray" else workers))
-    check_room(settings.output, expected.disk_bytes)
+def _expected_shards(text_bytes: float, held_out: float, shard_bytes: int) -> int:
+    splits = [share for share in (held_out, 1 - held_out) if share]
+    return sum(math.ceil(share * text_bytes / shard_bytes) for share in splits)
 
 
 def _make_shards(
@@ -297,22 +290,22 @@ def _make_shards(
     workers: Workers,
     size: int | None,
 ) -> dict[SplitName, list[ShardInfo]]:
-    """Has all jobs done, showing how far they are; a shard without a piece is left out."""
+    """Do all jobs, with progress; a shard without a token is dropped."""
     shards: dict[SplitName, list[ShardInfo]] = {split: [] for split in SPLITS}
-    under_way: deque[tuple[SplitName, int]] = deque()
+    in_progress: deque[tuple[SplitName, int]] = deque()
     shown = 0
 
-    def noted() -> Iterator[ShardJob]:
+    def read_jobs() -> Iterator[ShardJob]:
         for job in jobs:
-            under_way.append((job.split, tally.bytes_read))
+            in_progress.append((job.split, tally.bytes_read))
             yield job
 
     with (
         console.progress("preparing", total=size, unit="B") as progress,
-        closing(map_in_order(make_maker, make_shard, noted(), workers=workers)) as done,
+        closing(map_in_order(make_maker, make_shard, read_jobs(), workers=workers)) as done,
     ):
         for info in done:
-            split, read = under_way.popleft()
+            split, read = in_progress.popleft()
             progress.advance(read - shown)
             shown = read
             if info.pieces:
@@ -321,33 +314,35 @@ def _make_shards(
 
 
 def _count(shards: dict[SplitName, list[ShardInfo]]) -> dict[str, Any]:
-    """Returns what `meta.json` and the caller are told."""
+    """Return the counts for `meta.json` and the caller."""
     every = [info for infos in shards.values() for info in infos]
-    pieces = sum(info.pieces for info in every)
-    if not pieces:
-        raise DataError("the text has no piece with this tokenizer; see that it is text, and not all spaces")
+    tokens = sum(info.pieces for info in every)
+    if not tokens:
+        raise DataError(
+            "the text has no token with this tokenizer; check that it is text, and not only spaces"
+        )
     return {
         "documents": sum(info.documents for info in every),
         "held_out_documents": sum(info.documents for info in shards["held-out"]),
         "sentences": sum(info.sentences for info in every),
-        "pieces": pieces,
-        "unknown_share": round(sum(info.unknown_pieces for info in every) / pieces, 6),
+        "pieces": tokens,
+        "unknown_share": round(sum(info.unknown_pieces for info in every) / tokens, 6),
         "shards": len(every),
     }
 
 
-def _tell_of_corpus(counts: dict[str, Any], tally: Tally) -> None:
-    """Says what was left out, and warns where the order of sentences cannot be learnt as it should."""
+def _report_corpus(counts: dict[str, Any], tally: Tally) -> None:
+    """Report what was skipped, and warn if the order of sentences cannot be learnt properly."""
     report_skipped(tally)
     if tally.cuts:
-        console.say(f"documents too long to hold in memory were cut in {tally.cuts} places")
+        console.say(f"cut documents that are too long to hold in memory, in {tally.cuts} places")
     if tally.documents - tally.cuts == 1:
         console.warn(
-            "no blank line, so all text is one document: pairs of sentences will cross from one text to the "
-            "next and nothing can be held out; put a blank line between documents"
+            "there is no blank line, so all text is one document: pairs of segments will cross from one text "
+            "to the next, and nothing can be held out; put a blank line between documents"
         )
     elif counts["sentences"] < 1.1 * counts["documents"]:
         console.warn(
-            "nearly every document is a single sentence: sentence order cannot be learnt; blank lines "
-            "belong between documents, not between sentences"
+            "nearly every document is a single sentence, so sentence order cannot be learnt; put blank lines "
+            "between documents, not between sentences"
         )

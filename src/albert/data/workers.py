@@ -1,7 +1,8 @@
-"""Maps a function over jobs, in this process, in several, or on a Ray cluster, always in the jobs' order.
+"""A function mapped over jobs in this process, in several, or on a Ray cluster, always in the jobs' order.
 
-Stands below everything that is made in parallel; knows nothing of text. Only a few jobs are under way at a
-time, so memory does not grow with their number, and results do not depend on where they were made.
+Only a few jobs are in progress at a time, so memory does not grow with their number, and results do not
+depend on where they are made. Keeping the order costs little: a slow job delays the results after it, not
+their work.
 """
 
 import os
@@ -24,14 +25,14 @@ from typing import Any, Literal, TypeVar
 from albert.errors import AlbertError, ConfigError, DataError
 
 Workers = int | Literal["ray"]
-"""Where jobs run: up to 1 in this process, more are so many processes, "ray" is a cluster."""
+"""Where jobs run: 0 and 1 mean this process, more is a number of processes, "ray" is a cluster."""
 
 State = TypeVar("State")
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
 JOBS_UNDER_WAY = 2
-"""Jobs waiting, in work or done but not taken, for each process; enough that none idles."""
+"""Jobs per process that are waiting, running, or done but not taken; enough that no process idles."""
 
 
 def map_in_order(
@@ -41,22 +42,22 @@ def map_in_order(
     *,
     workers: Workers,
 ) -> Generator[Result, None, None]:
-    """Yields `function(state, job)` of every job, in order.
+    """Yield `function(state, job)` of every job, in order.
 
-    `jobs` is read by this process, a bounded number ahead. Processes start at the first `next` and are
-    killed when the iterator is closed, is done, or this process ends in whatever way.
+    This process reads `jobs`, a bounded number in advance. Processes start at the first `next` and are killed
+    when the iterator is closed or exhausted, or when this process ends, in whatever way.
 
     Args:
-        make_state: Makes what the function needs beside a job, once in each process; can be pickled, as
-            `functools.partial` of a function of a module.
-        function: A function of a module; on Ray it may run more than once for a job.
-        jobs: Can be pickled, and so can the results.
-        workers: Processes to start; up to 1 all is done in this one; "ray" runs on the cluster that
-            RAY_ADDRESS names, or on one that it starts on this machine.
+        make_state: Makes what the function needs in addition to a job, once per process; must be picklable,
+            such as a `functools.partial` of a module's function.
+        function: A module's function; on Ray it may run more than once for a job.
+        jobs: Must be picklable, as must the results.
+        workers: Processes to start; with 0 or 1 everything runs in this one; "ray" uses the cluster that
+            RAY_ADDRESS names, or starts one on this machine.
 
     Raises:
-        DataError: A process died, or the cluster failed.
-        ConfigError: Ray is not installed, or its cluster does not answer.
+        DataError: A process or the cluster failed.
+        ConfigError: Ray is not installed, or its cluster does not respond.
     """
     if workers == "ray":
         return _map_on_ray(make_state, function, jobs)
@@ -79,10 +80,10 @@ def _map_in_processes(
     jobs: Iterable[Job],
     workers: int,
 ) -> Generator[Result, None, None]:
-    """A thread for each process waits for its results, so that none idles while the caller is busy.
+    """Run jobs with one thread per process, which waits for its results while the caller is busy.
 
-    The standard pool of processes shares one pipe among them: it hangs for ever when a process is killed in
-    the middle of a large result, and cannot end processes at once.
+    The standard pool has one pipe for all processes: it hangs forever when a process is killed in the middle
+    of a large result, and it cannot end processes immediately.
     """
     processes: list[_Process] = []
     idle: queue.SimpleQueue[_Process] = queue.SimpleQueue()
@@ -118,7 +119,7 @@ def _map_in_processes(
 
 
 class _Process:
-    """A spawned process and the pipe to it. Forking one that runs threads (Arrow's) can deadlock."""
+    """A spawned process and the pipe to it. Forking can deadlock, since Arrow runs threads."""
 
     def __init__(self, make_state: Callable[[], Any], function: Callable[[Any, Any], Any]) -> None:
         context = get_context("spawn")
@@ -152,13 +153,13 @@ class _Process:
 
 @contextmanager
 def _interrupts_held_back() -> Iterator[None]:
-    """Lets processes start with interrupts blocked: Ctrl-C reaches all, but is the parent's to handle."""
+    """Start processes with interrupts blocked: Ctrl-C reaches all of them, but the parent handles it."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
     from multiprocessing.resource_tracker import ensure_running
 
-    ensure_running()  # else the first process starts it, and it unblocks interrupts
+    ensure_running()  # otherwise the first process starts it, and that unblocks interrupts
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     try:
         yield
@@ -169,20 +170,20 @@ def _interrupts_held_back() -> Iterator[None]:
 def _serve(
     connection: "Connection[Any, Any]", make_state: Callable[[], Any], function: Callable[[Any, Any], Any]
 ) -> None:
-    """Answers jobs until it is killed; what a job raises is its answer."""
+    """Do jobs until the process is killed; an exception of a job is sent back as its result."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     made: list[Any] = []
-    with suppress(EOFError, OSError):  # the parent is gone
+    with suppress(EOFError, OSError):  # the parent has ended
         while True:
             job = _receive(connection)
-            _send(connection, _answer(made, make_state, function, job))
+            _send(connection, _do(made, make_state, function, job))
 
 
-def _answer(
+def _do(
     made: list[Any], make_state: Callable[[], Any], function: Callable[[Any, Any], Any], job: Any
 ) -> tuple[Any, Exception | None]:
-    """Returns the result, or else what was raised; the state is made for the first job."""
+    """Return the result, or the exception that was raised; the first job makes the state."""
     try:
         if not made:
             made.append(make_state())
@@ -194,7 +195,7 @@ def _answer(
 
 
 def _end_with_parent() -> None:
-    """Ends this process when its parent is gone: a killed parent cannot."""
+    """End this process when its parent has ended: a killed parent cannot do it."""
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -202,7 +203,7 @@ def _end_with_parent() -> None:
 
 
 def _send(connection: "Connection[Any, Any]", value: Any) -> None:
-    # Protocol 5 copies an array once; the pipe's own pickling copies it twice.
+    # Protocol 5 copies an array once; `Connection.send` copies it twice.
     connection.send_bytes(pickle.dumps(value, protocol=5))
 
 
@@ -213,7 +214,7 @@ def _receive(connection: "Connection[Any, Any]") -> Any:
 def _map_on_ray(
     make_state: Callable[[], State], function: Callable[[State, Job], Result], jobs: Iterable[Job]
 ) -> Generator[Result, None, None]:
-    """A task for each job; Ray runs the task of a killed process again."""
+    """Run one Ray task per job; Ray repeats the task of a killed process."""
     ray = _import_ray()
     with _ray_cluster(ray):
         task = ray.remote(_run_on_ray)
@@ -229,7 +230,7 @@ def _map_on_ray(
 
 
 _made_on_ray: dict[bytes, Any] = {}
-"""State of the work that this process of a cluster did last, by its key."""
+"""State of the last work of this process of a cluster, by its key."""
 
 
 def _run_on_ray(
@@ -251,18 +252,18 @@ def _result_of(ray: Any, reference: Any) -> Any:
         raise
     except ray.exceptions.RayError as error:
         reason = str(error).strip().partition("\n")[0]
-        raise DataError(f"Ray could not finish a job: {reason}; see to the cluster and run again") from error
+        raise DataError(f"Ray could not finish a job: {reason}; check the cluster and run again") from error
 
 
 @contextmanager
 def _ray_cluster(ray: Any) -> Iterator[None]:
-    """Connects to the cluster for a while, unless the caller is connected already."""
+    """Connect to the cluster inside the block, unless the caller is already connected."""
     if ray.is_initialized():
         yield
         return
     address = os.environ.get("RAY_ADDRESS", "a cluster of this machine")
-    _check_answer(address)
-    # Ray tells of lost processes on stdout, which is the result's.
+    _check_do(address)
+    # Ray reports lost processes on stdout, where only the result belongs.
     with redirect_stdout(sys.stderr):
         try:
             ray.init(log_to_driver=False, logging_level="ERROR", include_dashboard=False)
@@ -274,8 +275,8 @@ def _ray_cluster(ray: Any) -> Iterator[None]:
             ray.shutdown()
 
 
-def _check_answer(address: str) -> None:
-    """Raises ConfigError where nobody listens: Ray itself tries for minutes."""
+def _check_do(address: str) -> None:
+    """Raise ConfigError if nothing listens at the address: Ray itself would try for minutes."""
     host, _, port = address.removeprefix("ray://").rpartition(":")
     if not (host and port.isdecimal()):
         return
@@ -288,7 +289,7 @@ def _check_answer(address: str) -> None:
 
 
 def _import_ray() -> Any:
-    # Else a cluster that is started here reports to Ray's makers.
+    # Otherwise a cluster that is started here sends usage statistics to Ray's makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
         import ray

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """Fine-tunes a model on a task.
+    """Fine-tune a model on a task.
 
     What is not given comes from the task's recipe, see `albert tasks`. Running the same command again on
     an unfinished folder continues it.
@@ -60,8 +60,9 @@ class FinetuneSettings:
     """Dropout inside the encoder; the recipe's if not given."""
     optimizer: Literal["lamb", "adamw"] = "adamw"
     """Optimiser; adamw is the original's for fine-tuning."""
-    schedule: ScheduleName = "original"
-    """How the rate falls: original counts the decay from step 0, the others from the end of the warm-up."""
+    schedule: ScheduleName = "decay-from-start"
+    """How the rate falls: decay-from-start, the original's, counts the decay from step 0, the others from the
+    end of the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases and layer normalisations are never decayed."""
     max_grad_norm: float = 1.0

@@ -75,7 +75,7 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
             style="original",
             max_seq_length=flags.max_seq_length,
             short_seq_prob=flags.short_seq_prob,
-            sentence_loss="nsp" if flags.random_next_sentence else "original",
+            sentence_loss="nsp" if flags.random_next_sentence else "sop-random",
             masked_lm_prob=flags.masked_lm_prob,
             max_predictions_per_seq=flags.max_predictions_per_seq,
             max_ngram=flags.ngram,

@@ -101,7 +101,7 @@ def _settings(flags: FlagValues, files: list[Path], weights: Path | None) -> Pre
             optimizer=flags.optimizer,
             learning_rate=flags.learning_rate,
             warmup_steps=flags.num_warmup_steps,
-            schedule="original",
+            schedule="decay-from-start",
         ),
         loop=LoopSettings(
             max_steps=flags.num_train_steps,

@@ -1,1 +1,1 @@
-"""Scores: pure functions of numbers; never loads torch."""
+"""Scores, as pure functions of labels and predictions; never loads torch."""

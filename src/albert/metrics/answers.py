@@ -1,9 +1,9 @@
 """Exact match and F1 of answers in words, as SQuAD 1.1 and SQuAD 2.0 define them.
 
-Gold answers come as question id -> texts, no texts for a question that has no answer; predictions as
+Gold answers are question id -> texts, without texts for a question that has no answer; predictions are
 question id -> text, "" for "no answer". Predictions for other questions are ignored. Scores of one question
-are 0 to 1, those of a data set percent. Plain sums of floats in the order of the gold answers give the last
-digit that the official scripts give.
+are 0 to 1, those of a data set are percentages. Plain sums of floats in the order of the gold answers agree
+with the official scripts to the last digit.
 
 Source: Rajpurkar et al. (2016) and (2018), and the behaviour of their scripts evaluate-v1.1 and -v2.0.
 """
@@ -21,20 +21,21 @@ WITHOUT_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def normalize_answer(text: str) -> str:
-    """Returns `text` in lower case, without ASCII punctuation, articles, and superfluous white space."""
+    """Return `text` in lower case, without ASCII punctuation, articles, and superfluous whitespace."""
     words = ARTICLES.sub(" ", text.lower().translate(WITHOUT_PUNCTUATION))
     return " ".join(words.split())
 
 
 def exact_match(gold: str, predicted: str) -> float:
-    """Returns 1.0 if both texts are equal once normalised, else 0.0."""
+    """Return 1.0 if both texts are equal once normalised, else 0.0."""
     return float(normalize_answer(gold) == normalize_answer(predicted))
 
 
 def f1_overlap(gold: str, predicted: str, *, empty_matches: bool = True) -> float:
-    """Returns the F1 of the words that both texts share, each as often as both have it.
+    """Return the F1 of the words that two texts have in common, counted as often as both have them.
 
-    Two texts that normalise to nothing score 1.0, as in SQuAD 2.0; without `empty_matches` 0.0, as in 1.1.
+    Two texts that are empty once normalised score 1.0, as in SQuAD 2.0; without `empty_matches` 0.0, as in
+    1.1.
     """
     return _f1_of_words(
         normalize_answer(gold).split(), normalize_answer(predicted).split(), empty_matches=empty_matches
@@ -42,9 +43,9 @@ def f1_overlap(gold: str, predicted: str, *, empty_matches: bool = True) -> floa
 
 
 def score_answers_v1(gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]) -> dict[str, float]:
-    """Returns `exact_match` and `f1` over all questions of SQuAD 1.1, percent; `total`; and `missing`.
+    """Return `exact_match` and `f1` of SQuAD 1.1 in percent, `total`, and `missing`.
 
-    A question counts with the best of its gold answers. The `missing`, those without a prediction, score 0.
+    A question scores what its best gold answer gives; `missing` questions, without a prediction, score 0.
 
     Raises:
         DataError: There are no questions, or one of them has no gold answer.
@@ -77,21 +78,21 @@ def score_answers_v2(
     threshold: float = 1.0,
     missing_score_zero: bool = False,
 ) -> dict[str, float]:
-    """Returns the official scores of SQuAD 2.0: `exact` and `f1`, percent, and the `total` they stand for.
+    """Return the official scores of SQuAD 2.0: `exact` and `f1` in percent, and their `total`.
 
-    `HasAns_exact, HasAns_f1, HasAns_total` cover the questions that have an answer, `NoAns_...` the others;
-    each is there if such questions are. Gold answers that normalise to nothing are dropped; where none is
-    left, "" is right. `missing` counts the questions without a prediction. They are left out of every total,
-    as evaluate-v2.0 leaves them out of its main one before it ends with an error; with `missing_score_zero`
-    they score 0 instead, as in SQuAD 1.1.
+    `HasAns_exact, HasAns_f1, HasAns_total` are for the questions that have an answer, `NoAns_...` for the
+    others; each is present if there are such questions. Gold answers that are empty once normalised are
+    dropped; if none is left, "" is right. `missing` is the number of questions without a prediction. No total
+    includes them, as in evaluate-v2.0, which then ends with an error; with `missing_score_zero` they score 0,
+    as in SQuAD 1.1.
 
-    `null_odds`, question id -> how likely there is no answer, may be on any scale. Above `threshold` a
-    question counts as answered by "". `best_exact, best_exact_thresh, best_f1, best_f1_thresh` are those of
-    `find_best_threshold`.
+    `null_odds`, question id -> how likely there is no answer, may have any scale. Above `threshold` a
+    question counts as answered by "". `best_exact, best_exact_thresh, best_f1, best_f1_thresh` are the
+    results of `find_best_threshold`.
 
-    The original ALBERT puts raw logits here, with 1.0, a threshold for probabilities. It does so once more
-    after emptying the answers whose logit is not below `best_f1_thresh`, and reports that. Since the search
-    counts a logit equal to the threshold as answered, its report can lie below `best_f1`.
+    The original ALBERT passes raw logits with a threshold of 1.0, which is meant for probabilities. It then
+    empties the answers whose logit is not below `best_f1_thresh`, scores again, and reports that. Since the
+    search counts a logit equal to the threshold as answered, its report can be below `best_f1`.
 
     Raises:
         DataError: There are no questions, none has a prediction, or one has a prediction but no null odds.
@@ -127,12 +128,12 @@ def find_best_threshold(
     null_odds: Mapping[str, float],
     has_answer: Mapping[str, bool],
 ) -> tuple[float, float]:
-    """Returns the best mean of `scores`, in percent, and the threshold of `null_odds` that gives it.
+    """Return the best mean of `scores`, in percent, and the threshold of `null_odds` that gives it.
 
     A question whose odds exceed the threshold counts as answered by "". `scores` are those of the questions
-    as predicted, each 0 to 1; one without a prediction counts as 0. Of equally good thresholds the lowest is
-    taken, 0.0 if answering nothing is best. As in evaluate-v2.0, questions of equal odds are let in one by
-    one in the order of `null_odds`, so the best score may need only part of them.
+    as predicted, each 0 to 1; a question without a prediction counts as 0. Of equally good thresholds the
+    lowest is returned, 0.0 if answering nothing is best. As in evaluate-v2.0, questions with equal odds are
+    added one by one in the order of `null_odds`, so the best score may be that of only some of them.
 
     Raises:
         DataError: There are no scores, or a predicted question has no number in `null_odds`.
@@ -159,7 +160,7 @@ def find_best_threshold(
 def _scores_by_question(
     gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Returns exact match and F1, by the rules of SQuAD 2.0, of the questions that have a prediction."""
+    """Return exact match and F1, by the rules of SQuAD 2.0, of the questions that have a prediction."""
     exact, f1 = {}, {}
     for question, answers in gold.items():
         if question in predictions:
@@ -169,7 +170,7 @@ def _scores_by_question(
 
 
 def _best_scores(answers: Sequence[str], predicted: str, *, empty_matches: bool) -> tuple[float, float]:
-    """Returns the best exact match and, maybe of another answer, the best F1."""
+    """Return the best exact match and the best F1, possibly of different answers."""
     normalized = normalize_answer(predicted)
     candidates = {normalize_answer(answer) for answer in answers}
     words = normalized.split()
@@ -190,7 +191,7 @@ def _f1_of_words(gold: Sequence[str], predicted: Sequence[str], *, empty_matches
 def _report(
     exact: Mapping[str, float], f1: Mapping[str, float], *, has_answer: Mapping[str, bool]
 ) -> dict[str, float]:
-    """Returns `exact, f1, total` of all questions, then of those with and of those without an answer."""
+    """Return `exact, f1, total` of all questions, then of those with and of those without an answer."""
     report: dict[str, float] = {}
     parts = {
         "": list(exact),
@@ -208,7 +209,7 @@ def _report(
 
 def _percent(scores: Iterable[float], total: int) -> float:
     added = 0.0
-    for score in scores:  # not sum(), which rounds otherwise from Python 3.12 on
+    for score in scores:  # not sum(), which rounds differently since Python 3.12
         added += score
     return 100.0 * added / total
 

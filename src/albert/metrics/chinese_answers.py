@@ -1,12 +1,13 @@
 """Exact match and F1 of answers in Chinese, as CMRC 2018 defines them; DRCD is scored the same way.
 
-An answer is a sequence of segments: every Chinese character is one, and so is every word between them that
-is not Chinese. F1 counts the longest run of segments that both answers share, not the bag of them.
+An answer is a sequence of segments: each Chinese character, and each word between them that is not Chinese.
+F1 is that of the longest run of segments that two answers have in common, regardless of other common
+segments.
 
 Source: Cui et al. (2019), A Span-Extraction Dataset for Chinese Machine Reading Comprehension, and the
-behaviour of their script cmrc2018_evaluate. Words are cut by the conventions of the Penn Treebank, as there;
-the trained model of sentence ends that the script asks first is left out, and so is its list of contractions
-such as "cannot": a full stop inside a run of English stays with its word.
+behaviour of their script cmrc2018_evaluate. Words are split by the conventions of the Penn Treebank, as
+there; the trained model of sentence ends that the script applies first is not used, nor its list of
+contractions such as "cannot": a full stop inside a run of English stays with its word.
 """
 
 import re
@@ -35,11 +36,11 @@ SEGMENT = re.compile(rf"{SEPARATE} | (?:(?!{SEPARATE})\S)+", re.VERBOSE)
 def score_chinese_answers(
     gold: Mapping[str, Sequence[str]], predictions: Mapping[str, str]
 ) -> dict[str, float]:
-    """Returns `exact_match`, `f1` and their mean, `average`, percent; `total`; and `missing`.
+    """Return `exact_match`, `f1` and their mean, `average`, in percent, `total`, and `missing`.
 
     `gold` is question id -> texts, `predictions` question id -> text; predictions for other questions are
-    ignored. A question counts with the best of its gold answers. All questions count: the `missing`, those
-    without a prediction, score 0.
+    ignored. A question scores what its best gold answer gives; `missing` questions, without a prediction,
+    score 0.
 
     Raises:
         DataError: There are no questions, or one of them has no gold answer.
@@ -65,7 +66,7 @@ def score_chinese_answers(
 
 
 def longest_run_f1(gold: str, predicted: str) -> float:
-    """Returns the F1 of the longest run of segments that both texts share, 0 to 1."""
+    """Return the F1 of the longest run of segments that two texts have in common, 0 to 1."""
     sides = segments(gold), segments(predicted)
     shared = SequenceMatcher(None, *sides, autojunk=False).find_longest_match().size
     if shared == 0:
@@ -75,19 +76,19 @@ def longest_run_f1(gold: str, predicted: str) -> float:
 
 
 def segments(text: str) -> list[str]:
-    """Returns the Chinese characters and the other words of `text`, in lower case, without punctuation.
+    """Return the Chinese characters and the other words of `text`, in lower case, without punctuation.
 
-    Most ASCII punctuation inside other words counts as a word of its own, as in the official script.
+    Most ASCII punctuation inside other words counts as a word, as in the official script.
     """
     found: list[str] = []
     for index, part in enumerate(CHINESE.split(_without_punctuation(text))):
-        # Parts at odd places are the Chinese characters that split the others.
+        # Parts with odd indices are the Chinese characters that separate the others.
         found += [part] if index % 2 else _words(part)
     return found
 
 
 def _words(text: str) -> list[str]:
-    # Typographic quotes are removed by now: here they tell opening from closing straight ones.
+    # Typographic quotes were removed before: here they distinguish opening and closing straight quotes.
     return SEGMENT.findall(OPENING_QUOTES.sub(lambda quotes: "“" * len(quotes[0]), text).replace('"', "”"))
 
 

@@ -1,6 +1,6 @@
-"""Precision, recall and F1 of entities, by the convention of CoNLL and by that of CLUENER.
+"""Precision, recall and F1 of entities, by the conventions of CoNLL and of CLUENER.
 
-An entity is right if its type, its begin and its end are. Scores are 0 to 1; a precision, recall or F1 whose
+An entity is right if its type, start and end are. Scores are 0 to 1; a precision, recall or F1 whose
 denominator is zero is 0.0, as in conlleval.
 
 Source: Tjong Kim Sang and De Meulder (2003), the shared task of CoNLL-2003, and the behaviour of its script
@@ -21,15 +21,15 @@ ENDINGS = frozenset("ELSU")
 
 
 def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
-    """Returns type, begin and end (exclusive) of every entity of a sentence, in order.
+    """Return type, start and end (exclusive) of each entity of a sentence, in order.
 
-    A tag is `O`, or a letter, a hyphen and a type; the letter alone is an entity of type "". One rule reads
-    IOB1, IOB2, IOE1, IOE2, BIOES, BMES and BILOU: `B S U` begin an entity, `E L S U` end one, and `I M E L`
-    go on with the entity before them. Where there is none, or one of another type, they begin one, as in
+    A tag is `O`, or a letter, a hyphen and a type; a letter alone is an entity of type "". One rule reads
+    IOB1, IOB2, IOE1, IOE2, BIOES, BMES and BILOU: `B S U` start an entity, `E L S U` end one, and `I M E L`
+    continue the entity before them. If there is none, or one of another type, they start one, as in
     conlleval.
 
     Raises:
-        DataError: A tag is of another form.
+        DataError: A tag has another form.
     """
     spans: list[tuple[str, int, int]] = []
     running = False
@@ -40,7 +40,7 @@ def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
         letter, hyphen, kind = tag.partition("-")
         if letter not in BEGINNINGS | CONTINUATIONS or (hyphen and not kind):
             raise DataError(
-                f"tag {tag!r} at place {place} is no tag of an entity; expected O, or one of "
+                f"tag {tag!r} at place {place} is not a tag of an entity; expected O, or one of "
                 f"{', '.join(sorted(BEGINNINGS | CONTINUATIONS))} and a type, such as B-PER"
             )
         if running and letter in CONTINUATIONS and spans[-1][0] == kind:
@@ -54,10 +54,12 @@ def entity_spans(tags: Sequence[str]) -> list[tuple[str, int, int]]:
 def score_entities(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> dict[str, float]:
-    """Returns `precision, recall, f1` over all entities, one list of tags a sentence.
+    """Return `precision, recall, f1` over all entities, from one list of tags per sentence.
 
     Raises:
-        DataError: The two differ in sentences or in the length of one, are empty, or hold an unknown tag.
+        DataError: The two differ in the number of sentences or the length of one, are empty, or have an
+            unknown
+            tag.
     """
     spans = _checked_spans(gold_tags, predicted_tags)
     return _scores(*(counts.total() for counts in _counts(*spans)))
@@ -66,19 +68,20 @@ def score_entities(
 def score_entities_by_type(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> dict[str, dict[str, float]]:
-    """Returns type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
+    """Return type -> `precision, recall, f1`, for each type of gold or predicted entities, sorted by name.
 
     Raises:
-        DataError: As of `score_entities`.
+        DataError: As `score_entities`.
     """
     return score_spans_by_type(*_checked_spans(gold_tags, predicted_tags))
 
 
 def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, float]:
-    """Returns `precision, recall, f1` over all entities, and `f1_macro`, the mean F1 of the types.
+    """Return `precision, recall, f1` over all entities, and `f1_macro`, the mean F1 of the types.
 
-    A sentence is type -> its entities: (begin, end), or whatever else tells them apart; repeated ones count
-    once. CLUENER's script reports `f1_macro` and the F1 of each type, with entities told apart by their text.
+    A sentence is type -> its entities: (start, end), or anything else that distinguishes them; repeated ones
+    count once. CLUENER's script reports `f1_macro` and the F1 of each type, and distinguishes entities by
+    their text.
 
     Raises:
         DataError: The two differ in the number of sentences, or are empty.
@@ -90,7 +93,7 @@ def score_spans(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, 
 
 
 def score_spans_by_type(gold: Sequence[Spans], predicted: Sequence[Spans]) -> dict[str, dict[str, float]]:
-    """Returns type -> `precision, recall, f1`, for every type among gold or predicted entities, by name.
+    """Return type -> `precision, recall, f1`, for each type of gold or predicted entities, sorted by name.
 
     Raises:
         DataError: The two differ in the number of sentences, or are empty.
@@ -102,7 +105,7 @@ def score_spans_by_type(gold: Sequence[Spans], predicted: Sequence[Spans]) -> di
 def _checked_spans(
     gold_tags: Sequence[Sequence[str]], predicted_tags: Sequence[Sequence[str]]
 ) -> tuple[list[Spans], list[Spans]]:
-    """Returns the entities of both sides, type -> spans, one mapping a sentence."""
+    """Return the entities of both sides, as one mapping type -> spans per sentence."""
     _require_as_many(gold_tags, predicted_tags)
     for number, (gold, predicted) in enumerate(zip(gold_tags, predicted_tags, strict=True)):
         if len(gold) != len(predicted):
@@ -123,7 +126,7 @@ def _by_type(tags: Sequence[str]) -> Spans:
 def _counts(
     gold: Sequence[Spans], predicted: Sequence[Spans]
 ) -> tuple[Counter[str], Counter[str], Counter[str]]:
-    """Returns how many entities of each type are right, gold, and predicted."""
+    """Return the number of right, gold and predicted entities of each type."""
     _require_as_many(gold, predicted)
     right, expected, found = Counter[str](), Counter[str](), Counter[str]()
     for sentence, prediction in zip(gold, predicted, strict=True):
@@ -136,7 +139,7 @@ def _counts(
 
 
 def _scores(right: int, expected: int, found: int) -> dict[str, float]:
-    """Returns the scores of `right` entities among `expected` gold and `found` predicted ones."""
+    """Return the scores of `right` entities among `expected` gold and `found` predicted ones."""
     return {
         "precision": right / found if found else 0.0,
         "recall": right / expected if expected else 0.0,

@@ -1,10 +1,10 @@
 """Scores of classification and regression, under the names the benchmarks report.
 
-Every score takes the true labels and the predictions, each (B,), and returns one number. Where the
-mathematics leaves a score undefined it is 0.0, never NaN, so that scores can always be compared:
+Each score takes the true labels and the predictions, both (B,), and returns one number. A score that is
+undefined is 0.0, never NaN, so that scores can always be compared:
 
-- a correlation (Pearson, Spearman, Matthews) with a side that is constant: nothing was told apart;
-- F1 where nothing was predicted positive, or nothing is.
+- a correlation (Pearson, Spearman, Matthews) if labels or predictions are constant;
+- F1 if nothing was predicted positive, or nothing is.
 
 Source: Wang et al. (2019), GLUE, table 1; the numbers are scikit-learn's and scipy's.
 """
@@ -18,7 +18,7 @@ from albert.errors import ConfigError, DataError, did_you_mean
 
 
 def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the share of predictions that equal their label.
+    """Return the share of predictions that equal their label.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -28,7 +28,7 @@ def accuracy(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the F1 of class 1 among the classes 0 and 1, as GLUE scores MRPC and QQP.
+    """Return the F1 of class 1 among the classes 0 and 1, as GLUE scores MRPC and QQP.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -40,7 +40,7 @@ def f1(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def f1_macro(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns the mean F1 of the classes that occur among labels or predictions.
+    """Return the mean F1 of the classes that occur among labels or predictions.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -52,7 +52,7 @@ def f1_macro(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def matthews_correlation(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Matthews' correlation of two or more classes, -1 to 1; 0.0 where a side is constant.
+    """Return Matthews' correlation of two or more classes, -1 to 1; 0.0 if a side is constant.
 
     Raises:
         DataError: The two differ in length or are empty.
@@ -66,25 +66,25 @@ def matthews_correlation(labels: ArrayLike, predictions: ArrayLike) -> float:
 
 
 def pearson(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Pearson's correlation, -1 to 1; 0.0 where a side is constant, and for a single pair.
+    """Return Pearson's correlation, -1 to 1; 0.0 if a side is constant, and for a single pair.
 
     Raises:
-        DataError: The two differ in length, are empty, or hold a number that is not finite.
+        DataError: The two differ in length, are empty, or have a number that is not finite.
     """
     from scipy import stats
 
     true, predicted = _checked_numbers(labels, predictions)
     if _is_constant(true) or _is_constant(predicted):
         return 0.0
-    # Centred and scaled first: scipy warns of lost digits where a side barely varies around its mean.
+    # Centred and scaled first: scipy warns of lost digits if a side barely varies around its mean.
     return float(stats.pearsonr(_standardized(true), _standardized(predicted)).statistic)
 
 
 def spearman(labels: ArrayLike, predictions: ArrayLike) -> float:
-    """Returns Spearman's correlation of ranks, -1 to 1; 0.0 where a side is constant, and for a single pair.
+    """Return Spearman's correlation of ranks, -1 to 1; 0.0 if a side is constant, and for a single pair.
 
     Raises:
-        DataError: The two differ in length, are empty, or hold a number that is not finite.
+        DataError: The two differ in length, are empty, or have a number that is not finite.
     """
     from scipy import stats
 
@@ -102,11 +102,11 @@ SCORES: dict[str, Callable[[ArrayLike, ArrayLike], float]] = {
     "pearson": pearson,
     "spearman": spearman,
 }
-"""Every score by the key it has in results; more is better in all of them."""
+"""Each score by its key in results; in all of them, more is better."""
 
 
 def score(names: Sequence[str], *, labels: ArrayLike, predictions: ArrayLike) -> dict[str, float]:
-    """Returns the scores called `names`, in that order.
+    """Return the scores with the given names, in that order.
 
     Raises:
         ConfigError: A name is not in `SCORES`.
@@ -121,9 +121,9 @@ def score(names: Sequence[str], *, labels: ArrayLike, predictions: ArrayLike) ->
 
 
 def accuracy_by_group(labels: ArrayLike, predictions: ArrayLike, groups: Sequence[str]) -> dict[str, float]:
-    """Returns `accuracy` over all, then `accuracy_NAME` of every group, such as `accuracy_middle` of RACE.
+    """Return `accuracy` of all, then `accuracy_NAME` of each group, such as `accuracy_middle` of RACE.
 
-    `groups` names the group of each label; groups come in the order of their names.
+    `groups` has the group of each label; results are in the order of their names.
 
     Raises:
         DataError: The three differ in length or are empty.

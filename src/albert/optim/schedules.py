@@ -1,6 +1,6 @@
 """Learning-rate schedules: pure functions of the step, counted from 0.
 
-`original` is google-research/albert's. The others are what everybody calls by these names: the decay
+`decay_from_start` is google-research/albert's. The others are what everybody calls by these names: the decay
 begins where the warm-up ends, and the first step already moves.
 """
 
@@ -10,11 +10,11 @@ from typing import Literal
 
 from albert.errors import ConfigError
 
-ScheduleName = Literal["original", "linear", "cosine", "constant"]
+ScheduleName = Literal["decay-from-start", "linear", "cosine", "constant"]
 Schedule = Callable[[int], float]
 
 
-def original(
+def decay_from_start(
     step: int,
     *,
     peak: float,
@@ -69,24 +69,25 @@ def make_schedule(
         peak: Highest rate.
         warmup_steps: Steps to it.
         train_steps: Steps in all.
-        power: As of `original`, which alone knows it.
-        start_warmup_step: As of `original`, which alone knows it.
+        power: Only for `decay-from-start`.
+        start_warmup_step: Only for `decay-from-start`.
         long_warmup: Whether the warm-up may be longer than the training.
 
     Raises:
         ConfigError: The warm-up is longer than the training, or another schedule than the original's is
             given what only that knows.
     """
-    if name != "original" and (power != 1.0 or start_warmup_step):
+    if name != "decay-from-start" and (power != 1.0 or start_warmup_step):
         raise ConfigError(
-            f"--decay-power and --start-warmup-step are of --schedule original, not of {name}; leave them out"
+            "--decay-power and --start-warmup-step apply to --schedule decay-from-start only, "
+            f"not to {name}; leave them out"
         )
     if warmup_steps > train_steps and not long_warmup:
         raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}")
     if name == "constant":
         return lambda step: constant(step, peak=peak, warmup_steps=warmup_steps)
-    if name == "original":
-        return lambda step: original(
+    if name == "decay-from-start":
+        return lambda step: decay_from_start(
             step,
             peak=peak,
             warmup_steps=warmup_steps,

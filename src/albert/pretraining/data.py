@@ -108,13 +108,13 @@ class _Shards:
 
     @property
     def summary(self) -> str:
-        return f"{self.data.pieces('train'):,} pieces of text"
+        return f"{self.data.tokens('train'):,} tokens of text"
 
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
         return self._source(settings, seed, "train")
 
     def held_out(self, settings: ExampleSettings) -> ExampleSource | None:
-        return self._source(settings, 0, "held-out") if self.data.pieces("held-out") else None
+        return self._source(settings, 0, "held-out") if self.data.tokens("held-out") else None
 
     def _source(self, settings: ExampleSettings, seed: int, split: SplitName) -> MaskedText:
         if not settings.masked_lm_prob:

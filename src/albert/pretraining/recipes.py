@@ -38,7 +38,7 @@ _ORIGINAL = {
     "optimizer": "lamb",
     "learning_rate": 1.76e-3,
     "warmup_steps": 3125,
-    "schedule": "original",
+    "schedule": "decay-from-start",
     "weight_decay": 0.01,
     "max_grad_norm": 1.0,
     "max_steps": 125_000,

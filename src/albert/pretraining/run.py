@@ -151,8 +151,8 @@ class Pretraining:
         batches = self.examples.batches(
             world.part(loop.batch_size),
             start=self._next_example(place),
-            share=RankSlice(rank=world.rank, ranks=world.size, batch=loop.batch_size),
-            mark=StreamPosition(
+            rank_slice=RankSlice(rank=world.rank, ranks=world.size, batch=loop.batch_size),
+            position=StreamPosition(
                 examples=place.mark_examples, epoch=place.mark_epoch, window=place.mark_window
             ),
         )
@@ -190,9 +190,9 @@ class Pretraining:
             return
         loop = self.settings.loop
         if self.examples is not None:
-            mark = self.examples.position_before(self._next_example(place))
+            position = self.examples.position_before(self._next_example(place))
             place = replace(
-                place, mark_examples=mark.examples, mark_epoch=mark.epoch, mark_window=mark.window
+                place, mark_examples=position.examples, mark_epoch=position.epoch, mark_window=position.window
             )
         self.run.save(
             place, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
@@ -239,8 +239,8 @@ class Pretraining:
         if source is None:
             return {}
         size, world = self.settings.loop.micro_size, self.world
-        share = RankSlice(rank=world.rank, ranks=world.size, batch=size * world.size)
-        batches = Examples(source).one_pass(size, limit=self.settings.eval_examples, share=share)
+        rank_slice = RankSlice(rank=world.rank, ranks=world.size, batch=size * world.size)
+        batches = Examples(source).one_pass(size, limit=self.settings.eval_examples, rank_slice=rank_slice)
         return evaluate(self.model, batches, HeldOutObjective(), self.settings.loop, world)
 
     def _extras(self, seconds: float) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from albert.training.settings import LoopSettings, OptimizerSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainSettings:
-    """Pretrains a model on prepared data.
+    """Pretrain a model on prepared data.
 
     Masked language model plus sentence order, both heads from the start. Running the same command again
     on an unfinished folder continues it.
@@ -39,9 +39,9 @@ class PretrainSettings:
     init_from_group0: bool = False
     """Whether groups of layers that `init_from` lacks begin as copies of its first."""
     decay_power: float = 1.0
-    """Exponent of the falling rate of --schedule original; 1 is a line."""
+    """Exponent of the falling rate of --schedule decay-from-start; 1 is a line."""
     start_warmup_step: int = 0
-    """Step at which the warm-up of --schedule original begins; the rate is 0 before."""
+    """Step at which the warm-up of --schedule decay-from-start begins; the rate is 0 before."""
     dry_run: bool = False
     """Only plan: what an epoch holds, what the run costs in steps, memory and hours; writes nothing."""
     price_per_hour: float | None = None

@@ -8,7 +8,6 @@ adding a row. How tasks of a kind are read, learnt and scored is its `solver`.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
-from typing import Literal
 
 from albert.tasks.submissions import Submission
 

@@ -1,1 +1,1 @@
-"""Text to pieces and back, with offsets; never loads torch."""
+"""From text to token ids and back, with offsets; never loads torch."""

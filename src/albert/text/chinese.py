@@ -1,10 +1,10 @@
-"""Says which pieces open a word in Chinese, where neither spaces nor pieces tell.
+"""Where words start in Chinese, which neither spaces nor pieces show.
 
-Stands between `words` and `tokenizer`. A segmenter finds the words of the raw text; the pieces are those
-of the plain text, unchanged, so a model sees no difference but in what is hidden together.
-The original's Chinese models hid single characters; albert_zh hid words of jieba, as this does.
+A segmenter finds the words of the raw text; the pieces stay those of the plain text, so the only difference
+for a model is which tokens are masked together. The original's Chinese models mask single characters;
+albert_zh masks words of jieba, as this does. The segmenter is the price: it needs the package rjieba.
 
-Letters: P pieces of a batch of sentences.
+Letters: N tokens of a batch of sentences.
 """
 
 import re
@@ -30,23 +30,23 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class _Word(NamedTuple):
-    """What must be known of a word that the segmenter found."""
+    """Facts about a word that the segmenter found."""
 
     width: int
-    """Clean characters; spaces are not counted."""
+    """Number of clean characters, without spaces."""
     chinese: bool
-    """Whether there is an ideograph in it; words without are cut by the ordinary rule."""
+    """Whether it has an ideograph; other words follow the ordinary rule."""
 
 
 class ChineseWords:
-    """A vocabulary that knows where Chinese words begin."""
+    """A vocabulary together with a segmenter of Chinese words."""
 
     def __init__(self, encoder: PieceEncoder, rule: WordRule) -> None:
-        """Puts a segmenter beside a vocabulary.
+        """Combine a vocabulary with the segmenter.
 
         Args:
             encoder: The vocabulary.
-            rule: Says where words begin outside Chinese; takes every piece of Chinese for a word.
+            rule: Where words start outside Chinese; for it, every Chinese piece is a word.
 
         Raises:
             ConfigError: The segmenter is not installed.
@@ -71,11 +71,11 @@ class ChineseWords:
         )
 
     def encode(self, texts: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
-        """Returns the ids of many raw texts, and for every piece whether it opens a word.
+        """Return the ids of many raw texts, and whether each token starts a word.
 
-        A piece that begins inside a word of the segmenter continues it, if the word holds an
-        ideograph. Punctuation, and what follows it, opens a word all the same. A piece that reaches
-        beyond its word keeps what it has begun.
+        A token that starts inside a word of the segmenter continues that word, if the word has an ideograph.
+        Punctuation and the token after it always start a word. A token that extends beyond its word belongs
+        to the word in which it starts.
         """
         measured = self._encoder.encode_measured(texts)
         rows = [ids for ids, _ in measured]
@@ -90,7 +90,7 @@ class ChineseWords:
         return rows, [flags[start:end] for start, end in pairwise(bounds.tolist())]
 
     def _begin_inside(self, texts: list[str], piece_widths: list[list[int]]) -> BoolArray:
-        """Returns (P,) whether each piece begins inside a Chinese word of the segmenter."""
+        """Return (N,) whether each token starts inside a Chinese word of the segmenter."""
         piece_places: list[list[int]] = []
         word_places: list[list[int]] = []
         chinese: list[bool] = []
@@ -101,10 +101,10 @@ class ChineseWords:
                 piece_places.append(_places(widths))
                 word_places.append(_places([word.width for word in found]))
             else:
-                # Cleaning joined characters of two words: only raw offsets can tell.
+                # Cleaning joined characters of two words, so raw offsets are needed.
                 piece_places.append([piece.start for piece in self._encoder.encode_aligned(text)])
                 word_places.append(_places([len(word) for word in words]))
-        # All sentences on one line, far enough apart: one search for the whole batch.
+        # All sentences on one number line, far enough apart: one search for the whole batch.
         stride = 1 + max(map(max, filter(None, chain(piece_places, word_places))), default=0)
         pieces, starts = _on_one_line(piece_places, stride), _on_one_line(word_places, stride)
         word = np.searchsorted(starts, pieces, side="right") - 1
@@ -115,7 +115,7 @@ class ChineseWords:
 
 
 def segment(texts: list[str]) -> list[list[str]]:
-    """Returns the words of Chinese texts; joined they are the texts, spaces and all.
+    """Return the words of Chinese texts, spaces included: joined, they are the texts.
 
     Raises:
         ConfigError: The segmenter is not installed.
@@ -124,15 +124,14 @@ def segment(texts: list[str]) -> list[list[str]]:
         import rjieba
     except ImportError as error:
         raise ConfigError(
-            "words of Chinese need the segmenter rjieba, which is not installed; "
-            "run: pip install 'albert[zh]'"
+            "Chinese words need the segmenter rjieba, which is not installed; run: pip install 'albert[zh]'"
         ) from error
-    # Half a surrogate pair is no text to the segmenter.
+    # The segmenter does not take half a surrogate pair.
     return [rjieba.cut(_SURROGATE.sub("?", text)) for text in texts]
 
 
 def word_starts(text: str) -> list[int]:
-    """Returns the raw characters at which the words of a Chinese text begin; [] for an empty text.
+    """Return the raw characters at which the words of a Chinese text start; [] for an empty text.
 
     Raises:
         ConfigError: The segmenter is not installed.
@@ -142,11 +141,11 @@ def word_starts(text: str) -> list[int]:
 
 
 def _places(widths: list[int]) -> list[int]:
-    """Returns where things of these widths begin that stand side by side."""
+    """Return the starts of adjacent things of these widths."""
     return list(accumulate(widths, initial=0))[:-1]
 
 
 def _on_one_line(rows: list[list[int]], stride: int) -> IntArray:
-    """Returns the places of all rows, those of row i moved by `i * stride`."""
+    """Return the places of all rows, with those of row i shifted by `i * stride`."""
     moves = np.repeat(np.arange(len(rows)) * stride, [len(row) for row in rows])
     return np.fromiter(chain.from_iterable(rows), np.int64, len(moves)) + moves

@@ -1,7 +1,7 @@
-"""Cleans raw text as the original does, and remembers where each character came from.
+"""Raw text cleaned as the original does, with the source of each character if needed.
 
-Stands below `sentencepiece` and `wordpiece`. Every cleaning exists twice: as a plain function on whole
-strings, for corpora, and with an alignment, for offsets; tests hold the two equal.
+Every cleaning exists twice: as a function of whole strings, which is fast enough for corpora, and with an
+alignment, for offsets. Tests make sure that the two agree.
 Source: `preprocess_text` and `BasicTokenizer` in google-research/albert tokenization.py.
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _WORD = re.compile(r"\S+")
 
-# Blocks of CJK ideographs; kana and Hangul are words with spaces or runs, as in the original.
+# Blocks of CJK ideographs; kana and Hangul are not split, as in the original.
 _IDEOGRAPHS = (
     (0x4E00, 0x9FFF),
     (0x3400, 0x4DBF),
@@ -27,27 +27,27 @@ _IDEOGRAPHS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AlignedText:
-    """A cleaned text and, for each of its characters, the raw characters it stands for."""
+    """A cleaned text and, for each of its characters, the raw characters from which it came."""
 
     text: str
-    """Cleaned characters, C of them."""
+    """Cleaned characters."""
     starts: list[int]
-    """First raw character of each, (C,)."""
+    """First raw character of each cleaned one."""
     ends: list[int]
-    """One past the last raw character of each, (C,); a dropped accent belongs to its letter."""
+    """One past the last raw character of each; a removed accent belongs to its letter."""
 
 
 def preprocess_text(text: str, *, lower_case: bool) -> str:
-    """Returns the text as SentencePiece models of ALBERT expect it.
+    """Return the text as SentencePiece models of ALBERT expect it.
 
-    Whitespace collapses to single spaces, characters decompose (NFKD), combining marks go, and case
-    where asked. Quotes are not rewritten, unlike in transformers.
+    Whitespace collapses to single spaces, characters decompose (NFKD), combining marks are removed, and
+    `lower_case` lower-cases. Quotes are not rewritten, unlike in transformers.
     Source: `preprocess_text` of the original.
     """
     text = " ".join(text.split())
     if not text.isascii():
         text = unicodedata.normalize("NFKD", text)
-        # Looking at distinct characters only keeps this loop out of the corpus's way.
+        # A loop over distinct characters is short enough for a corpus.
         for character in set(text):
             if _is_mark(character):
                 text = text.replace(character, "")
@@ -55,7 +55,7 @@ def preprocess_text(text: str, *, lower_case: bool) -> str:
 
 
 def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
-    """Returns `preprocess_text` with the raw range of every character."""
+    """Return the result of `preprocess_text` with the raw range of every character."""
     aligned = _Aligner()
     end_of_word = None
     for word in _WORD.finditer(text):
@@ -74,9 +74,9 @@ def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
 
 
 def split_words(text: str, *, lower_case: bool) -> list[str]:
-    """Returns the words that WordPiece cuts: whitespace, punctuation and ideographs separate them.
+    """Return the words that WordPiece splits: whitespace, punctuation and ideographs separate them.
 
-    Lower-casing also drops accents.
+    Lower-casing also removes accents.
     Source: `BasicTokenizer.tokenize` of the original.
     """
     text = text.translate(_CLEANED)
@@ -88,7 +88,7 @@ def split_words(text: str, *, lower_case: bool) -> list[str]:
 
 
 def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
-    """Returns `split_words` with the raw range of every character."""
+    """Return the result of `split_words` with the raw range of every character."""
     aligned = _Aligner()
     for position, character in enumerate(text):
         for part in character.translate(_CLEANED):
@@ -113,32 +113,32 @@ def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
 
 
 def is_punctuation(character: str) -> bool:
-    """Returns whether WordPiece splits at a character: Unicode's P*, and every ASCII symbol."""
+    """Whether WordPiece splits at a character: Unicode categories P*, and every ASCII symbol."""
     if character.isascii():
         return character.isprintable() and not character.isalnum() and character != " "
     return unicodedata.category(character).startswith("P")
 
 
 def is_ideograph(character: str) -> bool:
-    """Returns whether a character is a CJK ideograph, which is a word by itself."""
+    """Whether a character is a CJK ideograph, which is a word by itself."""
     code = ord(character)
     return any(first <= code <= last for first, last in _IDEOGRAPHS)
 
 
 def is_dropped(character: str) -> bool:
-    """Returns whether WordPiece drops a character: control and format ones, and U+FFFD."""
+    """Whether WordPiece drops a character: control and format characters, and U+FFFD."""
     if character in "\t\n\r":
         return False
     return character == "\ufffd" or unicodedata.category(character) in {"Cc", "Cf"}
 
 
 def _is_mark(character: str) -> bool:
-    """Returns whether a decomposed character goes: an accent, or half of a broken UTF-16 pair."""
+    """Whether a decomposed character is removed: an accent, or half of a broken UTF-16 pair."""
     return unicodedata.combining(character) > 0 or "\ud800" <= character <= "\udfff"
 
 
 class _Aligner:
-    """Collects the characters of an `AlignedText`."""
+    """A builder of `AlignedText`, character by character."""
 
     def __init__(self) -> None:
         self.characters: list[str] = []
@@ -151,12 +151,12 @@ class _Aligner:
         self.ends.append(end)
 
     def extend_last(self, position: int) -> None:
-        """Gives a dropped raw character to the one before it, where that one touches it."""
+        """Add a removed raw character to the range of the one before, if that is adjacent."""
         if self.ends and self.ends[-1] == position and not self.characters[-1].isspace():
             self.ends[-1] = position + 1
 
     def lower(self) -> None:
-        # The whole text at once: a capital sigma becomes a final one only at the end of a word.
+        # The whole text at once, since a capital sigma becomes a final one only at the end of a word.
         lowered = "".join(self.characters).lower()
         widths = [len(character.lower()) for character in self.characters]
         assert sum(widths) == len(lowered)
@@ -173,7 +173,7 @@ def _repeat(values: list[int], widths: list[int]) -> list[int]:
 
 
 def _without_accents(source: _Aligner) -> _Aligner:
-    """Returns the characters decomposed (NFD) and without nonspacing marks."""
+    """Return the characters decomposed (NFD) and without nonspacing marks."""
     result = _Aligner()
     for character, start, end in zip(source.characters, source.starts, source.ends, strict=True):
         for part in unicodedata.normalize("NFD", character):
@@ -181,7 +181,7 @@ def _without_accents(source: _Aligner) -> _Aligner:
                 result.extend_last(start)
             else:
                 result.add(part, start, end)
-    # Decomposing the whole text also sorts runs of marks; ranges keep the raw order.
+    # Decomposing the whole text also sorts runs of marks; the ranges keep the raw order.
     sorted_text = unicodedata.normalize("NFD", "".join(result.characters))
     assert len(sorted_text) == len(result.characters)
     result.characters = list(sorted_text)
@@ -189,7 +189,7 @@ def _without_accents(source: _Aligner) -> _Aligner:
 
 
 class _Translation(dict[int, str | None]):
-    """A table for `str.translate` that asks a rule once for each distinct character."""
+    """A table for `str.translate` that applies a rule once to each distinct character."""
 
     def __init__(self, rule: Callable[[str], str | None]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""Finds and reads the files of a tokenizer folder.
+"""The files of a tokenizer folder, in Hugging Face's layout.
 
-Stands below `tokenizer`. The layout is Hugging Face's: `spiece.model` or `vocab.txt`, and
-`tokenizer_config.json`.
+The layout is `spiece.model` or `vocab.txt`, and `tokenizer_config.json`. `tokenizer.json` is written for
+transformers and never read, so there is one source of truth.
 """
 
 import json
@@ -17,9 +17,9 @@ CONFIG_NAME = "tokenizer_config.json"
 
 
 def find_vocabulary(folder: Path) -> Path:
-    """Returns the path of the one vocabulary in a folder.
+    """Return the path of the one vocabulary in a folder.
 
-    That is `spiece.model`, else the only `*.model`, or `vocab.txt`.
+    It is `spiece.model`, the only other `*.model`, or `vocab.txt`.
 
     Raises:
         TokenizerError: There is no folder, no vocabulary, or more than one.
@@ -33,23 +33,23 @@ def find_vocabulary(folder: Path) -> Path:
     if not found:
         raise TokenizerError(
             f"{folder}: expected spiece.model (SentencePiece) or vocab.txt (WordPiece), found "
-            "neither; copy it there from the model's origin, or make one with `albert vocab`"
+            "neither; copy it from where the model came from, or make one with `albert vocab`"
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise TokenizerError(
-            f"{folder}: expected one vocabulary, found {names}; keep the one the model was trained with"
+            f"{folder}: expected one vocabulary, found {names}; keep the one that the model was trained with"
         )
     return found[0]
 
 
 def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> PieceEncoder:
-    """Reads a vocabulary file into an encoder of its kind.
+    """Read a vocabulary file into an encoder of its kind.
 
     Args:
         path: The file.
         lower_case: Whether texts are lower-cased.
-        kind: Of the vocabulary; None to tell by the name of the file.
+        kind: Kind of the vocabulary; None: decide by the name of the file.
 
     Raises:
         TokenizerError: The file cannot be used, or lacks one of the special pieces.
@@ -77,10 +77,10 @@ def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> P
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """Returns the content of `tokenizer_config.json`; empty where there is none.
+    """Return the content of `tokenizer_config.json`; empty if there is no such file.
 
     Raises:
-        TokenizerError: The file is no JSON object.
+        TokenizerError: The file is not a JSON object.
     """
     path = folder / CONFIG_NAME
     try:

@@ -1,6 +1,6 @@
 """What SentencePiece and WordPiece vocabularies have in common: a piece of a text, and an encoder.
 
-Stands below `sentencepiece`, `wordpiece` and `tokenizer`.
+Letters: N tokens of all texts, V pieces of the vocabulary.
 """
 
 from typing import Literal, NamedTuple, Protocol
@@ -12,12 +12,12 @@ Kind = Literal["sentencepiece", "wordpiece"]
 
 
 class Piece(NamedTuple):
-    """A sub-word unit found in a text."""
+    """A piece of the vocabulary, found in a text."""
 
     text: str
-    """The piece's own characters; an unknown piece of SentencePiece shows the text it stands for."""
+    """The characters of the piece; for an unknown piece of SentencePiece, the text it replaces."""
     id: int
-    """Its number in the vocabulary."""
+    """Id in the vocabulary."""
     start: int
     """First raw character."""
     end: int
@@ -25,41 +25,41 @@ class Piece(NamedTuple):
 
 
 class PieceEncoder(Protocol):
-    """A vocabulary and the cleaning that belongs in front of it."""
+    """A vocabulary and the cleaning of text before it."""
 
     kind: Kind
     lower_case: bool
     vocabulary: list[str]
-    """Piece of every id, (V,)."""
+    """(V,) the piece of every id."""
     special_pieces: dict[str, str]
-    """Piece of `pad_token`, `unk_token`, `cls_token`, `sep_token` and `mask_token`."""
+    """The pieces for `pad_token`, `unk_token`, `cls_token`, `sep_token` and `mask_token`."""
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of many raw texts, without special pieces."""
+        """Return the ids of many raw texts, without special pieces."""
 
     def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of many raw texts end to end, (N,), and how many each text has."""
 
     def encode_aligned(self, text: str) -> list[Piece]:
-        """Returns the pieces of one raw text with their raw ranges."""
+        """Return the pieces of one raw text with their raw ranges."""
 
     def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Returns the ids of many raw texts and how many clean characters each piece took.
+        """Return the ids of many raw texts, and the number of clean characters of each token.
 
-        Spaces are not counted. Fast: it tells where pieces lie without the cost of `encode_aligned`.
+        Spaces are not counted. This locates tokens at a fraction of the cost of `encode_aligned`.
         """
 
     def measure(self, text: str) -> int:
-        """Returns how many clean characters a raw text has; spaces are not counted."""
+        """Return the number of clean characters in a raw text, without spaces."""
 
     def id_of(self, piece: str) -> int:
-        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        """Return the id of a piece, or that of the unknown piece if the vocabulary lacks it."""
 
     def join(self, pieces: list[str]) -> str:
-        """Returns the text that pieces spell."""
+        """Return the text that pieces spell."""
 
     def opens_word(self, piece: str) -> bool:
-        """Returns whether masking of whole words starts a new word at a piece."""
+        """Whether a piece starts a word when whole words are masked."""
 
     def file(self) -> tuple[str, bytes]:
-        """Returns the name and the content of the vocabulary's file."""
+        """Return name and content of the vocabulary file."""

@@ -1,6 +1,7 @@
-"""Cuts text into the pieces of a SentencePiece model, with the original's rule for digits and commas.
+"""Text split into the pieces of a SentencePiece model, with the original's rule for digits and commas.
 
-Stands between `cleaning` and `tokenizer`.
+Ids are Google's, bit for bit, with any release of sentencepiece: `ties` settles what the releases disagree
+about. Texts without such a case, nearly all, are not touched in Python.
 Source: `encode_pieces` in tokenization.py and `_is_start_piece_sp` in create_pretraining_data.py of
 google-research/albert.
 """
@@ -24,21 +25,21 @@ _USER_DEFINED = 4
 
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
-    """What a SentencePiece model file says beside its pieces."""
+    """What a SentencePiece model file says about its pieces and its normaliser."""
 
     user_defined: frozenset[str]
-    """Pieces that are always cut out, whatever their score."""
+    """Pieces that are always split off, whatever their score."""
     normal: frozenset[str]
-    """Pieces that were trained."""
+    """Pieces with a trained score."""
     character_map: bytes
-    """The normaliser's table, `precompiled_charsmap`; empty where characters stay."""
+    """Table of the normaliser, `precompiled_charsmap`; empty if characters stay as they are."""
 
 
 def parse_model_file(model: bytes) -> ModelFile:
-    """Returns the parts of a model file that decide ties and normalisation.
+    """Return the parts of a model file that matter for ties and normalisation.
 
     Raises:
-        ValueError: The bytes are no protocol buffer.
+        ValueError: The bytes are not a protocol buffer.
     """
     by_type: dict[int, list[str]] = {}
     character_map = b""
@@ -59,22 +60,22 @@ def parse_model_file(model: bytes) -> ModelFile:
 
 
 SPACE = "▁"
-"""Stands for the space before a word."""
+"""Sign for the space before a word."""
 
 _ENGLISH = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SYMBOLS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
 
 
 class SentencePieceEncoder:
-    """A SentencePiece model and the cleaning in front of it."""
+    """A SentencePiece model and the cleaning of text before it."""
 
     kind: Kind = "sentencepiece"
 
     def __init__(self, model: bytes, *, lower_case: bool) -> None:
-        """Loads a serialized model.
+        """Load a serialized model.
 
         Raises:
-            TokenizerError: The bytes are no SentencePiece model.
+            TokenizerError: The bytes are not a SentencePiece model.
         """
         self._model = model
         self._processor: Any = sentencepiece.SentencePieceProcessor()
@@ -102,7 +103,7 @@ class SentencePieceEncoder:
             user_defined=parts.user_defined,
             unknown_id=self._unknown_id,
         )
-        # Re-splitting looks at the piece alone, so its result is a table.
+        # Re-splitting depends on the piece only, so the results fit into a table.
         self._resplit = {
             id_: self._without_comma(piece)
             for id_, piece in enumerate(self.vocabulary)
@@ -113,23 +114,23 @@ class SentencePieceEncoder:
         self._is_special[[*self._ties.repeating_ids, *self._resplit]] = True
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of many raw texts, without special pieces."""
+        """Return the ids of many raw texts, without special pieces."""
         return self.encode_clean(self._clean(texts))
 
     def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of many raw texts end to end, (N,), and how many each text has."""
         return _flatten(self._encode_rows(self._clean(texts)))
 
     def encode_clean(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of texts that are cleaned already: `encode_ids` of the original."""
+        """Return the ids of texts that are already cleaned: `encode_ids` of the original."""
         return [row.tolist() for row in self._encode_rows(texts)]
 
     def encode_aligned(self, text: str) -> list[Piece]:
-        """Returns the pieces of one raw text with their raw ranges."""
+        """Return the pieces of one raw text with their raw ranges."""
         clean = preprocess_aligned(text, lower_case=self.lower_case)
         if not clean.text:
             return []
-        # (N,) normalised characters and (N + 1,) the clean character each begins at.
+        # For each normalised character, and the end, the clean character at which it starts.
         _, origins = self._processor.normalize(clean.text, with_offsets=True)
         pieces: list[Piece] = []
         for piece, id_, start, end in self._spans(clean.text):
@@ -142,7 +143,7 @@ class SentencePieceEncoder:
         return pieces
 
     def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Returns the ids of many raw texts and how many clean characters each piece took.
+        """Return the ids of many raw texts, and the number of clean characters of each token.
 
         Spaces are not counted.
         """
@@ -150,7 +151,7 @@ class SentencePieceEncoder:
         rows: list[tuple[list[int], list[int]]] = []
         for text, ids in zip(clean, self.encode_clean(clean), strict=True):
             if self._unknown_id in ids:
-                # Only the text tells how much an unknown piece stands for.
+                # Only the text shows how many characters an unknown piece replaces.
                 widths = [_count_characters(piece) for piece, _, _, _ in self._spans(text)]
             else:
                 widths = [self._widths[id_] for id_ in ids]
@@ -158,24 +159,24 @@ class SentencePieceEncoder:
         return rows
 
     def measure(self, text: str) -> int:
-        """Returns how many clean characters a raw text has; spaces are not counted."""
+        """Return the number of clean characters in a raw text, without spaces."""
         clean = preprocess_text(text, lower_case=self.lower_case)
         return _count_characters(self._processor.normalize(clean).replace(" ", ""))
 
     def id_of(self, piece: str) -> int:
-        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        """Return the id of a piece, or that of the unknown piece if the vocabulary lacks it."""
         found: int = self._processor.piece_to_id(piece)
         return found
 
     def join(self, pieces: list[str]) -> str:
-        """Returns the text that pieces spell."""
+        """Return the text that pieces spell."""
         return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
 
     def opens_word(self, piece: str) -> bool:
-        """Returns whether masking of whole words starts a new word at a piece.
+        """Whether a piece starts a word when whole words are masked.
 
-        It does at a space, at a single symbol, and at any piece that is not all English letters and
-        symbols, so that digits and other scripts are words by themselves.
+        It does if it starts with a space, is a single symbol, or has anything but English letters and
+        symbols. So pieces with digits or other scripts are words by themselves.
         Source: `_is_start_piece_sp` of the original.
         """
         if piece.startswith((SPACE, "<")) or piece in _SYMBOLS:
@@ -183,26 +184,26 @@ class SentencePieceEncoder:
         return not all(x.lower() in _ENGLISH or x in _SYMBOLS for x in piece)
 
     def file(self) -> tuple[str, bytes]:
-        """Returns the name and the content of the vocabulary's file."""
+        """Return name and content of the vocabulary file."""
         return "spiece.model", self._model
 
     @property
     def resplit_ids(self) -> list[int]:
-        """Ids of the pieces that the rule for digits and commas never lets through."""
+        """Ids of the pieces that the rule for digits and commas always splits."""
         return list(self._resplit)
 
     def scores(self) -> list[float]:
-        """Returns the log-probability of every piece, (V,)."""
+        """Return (V,) the log-probability of every piece."""
         return [self._processor.get_score(id_) for id_ in range(len(self.vocabulary))]
 
     def _clean(self, texts: list[str]) -> list[str]:
         return [preprocess_text(x, lower_case=self.lower_case) for x in texts]
 
     def _encode_rows(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
-        """Returns the ids of each clean text; arrays spare the corpus a Python integer for every piece."""
+        """Return the ids of each clean text, as arrays: a Python integer per token would be slow."""
         rows: list[npt.NDArray[np.int32]] = self._processor.encode(texts, out_type="numpy", num_threads=1)
         flat, lengths = _flatten(rows)
-        # One look into a table decides that nearly all texts need no work in Python.
+        # One look-up shows that nearly all texts need no work in Python.
         special = np.flatnonzero(self._is_special[flat])
         for number in np.unique(np.searchsorted(np.cumsum(lengths), special, side="right")):
             ids = rows[number].tolist()
@@ -212,16 +213,16 @@ class SentencePieceEncoder:
         return rows
 
     def _segment(self, clean: str) -> list[Scored]:
-        """Returns the pieces of a clean text before the rule for digits and commas."""
+        """Return the pieces of a clean text before the rule for digits and commas."""
         ids = self._processor.encode(clean, out_type=int)
         texts = self._processor.encode(clean, out_type=str)
         pieces = [Scored(*pair) for pair in zip(texts, ids, strict=True)]
         return self._ties.settle(pieces) if self._ties.has_tie(ids) else pieces
 
     def _without_comma(self, piece: str) -> list[tuple[str, int]]:
-        """Returns what the original makes of a piece like `▁1990,`: the number's pieces, the comma.
+        """Return what the original makes of a piece like `▁1990,`: the pieces of the number, and the comma.
 
-        The number is encoded as a text of its own, so it opens with a space even inside a word
+        The number is encoded as a separate text, so it starts with a space even inside a word
         (`x000,` gives `x ▁0 00 ,`). The published models were trained on that.
         """
         number = self._segment(piece[:-1].replace(SPACE, ""))
@@ -235,7 +236,7 @@ class SentencePieceEncoder:
         return result
 
     def _spans(self, clean: str) -> list[tuple[str, int, int, int]]:
-        """Returns piece, id and range in the normalised text of every piece."""
+        """Return piece, id and range in the normalised text of every piece."""
         spans: list[tuple[str, int, int, int]] = []
         start = 0
         for piece, id_ in self._segment(clean):
@@ -264,13 +265,13 @@ def _ends_in_number_and_comma(piece: str) -> bool:
 
 
 def _resplit_spans(piece: str, parts: list[tuple[str, int]], start: int) -> list[tuple[str, int, int, int]]:
-    """Returns the parts of a re-split piece with their ranges in the normalised text."""
+    """Return the parts of a re-split piece with their ranges in the normalised text."""
     end = start + len(piece)
     opening = 0 if piece.startswith(SPACE) else 1
     if sum(len(part) for part, _ in parts) != len(piece) + opening:
         return [(part, id_, start, end) for part, id_ in parts]
     spans = []
-    # The added space takes no room: the first part begins one character early, and is cut there.
+    # The added space has no width: the first part starts one character early, and is cut there.
     position = start - opening
     for part, id_ in parts:
         spans.append((part, id_, max(start, position), position + len(part)))
@@ -279,14 +280,14 @@ def _resplit_spans(piece: str, parts: list[tuple[str, int]], start: int) -> list
 
 
 def _clean_range(piece: str, start: int, end: int, origins: list[int]) -> tuple[int, int]:
-    """Returns the clean characters of a piece, without the space before it."""
+    """Return the clean characters of a piece, without the space before it."""
     size = len(origins) - 1
     letters = len(piece.lstrip(SPACE))
     start = max(start, end - letters)
     first = origins[start]
     if start == end:
         return first, first
-    # A character that became several is shared by the pieces that cut it.
+    # A character that became several belongs to all pieces that share it.
     while end < size and origins[end] <= origins[end - 1]:
         end += 1
     return first, max(origins[end], first + 1)

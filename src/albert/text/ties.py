@@ -1,9 +1,8 @@
-"""Settles ties between segmentations the way the published vocabularies were used.
+"""Ties between segmentations, settled as when the published vocabularies were used.
 
-Stands below `sentencepiece`. `222` is `2 22` or `22 2` at equal scores. The releases of sentencepiece
-that the original ran with add scores along the whole sentence in float32, so rounding picks one;
-releases since 0.2.2 always pick the first. This module repeats the old sum where it matters, so
-that ids do not depend on the installed release.
+`222` is `2 22` or `22 2`, with equal scores. The releases of sentencepiece that the original used add
+scores along the whole sentence in float32, so rounding decides; releases since 0.2.2 always take the first.
+This module repeats the old sum where it matters, so that ids do not depend on the installed release.
 """
 
 import struct
@@ -11,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
-# Scores of pieces without one of their own, as in unigram_model.cc of google/sentencepiece.
+# Scores of pieces that have none, as in unigram_model.cc of google/sentencepiece.
 _UNKNOWN_PENALTY = 10.0
 _USER_DEFINED_SCORE = -0.1
 
@@ -24,7 +23,7 @@ class Scored(NamedTuple):
 
 
 class TieBreaker:
-    """The pieces of a vocabulary that repeat one string, such as `2` and `22`, and all scores."""
+    """The scores of a vocabulary, and its pieces that repeat one string, such as `2` and `22`."""
 
     def __init__(
         self,
@@ -46,15 +45,15 @@ class TieBreaker:
         self._families = _families(vocabulary, normal)
         self._unit_of = {id_: unit for unit, ids in self._families.items() for id_ in ids.values()}
         self.repeating_ids = frozenset(id_ for id_, unit in self._unit_of.items() if vocabulary[id_] != unit)
-        """Ids of pieces that repeat a string; a row without any has no tie."""
+        """Ids of pieces that repeat a string; a text without any has no tie."""
 
     def has_tie(self, ids: Sequence[int]) -> bool:
-        """Returns whether two neighbours repeat the same string a different number of times."""
+        """Whether two neighbours repeat the same string a different number of times."""
         units = self._unit_of
         return any(a != b and a in units and units[a] == units.get(b) for a, b in pairwise(ids))
 
     def settle(self, pieces: list[Scored]) -> list[Scored]:
-        """Returns the segmentation that the float32 sum prefers among equally good ones."""
+        """Return the segmentation that the float32 sum prefers among those with equal scores."""
         result: list[Scored] = []
         total = 0.0
         position = 0
@@ -75,7 +74,7 @@ class TieBreaker:
         return result
 
     def _run_end(self, pieces: list[Scored], start: int) -> int:
-        """Returns where the pieces that repeat the same string as the one at `start` end."""
+        """Return the end of the run of pieces that repeat the same string as the one at `start`."""
         unit = self._unit_of.get(pieces[start].id)
         end = start + 1
         while unit is not None and end < len(pieces) and self._unit_of.get(pieces[end].id) == unit:
@@ -90,9 +89,9 @@ class TieBreaker:
         return total
 
     def _best_run(self, family: Mapping[int, int], count: int, total: float) -> list[int]:
-        """Returns ids whose repetitions add up to `count`: the Viterbi search of the old releases.
+        """Return ids whose repetitions add up to `count`, by the Viterbi search of the old releases.
 
-        Candidates come by ascending start; a later one must be better than the rounded best.
+        Candidates are tried by ascending start; a later one must be better than the rounded best.
         """
         best: list[tuple[int, int] | None] = [None] * (count + 1)
         totals = [total] + [0.0] * count
@@ -118,7 +117,7 @@ class TieBreaker:
 
 
 def _families(vocabulary: Sequence[str], normal: frozenset[str]) -> dict[str, dict[int, int]]:
-    """Returns, for every string that some piece repeats, the ids by number of repetitions."""
+    """Return, for every string that some piece repeats, the ids by number of repetitions."""
     ids = {piece: id_ for id_, piece in enumerate(vocabulary) if piece in normal}
     families: dict[str, dict[int, int]] = {}
     for piece, id_ in ids.items():
@@ -132,7 +131,7 @@ def _families(vocabulary: Sequence[str], normal: frozenset[str]) -> dict[str, di
 
 
 def _unit(piece: str) -> str:
-    """Returns the shortest string that a piece repeats; a doubled piece contains itself early."""
+    """Return the shortest string that a piece repeats, from where the doubled piece contains itself."""
     return piece[: (piece + piece).find(piece, 1)]
 
 

@@ -1,8 +1,8 @@
-"""The same tokenizer written for transformers: `tokenizer.json` and `tokenizer_config.json`.
+"""The same tokenizer for transformers: `tokenizer.json` and `tokenizer_config.json`.
 
-Stands between the encoders and `tokenizer`. The file spells out the whole cleaning and its class is the
-generic one: transformers 5 ignores the file's cleaning under its own `AlbertTokenizer`, which
-rewrites quotes and keeps control characters, and under `BertTokenizer`, which cuts at 100 characters.
+The file has the whole cleaning, and names the generic class: with the class `AlbertTokenizer`, transformers
+5 ignores the cleaning in the file, rewrites quotes and keeps control characters; with `BertTokenizer` it
+makes words of more than 100 characters unknown.
 """
 
 import json
@@ -24,14 +24,14 @@ from albert.text.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, WordPieceEn
 # Python's whitespace is wider than that of regular expressions, and a typed ▁ is a space.
 _SENTENCE_SPACES = r"[\s\x1c-\x1f\x85▁]+"
 
-# Python lower-cases a capital sigma at the end of a word to the final form, the library never does.
+# Python lower-cases a capital sigma at the end of a word to the final form, the library does not.
 _FINAL_SIGMA = r"(?<=[\p{Lu}\p{Ll}\p{Lt}\p{M}])Σ(?!\p{M}*[\p{Lu}\p{Ll}\p{Lt}])"
 
 # The other planes of Unicode are empty or private.
 _ASSIGNED_PLANES = (0, 1, 2, 3, 14)
 _SURROGATES = range(0xD800, 0xE000)
 
-# Below every other piece by more than any detour costs: see `_scores`.
+# Distance below all other scores, more than any other segmentation costs: see `_scores`.
 _NEVER_CHOSEN = 20.0
 
 
@@ -64,10 +64,10 @@ def write_transformers_files(
 
 
 def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
-    """Returns a tokenizer of the `tokenizers` library that gives our ids.
+    """Return a tokenizer of the `tokenizers` library that gives our ids.
 
-    One thing it cannot say: that a number before a comma inside a word opens with a space. Vocabularies
-    that hold such pieces (`4,`; neither the published one nor ours do) differ there.
+    One thing cannot be expressed: that a number before a comma inside a word starts with a space.
+    Vocabularies with such pieces (`4,`; neither the published one nor ours) differ there.
     """
     if isinstance(encoder, SentencePieceEncoder):
         tokenizer = _unigram(encoder)
@@ -101,7 +101,7 @@ def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
     ]
     if encoder.lower_case:
         steps += [normalizers.Replace(Regex(_FINAL_SIGMA), "ς"), normalizers.Lowercase()]
-    # The library's table works on small clusters only; NFC composes Hangul before it.
+    # The library's table works on small clusters only, so NFC composes Hangul first.
     steps.append(normalizers.NFC())
     if encoder.character_map:
         steps.append(normalizers.Precompiled(encoder.character_map))
@@ -117,7 +117,7 @@ def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
 
 
 def _scores(encoder: SentencePieceEncoder) -> list[float]:
-    """Returns scores with which no piece ends in a digit and a comma: the original re-splits those."""
+    """Return scores that exclude pieces with a comma after a digit, which the original splits again."""
     scores = encoder.scores()
     lowest = min(scores) - _NEVER_CHOSEN
     for id_ in encoder.resplit_ids:
@@ -156,14 +156,14 @@ def _wordpiece(encoder: WordPieceEncoder) -> Tokenizer:
 
 @cache
 def _characters(belongs: Callable[[str], bool]) -> str:
-    """Returns a regular expression for the characters of a class, by this Python's Unicode tables."""
+    """Return a regular expression for the characters of a class, from the Unicode tables of this Python."""
     codes = [
         code
         for plane in _ASSIGNED_PLANES
         for code in range(plane << 16, (plane + 1) << 16)
         if code not in _SURROGATES and belongs(chr(code))
     ]
-    # Codes of one unbroken range keep their distance to their place in the list.
+    # In an unbroken range, the difference between code and index is constant.
     ranges = [
         [code for _, code in run] for _, run in groupby(enumerate(codes), key=lambda pair: pair[1] - pair[0])
     ]

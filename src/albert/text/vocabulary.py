@@ -1,7 +1,7 @@
-"""Makes a vocabulary from sentences: SentencePiece as published for ALBERT, WordPiece as for BERT.
+"""Training of vocabularies: SentencePiece as published for ALBERT, WordPiece as for BERT.
 
-Top of the text layer, beside `tokenizer`. Sentences pass through the cleaning that encoding applies, so a
-vocabulary fits what it will see. Equal sentences, settings and seed give equal bytes.
+Sentences are cleaned as in encoding, so a vocabulary fits the text it will be used on. Equal sentences,
+settings and seed give equal bytes, which costs some speed: the number of threads is fixed.
 Source: the `spm_train` command in the README of google-research/albert; section 4.1 of Lan et al. (2020).
 """
 
@@ -25,20 +25,20 @@ PUBLISHED_VOCAB_SIZE = 30_000
 
 CONTROL_SYMBOLS = ("[CLS]", "[SEP]", "[MASK]")
 USER_DEFINED_SYMBOLS = ("(", ")", '"', "-", ".", "–", "£", "€")
-"""Always pieces by themselves, at ids 5 to 12; a list, as the trainer reads one string as one symbol."""
+"""Always pieces by themselves, at ids 5 to 12; a list, since the trainer takes a string for one symbol."""
 
 CHARACTER_COVERAGE = 0.99995
-"""Share of the text's characters that the vocabulary spells; rarer ones become unknown."""
+"""Share of the characters of the text that the vocabulary can spell; rarer ones become unknown."""
 
 BERT_SPECIAL_PIECES = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-# Longer sentences are cut: the trainer would leave them out silently.
+# Longer sentences are cut: the trainer would silently skip them.
 _MAX_SENTENCE_CHARACTERS = 1000
 _MAX_SENTENCE_BYTES = 4192
 
 _FED_CHARACTERS = 10_000
 
-# Forbids pieces across a place in the training text. A private character: text has none after cleaning.
+# Forbids pieces across a place in the training text. A private character, which cleaned text does not have.
 _BARRIER = "\ue000"
 _NUMBER_COMMA = re.compile(r"(?<=\d),")
 
@@ -54,20 +54,20 @@ def train_sentencepiece(
     sample_sentences: int = 10_000_000,
     seed: int = 0,
 ) -> SentencePieceEncoder:
-    """Returns a unigram vocabulary with the published settings.
+    """Return a unigram vocabulary with the published settings.
 
-    One thing is new: no piece joins a digit and a comma after it. Encoding takes such pieces apart
-    again (the rule for digits and commas), so the original's vocabulary holds them in vain.
+    One thing is new: no piece has a digit with a comma after it. Encoding splits such pieces (the rule for
+    digits and commas), so in the original's vocabulary they are wasted.
 
     Args:
-        sentences: Raw; read once.
-        vocab_size: Pieces in all, the 13 given ones included.
-        lower_case: Whether case is dropped, in training as in encoding.
-        sample_sentences: Sentences drawn at random from more of them; bounds the memory.
-        seed: Of that draw.
+        sentences: Raw sentences; read once.
+        vocab_size: Number of pieces, the 13 given ones included.
+        lower_case: Whether text is lower-cased, in training as in encoding.
+        sample_sentences: Most sentences in memory, drawn at random if there are more.
+        seed: Seed of that draw.
 
     Raises:
-        TokenizerError: There is no text, or not enough for that many pieces, or too few pieces for it.
+        TokenizerError: There is no text, too little for that many pieces, or too much for so few.
     """
     texts = _training_texts(sentences, lower_case=lower_case)
     model = io.BytesIO()
@@ -87,7 +87,7 @@ def train_sentencepiece(
             shuffle_input_sentence=False,
             max_sentence_length=_MAX_SENTENCE_BYTES,
             pretokenization_delimiter=_BARRIER,
-            # Sums depend on their partition over threads: a fixed number gives the same bytes anywhere.
+            # Sums depend on the number of threads: a fixed one gives the same bytes on any machine.
             num_threads=4,
             minloglevel=3,
         )
@@ -101,18 +101,18 @@ def train_sentencepiece(
 def train_wordpiece(
     sentences: Iterable[str], *, vocab_size: int = PUBLISHED_VOCAB_SIZE, lower_case: bool = True
 ) -> WordPieceEncoder:
-    """Returns a WordPiece vocabulary in BERT's layout: [PAD] [UNK] [CLS] [SEP] [MASK] first.
+    """Return a WordPiece vocabulary in BERT's layout: [PAD] [UNK] [CLS] [SEP] [MASK] first.
 
-    All sentences count; only distinct words stay in memory.
+    All sentences count, but only distinct words are kept in memory.
 
     Raises:
-        TokenizerError: There is no text, or not enough for that many pieces.
+        TokenizerError: There is no text, or too little for that many pieces.
     """
     counts = Counter(chain.from_iterable(split_words(x, lower_case=lower_case) for x in sentences))
     if not counts:
         raise _no_text()
-    # Characters get their ids first and sorted: the trainer would number them in the order of a hash
-    # table, and equally frequent pairs merge in the order of their ids.
+    # Characters get their ids first, sorted: the trainer would number them in the order of a hash table,
+    # and equally frequent pairs merge in the order of their ids.
     alphabet = sorted({character for word in counts for character in word})
     given = [*BERT_SPECIAL_PIECES, *alphabet, *(CONTINUATION + character for character in alphabet)]
     if len(given) > vocab_size:
@@ -134,7 +134,7 @@ def train_wordpiece(
 
 
 def _repeated(counts: Counter[str]) -> Iterator[str]:
-    """Yields every word as often as it was counted, some thousand characters at a time."""
+    """Yield every word as often as it was counted, a few thousand characters at a time."""
     for word, count in counts.items():
         at_once = 1 + _FED_CHARACTERS // len(word)
         for done in range(0, count, at_once):
@@ -142,7 +142,7 @@ def _repeated(counts: Counter[str]) -> Iterator[str]:
 
 
 def _training_texts(sentences: Iterable[str], *, lower_case: bool) -> Iterator[str]:
-    """Yields cleaned texts with a barrier between every digit and comma, none longer than is read."""
+    """Yield cleaned texts with a barrier between digit and comma, cut to the length the trainer reads."""
     cleaned = (preprocess_text(x, lower_case=lower_case) for x in sentences)
     for text in _not_empty(cleaned):
         barred = _NUMBER_COMMA.sub(f"{_BARRIER},", text.replace(_BARRIER, ""))
@@ -151,9 +151,9 @@ def _training_texts(sentences: Iterable[str], *, lower_case: bool) -> Iterator[s
 
 
 def _sample(texts: Iterator[str], *, size: int, seed: int) -> list[str]:
-    """Returns `size` of the texts, each as likely as any other; all where there are fewer.
+    """Return `size` of the texts, each with the same probability; all if there are fewer.
 
-    The trainer could draw them itself, but takes no seed that it keeps to.
+    The trainer could draw them itself, but has no reliable seed.
     """
     draw = random.Random(seed)
     kept = list(islice(texts, size))
@@ -165,16 +165,16 @@ def _sample(texts: Iterator[str], *, size: int, seed: int) -> list[str]:
 
 
 def _not_empty(texts: Iterable[str]) -> Iterator[str]:
-    """Yields the texts that say something.
+    """Yield the texts that are not blank.
 
     Raises:
-        TokenizerError: None does.
+        TokenizerError: All are blank.
     """
-    told = (text for text in texts if text.strip())
-    first = next(told, None)
+    filled = (text for text in texts if text.strip())
+    first = next(filled, None)
     if first is None:
         raise _no_text()
-    yield from chain([first], told)
+    yield from chain([first], filled)
 
 
 def _no_text() -> TokenizerError:
@@ -182,7 +182,7 @@ def _no_text() -> TokenizerError:
 
 
 def _explained(message: str, vocab_size: int) -> TokenizerError:
-    """Returns the user's error behind a message of the trainer."""
+    """Return the user's error for a message of the trainer."""
     if found := _SIZE_TOO_HIGH.search(message):
         return _too_large(vocab_size, int(found.group(1)))
     if found := _SIZE_TOO_LOW.search(message):
@@ -194,7 +194,7 @@ def _explained(message: str, vocab_size: int) -> TokenizerError:
 
 def _too_large(asked: int, possible: int) -> TokenizerError:
     return TokenizerError(
-        f"the text supports at most {possible} pieces, {asked} were asked for; "
+        f"the text is enough for at most {possible} pieces, not for {asked}; "
         f"use --vocab-size {possible} or less, or more text"
     )
 
@@ -202,5 +202,5 @@ def _too_large(asked: int, possible: int) -> TokenizerError:
 def _too_small(asked: int, needed: int) -> TokenizerError:
     return TokenizerError(
         f"the text has so many different characters that it needs at least {needed} pieces, "
-        f"{asked} were asked for; use --vocab-size {needed} or more"
+        f"not {asked}; use --vocab-size {needed} or more"
     )

@@ -1,6 +1,6 @@
-"""Cuts words into the longest pieces of a BERT vocabulary.
+"""Words split into the longest pieces of a BERT vocabulary.
 
-Stands between `cleaning` and `tokenizer`.
+Plain Python with a cache of a quarter of a million words, since most words of a text are repeated.
 Source: `WordpieceTokenizer` and `load_vocab` in google-research/albert tokenization.py.
 """
 
@@ -16,7 +16,7 @@ from albert.text.cleaning import split_words, split_words_aligned
 from albert.text.pieces import Kind, Piece
 
 CONTINUATION = "##"
-"""Opens a piece that continues a word."""
+"""Prefix of a piece that continues a word."""
 
 MAX_WORD_CHARACTERS = 200
 """Longer words are unknown; `max_input_chars_per_word` of the original."""
@@ -25,7 +25,7 @@ _CACHED_WORDS = 1 << 18
 
 
 class WordPieceEncoder:
-    """A WordPiece vocabulary and the cleaning in front of it."""
+    """A WordPiece vocabulary and the cleaning of text before it."""
 
     kind: Kind = "wordpiece"
 
@@ -45,21 +45,21 @@ class WordPieceEncoder:
         self._word_ids = lru_cache(maxsize=_CACHED_WORDS)(self._encode_word)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
-        """Returns the ids of many raw texts, without special pieces."""
+        """Return the ids of many raw texts, without special pieces."""
         return [list(chain.from_iterable(map(self._word_ids, self.words(text)))) for text in texts]
 
     def encode_flat(self, texts: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Returns the ids of many raw texts end to end, (P,), and how many each has, (S,)."""
+        """Return the ids of many raw texts end to end, (N,), and how many each text has."""
         rows = self.encode(texts)
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         return np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum()), lengths
 
     def words(self, text: str) -> list[str]:
-        """Returns the words of a raw text: the original's basic tokens."""
+        """Return the words of a raw text, which the original calls basic tokens."""
         return split_words(text, lower_case=self.lower_case)
 
     def encode_aligned(self, text: str) -> list[Piece]:
-        """Returns the pieces of one raw text with their raw ranges."""
+        """Return the pieces of one raw text with their raw ranges."""
         pieces: list[Piece] = []
         for word in split_words_aligned(text, lower_case=self.lower_case):
             for piece, start, end in self.split_word(word.text):
@@ -67,9 +67,9 @@ class WordPieceEncoder:
         return pieces
 
     def split_word(self, word: str) -> list[tuple[str, int, int]]:
-        """Returns the pieces of one word and their ranges in it, the longest first from the left.
+        """Return the pieces of one word and their ranges in it, from the left the longest that fits.
 
-        A word that cannot be cut completely, or has more than 200 characters, is one unknown piece.
+        A word that cannot be split completely, or has more than 200 characters, is one unknown piece.
         """
         unknown = [(self.special_pieces["unk_token"], 0, len(word))]
         if len(word) > MAX_WORD_CHARACTERS:
@@ -89,9 +89,9 @@ class WordPieceEncoder:
         return pieces
 
     def encode_measured(self, texts: list[str]) -> list[tuple[list[int], list[int]]]:
-        """Returns the ids of many raw texts and how many clean characters each piece took.
+        """Return the ids of many raw texts, and the number of clean characters of each token.
 
-        Spaces are not counted; the first piece of a word takes all of its characters.
+        Spaces are not counted; the first token of a word has all its characters.
         """
         rows: list[tuple[list[int], list[int]]] = []
         for text in texts:
@@ -107,23 +107,23 @@ class WordPieceEncoder:
         return rows
 
     def measure(self, text: str) -> int:
-        """Returns how many clean characters a raw text has; spaces are not counted."""
+        """Return the number of clean characters in a raw text, without spaces."""
         return sum(map(len, self.words(text)))
 
     def id_of(self, piece: str) -> int:
-        """Returns the id of a piece; the unknown one's where the vocabulary lacks it."""
+        """Return the id of a piece, or that of the unknown piece if the vocabulary lacks it."""
         return self._ids.get(piece, self._unknown_id)
 
     def join(self, pieces: list[str]) -> str:
-        """Returns the text that pieces spell, words separated by spaces."""
+        """Return the text that pieces spell, words separated by spaces."""
         return " ".join(pieces).replace(f" {CONTINUATION}", "")
 
     def opens_word(self, piece: str) -> bool:
-        """Returns whether masking of whole words starts a new word at a piece."""
+        """Whether a piece starts a word when whole words are masked."""
         return not piece.startswith(CONTINUATION)
 
     def file(self) -> tuple[str, bytes]:
-        """Returns the name and the content of the vocabulary's file."""
+        """Return name and content of the vocabulary file."""
         return "vocab.txt", "".join(f"{piece}\n" for piece in self.vocabulary).encode()
 
     def _encode_word(self, word: str) -> list[int]:
@@ -131,7 +131,7 @@ class WordPieceEncoder:
 
 
 def read_vocabulary(path: Path) -> list[str]:
-    """Reads a vocab.txt: the piece of id `i` is line `i`, counted from 0.
+    """Read a vocab.txt: the piece of id `i` is line `i`, counted from 0.
 
     Lines end at a newline only: the Chinese vocabulary of BERT has a line that is U+2028.
 
@@ -153,12 +153,12 @@ def read_vocabulary(path: Path) -> list[str]:
         if not piece:
             raise TokenizerError(
                 f"{path}:{number}: expected a piece, found an empty line; "
-                "ids are line numbers, so put the missing piece there"
+                "ids are line numbers, so insert the missing piece"
             )
         if piece in pieces:
             raise TokenizerError(
-                f"{path}:{number}: {piece!r} stands on line {pieces[piece]} already; "
-                "ids are line numbers, so each piece must be there once"
+                f"{path}:{number}: {piece!r} is already on line {pieces[piece]}; "
+                "ids are line numbers, so each piece must occur once"
             )
         pieces[piece] = number
     return list(pieces)

@@ -1,12 +1,12 @@
-"""Says where words begin in a row of pieces, for masking of whole words.
+"""Where words start in a sequence of tokens, for masking of whole words.
 
-Stands below `tokenizer`. Prepared text is piece ids and nothing else, so a rule is two tables over the
-vocabulary: a piece offers kinds of borders on its right and accepts kinds on its left, and two
-neighbours are one word where they share a kind.
-Source: `_is_start_piece_sp` in create_pretraining_data.py of google-research/albert (the rule "original");
+Prepared text is token ids and nothing else, so a rule is two tables over the vocabulary: a piece offers
+kinds of borders on its right and accepts kinds on its left, and two neighbours belong to one word if they
+share a kind. That is fast, but sees only neighbours.
+Source: `_is_start_piece_sp` in create_pretraining_data.py of google-research/albert (the rule "english");
 Unicode Standard Annex #29, word boundaries (the rule "unicode").
 
-Letters: V pieces of the vocabulary, P pieces of a text.
+Letters: V pieces of the vocabulary, N tokens of a text.
 """
 
 import unicodedata
@@ -20,16 +20,16 @@ import numpy.typing as npt
 from albert.text.pieces import Kind
 from albert.text.sentencepiece import SPACE
 
-WordRuleName = Literal["original", "unicode"]
+WordRuleName = Literal["english", "unicode"]
 BoolArray = npt.NDArray[np.bool_]
 IdArray = npt.NDArray[np.integer[Any]]
 
-# Pieces looked at together; what they need in memory stays in the cache.
+# Tokens handled at once, so that their arrays fit into the cache.
 _BLOCK = 1 << 16
 
 
 class Vocabulary(Protocol):
-    """What a rule must know of a tokenizer."""
+    """What a rule needs to know of a tokenizer."""
 
     unk_token_id: int
 
@@ -43,17 +43,17 @@ class Vocabulary(Protocol):
 
     @property
     def word_start_table(self) -> BoolArray:
-        """(V,) whether a piece opens a word by the original's rule."""
+        """(V,) whether a piece starts a word by the original's rule."""
 
     def get_vocab(self) -> dict[str, int]:
-        """Returns the id of every piece."""
+        """Return the id of every piece."""
 
 
 class _Border(IntFlag):
-    """What may hold two neighbouring pieces together."""
+    """Kinds of borders between two neighbouring tokens of one word."""
 
     SPACE = 1
-    """A lone space and the word behind it."""
+    """A lone space and the word after it."""
     MARK = 2
     """Anything and a mark on it."""
     WORD = 4
@@ -63,11 +63,11 @@ class _Border(IntFlag):
     DIGIT_MID = 16
     """A digit, and a point (or the like) before a digit."""
     MID_LETTER = 32
-    """An apostrophe behind a letter, and a letter."""
+    """An apostrophe after a letter, and a letter."""
     MID_DIGIT = 64
-    """A point behind a digit, and a digit."""
+    """A point after a digit, and a digit."""
     LONE_MID = 128
-    """The highest, and never offered: says that a piece is a single apostrophe or point, so both sides
+    """The highest, and never offered: the piece is a single apostrophe or point, so both sides
     count."""
 
 
@@ -76,9 +76,9 @@ _MID_SHIFT = 2
 """From LETTER_MID to MID_LETTER, and from DIGIT_MID to MID_DIGIT."""
 
 _Class = Literal["letter", "digit", "mark", "unspaced", "mid letter", "mid number", "mid both", "other"]
-"""A mid stands within words, between two letters, two digits, or either; unspaced scripts have no spaces."""
+"""A mid is inside a word, between two letters, two digits, or either; unspaced scripts have no spaces."""
 
-# UAX #29, table 3. Without the colon, which holds words together in Swedish only; ICU leaves it out, too.
+# UAX #29, table 3, without the colon, which joins words in Swedish only; ICU omits it as well.
 _MID_LETTER = frozenset("\u00b7\u0387\u055f\u05f4\u2027")
 _MID_NUMBER = frozenset(",;\u037e\u0589\u060c\u060d\u066c\u07f8\u2044")
 _MID_BOTH = frozenset("'.\u2018\u2019\u2024")
@@ -110,7 +110,7 @@ _UNSPACED = (
 
 @dataclass(frozen=True, kw_only=True)
 class WordRule:
-    """Two tables over a vocabulary that say which neighbouring pieces are one word."""
+    """Two tables over a vocabulary, which show which neighbouring tokens belong to one word."""
 
     offers: npt.NDArray[np.uint8]
     """(V,) kinds of borders on the right of a piece."""
@@ -118,10 +118,10 @@ class WordRule:
     """(V,) kinds of borders on the left of a piece."""
 
     def opens(self, ids: IdArray) -> BoolArray:
-        """Returns (P,) whether each of the pieces `ids`, (P,), opens a word; the first always does."""
+        """Return (N,) whether each token of `ids`, (N,), starts a word; the first always does."""
         opens = np.empty(len(ids), np.bool_)
         for start in range(0, len(ids), _BLOCK):
-            # More on either side: a piece behind an apostrophe depends on the one before that.
+            # Two more on the left: a token after an apostrophe depends on the token before it.
             begin = max(0, start - 2)
             block = self._opens(ids[begin : start + _BLOCK + 1])
             opens[start : start + _BLOCK] = block[start - begin :][:_BLOCK]
@@ -130,33 +130,33 @@ class WordRule:
     def _opens(self, ids: IdArray) -> BoolArray:
         index = ids.astype(np.intp)
         accepts = self.accepts.take(index)
-        shared = np.zeros(len(ids) + 1, np.uint8)  # the border before each piece, and the one behind all
+        shared = np.zeros(len(ids) + 1, np.uint8)  # the border before each token, and after the last
         np.bitwise_and(self.offers.take(index[:-1]), accepts[1:], out=shared[1:-1])
         opens = shared == 0
 
         mids = np.flatnonzero(accepts >= _Border.LONE_MID)
-        before, behind = shared[mids], shared[mids + 1]
-        holds = (before << _MID_SHIFT) & behind & (_Border.MID_LETTER | _Border.MID_DIGIT) > 0
+        before, after = shared[mids], shared[mids + 1]
+        holds = (before << _MID_SHIFT) & after & (_Border.MID_LETTER | _Border.MID_DIGIT) > 0
         opens[mids] = ~holds & (before & _Border.SPACE == 0)
-        opens[mids + 1] = ~holds & (behind & _Border.MARK == 0)
+        opens[mids + 1] = ~holds & (after & _Border.MARK == 0)
         return opens[:-1]
 
 
 def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
-    """Returns the rule that decides where whole words begin.
+    """Return the rule for where words start.
 
-    "original": a table of single pieces, `word_start_table`. In a SentencePiece vocabulary only English
-    letters continue a word there: every piece of Russian or Greek, and of a number, is a word.
+    "english": the original's table of single pieces, `word_start_table`. In a SentencePiece vocabulary only
+    English letters continue a word: every token of Russian or Greek, or of a number, is a word.
 
-    "unicode": in a SentencePiece vocabulary letters, marks and digits continue letters and digits, in
-    all scripts. Punctuation and symbols are words by themselves, but for an apostrophe or point between
-    two letters or two digits, which holds them together (`don't`, `3.5`). In scripts written without
-    spaces (Han, kana, Thai, ...) every piece is a word, as only a segmenter knows more. A lone space
-    belongs to what follows. An unknown piece is a word by itself: between letters it is an
-    underscore or a quote far more often than a letter. A WordPiece vocabulary marks its
-    continuations, so there both rules are that mark.
+    "unicode": in a SentencePiece vocabulary letters, marks and digits continue letters and digits, in all
+    scripts. Punctuation and symbols are words by themselves, except an apostrophe or point between two
+    letters or two digits, which joins them (`don't`, `3.5`). In scripts without spaces (Han, kana, Thai, ...)
+    every token is a word, since only a segmenter knows more. A lone space belongs to what follows. An unknown
+    token is a word by itself: between letters it is an underscore or a quote far more often than a letter.
+
+    A WordPiece vocabulary marks its continuations, so both rules follow that mark.
     """
-    if name == "original" or tokenizer.kind == "wordpiece":
+    if name == "english" or tokenizer.kind == "wordpiece":
         opens = tokenizer.word_start_table
         return WordRule(
             offers=np.full(len(opens), _Border.MARK, np.uint8),
@@ -174,16 +174,16 @@ def word_rule(tokenizer: Vocabulary, name: WordRuleName) -> WordRule:
 
 
 def separates(character: str) -> bool:
-    """Returns whether a character is punctuation, a symbol or a control, so no part of a word by itself."""
+    """Whether a character is punctuation, a symbol or a control, and so not part of a word."""
     return _class_of(character) in {"other", "mid letter", "mid number", "mid both"}
 
 
 def _borders(piece: str) -> tuple[_Border, _Border]:
-    """Returns what a piece of SentencePiece accepts on its left and offers on its right."""
+    """Return what a SentencePiece piece accepts on its left and offers on its right."""
     text = piece.lstrip(SPACE)
     if not text:
         return _NOTHING, _Border.SPACE
-    # Marks belong to the letters they stand on; a piece of nothing else goes on as a letter.
+    # Marks belong to their letters; a piece of marks only counts as a letter.
     classes: list[_Class] = [class_ for class_ in map(_class_of, text) if class_ != "mark"] or ["letter"]
     offers = _Border.MARK | _offers(classes)
     if _is_lone_mid(classes) and text != piece:
@@ -196,7 +196,7 @@ def _borders(piece: str) -> tuple[_Border, _Border]:
 
 
 def _offers(classes: list[_Class]) -> _Border:
-    """Returns what letters, digits and the like at the end of a piece offer."""
+    """Return what letters, digits and the like at the end of a piece offer."""
     last, before = classes[-1], classes[-2] if len(classes) > 1 else None
     if last == "letter":
         return _Border.WORD | _Border.LETTER_MID
@@ -211,16 +211,16 @@ def _offers(classes: list[_Class]) -> _Border:
 
 
 def _accepts(classes: list[_Class]) -> _Border:
-    """Returns what letters, digits and the like at the beginning of a piece accept."""
-    first, behind = classes[0], classes[1] if len(classes) > 1 else None
+    """Return what letters, digits and the like at the start of a piece accept."""
+    first, after = classes[0], classes[1] if len(classes) > 1 else None
     if first == "letter":
         return _Border.WORD | _Border.MID_LETTER
     if first == "digit":
         return _Border.WORD | _Border.MID_DIGIT
     accepts = _Border.LONE_MID if _is_lone_mid(classes) else _NOTHING
-    if first in {"mid letter", "mid both"} and behind in {"letter", None}:
+    if first in {"mid letter", "mid both"} and after in {"letter", None}:
         accepts |= _Border.LETTER_MID
-    if first in {"mid number", "mid both"} and behind in {"digit", None}:
+    if first in {"mid number", "mid both"} and after in {"digit", None}:
         accepts |= _Border.DIGIT_MID
     return accepts
 

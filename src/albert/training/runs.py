@@ -26,6 +26,7 @@ from albert.checkpoint.folder import replacing, write_json
 from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
+from albert.renamed import rename_settings
 
 RUN_FILE = "run.json"
 LOG_FILE = "log.jsonl"
@@ -228,7 +229,7 @@ def _check_same(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> N
             "give --output a new folder"
         )
     for part in ("settings", "inputs"):
-        new, old = _flat(asked[part]), _flat(found.get(part, {}))
+        new, old = _flat(asked[part]), _flat(rename_settings(found.get(part, {})))
         differing = [name for name in {**old, **new} if new.get(name) != old.get(name)]
         if differing:
             changes = ", ".join(f"{n} was {old.get(n)!r}, now {new.get(n)!r}" for n in differing)

@@ -22,8 +22,9 @@ class OptimizerSettings:
     """Peak learning rate; 1.76e-3 is the paper's for batches of 4096."""
     warmup_steps: int = 3125
     """Steps over which the rate rises to its peak; 3125 is the original's."""
-    schedule: ScheduleName = "original"
-    """How the rate falls: original counts the decay from step 0, the others from the end of the warm-up."""
+    schedule: ScheduleName = "decay-from-start"
+    """How the rate falls: decay-from-start, the original's, counts the decay from step 0, the others from the
+    end of the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases and layer normalisations are never decayed."""
     adam_beta2: float = 0.999

@@ -1,4 +1,4 @@
-"""What is foretold of a corpus is about what becomes of it."""
+"""The forecast of a corpus is close to the result."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,9 +28,7 @@ def make_documents(count: int) -> list[list[str]]:
     return [[" ".join(random.choice(words, 12)) for _ in range(random.geometric(0.1))] for _ in range(count)]
 
 
-def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
-    maker: ShardMaker, tmp_path: Path
-) -> None:
+def test_tokens_and_bytes_of_a_corpus_are_forecast_from_its_start(maker: ShardMaker, tmp_path: Path) -> None:
     documents = make_documents(2500)
     text = b"\n\n".join(map(join_lines, documents))
     assert len(text) > 4 * module.SAMPLE_BYTES
@@ -39,29 +37,29 @@ def test_pieces_and_bytes_of_a_corpus_are_foretold_from_its_beginning(
     shard = maker.encode(text)
     assert expected.text_bytes == pytest.approx(len(text))
     write_shard(tmp_path / "a.arrow", shard, vocab_size=maker.tokenizer.vocab_size, unknown_id=1)
-    assert expected.pieces == pytest.approx(len(shard.pieces), rel=0.02)
+    assert expected.tokens == pytest.approx(len(shard.tokens), rel=0.02)
     assert expected.disk_bytes == pytest.approx((tmp_path / "a.arrow").stat().st_size, rel=0.02)
     assert expected.seconds > 0
 
 
 @pytest.mark.parametrize("line", ["x", "字" * 200_000, "word " * 100_000])
-def test_beginning_without_a_place_to_cut_is_no_hindrance(maker: ShardMaker, line: str) -> None:
+def test_a_start_without_a_place_to_cut_is_used_whole(maker: ShardMaker, line: str) -> None:
     expected = forecast(maker, [[line]], share_read=1)
-    pieces = len(maker.encode(line.encode()).pieces)
-    assert expected.pieces == pytest.approx(pieces, rel=0.01)
+    tokens = len(maker.encode(line.encode()).tokens)
+    assert expected.tokens == pytest.approx(tokens, rel=0.01)
 
 
-def test_peeking_takes_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peeking_reads_no_more_than_it_needs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "PEEKED_CHARACTERS", 10)
     documents = iter([["abc", "def"], ["ghi"], ["jkl"], ["mno"]])
     assert peek(documents) == [["abc", "def"], ["ghi"], ["jkl"]]
     assert peek(documents) == [["mno"]]
 
 
-def test_line_tells_pieces_room_and_time() -> None:
-    expected = Forecast(text_bytes=8e6, pieces=2e6, disk_bytes=4.1e6, seconds=90)
+def test_line_has_tokens_room_and_time() -> None:
+    expected = Forecast(text_bytes=8e6, tokens=2e6, disk_bytes=4.1e6, seconds=90)
     assert expected.line(shards=3, processes=2) == (
-        "about 2M pieces, 4.1 MB in 3 shards, 0:45 with 2 processes"
+        "about 2M tokens, 4.1 MB in 3 shards, 0:45 with 2 processes"
     )
     assert expected.line(shards=1, processes=1).endswith("in 1 shard, 1:30 with 1 process")
     assert expected.line(shards=1, processes=None).endswith("1:30 of one process's time")
@@ -75,6 +73,6 @@ def test_disk_without_room_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
         check_room(str(output), 6_000_000)
     check_room("memory://data", 6_000_000)
     output.mkdir(parents=True)
-    # What is there already needs no more room.
+    # Shards that already exist need no more room.
     (output / "train-00000-ab.arrow").write_bytes(bytes(2_000_000))
     check_room(str(output), 6_000_000)

@@ -62,7 +62,7 @@ def only_finding(documents: Documents, tokenizer: AlbertTokenizer, *, max_seq_le
 def test_a_good_corpus_gives_no_finding(tokenizer: AlbertTokenizer) -> None:
     report = report_on(make_documents(), tokenizer)
     assert report.findings == ()
-    assert report.lines()[-1] == "nothing wrong was found"
+    assert report.lines()[-1] == "no problems found"
 
 
 def test_paragraphs_that_are_split_give_no_finding(tokenizer: AlbertTokenizer) -> None:
@@ -93,15 +93,15 @@ def test_a_corpus_without_document_ends_is_a_problem(tokenizer: AlbertTokenizer)
     everything = [[line for document in make_documents() for line in document]]
     finding = only_finding(everything, tokenizer)
     assert finding.severity == "problem"
-    assert finding.what.startswith(f"{len(everything[0])} sentences make up 1 document:")
+    assert finding.what.startswith(f"{len(everything[0])} sentences are in 1 document,")
 
 
-def test_a_blank_line_behind_every_sentence_is_a_problem(tokenizer: AlbertTokenizer) -> None:
+def test_a_blank_line_after_every_sentence_is_a_problem(tokenizer: AlbertTokenizer) -> None:
     lone = [[line] for document in make_documents() for line in document]
     report = report_on(lone, tokenizer)
     [finding] = report.findings
     assert finding.severity == "problem"
-    assert finding.what.startswith("100% of the pieces lie in documents of a single sentence")
+    assert finding.what.startswith("100% of the tokens are in documents with a single sentence")
     assert report.lone_sentence_share == 1.0
 
 
@@ -130,7 +130,7 @@ def test_repeated_lines_are_shown_with_their_counts(tokenizer: AlbertTokenizer) 
     assert copies.repeated_line_share == pytest.approx(2 / 3, abs=0.01)
 
 
-def test_unknown_pieces_name_their_characters(tokenizer: AlbertTokenizer) -> None:
+def test_unknown_tokens_are_reported_with_their_characters(tokenizer: AlbertTokenizer) -> None:
     documents = [[f"Стек {line}" for line in document] for document in make_documents()]
     report = report_on(documents, tokenizer)
     [finding] = report.findings
@@ -140,7 +140,7 @@ def test_unknown_pieces_name_their_characters(tokenizer: AlbertTokenizer) -> Non
     assert list(report.scripts) == ["Latin", "Cyrillic"]
 
 
-def test_capitals_that_a_vocabulary_lacks_are_told_as_such() -> None:
+def test_capitals_that_a_vocabulary_lacks_are_recognised() -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS]
     cased = AlbertTokenizer(WordPieceEncoder([*pieces, *"abcdefghijklmnopqrstuvwxyz"], lower_case=False))
     finding = only_finding(make_documents(), cased)
@@ -158,7 +158,7 @@ def test_a_vocabulary_of_another_language_cuts_words_small(tokenizer: AlbertToke
     documents = [[f"{line[:-1]} {i}{j}." for j, line in enumerate(german * 3)] for i in range(20)]
     report = report_on(documents, tokenizer)
     assert report.pieces_per_word > 2.5
-    assert any("pieces on average" in finding.what for finding in report.findings)
+    assert any("tokens on average" in finding.what for finding in report.findings)
 
 
 @pytest.mark.parametrize(
@@ -187,18 +187,18 @@ def test_signs_of_damage_are_found(
     assert "\n" not in found[0].line()
 
 
-def test_letters_of_other_languages_are_no_signs_of_damage(tokenizer: AlbertTokenizer) -> None:
+def test_letters_of_other_languages_are_not_taken_for_damage(tokenizer: AlbertTokenizer) -> None:
     lines = ["Été à la plage, ça va où ?", "«Ô», ÄÖÜ, straße; Ærø – 5 €.", "a < b && b > c."]
     documents = [[*document, *lines] for document in make_documents()]
     whats = " ".join(finding.what for finding in report_on(documents, tokenizer).findings)
-    assert "lines that stood there before" in whats
+    assert "lines that occurred before" in whats
     assert not any(sign in whats for sign in ("wrong encoding", "tags", "control"))
 
 
 def test_sentences_that_do_not_fit_are_advice(tokenizer: AlbertTokenizer) -> None:
     documents = [[*document, " ".join(WORDS * 9) + f" {i}."] for i, document in enumerate(make_documents())]
     finding = only_finding(documents, tokenizer)
-    assert (finding.severity, "longer than 61 pieces" in finding.what) == ("advice", True)
+    assert (finding.severity, "longer than 61 tokens" in finding.what) == ("advice", True)
 
 
 def test_problems_come_before_advice(tokenizer: AlbertTokenizer) -> None:
@@ -213,12 +213,12 @@ def test_numbers_are_those_of_the_encoded_text(tokenizer: AlbertTokenizer) -> No
     shard = encode_documents(documents, tokenizer, words="vocabulary")
     report = report_on(documents, tokenizer, total_bytes=5000)
     assert (report.documents, report.sentences) == (60, sum(map(len, documents)))
-    assert report.pieces == len(shard.pieces)
+    assert report.pieces == len(shard.tokens)
     assert report.corpus_pieces == 5 * report.pieces
     assert report.epoch_hours == pytest.approx(report.corpus_pieces / 36_000)
     assert sum(report.document_sentences.counts) == 60
     assert sum(report.sentence_pieces.counts) == report.sentences
-    # Full examples hold 61 pieces; each document's last one is short.
+    # Full examples have 61 tokens; the last one of each document is short.
     assert report.pieces / 61 < report.corpus_examples / 5 < report.pieces / 61 + 2 * 60
 
 

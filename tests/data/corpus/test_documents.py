@@ -1,4 +1,4 @@
-"""What `albert.data.corpus.documents` takes for documents and sentences, and what it refuses."""
+"""What `albert.data.corpus.documents` reads as documents and sentences, and what it refuses."""
 
 import pickle
 from pathlib import Path
@@ -39,7 +39,7 @@ def test_paragraphs_are_split_into_sentences() -> None:
     ("line", "expected"),
     [("The fox ran.", "lines"), (PARAGRAPH, "sentences"), ("# Fox\n" * 5 + PARAGRAPH, "sentences")],
 )
-def test_meaning_of_lines_is_detected_and_told(
+def test_meaning_of_lines_is_detected_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], line: str, expected: str
 ) -> None:
     (tmp_path / "a.txt").write_text(f"{line}\n\n" * 20)
@@ -84,12 +84,12 @@ def test_empty_corpus_is_refused(tmp_path: Path, content: bytes) -> None:
         documents_of(tmp_path)
 
 
-def test_corpus_of_nothing_usable_is_refused(tmp_path: Path) -> None:
+def test_corpus_without_anything_usable_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n{}\n")
-    with pytest.raises(DataError, match=r"the corpus is empty: .* that can be used \(2 left out\)"):
+    with pytest.raises(DataError, match=r"the corpus is empty: .*, and 2 lines or records that were skipped"):
         documents_of(tmp_path, reading=Reading(skip_bad=True))
 
 
-def test_line_left_out_does_not_end_a_document(tmp_path: Path) -> None:
+def test_a_skipped_line_does_not_end_a_document(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"one\nna\xefve\ntwo\n\nthree\n")
     assert documents_of(tmp_path, reading=Reading(skip_bad=True)) == [["one", "two"], ["three"]]

@@ -35,7 +35,7 @@ def write_zst(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def test_folder_is_searched_in_depth_and_sorted(tmp_path: Path) -> None:
+def test_folder_is_searched_recursively_and_sorted(tmp_path: Path) -> None:
     for name in ("b.txt", "a.jsonl", "deep/c.txt.gz", "README.md", ".hidden.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
@@ -57,7 +57,7 @@ def test_glob_is_expanded_and_sorted(tmp_path: Path) -> None:
         ("empty", "the folder holds no corpus file"),
     ],
 )
-def test_path_that_is_no_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
+def test_path_that_is_not_a_corpus_is_refused(tmp_path: Path, name: str, message: str) -> None:
     (tmp_path / "table.docx").write_text("x")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match=message):
@@ -108,7 +108,7 @@ def test_endless_line_is_refused_before_it_fills_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", ["first", "inside", "last", "twice"])
-def test_endless_line_is_left_out_without_being_held(tmp_path: Path, where: str) -> None:
+def test_endless_line_is_skipped_without_being_held_in_memory(tmp_path: Path, where: str) -> None:
     endless = b"x" * (200 << 20)
     content = {
         "first": endless + b"\nfine\nalso fine\n",
@@ -130,7 +130,7 @@ def test_endless_line_is_left_out_without_being_held(tmp_path: Path, where: str)
     assert peak_bytes < 8 << 20
 
 
-def test_line_of_the_longest_length_is_read_whatever_block_it_begins_in(tmp_path: Path) -> None:
+def test_line_of_the_longest_length_is_read_in_whatever_block_it_starts(tmp_path: Path) -> None:
     for before in (0, BLOCK_BYTES - 1, BLOCK_BYTES, 3 * BLOCK_BYTES // 2):
         lines = ["y" * before, "x" * MAX_LINE_BYTES, "z"]
         (tmp_path / "a.txt").write_text("\n".join(lines))
@@ -150,7 +150,7 @@ def test_lines_do_not_depend_on_blocks(lines: list[str], block_bytes: int) -> No
         assert list(read_lines(path, max_line_bytes=40)) == list(enumerate(["begin", *lines], start=1))
 
 
-def test_bytes_that_are_not_utf8_are_left_out_by_line(tmp_path: Path) -> None:
+def test_lines_that_are_not_utf8_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("gut\nna\xefve\nfünf\n".encode("latin-1") + "größer\n".encode())
     tally = Tally()
     found = list(read_lines(tmp_path / "a.txt", reading=SKIPPING, tally=tally))
@@ -170,8 +170,8 @@ def test_place_of_a_bad_byte_is_right_far_into_a_file(tmp_path: Path) -> None:
     [
         ("utf-16", "looks like UTF-16 .*: iconv -f utf-16 -t utf-8"),
         ("utf-32", "looks like UTF-32 .*: iconv -f utf-32 -t utf-8"),
-        ("utf-16-le", r"not text: of 232 bytes 116 are NUL; a binary file, or UTF-16"),
-        ("utf-16-be", "not text: of 233 bytes 117 are NUL"),
+        ("utf-16-le", r"not text: 116 of 232 bytes are NUL; a binary file, or UTF-16"),
+        ("utf-16-be", "not text: 117 of 233 bytes are NUL"),
     ],
 )
 @pytest.mark.parametrize("reading", [Reading(), SKIPPING, Reading(errors="replace")])
@@ -181,21 +181,23 @@ def test_other_unicode_is_named(tmp_path: Path, encoding: str, message: str, rea
         lines_of(tmp_path / "a.txt", reading=reading)
 
 
-def test_single_nul_bytes_are_dropped_and_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_single_nul_bytes_are_dropped_and_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.txt").write_bytes(b"a line of text\nanother\0 line\0 of text\n")
     tally = Tally()
     assert lines_of(tmp_path / "a.txt", tally=tally) == ["a line of text", "another line of text"]
     report_skipped(tally)
-    assert f"left out NUL bytes: 2 (first: {tmp_path}/a.txt:2)" in capsys.readouterr().err
+    assert f"skipped NUL bytes: 2 (first: {tmp_path}/a.txt:2)" in capsys.readouterr().err
 
 
 def test_binary_part_of_a_file_is_refused_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"a line\n" * 100 + b"\0" * 4096 + b"\na line\n")
-    with pytest.raises(DataError, match=r"a.txt:101: not text: of 4803 bytes 4096 are NUL"):
+    with pytest.raises(DataError, match=r"a.txt:101: not text: 4096 of 4803 bytes are NUL"):
         lines_of(tmp_path / "a.txt", reading=SKIPPING)
 
 
-def test_what_is_left_out_is_reported_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
+def test_skipped_items_are_reported_by_kind(capsys: pytest.CaptureFixture[str]) -> None:
     tally = Tally()
     report_skipped(tally)
     assert capsys.readouterr().err == ""
@@ -203,8 +205,8 @@ def test_what_is_left_out_is_reported_by_kind(capsys: pytest.CaptureFixture[str]
         tally.skip(kind, place)
     report_skipped(tally)
     assert capsys.readouterr().err.splitlines() == [
-        "left out bad records: 2 (first: a:1)",
-        "left out long lines: 1 (first: a:2)",
+        "skipped bad records: 2 (first: a:1)",
+        "skipped long lines: 1 (first: a:2)",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What `albert.data.corpus.hub_corpora` reads of data sets in the layout of the Hub, and what it refuses."""
+"""What `albert.data.corpus.hub_corpora` reads from data sets in the Hub's layout, and what it refuses."""
 
 import json
 from pathlib import Path
@@ -35,7 +35,7 @@ def documents_of(source: str, **options: object) -> list[list[str]]:
         ("hub:some/wiki:en@train[:10%]", ("some/wiki", "en", "train[:10%]")),
     ],
 )
-def test_name_is_taken_apart(source: str, expected: tuple[str, str | None, str]) -> None:
+def test_name_is_parsed(source: str, expected: tuple[str, str | None, str]) -> None:
     hub = parse_hub_name(source)
     assert (hub.name, hub.config, hub.split) == expected
 
@@ -55,7 +55,7 @@ def test_records_are_documents(folder: Path) -> None:
     assert detect_splitting([f"hub:{folder}"]) == "lines"
 
 
-def test_configurations_are_told_apart(tmp_path: Path) -> None:
+def test_configurations_are_distinguished(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "part.jsonl").write_text(json.dumps({"body": f"text of {name}"}) + "\n")
@@ -69,14 +69,14 @@ def test_configurations_are_told_apart(tmp_path: Path) -> None:
         documents_of(f"hub:{tmp_path}")
 
 
-def test_record_without_text_is_named_or_left_out(tmp_path: Path) -> None:
+def test_record_without_text_is_named_or_skipped(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "fine", "id": 1}\n{"id": 2}\n')
     source = f"hub:{tmp_path}"
     with pytest.raises(DataError, match=r"record 2: field 'text' is null; .*--skip-bad"):
         documents_of(source)
     tally = Tally()
     assert documents_of(source, reading=Reading(skip_bad=True), tally=tally) == [["fine"]]
-    assert tally.skipped == {"records whose field 'text' is no text": 1}
+    assert tally.skipped == {"records whose field 'text' is not text": 1}
 
 
 @pytest.mark.parametrize(
@@ -87,23 +87,25 @@ def test_record_without_text_is_named_or_left_out(tmp_path: Path) -> None:
         ("/nowhere", "Couldn't find any data file"),
     ],
 )
-def test_data_set_that_is_not_there_is_one_plain_line(folder: Path, ending: str, message: str) -> None:
+def test_missing_data_set_is_an_error_of_one_line(folder: Path, ending: str, message: str) -> None:
     with pytest.raises(DataError, match=f"cannot be read at all: .*{message}") as caught:
         documents_of(f"hub:{folder}{ending}")
     assert "\n" not in str(caught.value)
 
 
-def test_hub_that_is_out_of_reach_is_one_plain_line() -> None:
-    with pytest.raises(DataError, match=r"somebody/something: cannot be read at all: .*the Hub must be in"):
+def test_unreachable_hub_is_an_error_of_one_line() -> None:
+    with pytest.raises(
+        DataError, match=r"somebody/something: cannot be read at all: .*the Hub must be reach"
+    ):
         documents_of("hub:somebody/something")
 
 
-def test_column_that_is_not_there_is_told_with_the_others(folder: Path) -> None:
+def test_missing_column_is_reported_with_the_existing_ones(folder: Path) -> None:
     with pytest.raises(DataError, match=r"no column 'body'; its columns: 'text', 'id'; .* --column"):
         documents_of(f"hub:{folder}", reading=Reading(column="body"))
 
 
-def test_damage_is_told_with_its_place(
+def test_damage_is_reported_with_its_place(
     folder: Path, tmp_path_factory: pytest.TempPathFactory, capfd: pytest.CaptureFixture[str]
 ) -> None:
     tmp_path = tmp_path_factory.mktemp("json")
@@ -116,6 +118,6 @@ def test_damage_is_told_with_its_place(
     half = len(whole) // 2
     damaged = whole[:half] + bytes(255 - x for x in whole[half : half + 3000]) + whole[half + 3000 :]
     (folder / "train-0.parquet").write_bytes(damaged)
-    with pytest.raises(DataError, match=r"stories: cannot be read behind record \d000: "):
+    with pytest.raises(DataError, match=r"stories: cannot be read after record \d000: "):
         documents_of(f"hub:{folder}")
     assert capfd.readouterr().err == ""

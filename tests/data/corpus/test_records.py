@@ -1,4 +1,4 @@
-"""What is taken from .jsonl and .parquet files, and what is refused or left out."""
+"""What is read from .jsonl and .parquet files, and what is refused or skipped."""
 
 import gzip
 import json
@@ -71,24 +71,22 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
 @pytest.mark.parametrize(
     ("record", "kind", "message"),
     [
-        ("{'text': 1}", "that are no JSON objects", "expected a JSON object, found bad JSON"),
-        ("[1]", "that are no JSON objects", "expected a JSON object, found list"),
-        ("[" * 100_000, "that are no JSON objects", "expected a JSON object, found bad JSON"),
-        ("1" * 5000, "that are no JSON objects", "expected a JSON object, found bad JSON"),
+        ("{'text': 1}", "that are not JSON objects", "expected a JSON object, found bad JSON"),
+        ("[1]", "that are not JSON objects", "expected a JSON object, found list"),
+        ("[" * 100_000, "that are not JSON objects", "expected a JSON object, found bad JSON"),
+        ("1" * 5000, "that are not JSON objects", "expected a JSON object, found bad JSON"),
         (
             '{"body": "x", "id": 3}',
             "without the field 'text'",
             "the record lacks the field 'text'; its fields: 'body', 'id'; see --column",
         ),
-        ('{"text": null}', "whose field 'text' is no text", "field 'text' is null; expected a string"),
-        ('{"text": ["a", 1]}', "whose field 'text' is no text", "field 'text' is int; expected a string"),
-        ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; mend .*replace"),
+        ('{"text": null}', "whose field 'text' is not text", "field 'text' is null; expected a string"),
+        ('{"text": ["a", 1]}', "whose field 'text' is not text", "field 'text' is int; expected a string"),
+        ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; fix .*replace"),
         (json.dumps({"text": "x" * (2 << 20)}), "with a line longer than 1 MiB", "one endless line"),
     ],
 )
-def test_bad_record_is_named_by_line_or_left_out(
-    tmp_path: Path, record: str, kind: str, message: str
-) -> None:
+def test_bad_record_is_named_by_line_or_skipped(tmp_path: Path, record: str, kind: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n' + record + '\n{"text": "also fine"}')
     with pytest.raises(DataError, match=f"a.jsonl:2: {message}.*--skip-bad"):
         documents_of(tmp_path)
@@ -101,12 +99,12 @@ def test_bad_record_is_named_by_line_or_left_out(
 @pytest.mark.parametrize(
     ("values", "kind", "message"),
     [
-        (["fine", None], "whose field 'text' is no text", "field 'text' is null; expected a string"),
+        (["fine", None], "whose field 'text' is not text", "field 'text' is null; expected a string"),
         ([b"fine", b"na\xefve"], "that are not UTF-8", "not text: invalid continuation byte"),
-        ([["fine"], ["a", None]], "whose field 'text' is no text", "field 'text' is null"),
+        ([["fine"], ["a", None]], "whose field 'text' is not text", "field 'text' is null"),
     ],
 )
-def test_bad_row_is_named_or_left_out(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
+def test_bad_row_is_named_or_skipped(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
     path = write_table(tmp_path / "a.parquet", text=values)
     with pytest.raises(DataError, match=f"a.parquet:row 2: {message}.*--skip-bad"):
         documents_of(path)
@@ -154,7 +152,7 @@ def test_damaged_table_is_refused(tmp_path: Path, damage: str) -> None:
         "empty": b"",
     }
     path.write_bytes(damaged[damage])
-    with pytest.raises(DataError, match=r"a.parquet: damaged Parquet file, found behind row \d+ \("):
+    with pytest.raises(DataError, match=r"a.parquet: damaged Parquet file, noticed after row \d+ \("):
         documents_of(path)
 
 
@@ -170,7 +168,7 @@ def test_table_that_changes_while_it_is_read_is_refused(
         list(documents)
 
 
-def test_table_in_a_bucket_is_read_like_one_on_the_disk(s3_bucket: str, tmp_path: Path) -> None:
+def test_table_in_a_bucket_is_read_like_one_on_disk(s3_bucket: str, tmp_path: Path) -> None:
     path = write_table(tmp_path / "a.parquet", text=[f"document {i}" for i in range(1000)])
     write_whole(f"{s3_bucket}/a.parquet", path.read_bytes())
     assert documents_of(f"{s3_bucket}/*.parquet") == documents_of(path)
@@ -188,7 +186,7 @@ def test_huge_record_is_cut_into_documents(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded_by_a_batch_not_by_the_table(tmp_path: Path) -> None:
-    """A row group of 300 MB of text, read by a process of its own, whose peak is then known."""
+    """A row group with 300 MB of text is read by a separate process, whose peak memory is measured."""
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefgh", k=7)) for _ in range(5000)]
     documents = [" ".join(draw.choices(words, k=500)) for _ in range(1000)]
@@ -203,7 +201,7 @@ def test_memory_is_bounded_by_a_batch_not_by_the_table(tmp_path: Path) -> None:
     )
     peaks = {}
     for path in (small, large):
-        told = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True)
-        characters, peaks[path] = map(int, told.split())
+        shown = subprocess.check_output([sys.executable, "-c", code, str(path)], text=True)
+        characters, peaks[path] = map(int, shown.split())
     assert characters == 75 * sum(map(len, documents))
     assert peaks[large] - peaks[small] < 60 << 10  # KiB

@@ -1,4 +1,4 @@
-"""Storage writes whole or not at all, on disks and object stores, and refuses what it cannot reach."""
+"""Storage writes whole files or none, on disks and object stores, and reports what it cannot reach."""
 
 import errno
 import gzip
@@ -70,7 +70,7 @@ def test_file_that_is_not_finished_leaves_the_earlier_one(folder: str) -> None:
     assert read_bytes(path) == b"earlier"
 
 
-def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -80,19 +80,19 @@ def test_full_disk_is_told_and_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     assert list(tmp_path.iterdir()) == []
 
 
-def test_folder_in_the_place_of_a_file_is_told(tmp_path: Path) -> None:
+def test_folder_in_place_of_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     for deed in (lambda path: write_whole(path, b"x"), make_folder, read_bytes):
         with pytest.raises(DataError, match=r"file/inside: cannot be"):
             deed(tmp_path / "file" / "inside")
 
 
-def test_url_is_told_from_a_path() -> None:
+def test_url_is_distinguished_from_a_path() -> None:
     assert is_url("s3://bucket/key")
     assert not is_url(Path("data") / "s3:" / "key")
 
 
-def test_protocol_that_cannot_be_used_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unusable_protocol_is_an_error_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
     with pytest.raises(ConfigError, match=r"s3://b/x: Install s3fs.*; pip install 'albert\[s3\]'"):
@@ -103,7 +103,7 @@ def test_protocol_that_cannot_be_used_says_what_to_install(monkeypatch: pytest.M
 
 @contextmanager
 def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]:
-    """Forwards to a server, but breaks the first `cuts` answers off behind `after_bytes`."""
+    """Forward to a server, but cut the first `cuts` responses off after `after_bytes`."""
     host, port = address.removeprefix("http://").split(":")
     left = [cuts]
     listener = socket.create_server(("127.0.0.1", 0))
@@ -118,7 +118,7 @@ def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]
                 target.sendall(block)
         for end in (source, target):
             with suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)  # unlike close, this also ends the other thread's wait
+                end.shutdown(socket.SHUT_RDWR)  # unlike close, this also ends the wait of the other thread
             end.close()
 
     def serve() -> None:
@@ -146,7 +146,7 @@ def cutting_proxy(address: str, *, cuts: int, after_bytes: int) -> Iterator[str]
 
 
 def write_corpus(bucket: str) -> list[list[str]]:
-    """Writes a corpus of 2 MB that hardly compresses; returns its documents."""
+    """Write a corpus of 2 MB that hardly compresses, and return its documents."""
     records = [[f"{os.urandom(60).hex()} {i}", "second line"] for i in range(12_000)]
     text = "\n\n".join("\n".join(lines) for lines in records).encode()
     write_whole(f"{bucket}/corpus/part-1.txt", text[: len(text) // 2])
@@ -181,7 +181,7 @@ def test_dropped_connections_change_nothing(
         assert list(read_documents(files)) == unbroken
 
 
-def test_server_that_stays_down_is_one_plain_error(
+def test_server_that_stays_down_is_a_data_error(
     s3_bucket: str, s3_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_corpus(s3_bucket)

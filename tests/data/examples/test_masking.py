@@ -1,4 +1,4 @@
-"""Laws of masking; the law of the chosen n-grams comes from an exact enumeration of the procedure."""
+"""Laws of masking; the distribution of n-grams comes from an exact enumeration of the procedure."""
 
 from collections import Counter
 from functools import cache
@@ -14,7 +14,7 @@ from albert.data.examples.masking import (
     masking_budgets,
     ngram_probabilities,
     permute_within,
-    replace_pieces,
+    replace_tokens,
 )
 
 BoolArray = npt.NDArray[np.bool_]
@@ -30,7 +30,7 @@ def choose_many(
     favor_shorter: bool = True,
     taken: list[int] | None = None,
 ) -> npt.NDArray[np.int64]:
-    """Returns (times, words) the first word of each chosen word's n-gram, or -1, in equal sequences."""
+    """Return (times, words) the first word of each chosen word's n-gram, or -1, in equal sequences."""
     words = len(sizes)
     starts = np.arange(times) * words
     chosen = choose_words(
@@ -47,15 +47,15 @@ def choose_many(
 def exact_law(
     sizes: tuple[int, ...], *, middle: int, budget: int, max_ngram: int, favor_shorter: bool
 ) -> dict[frozenset[int], float]:
-    """Returns the probability of every set of hidden words, by following all draws of the procedure."""
+    """Return the probability of every set of masked words, by following all draws of the procedure."""
     weights = [1 / n for n in range(1, max_ngram + 1)]
     weights = weights if favor_shorter else weights[::-1]
 
     @cache
-    def law(tried: frozenset[int], hidden: frozenset[int], left: int) -> dict[frozenset[int], float]:
+    def law(tried: frozenset[int], masked: frozenset[int], left: int) -> dict[frozenset[int], float]:
         candidates = [word for word in range(len(sizes)) if word not in tried]
         if not left or not candidates:
-            return {hidden: 1.0}
+            return {masked: 1.0}
         found: Counter[frozenset[int]] = Counter()
         for word in candidates:
             end = middle if word < middle else len(sizes)
@@ -63,11 +63,11 @@ def exact_law(
                 span = list(range(word, min(word + n, end)))
                 while span and sum(sizes[w] for w in span) > left:
                     span.pop()
-                fresh = not hidden & set(span)
+                fresh = not masked & set(span)
                 taken = span if fresh else []
                 rest = left - sum(sizes[w] for w in taken)
                 share = weight / sum(weights) / len(candidates)
-                for outcome, probability in law(tried | {word}, hidden | set(taken), rest).items():
+                for outcome, probability in law(tried | {word}, masked | set(taken), rest).items():
                     found[outcome] += share * probability
         return found
 
@@ -105,7 +105,7 @@ def test_chosen_words_follow_the_law_of_the_procedure(
     st.integers(1, 30),
     st.integers(1, 4),
 )
-def test_budget_is_never_exceeded_and_met_where_words_allow(
+def test_budget_is_never_exceeded_and_used_up_if_words_allow(
     sizes: list[int], middle: int, budget: int, max_ngram: int
 ) -> None:
     middle = min(middle, len(sizes))
@@ -116,8 +116,8 @@ def test_budget_is_never_exceeded_and_met_where_words_allow(
 
 
 def test_ngram_never_crosses_the_middle() -> None:
-    # With budget 2 and words of one piece two hidden words are one bigram or two unigrams;
-    # bigrams make neighbours far likelier than strangers, except across the border.
+    # With budget 2 and words of one token two masked words are one bigram or two unigrams;
+    # bigrams make neighbours far likelier than distant words, except across the border.
     chosen = choose_many([1] * 8, middle=4, budget=2, times=20_000, max_ngram=2) >= 0
     neighbours = [np.mean(chosen[:, w] & chosen[:, w + 1]) for w in range(7)]
     assert neighbours[3] < 0.5 * min(neighbours[:3] + neighbours[4:])
@@ -132,7 +132,7 @@ def test_words_of_an_ngram_carry_its_first_word() -> None:
             assert run.tolist() == list(range(first, first + len(run)))
 
 
-def test_taken_words_are_passed_over() -> None:
+def test_taken_words_are_not_chosen() -> None:
     chosen = choose_many([1] * 6, middle=6, budget=6, times=2000, max_ngram=3, taken=[1, 4])
     assert np.all(chosen[:, [1, 4]] < 0)
     assert np.all(np.any(chosen[:, [0, 2, 3, 5]] >= 0, axis=0))
@@ -144,16 +144,18 @@ def test_budgets_round_half_to_even_as_python(lengths: list[int], cap: int) -> N
     assert masking_budgets(np.array(lengths), masked_lm_prob=0.15, cap=cap).tolist() == expected
 
 
-def test_nothing_is_hidden_where_the_share_is_zero() -> None:
+def test_nothing_is_masked_if_the_share_is_zero() -> None:
     assert masking_budgets(np.array([10, 512]), masked_lm_prob=0.0, cap=20).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize("pieces_per_unit", [None, 4])
-def test_shown_pieces_are_mask_kept_and_random_in_shares_of_80_10_10(pieces_per_unit: int | None) -> None:
+def test_masked_tokens_become_mask_themselves_and_random_ones_in_shares_of_80_10_10(
+    pieces_per_unit: int | None,
+) -> None:
     count, mask = 200_000, 4
     labels = np.full(count, 7)
     units = None if pieces_per_unit is None else np.arange(count) // pieces_per_unit * 3
-    shown = replace_pieces(labels, units, np.arange(5, 31), mask, np.random.default_rng(0))
+    shown = replace_tokens(labels, units, np.arange(5, 31), mask, np.random.default_rng(0))
     found = np.bincount(shown, minlength=31) / count
     expected = np.zeros(31)
     expected[5:] = 0.1 / 26
@@ -164,9 +166,9 @@ def test_shown_pieces_are_mask_kept_and_random_in_shares_of_80_10_10(pieces_per_
     assert np.all(np.abs(found - expected) <= 4 * sigma)
 
 
-def test_pieces_of_a_unit_share_their_lot() -> None:
+def test_tokens_of_a_group_get_one_decision() -> None:
     units = np.repeat(np.arange(3000), 5)
-    shown = replace_pieces(np.full(15_000, 7), units, np.arange(8, 9), 4, np.random.default_rng(0))
+    shown = replace_tokens(np.full(15_000, 7), units, np.arange(8, 9), 4, np.random.default_rng(0))
     assert np.all(shown.reshape(-1, 5) == shown.reshape(-1, 5)[:, :1])
     assert set(shown.tolist()) == {4, 7, 8}
 

@@ -58,7 +58,7 @@ def flag_sets(reference: Path) -> dict[str, Any]:
 
 
 def settings_of(flags: dict[str, Any]) -> ExampleSettings:
-    """Returns our settings for the original's flags."""
+    """Return our settings for the original's flags."""
     return ExampleSettings(
         style="original",
         max_seq_length=flags["max_seq_length"],
@@ -87,7 +87,7 @@ def tokenizer_of(reference: Path, name: str) -> AlbertTokenizer:
 
 @pytest.fixture(scope="module")
 def prepared(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Returns a function that prepares the text of a flag set, each text once."""
+    """Return a function that prepares the text of a flag set, each text once."""
 
     @cache
     def of(name: str, case: bool) -> tuple[Any, AlbertTokenizer]:
@@ -116,7 +116,7 @@ def prepared(reference: Path, tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 
 def read_records(reference: Path, name: str, tokenizer: AlbertTokenizer) -> list[dict[str, Any]]:
-    """Returns the original's records, with ids and with the labels put back as `text`."""
+    """Return the original's records with their ids, and as `text` with the labels put back."""
     with gzip.open(reference / "pretrain_data" / f"{name}.jsonl.gz", "rt") as file:
         records = [json.loads(line) for line in file]
     for record in records:
@@ -127,7 +127,7 @@ def read_records(reference: Path, name: str, tokenizer: AlbertTokenizer) -> list
 
 
 def as_batch(records: list[dict[str, Any]]) -> PretrainingBatch:
-    """Returns the original's records as a batch of ours."""
+    """Return the original's records as a batch of ours."""
     lengths = np.array([len(record["ids"]) for record in records])
     starts = np.cumsum(lengths) - lengths
     places = zip(starts, records, strict=True)
@@ -144,7 +144,7 @@ def as_batch(records: list[dict[str, Any]]) -> PretrainingBatch:
 
 
 def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, float]:
-    """Returns what the lengths of a number of examples are like."""
+    """Return statistics of the lengths of some examples."""
     histogram = np.histogram(lengths, bins=8, range=(0, full + 1))[0] / len(lengths)
     return {
         "records": float(len(lengths)),
@@ -158,23 +158,23 @@ def length_statistics(lengths: np.ndarray[Any, Any], full: int) -> dict[str, flo
 def statistics(
     batch: PretrainingBatch, vocabulary: Vocabulary, settings: ExampleSettings
 ) -> dict[str, float]:
-    """Returns how the pieces of a number of examples are hidden, and how they are labelled."""
-    told = batch.masked_positions
-    shown = batch.input_ids[told]
+    """Return statistics of masked tokens and labels of some examples."""
+    masked = batch.masked_positions
+    shown = batch.input_ids[masked]
     ids = batch.input_ids.copy()
-    ids[told] = batch.masked_labels
+    ids[masked] = batch.masked_labels
     ordinary = (ids != vocabulary.cls_id) & (ids != vocabulary.sep_id)
     opens = (batch.word_starts if settings.whole_words else np.ones(len(ids), bool))[ordinary]
-    is_told = np.zeros(len(ids), bool)
-    is_told[told] = True
-    words = is_told[ordinary][opens]
-    # a border between sequences ends a run of hidden words
+    is_masked = np.zeros(len(ids), bool)
+    is_masked[masked] = True
+    words = is_masked[ordinary][opens]
+    # a border between sequences ends a run of masked words
     sequence = np.repeat(np.arange(len(batch)), batch.lengths)[ordinary][opens]
     parts = np.split(words, np.flatnonzero(np.diff(sequence)) + 1)
     runs = [np.diff(np.flatnonzero(np.diff(np.concatenate([[0], part, [0]]))))[::2] for part in parts]
     run_lengths = np.bincount(np.concatenate(runs), minlength=6)
     return {
-        "share told": len(told) / len(ids),
+        "share masked": len(masked) / len(ids),
         "share shown as [MASK]": float(np.mean(shown == vocabulary.mask_id)),
         "share kept": float(np.mean(shown == batch.masked_labels)),
         "share labelled 1": float(np.mean(batch.sentence_order_labels == 1)),
@@ -183,7 +183,7 @@ def statistics(
 
 
 def our_groups(source: MaskedText, passes: int) -> Iterator[PretrainingBatch]:
-    """Yields groups of as many passes as the original made."""
+    """Yield groups of as many passes as the original made."""
     examples = Examples(source)
     for group in range(GROUPS):
         epochs = range(group * passes, (group + 1) * passes)
@@ -191,7 +191,7 @@ def our_groups(source: MaskedText, passes: int) -> Iterator[PretrainingBatch]:
 
 
 def our_lengths(source: MaskedText, passes: int) -> Iterator[np.ndarray[Any, Any]]:
-    """Yields the lengths of examples in groups of as many passes as the original made."""
+    """Yield the lengths of examples in groups of as many passes as the original made."""
     for group in range(GROUPS_OF_LENGTHS):
         epochs = range(group * passes, (group + 1) * passes)
         windows = [window for epoch in epochs for window in source.windows(epoch)]
@@ -212,28 +212,28 @@ def test_words_boundaries_and_budgets_equal_the_originals_record_by_record(
         boundary = np.array(record["token_boundary"], bool)
         special = np.isin(record["text"], [vocabulary.cls_id, vocabulary.sep_id])
         opens = special | vocabulary.words.opens(record["text"])
-        # Of unknown text only the original knows the spelling: <unk> stands for all of it in shards.
+        # Only the original keeps the spelling of unknown text: in shards it is <unk>.
         unknown = record["text"] == tokenizer.unk_token_id
         assert np.array_equal(opens[~unknown], boundary[~unknown])
-        told = np.zeros(len(boundary), bool)
-        told[record["masked_lm_positions"]] = True
+        masked = np.zeros(len(boundary), bool)
+        masked[record["masked_lm_positions"]] = True
         budget = masking_budgets(
             np.array([len(boundary)]),
             masked_lm_prob=settings.masked_lm_prob,
             cap=settings.max_predictions_per_seq or 0,
         )[0]
-        assert told.sum() <= budget * (2 if settings.permutation else 1)
+        assert masked.sum() <= budget * (2 if settings.permutation else 1)
         if settings.whole_words and not settings.permutation:
             words = np.flatnonzero(boundary[~special] | (np.arange((~special).sum()) == 0))
             sizes = np.diff(np.append(words, (~special).sum()))
             assert set(
-                np.add.reduceat(told[~special], words) - np.where(told[~special][words], sizes, 0)
+                np.add.reduceat(masked[~special], words) - np.where(masked[~special][words], sizes, 0)
             ) == {0}
     assert len(records) > 100
 
 
 @pytest.mark.parametrize("name", SETS)
-def test_examples_are_hidden_and_labelled_as_the_originals(reference: Path, name: str, prepared: Any) -> None:
+def test_examples_are_masked_and_labelled_as_the_originals(reference: Path, name: str, prepared: Any) -> None:
     data, tokenizer = prepared(name)
     vocabulary = vocabulary_of(tokenizer, ExampleSettings(style="original"))
     flags = flag_sets(reference)[name]["flags"]
@@ -285,15 +285,15 @@ def test_forty_passes_give_what_the_original_counted_in_its_own(reference: Path,
     lengths = itertools.islice(our_lengths(source, 40), 60)
     groups = [length_statistics(group, settings.max_seq_length) for group in lengths]
     theirs |= {
-        "share told": counted["share_masked"],
+        "share masked": counted["share_masked"],
         "share shown as [MASK]": counted["replacement_share"]["mask"],
         "share labelled 1": counted["share_label1"],
     }
-    hidden = [
+    masking = [
         statistics(batch, vocabulary, settings) for batch in itertools.islice(our_groups(source, 40), 8)
     ]
     for key, value in theirs.items():
-        ours = np.array([group[key] for group in (groups if key in groups[0] else hidden)])
+        ours = np.array([group[key] for group in (groups if key in groups[0] else masking)])
         tolerance = 4 * ours.std(ddof=1) * np.sqrt(1 + 1 / len(ours))
         assert abs(value - ours.mean()) <= tolerance, (key, value, ours.mean(), ours.std())
 
@@ -311,13 +311,13 @@ def test_without_masking_the_records_are_the_same_set_of_texts_in_distribution(
     assert NO_ORDER_LABEL not in batch.sentence_order_labels
     firsts = {tuple(record["ids"][:20].tolist()) for record in theirs}
     ours = {tuple(row[:20].tolist()) for row in np.split(batch.input_ids, np.cumsum(batch.lengths)[:-1])}
-    # Half of the full-length sequences that begin a document begin alike in both.
+    # Half of the full-length sequences at the start of a document start the same way in both.
     assert len(firsts & ours) > 50
 
 
 @pytest.mark.parametrize("run", ["512_pred20", "512_pred77", "512_pred20_longer", "128_pred20"])
 def test_ngrams_are_as_long_as_in_the_originals_large_run(reference: Path, run: str, prepared: Any) -> None:
-    """The large run was on another text of the same kind; half a percent of all n-grams is left for that."""
+    """Compare with a large run on another text of the same kind, for which half a percent is allowed."""
     path = reference / "pretrain_data" / "stats_large_5mb.json"
     theirs = json.loads(path.read_text(encoding="utf-8"))[run]["instrumented"]["final_n"]
     data, tokenizer = prepared("base128")
@@ -350,6 +350,6 @@ def test_ngrams_are_as_long_as_in_the_originals_large_run(reference: Path, run: 
 
 
 def tally_ngrams(counts: np.ndarray[Any, Any], chosen: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """Counts the n-grams of n words in what `choose_words` returned, and passes it on."""
+    """Count the n-grams of n words in the result of `choose_words`, and pass it on."""
     counts += np.bincount(np.bincount(chosen[chosen >= 0]), minlength=4) * [0, 1, 1, 1]
     return chosen

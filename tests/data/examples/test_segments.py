@@ -1,4 +1,4 @@
-"""Laws of packing, cutting and truncation, against plain loops written after the original's."""
+"""Packing, cutting and truncation against plain loops modelled on the original."""
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +20,10 @@ DOCUMENTS = st.lists(st.lists(st.integers(1, 12), min_size=1, max_size=9), min_s
 
 
 def make_shard(documents: list[list[int]], *, first_id: int = 0) -> Shard:
-    """Returns documents of sentences of the given lengths; piece i of the shard has id first_id + i."""
+    """Return documents of sentences of the given lengths; token i of the shard has id first_id + i."""
     ends = np.cumsum([length for document in documents for length in document])
     return Shard(
-        pieces=np.arange(first_id, first_id + ends[-1]).astype(np.uint32),
+        tokens=np.arange(first_id, first_id + ends[-1]).astype(np.uint32),
         sentence_ends=ends,
         document_ends=np.cumsum(list(map(len, documents))),
         word_starts=None,
@@ -54,10 +54,10 @@ def pack_by_loop(documents: list[list[int]], targets: npt.NDArray[np.int64]) -> 
 
 @given(DOCUMENTS, st.integers(2, 30), st.integers(0, 99))
 def test_packing_equals_the_loop_over_sentences(
-    documents: list[list[int]], max_pieces: int, seed: int
+    documents: list[list[int]], max_tokens: int, seed: int
 ) -> None:
     random = np.random.default_rng(seed)
-    targets = draw_targets(len(documents), max_pieces=max_pieces, short_seq_prob=0.5, random=random)
+    targets = draw_targets(len(documents), max_tokens=max_tokens, short_seq_prob=0.5, random=random)
     chunks = pack_sentences(make_shard(documents), targets, "sop", random)
     assert [*chunks.first.tolist(), sum(map(len, documents))] == pack_by_loop(documents, targets)
     assert chunks.end.tolist() == pack_by_loop(documents, targets)[1:]
@@ -67,7 +67,7 @@ def test_packing_equals_the_loop_over_sentences(
 
 def test_targets_are_full_length_or_uniform_from_two_up() -> None:
     random = np.random.default_rng(0)
-    targets = draw_targets(60_000, max_pieces=13, short_seq_prob=0.25, random=random)
+    targets = draw_targets(60_000, max_tokens=13, short_seq_prob=0.25, random=random)
     counts = np.bincount(targets, minlength=14)
     expected = np.array([0, 0, *[0.25 / 12] * 11, 0.75 + 0.25 / 12])
     sigma = np.sqrt(expected * (1 - expected) / len(targets))
@@ -97,7 +97,7 @@ def test_cut_is_uniform_over_inner_sentence_boundaries_and_swap_is_fair() -> Non
     assert abs(swapped.mean() - 0.5) < 4 * 0.5 / np.sqrt(20_000)
 
 
-def test_dropped_pieces_leave_from_both_ends_alike() -> None:
+def test_tokens_are_dropped_from_both_ends_equally() -> None:
     segments = whole_window([[31, 29]] * 5000, ExampleSettings(max_seq_length=53, short_seq_prob=0))
     assert np.all(segments.lengths == 25)
     in_document = np.sort(segments.begins % 60, axis=1)
@@ -121,7 +121,7 @@ DOCUMENT_OF_ID = np.repeat(np.arange(3), 40)
 
 def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_the_label_swapped() -> None:
     documents = [[40], [10, 10, 20], [5] * 8]
-    settings = ExampleSettings(sentence_loss="original", max_seq_length=64, short_seq_prob=0)
+    settings = ExampleSettings(sentence_loss="sop-random", max_seq_length=64, short_seq_prob=0)
     starts = set()
     for seed in range(200):
         window = make_window([make_shard(documents)], settings, seed=seed)
@@ -133,8 +133,8 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
             if 0 in (first, second):
                 assert (first, label) == (0, 1)
                 assert second != 0
-                # sentences until the 61 - 40 pieces that are missing are there, or the document ends;
-                # then pieces are dropped until both fit
+                # takes sentences until the missing 61 - 40 tokens are filled, or the document ends;
+                # then tokens are dropped until both fit
                 assert 5 <= lengths[1] <= 30
                 starts.add(int(begins[1]))
             else:
@@ -142,19 +142,19 @@ def test_lone_sentence_of_the_original_gets_a_segment_of_another_document_and_th
     assert len(starts) > 8
 
 
-def test_second_segments_of_nsp_follow_or_are_strangers_by_a_fair_coin() -> None:
+def test_second_segments_of_nsp_follow_or_are_random_with_equal_probability() -> None:
     settings = ExampleSettings(sentence_loss="nsp", max_seq_length=23, short_seq_prob=0)
     segments = whole_window([[5, 5, 5, 5]] * 10_000, settings)
-    strangers = segments.sentence_order_labels == 1
-    behind = segments.begins[:, 0] + segments.lengths[:, 0]
-    assert np.all(segments.begins[~strangers, 1] == behind[~strangers])
-    assert np.all(segments.begins[strangers, 1] // 20 != segments.begins[strangers, 0] // 20)
-    # Every sentence is in a first segment, or in a second one that follows: strangers give theirs back.
-    covered = segments.lengths[:, 0].sum() + segments.lengths[~strangers, 1].sum()
+    drawn = segments.sentence_order_labels == 1
+    after = segments.begins[:, 0] + segments.lengths[:, 0]
+    assert np.all(segments.begins[~drawn, 1] == after[~drawn])
+    assert np.all(segments.begins[drawn, 1] // 20 != segments.begins[drawn, 0] // 20)
+    # Every sentence is in a first segment, or in a second one that follows: random ones give theirs back.
+    covered = segments.lengths[:, 0].sum() + segments.lengths[~drawn, 1].sum()
     assert covered == 200_000
-    # A chunk of a lone sentence has no choice; the others throw a coin.
+    # A chunk of a lone sentence has no choice; the others are decided by a coin.
     first_of_document = segments.begins[:, 0] % 20 == 0
-    share = strangers[first_of_document].mean()
+    share = drawn[first_of_document].mean()
     assert abs(share - 0.5) < 4 * 0.5 / np.sqrt(first_of_document.sum())
 
 

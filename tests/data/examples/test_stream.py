@@ -1,4 +1,4 @@
-"""Laws of the example stream, on corpora in which every piece has an id of its own.
+"""Laws of the example stream, on corpora in which every token has a different id.
 
 There a segment can be read off its ids: ascending by one, and a swapped pair by its order.
 """
@@ -50,10 +50,10 @@ class Table:
 def write_counting(
     folder: Path, sentences: list[list[int]], *, name: str, first: int, starts: bool
 ) -> ShardInfo:
-    """Writes documents of sentences of the given lengths, whose pieces count up from `first`."""
+    """Write documents of sentences of the given lengths, whose tokens count up from `first`."""
     ends = np.cumsum([length for document in sentences for length in document])
     shard = Shard(
-        pieces=np.arange(first, first + ends[-1]).astype(np.uint32),
+        tokens=np.arange(first, first + ends[-1]).astype(np.uint32),
         sentence_ends=ends,
         document_ends=np.cumsum(list(map(len, sentences))),
         word_starts=np.arange(ends[-1]) % 3 == 0 if starts else None,
@@ -62,7 +62,7 @@ def write_counting(
 
 
 def write_data(folder: Path, *, starts: bool = False) -> PreparedData:
-    """Writes documents of random sentences whose pieces count up from `FIRST_ID`, in many small shards."""
+    """Write documents of random sentences whose tokens count up from `FIRST_ID`, in many small shards."""
     random = np.random.default_rng(7)
     shards: dict[str, list[ShardInfo]] = {"train": [], "held-out": []}
     begin = 0
@@ -109,7 +109,7 @@ def assert_equal(first: PretrainingBatch, second: PretrainingBatch) -> None:
 
 
 def unmasked(batch: PretrainingBatch) -> npt.NDArray[np.int64]:
-    """Returns the ids with the labels put back."""
+    """Return the ids with the labels put back."""
     ids = batch.input_ids.copy()
     ids[batch.masked_positions] = batch.masked_labels
     return ids
@@ -129,7 +129,7 @@ def one_epoch(
 
 @pytest.fixture(scope="module")
 def reference(data: PreparedData, vocabulary: Vocabulary) -> PretrainingBatch:
-    """Returns the stream's first 3000 examples, nearly three epochs, read in one go."""
+    """Return the stream's first 3000 examples, nearly three epochs, read in one go."""
     return next(stream(data, vocabulary).batches(3000))
 
 
@@ -151,7 +151,7 @@ def test_stream_depends_neither_on_batch_size_nor_on_where_reading_starts(
     assert_equal(PretrainingBatch.join(batches).take(0, end - start), reference.take(start, end))
 
 
-def test_stream_is_the_epochs_one_behind_the_other(
+def test_stream_is_one_epoch_after_the_other(
     data: PreparedData, vocabulary: Vocabulary, reference: PretrainingBatch
 ) -> None:
     epochs = [one_epoch(data, vocabulary, epoch=epoch, max_seq_length=24) for epoch in range(2)]
@@ -168,7 +168,7 @@ def test_other_seed_gives_other_examples(
 
 
 @pytest.mark.parametrize("max_seq_length", [5, 24, 128])
-def test_sequence_is_two_runs_of_the_text_between_special_pieces(
+def test_sequence_is_two_runs_of_the_text_between_special_tokens(
     data: PreparedData, vocabulary: Vocabulary, max_seq_length: int
 ) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=max_seq_length)
@@ -187,7 +187,7 @@ def test_sequence_is_two_runs_of_the_text_between_special_pieces(
         assert label == expected
 
 
-def test_what_is_not_masked_is_the_text(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_tokens_that_are_not_masked_are_the_text(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=24)
     shown = np.ones(len(batch.input_ids), bool)
     shown[batch.masked_positions] = False
@@ -197,36 +197,36 @@ def test_what_is_not_masked_is_the_text(data: PreparedData, vocabulary: Vocabula
     assert not set(batch.input_ids[batch.masked_positions]) & {0, 1, CLS, SEP}
 
 
-def test_epoch_without_truncation_holds_every_piece_once(data: PreparedData, vocabulary: Vocabulary) -> None:
-    sequence = max(len(x) for x in [data.read_shard("train", 0).pieces]) + 3000
+def test_epoch_without_truncation_has_every_token_once(data: PreparedData, vocabulary: Vocabulary) -> None:
+    sequence = max(len(x) for x in [data.read_shard("train", 0).tokens]) + 3000
     batch = one_epoch(data, vocabulary, max_seq_length=sequence, short_seq_prob=0.0)
     ids = unmasked(batch)
-    assert np.sort(ids[ids >= FIRST_ID]).tolist() == list(range(FIRST_ID, FIRST_ID + data.pieces("train")))
+    assert np.sort(ids[ids >= FIRST_ID]).tolist() == list(range(FIRST_ID, FIRST_ID + data.tokens("train")))
 
 
-def test_truncation_alone_loses_pieces(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_only_truncation_loses_tokens(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=24)
     ids = unmasked(batch)
     ordinary = ids[ids >= FIRST_ID]
     assert len(np.unique(ordinary)) == len(ordinary)
     full = batch.lengths == 24
-    missing = data.pieces("train") - len(ordinary)
+    missing = data.tokens("train") - len(ordinary)
     assert 0 < missing < 24 * full.sum()
 
 
-def test_every_hidden_word_is_hidden_whole(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_words_are_masked_whole(data: PreparedData, vocabulary: Vocabulary) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=64)
     ids = unmasked(batch)
-    hidden = np.zeros(len(ids), bool)
-    hidden[batch.masked_positions] = True
+    masked = np.zeros(len(ids), bool)
+    masked[batch.masked_positions] = True
     continues = (ids >= FIRST_ID) & ~vocabulary.words.opens(ids)
-    continues[1:] &= ids[:-1] >= FIRST_ID  # behind a special piece a word begins
+    continues[1:] &= ids[:-1] >= FIRST_ID  # a word starts after a special token
     inside = np.flatnonzero(continues)
-    assert np.array_equal(hidden[inside], hidden[inside - 1])
+    assert np.array_equal(masked[inside], masked[inside - 1])
 
 
 @pytest.mark.parametrize("cap", [0, 3])
-def test_budget_is_met_exactly_where_words_are_single_pieces(
+def test_budget_is_used_up_exactly_if_words_are_single_tokens(
     data: PreparedData, vocabulary: Vocabulary, cap: int
 ) -> None:
     batch = one_epoch(data, vocabulary, max_seq_length=64, max_predictions_per_seq=cap, whole_words=False)
@@ -251,7 +251,7 @@ def test_one_pass_ends_at_its_limit_and_repeats(data: PreparedData, vocabulary: 
     assert [len(batch) for batch in limited] == [16, 16, 8]
     assert_equal(PretrainingBatch.join(limited), whole.take(0, 40))
     ids = unmasked(whole)
-    assert ids[ids >= FIRST_ID].min() > FIRST_ID + data.pieces("train") - 1
+    assert ids[ids >= FIRST_ID].min() > FIRST_ID + data.tokens("train") - 1
 
 
 def test_estimate_of_an_epoch_is_near_its_number_of_examples(
@@ -293,7 +293,7 @@ def test_settings_that_make_no_examples_are_refused(wrong: dict[str, float]) -> 
 
 @pytest.fixture(scope="module")
 def in_workers(data: PreparedData, vocabulary: Vocabulary) -> dict[int, PretrainingBatch]:
-    """Returns examples 700 to 2200 of the stream, made by so many processes."""
+    """Return examples 700 to 2200 of the stream, made by different numbers of processes."""
     return {n: next(stream(data, vocabulary, workers=n).batches(1500, start=700)) for n in (1, 2, 7)}
 
 
@@ -308,7 +308,7 @@ def test_stream_is_the_same_for_any_number_of_workers(
 @given(
     ranks=st.integers(1, 5), batch=st.integers(5, 700), start=st.integers(0, 1200), micro=st.integers(1, 90)
 )
-def test_ranks_read_their_parts_of_every_batch(
+def test_ranks_read_their_slices_of_every_batch(
     *,
     data: PreparedData,
     vocabulary: Vocabulary,
@@ -322,8 +322,8 @@ def test_ranks_read_their_parts_of_every_batch(
     bounds = [batch * rank // ranks for rank in range(ranks + 1)]
     rows: list[PretrainingBatch] = []
     for rank in range(ranks):
-        share = RankSlice(rank=rank, ranks=ranks, batch=batch)
-        batches = stream(data, vocabulary).batches(micro, start=start, share=share)
+        rank_slice = RankSlice(rank=rank, ranks=ranks, batch=batch)
+        batches = stream(data, vocabulary).batches(micro, start=start, rank_slice=rank_slice)
         own = rounds * (bounds[rank + 1] - bounds[rank])
         rows.append(PretrainingBatch.join(list(islice(batches, -(-own // micro)))))
     dealt = [
@@ -335,11 +335,12 @@ def test_ranks_read_their_parts_of_every_batch(
     assert_equal(PretrainingBatch.join(dealt).take(0, end - start), reference.take(start, end))
 
 
-def test_ranks_share_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_ranks_divide_one_pass_and_its_limit(data: PreparedData, vocabulary: Vocabulary) -> None:
     whole = PretrainingBatch.join(list(stream(data, vocabulary).one_pass(64, limit=200)))
-    shares = [RankSlice(rank=rank, ranks=3, batch=96) for rank in range(3)]
+    slices = [RankSlice(rank=rank, ranks=3, batch=96) for rank in range(3)]
     parts = [
-        PretrainingBatch.join(list(stream(data, vocabulary).one_pass(32, limit=200, share=s))) for s in shares
+        PretrainingBatch.join(list(stream(data, vocabulary).one_pass(32, limit=200, rank_slice=part)))
+        for part in slices
     ]
     assert [len(part) for part in parts] == [72, 64, 64]
     turns = [parts[rank].take(32 * turn, 32 * turn + 32) for turn in range(2) for rank in range(3)]
@@ -355,26 +356,26 @@ def test_masks_repeat_after_as_many_passes_as_the_dupe_factor(
     assert len(epochs[0]) != len(epochs[1]) or not np.array_equal(epochs[0].input_ids, epochs[1].input_ids)
 
 
-def test_stored_word_starts_come_before_the_rule(vocabulary: Vocabulary, tmp_path: Path) -> None:
+def test_stored_word_starts_take_precedence_over_the_rule(vocabulary: Vocabulary, tmp_path: Path) -> None:
     data = write_data(tmp_path, starts=True)
     starts = {
-        int(piece): bool(opens)
+        int(token): bool(opens)
         for number in range(len(data.shards["train"]))
         for shard in [data.read_shard("train", number)]
-        for piece, opens in zip(shard.pieces, shard.word_starts, strict=True)
+        for token, opens in zip(shard.tokens, shard.word_starts, strict=True)
     }
     batch = one_epoch(data, vocabulary, max_seq_length=64)
     ids = unmasked(batch)
     ordinary = ids >= FIRST_ID
-    assert batch.word_starts[ordinary].tolist() == [starts[piece] for piece in ids[ordinary].tolist()]
+    assert batch.word_starts[ordinary].tolist() == [starts[token] for token in ids[ordinary].tolist()]
     assert batch.word_starts[~ordinary].all()
-    hidden = np.zeros(len(ids), bool)
-    hidden[batch.masked_positions] = True
+    masked = np.zeros(len(ids), bool)
+    masked[batch.masked_positions] = True
     inside = np.flatnonzero(~batch.word_starts & np.append(False, ordinary[:-1]))
-    assert np.array_equal(hidden[inside], hidden[inside - 1])
+    assert np.array_equal(masked[inside], masked[inside - 1])
 
 
-def test_permutation_moves_as_many_pieces_again_and_asks_for_them(
+def test_permutation_shuffles_as_many_other_tokens_and_predicts_them(
     data: PreparedData, vocabulary: Vocabulary
 ) -> None:
     options = {"max_seq_length": 128, "whole_words": False, "short_seq_prob": 0.0}
@@ -382,7 +383,7 @@ def test_permutation_moves_as_many_pieces_again_and_asks_for_them(
     plain = one_epoch(data, vocabulary, **options)
     assert np.array_equal(unmasked(batch), unmasked(plain))
     assert set(plain.masked_positions.tolist()) <= set(batch.masked_positions.tolist())
-    # A candidate that meets a covered piece is passed over, so that a few budgets stay short.
+    # A candidate that meets a covered token is skipped, so a few budgets are not used up.
     assert 1.98 < len(batch.masked_positions) / len(plain.masked_positions) <= 2
     moved = np.setdiff1d(batch.masked_positions, plain.masked_positions)
     sequence = np.searchsorted(np.cumsum(batch.lengths), moved, side="right")
@@ -392,7 +393,7 @@ def test_permutation_moves_as_many_pieces_again_and_asks_for_them(
     assert np.mean(batch.input_ids[moved] != unmasked(batch)[moved]) > 0.8
 
 
-def test_span_shows_a_whole_ngram_the_same_way(data: PreparedData, vocabulary: Vocabulary) -> None:
+def test_span_makes_one_decision_for_an_ngram(data: PreparedData, vocabulary: Vocabulary) -> None:
     options = {"max_seq_length": 128, "max_ngram": 1}
     shares, count = [], 0
     for unit in ("token", "span"):
@@ -407,7 +408,7 @@ def test_span_shows_a_whole_ngram_the_same_way(data: PreparedData, vocabulary: V
     assert shares[1] == 1
 
 
-def test_original_draws_special_pieces_too_as_replacements(
+def test_original_style_also_draws_special_tokens_as_replacements(
     data: PreparedData, vocabulary: Vocabulary
 ) -> None:
     few = Vocabulary(**vars(vocabulary) | {"size": 5})
@@ -417,16 +418,16 @@ def test_original_draws_special_pieces_too_as_replacements(
     assert NO_ORDER_LABEL not in batch.sentence_order_labels
 
 
-def test_style_fills_in_what_is_not_given() -> None:
+def test_style_gives_the_defaults() -> None:
     recommended = ExampleSettings().filled()
     original = ExampleSettings(style="original", max_predictions_per_seq=77).filled()
     names = ("sentence_loss", "max_predictions_per_seq", "word_rule", "dupe_factor")
     assert [getattr(recommended, name) for name in names] == ["sop", 0, "unicode", None]
-    assert [getattr(original, name) for name in names] == ["original", 77, "original", 40]
+    assert [getattr(original, name) for name in names] == ["sop-random", 77, "english", 40]
 
 
 @pytest.mark.parametrize("start", [0, 700, 1500, 2900])
-def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
+def test_reading_from_a_position_opens_nothing_before_it(
     data: PreparedData,
     vocabulary: Vocabulary,
     reference: PretrainingBatch,
@@ -435,8 +436,8 @@ def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
 ) -> None:
     first = stream(data, vocabulary)
     next(first.batches(2950))
-    mark = first.position_before(start)
-    assert start - mark.examples <= 600
+    position = first.position_before(start)
+    assert start - position.examples <= 600
     opened = 0
 
     def count(*args: Any) -> Any:
@@ -446,6 +447,6 @@ def test_from_a_mark_the_stream_goes_on_without_opening_what_lies_before(
 
     monkeypatch.setattr(masked_text, "open_window", count)
     again = stream(data, vocabulary)
-    assert_equal(next(again.batches(20, start=start, mark=mark)), reference.take(start, start + 20))
+    assert_equal(next(again.batches(20, start=start, position=position)), reference.take(start, start + 20))
     assert opened <= 2
-    assert again.position_before(start) == mark
+    assert again.position_before(start) == position

@@ -45,12 +45,12 @@ def make_documents(count: int) -> list[list[str]]:
 
 
 def ids_of(shard: Shard) -> list[list[list[int]]]:
-    sentences = [shard.pieces[a:b].tolist() for a, b in pairwise([0, *shard.sentence_ends])]
+    sentences = [shard.tokens[a:b].tolist() for a, b in pairwise([0, *shard.sentence_ends])]
     return [sentences[a:b] for a, b in pairwise([0, *shard.document_ends])]
 
 
 @pytest.mark.parametrize("batch_characters", [1, 300, 1 << 18])
-def test_documents_and_sentences_end_where_the_text_says(
+def test_documents_and_sentences_end_as_in_the_text(
     tokenizer: AlbertTokenizer, monkeypatch: pytest.MonkeyPatch, batch_characters: int
 ) -> None:
     monkeypatch.setattr(encoding, "BATCH_CHARACTERS", batch_characters)
@@ -60,15 +60,15 @@ def test_documents_and_sentences_end_where_the_text_says(
     assert shard.word_starts is None
 
 
-def test_sentences_and_documents_without_a_piece_are_left_out(tokenizer: AlbertTokenizer) -> None:
+def test_sentences_and_documents_without_a_token_are_dropped(tokenizer: AlbertTokenizer) -> None:
     documents = [["\u200b"], ["ab", "\u200b", "c"], ["\u200b", "\u200b"], ["d 5"], ["\u200b"]]
     shard = encode_documents(documents, tokenizer, words="vocabulary")
     assert ids_of(shard) == [tokenizer.encode_sentences(["ab", "c"]), tokenizer.encode_sentences(["d 5"])]
     empty = encode_documents([["\u200b"]], tokenizer, words="vocabulary")
-    assert [len(empty.pieces), len(empty.sentence_ends), len(empty.document_ends)] == [0, 0, 0]
+    assert [len(empty.tokens), len(empty.sentence_ends), len(empty.document_ends)] == [0, 0, 0]
 
 
-def test_chinese_words_are_stored_beside_the_pieces(tokenizer: AlbertTokenizer) -> None:
+def test_chinese_words_are_stored_with_the_tokens(tokenizer: AlbertTokenizer) -> None:
     pytest.importorskip("rjieba")
     sentences = ["中国人民生活", "abc 大学生", "\u200b", "大学"]
     shard = encode_documents([sentences[:2], sentences[2:]], tokenizer, words="jieba")
@@ -93,7 +93,7 @@ def test_paragraphs_are_split_into_sentences(
     assert [len(shard.sentence_ends) for shard in (alone, split)] == [3, 4]
     assert alone.document_ends.tolist() == [2, 3]
     assert split.document_ends.tolist() == [3, 4]
-    np.testing.assert_array_equal(alone.pieces, split.pieces)
+    np.testing.assert_array_equal(alone.tokens, split.tokens)
 
 
 def test_maker_of_another_process_has_the_same_tokenizer(
@@ -104,7 +104,7 @@ def test_maker_of_another_process_has_the_same_tokenizer(
     assert maker.tokenizer.fingerprint == tokenizer.fingerprint
 
 
-def test_job_is_done_once_and_again_where_its_file_is_damaged(
+def test_job_is_done_once_and_again_if_its_file_is_damaged(
     tokenizer: AlbertTokenizer, rule: EncodingRule, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     maker = ShardMaker(str(tmp_path), rule, tokenizer)

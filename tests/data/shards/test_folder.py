@@ -1,4 +1,4 @@
-"""What `albert.data.shards.folder` writes it reads back; damage is noticed and named."""
+"""Shards are read back as they were written; damage is noticed and reported."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def make_shard(documents: int, *, largest_id: int = 30, words: bool = False, see
     sentence_ends = np.cumsum(random.integers(1, 9, document_ends[-1]))
     size = sentence_ends[-1]
     return Shard(
-        pieces=random.integers(0, largest_id, size, dtype=np.uint32, endpoint=True),
+        tokens=random.integers(0, largest_id, size, dtype=np.uint32, endpoint=True),
         sentence_ends=sentence_ends,
         document_ends=document_ends,
         word_starts=random.random(size) < 0.5 if words else None,
@@ -61,7 +61,7 @@ def data(tmp_path: Path) -> PreparedData:
 
 def sentences_of(shard: Shard) -> list[list[list[int]]]:
     bounds = [0, *shard.sentence_ends]
-    sentences = [shard.pieces[a:b].tolist() for a, b in pairwise(bounds)]
+    sentences = [shard.tokens[a:b].tolist() for a, b in pairwise(bounds)]
     return [sentences[a:b] for a, b in pairwise([0, *shard.document_ends])]
 
 
@@ -76,11 +76,11 @@ def test_shard_gives_back_every_document_in_order(
     write_meta(tmp_path, shards={"train": [info], "held-out": []}, tokenizer=TOKENIZER, counts={})
     data = open_prepared(tmp_path)
     found = data.read_shard("train", 0)
-    assert found.pieces.dtype == dtype
+    assert found.tokens.dtype == dtype
     assert sentences_of(found) == sentences_of(shard)
     assert (info.documents, info.sentences) == (documents, len(shard.sentence_ends))
-    assert info.unknown_pieces == np.count_nonzero(shard.pieces == UNKNOWN_ID)
-    assert data.pieces("train") == info.pieces == len(shard.pieces)
+    assert info.unknown_pieces == np.count_nonzero(shard.tokens == UNKNOWN_ID)
+    assert data.tokens("train") == info.pieces == len(shard.tokens)
     if words:
         assert found.word_starts is not None
         assert found.word_starts.dtype == np.bool_
@@ -92,7 +92,7 @@ def test_shard_gives_back_every_document_in_order(
 def test_shard_of_nothing_can_be_written_and_found(tmp_path: Path) -> None:
     nothing = np.empty(0, np.int64)
     shard = Shard(
-        pieces=nothing, sentence_ends=nothing, document_ends=nothing, word_starts=nothing.astype(bool)
+        tokens=nothing, sentence_ends=nothing, document_ends=nothing, word_starts=nothing.astype(bool)
     )
     info = write_shard(tmp_path / "a.arrow", shard, vocab_size=31, unknown_id=UNKNOWN_ID)
     assert (info.documents, info.pieces) == (0, 0)
@@ -110,7 +110,7 @@ def test_equal_documents_give_equal_folders_and_others_another_fingerprint(tmp_p
 
 
 @pytest.mark.parametrize("words", [False, True])
-def test_size_is_foretold_to_two_kilobytes(tmp_path: Path, words: bool) -> None:
+def test_size_is_forecast_within_two_kilobytes(tmp_path: Path, words: bool) -> None:
     shard = make_shard(4000, words=words)
     write_shard(tmp_path / "a.arrow", shard, vocab_size=31, unknown_id=UNKNOWN_ID)
     assert (tmp_path / "a.arrow").stat().st_size == pytest.approx(
@@ -161,14 +161,14 @@ def test_damaged_shard_is_named_and_not_found(data: PreparedData, damage: Callab
 
 
 @pytest.mark.parametrize("byte", range(0, 3000, 37))
-def test_shard_knows_of_any_changed_value(tmp_path: Path, byte: int) -> None:
+def test_shard_notices_any_changed_value(tmp_path: Path, byte: int) -> None:
     path = tmp_path / "train-0.arrow"
     info = write_shard(path, make_shard(9, words=True), vocab_size=31, unknown_id=UNKNOWN_ID)
     content = bytearray(path.read_bytes())
     content[byte % len(content)] ^= 4
     path.write_bytes(content)
     found = find_shard(path)
-    # What is found in spite of the change has the counts of before: the change was in no value.
+    # A shard that is found in spite of the change has the same counts: no value was changed.
     assert found is None or replace(found, digest=info.digest) == info
 
 
@@ -228,7 +228,7 @@ def test_damaged_or_foreign_meta_is_refused(data: PreparedData) -> None:
     ],
 )
 def test_folder_by_url_must_be_copied_first(url: str, command: str) -> None:
-    with pytest.raises(DataError, match=f"must lie on a local disk; copy the folder first: .*{command}"):
+    with pytest.raises(DataError, match=f"must be on a local disk; copy the folder first: .*{command}"):
         open_prepared(url)
 
 
@@ -247,9 +247,7 @@ def test_shards_can_be_written_to_a_url() -> None:
     assert not storage.exists(path)
 
 
-def test_shard_that_cannot_be_written_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_shard_that_cannot_be_written_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
 

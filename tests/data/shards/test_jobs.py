@@ -1,4 +1,4 @@
-"""Every document lands in one job, and a job's name tells what it is made of."""
+"""Every document is in one job, and the name of a job depends on all that goes into it."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ def test_jobs_hold_every_document_once_in_corpus_order() -> None:
             text for text in map(join_lines, documents) if (hash_share(text) < 0.2) == (split == "held-out")
         ]
         assert sorted(texts) == sorted(expected)
-        # All but the one that was kept back stand as in the corpus.
+        # All but the one that was kept until the end are in the order of the corpus.
         moved = [text for text, other in zip(texts, expected, strict=True) if text != other]
         assert split == "train" or not moved
         names = [job.name for job in jobs if job.split == split]
@@ -62,7 +62,7 @@ def test_hash_depends_on_the_text_alone_and_is_spread_evenly() -> None:
 
 
 def make_texts(count: int, *, below: float, num_below: int) -> list[bytes]:
-    """Returns distinct texts, of which so many have a hash below a share, in the middle."""
+    """Return distinct texts, of which a given number, in the middle, have a hash below a share."""
     numbered = [b"%d" % number for number in range(5000)]
     low = [text for text in numbered if hash_share(text) < below][:num_below]
     high = [text for text in numbered if hash_share(text) >= below][: count - num_below]

@@ -1,4 +1,4 @@
-"""The source of examples from TFRecord files: every record once an epoch, from any place, by anybody."""
+"""The source of examples from TFRecord files: every record once per epoch, from any start, in any process."""
 
 import pickle
 from itertools import islice
@@ -21,7 +21,7 @@ VOCAB_SIZE = 1000
 
 
 def make_batch(ids: range) -> PretrainingBatch:
-    """Returns sequences [CLS] number [SEP], so that each can be told from the others."""
+    """Return sequences [CLS] number [SEP], so that each is different from all others."""
     return PretrainingBatch(
         input_ids=np.array([[2, number, 3] for number in ids]).ravel(),
         token_type_ids=np.zeros(3 * len(ids), np.int64),
@@ -58,7 +58,7 @@ def epoch_of(source: TfrecordExamples, epoch: int, *, block: int = 256) -> list[
 
 
 @pytest.mark.parametrize(("num_files", "num_records"), [(1, 300), (9, 300), (5, 3)])
-def test_every_record_comes_once_an_epoch(tmp_path: Path, num_files: int, num_records: int) -> None:
+def test_every_record_occurs_once_per_epoch(tmp_path: Path, num_files: int, num_records: int) -> None:
     source = make_source(write_files(tmp_path, num_files=num_files, num_records=num_records))
     epochs = [epoch_of(source, epoch) for epoch in range(3)]
     assert [sorted(numbers) for numbers in epochs] == [list(range(num_records))] * 3
@@ -66,7 +66,7 @@ def test_every_record_comes_once_an_epoch(tmp_path: Path, num_files: int, num_re
         assert epochs[0] != epochs[1] != epochs[2]
 
 
-def test_records_are_dealt_to_the_files_in_turn(tmp_path: Path) -> None:
+def test_records_go_to_the_files_in_turn(tmp_path: Path) -> None:
     paths = write_files(tmp_path, num_files=3, num_records=50)
     dealt = [sorted(epoch_of(make_source([path]), 0)) for path in paths]
     assert dealt == [list(range(50))[turn::3] for turn in range(3)]
@@ -82,7 +82,7 @@ def test_order_depends_on_the_seed_and_on_nothing_else(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [1, 90, 199, 200, 333])
-def test_stream_may_be_entered_anywhere(tmp_path: Path, start: int) -> None:
+def test_reading_can_start_anywhere(tmp_path: Path, start: int) -> None:
     paths = write_files(tmp_path, num_files=6, num_records=200)
 
     def stream(batch_size: int, *, start: int, count: int) -> list[int]:
@@ -116,9 +116,7 @@ def test_window_takes_few_files_and_a_large_one_is_a_window_of_its_own(
     assert [len(window.files) for window in source.windows(0)] == [1] * 10
 
 
-def test_windows_that_are_passed_over_are_counted_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_skipped_windows_are_counted_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = make_source(write_files(tmp_path, num_files=6, num_records=60))
     assert sum(len(window) for window in source.windows(0)) == 60
     monkeypatch.setattr("albert.data.tfrecord.files.RecordFile.find_starts", None)
@@ -132,7 +130,7 @@ def test_number_of_records_is_estimated_from_the_first_file_that_has_any(tmp_pat
     assert source.estimate_per_epoch() == pytest.approx(600, rel=0.02)
 
 
-def test_fingerprint_tells_other_files_and_not_other_places(tmp_path: Path) -> None:
+def test_fingerprint_changes_with_the_files_but_not_with_their_folder(tmp_path: Path) -> None:
     for name, count in (("a", 40), ("b", 40), ("c", 41)):
         (tmp_path / name).mkdir()
         write_files(tmp_path / name, num_files=2, num_records=count)
@@ -163,13 +161,13 @@ def test_record_of_another_vocabulary_or_length_is_named_with_its_place(tmp_path
         DataError, match=r"record at byte [\d,]+: input_ids has 3[789], the vocabulary has ids 0"
     ):
         epoch_of(source, 0)
-    with pytest.raises(DataError, match=r"record at byte [\d,]+: its sequence has 3 pieces, expected 1 to 2"):
+    with pytest.raises(DataError, match=r"record at byte [\d,]+: its sequence has 3 tokens, expected 1 to 2"):
         epoch_of(make_source(paths, max_seq_length=2), 0)
 
 
 def test_files_without_a_record_and_seeds_below_zero_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.tfrecord").touch()
-    with pytest.raises(DataError, match=r"a.tfrecord: no record in it"):
+    with pytest.raises(DataError, match=r"a.tfrecord: no record found"):
         make_source([tmp_path / "a.tfrecord"])
     with pytest.raises(DataError, match=r"b.tfrecord: cannot be read \(No such file"):
         make_source([tmp_path / "b.tfrecord"])
@@ -194,6 +192,6 @@ def test_record_that_does_not_fit_leaves_no_file(tmp_path: Path) -> None:
         with TfrecordWriter([tmp_path / "a.tfrecord"], max_seq_length=2, max_predictions=2) as writer:
             writer.add(make_batch(range(3)))
 
-    with pytest.raises(ConfigError, match="a sequence has 3 pieces, the records have room for 2"):
+    with pytest.raises(ConfigError, match="a sequence has 3 tokens, the records have room for 2"):
         write()
     assert not list(tmp_path.iterdir())

@@ -28,7 +28,7 @@ def write_file(path: Path) -> bytes:
 
 
 @given(st.lists(st.lists(st.binary(max_size=300), max_size=9), max_size=4), st.integers(1, 3))
-def test_messages_are_dealt_to_the_files_in_turn(
+def test_messages_go_to_the_files_in_turn(
     tmp_path_factory: pytest.TempPathFactory, parts: list[list[bytes]], num_files: int
 ) -> None:
     folder = tmp_path_factory.mktemp("records")
@@ -48,14 +48,14 @@ def test_record_is_laid_out_as_in_the_file_of_the_original(golden: Path) -> None
     assert b"".join(map(frame, messages)) == path.read_bytes()
 
 
-def test_file_travels_to_another_process_by_its_name(tmp_path: Path) -> None:
+def test_a_file_is_sent_to_another_process_by_its_name(tmp_path: Path) -> None:
     write_file(tmp_path / "a")
     file = RecordFile(tmp_path / "a")
     start = file.find_starts().tolist()[2]
     assert pickle.loads(pickle.dumps(file)).read(start) == MESSAGES[2]
 
 
-def test_mean_size_is_exact_where_all_records_are_looked_at(tmp_path: Path) -> None:
+def test_mean_size_is_exact_if_it_covers_all_records(tmp_path: Path) -> None:
     size = len(write_file(tmp_path / "a"))
     assert RecordFile(tmp_path / "a").mean_record_bytes() == size / 3
     assert RecordFile(tmp_path / "a").mean_record_bytes(of_first=2) == (5 + 16 + 16) / 2
@@ -67,7 +67,9 @@ def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
         damaged = bytearray(content)
         damaged[place] ^= 1 << place % 8
         (tmp_path / "a").write_bytes(damaged)
-        with pytest.raises(DataError, match=r"a: record at byte [\d,]+: .*damaged.*fetch the file again"):
+        with pytest.raises(
+            DataError, match=r"a: record at byte [\d,]+: .*damaged.*fetch the file or make it again"
+        ):
             read_all(tmp_path / "a")
 
 
@@ -79,17 +81,17 @@ def test_any_cut_inside_a_record_is_noticed(tmp_path: Path) -> None:
         if size in borders:
             assert read_all(tmp_path / "a") == MESSAGES[: borders[size]]
             continue
-        with pytest.raises(DataError, match=r"a: record at byte [\d,]+: cut off"):
+        with pytest.raises(DataError, match=r"a: record at byte [\d,]+: truncated"):
             read_all(tmp_path / "a")
 
 
 def test_length_beyond_the_file_is_refused_before_anything_is_read(tmp_path: Path) -> None:
-    # A right checksum of an absurd length.
+    # A correct checksum of an absurd length.
     length = (2**63 - 1).to_bytes(8, "little")
     header = length + frame(length)[-4:]
     (tmp_path / "a").write_bytes(header + b"x" * 50)
     with pytest.raises(
-        DataError, match=r"byte 0: cut off: it has 9,223,372,036,854,775,807 bytes .* 50 bytes are left"
+        DataError, match=r"byte 0: truncated: it has 9,223,372,036,854,775,807 bytes .* 50 bytes are left"
     ):
         RecordFile(tmp_path / "a").find_starts()
 
@@ -99,12 +101,14 @@ def test_compressed_file_is_refused_by_name(tmp_path: Path, compress: object, na
     content = write_file(tmp_path / "a")
     assert callable(compress)
     (tmp_path / "a").write_bytes(compress(content))
-    with pytest.raises(DataError, match=f"a: {name}-compressed; expected a plain TFRecord file, unpack it"):
+    with pytest.raises(
+        DataError, match=f"a: {name}-compressed; expected a plain TFRecord file: decompress it"
+    ):
         read_all(tmp_path / "a")
 
 
-def test_record_as_long_as_a_zlib_stream_looks_is_no_zlib_stream(tmp_path: Path) -> None:
-    # 0x0178 bytes: the file begins with 78 01, as zlib's do.
+def test_a_record_whose_length_looks_like_zlib_is_not_taken_for_zlib(tmp_path: Path) -> None:
+    # 0x0178 bytes: the file starts with 78 01, like a zlib file.
     message = b"m" * 0x0178
     with RecordWriter([tmp_path / "a"]) as writer:
         writer.add([message])
@@ -113,7 +117,7 @@ def test_record_as_long_as_a_zlib_stream_looks_is_no_zlib_stream(tmp_path: Path)
 
 def test_text_and_missing_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("A text of a few words.")
-    with pytest.raises(DataError, match="a: record at byte 0: no TFRecord file, or damaged"):
+    with pytest.raises(DataError, match="a: record at byte 0: not a TFRecord file, or damaged"):
         read_all(tmp_path / "a")
     with pytest.raises(DataError, match=r"b: cannot be read \(No such file"):
         read_all(tmp_path / "b")
@@ -133,9 +137,7 @@ def test_failed_block_leaves_what_was_there_before(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == before
 
 
-def test_full_disk_is_named_and_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_named_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def no_space(_: int) -> None:
         raise OSError(28, "No space left on device")
 
@@ -147,7 +149,7 @@ def test_full_disk_is_named_and_leaves_nothing_behind(
 
 @pytest.mark.parametrize("size", [10, 1 << 20])
 def test_disk_that_is_full_while_writing_is_named(tmp_path: Path, size: int) -> None:
-    # A small message fills only the buffer, and the disk is found full when that is written out.
+    # A small message stays in the buffer; that the disk is full shows when it is flushed.
     (tmp_path / "a.partial").symlink_to("/dev/full")
 
     def write() -> None:
@@ -173,7 +175,7 @@ def test_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
         (b"123456789", 0xE3069283),
     ],
 )
-def test_the_checksum_behind_the_mask_is_the_published_one(data: bytes, expected: int) -> None:
+def test_the_checksum_under_the_mask_is_the_published_one(data: bytes, expected: int) -> None:
     rotated = (masked_crc32c(data) - 0xA282EAD8) & 0xFFFFFFFF
     assert (rotated >> 17 | rotated << 15) & 0xFFFFFFFF == expected
 

@@ -1,4 +1,4 @@
-"""Masked examples survive the form of the original's records; the original's own records are read right."""
+"""Masked examples come back from the original's records unchanged; the original's own are read right."""
 
 import gzip
 import json
@@ -46,7 +46,7 @@ def parse(messages: list[bytes], *, max_seq_length: int = 64) -> PretrainingBatc
 
 
 def a_record(**changes: list[int] | list[float] | None) -> bytes:
-    """Returns a record of 4 pieces in 6, two of them to be predicted, some features changed or left out."""
+    """Return a record of 4 tokens in 6, two of them masked, with some features changed or removed."""
     features: dict[str, Any] = {
         "input_ids": [2, 4, 9, 3, 0, 0],
         "input_mask": [1, 1, 1, 1, 0, 0],
@@ -67,7 +67,7 @@ def a_record(**changes: list[int] | list[float] | None) -> bytes:
 
 
 def read_originals(records: Path, lines: Path, tokenizer: AlbertTokenizer) -> None:
-    """Compares a file of the original with what it says of each record."""
+    """Compare a file of the original with its dump of each record."""
     file = RecordFile(records)
     messages = [file.read(start) for start in file.find_starts().tolist()]
     batch = parse_records(messages, vocab_size=tokenizer.vocab_size, max_seq_length=128)
@@ -83,7 +83,7 @@ def read_originals(records: Path, lines: Path, tokenizer: AlbertTokenizer) -> No
         assert found.sentence_order_labels.tolist() == [record["next_sentence_label"]]
     again = serialize_records(batch, max_seq_length=128, max_predictions=20)
     assert_equal(parse_records(again, vocab_size=tokenizer.vocab_size, max_seq_length=128), batch)
-    # The original's map entries come in any order; but for that, the bytes are the same.
+    # Map entries of the original have any order; apart from that, the bytes are the same.
     assert list(map(sorted, again)) == list(map(sorted, messages))
 
 
@@ -119,7 +119,7 @@ def test_records_of_different_lengths_are_read_together() -> None:
     assert_equal(parse(short + long), batch)
 
 
-def test_record_without_words_takes_every_piece_for_one() -> None:
+def test_record_without_words_has_one_word_per_token() -> None:
     batch = parse([a_record(), a_record(token_boundary=None)])
     assert batch.word_starts.tolist() == [True, True, False, True] + [True] * 4
 
@@ -133,7 +133,7 @@ def test_padding_and_predictions_without_weight_are_dropped() -> None:
 
 
 def test_permuted_predictions_are_put_in_order() -> None:
-    # With --do_permutation the positions of permuted pieces follow those of the hidden ones.
+    # With --do_permutation the positions of permuted tokens follow those of the masked ones.
     record = a_record(
         masked_lm_positions=[2, 0, 1, 0], masked_lm_ids=[9, 0, 8, 0], masked_lm_weights=[1, 0, 1, 0]
     )
@@ -142,7 +142,7 @@ def test_permuted_predictions_are_put_in_order() -> None:
     assert batch.masked_labels.tolist() == [8, 9, 8, 9]
 
 
-def test_pieces_before_a_gap_keep_their_labels() -> None:
+def test_tokens_before_a_gap_keep_their_labels() -> None:
     record = a_record(input_mask=[1, 0, 1, 1, 0, 0], masked_lm_positions=[3, 2, 0])
     batch = parse([record])
     assert batch.input_ids.tolist() == [2, 9, 3]
@@ -152,19 +152,19 @@ def test_pieces_before_a_gap_keep_their_labels() -> None:
 @pytest.mark.parametrize(
     ("record", "problem"),
     [
-        (b"text", "runs over its end|unknown wire type"),
-        (a_record(input_ids=None), "no feature 'input_ids' in it, but input_mask, segment_ids"),
+        (b"text", "exceeds the end|unknown wire type"),
+        (a_record(input_ids=None), "no feature 'input_ids', only input_mask, segment_ids"),
         (a_record(input_mask=[1, 1]), "input_mask has 2 numbers, expected 6"),
-        (a_record(input_mask=[0] * 6), "its sequence has 0 pieces, expected 1 to 5"),
-        (a_record(input_mask=[1] * 6), "its sequence has 6 pieces, expected 1 to 5"),
+        (a_record(input_mask=[0] * 6), "its sequence has 0 tokens, expected 1 to 5"),
+        (a_record(input_mask=[1] * 6), "its sequence has 6 tokens, expected 1 to 5"),
         (a_record(next_sentence_labels=[]), "next_sentence_labels has 0 numbers, expected 1"),
         (a_record(next_sentence_labels=[2]), "next_sentence_labels has 2, expected one of 0, 1, -100"),
         (a_record(segment_ids=[0, 0, 2, 1, 0, 0]), "segment_ids has 2, expected one of 0, 1"),
-        (a_record(masked_lm_positions=[1, 4, 0]), "masked_lm_positions are 1, 4; one lies outside"),
-        (a_record(masked_lm_positions=[1, 6, 0]), "masked_lm_positions are 1, 6; one lies outside"),
-        (a_record(masked_lm_positions=[1, -1, 0]), "masked_lm_positions are 1, -1; one lies outside"),
+        (a_record(masked_lm_positions=[1, 4, 0]), "masked_lm_positions are 1, 4; one is outside"),
+        (a_record(masked_lm_positions=[1, 6, 0]), "masked_lm_positions are 1, 6; one is outside"),
+        (a_record(masked_lm_positions=[1, -1, 0]), "masked_lm_positions are 1, -1; one is outside"),
         (a_record(masked_lm_ids=[8]), "masked_lm_ids has 1 numbers, expected 3"),
-        (a_record(masked_lm_ids=[8, 31, 0]), "masked_lm_ids has 31, the vocabulary has ids 0 to 30; take"),
+        (a_record(masked_lm_ids=[8, 31, 0]), "masked_lm_ids has 31, the vocabulary has ids 0 to 30; use"),
         (a_record(input_ids=[2, -1, 9, 3, 0, 0]), "input_ids has -1, the vocabulary has ids 0 to 30"),
         (
             encode_examples({"input_ids": np.zeros((1, 3), np.float32)})[0],
@@ -172,18 +172,20 @@ def test_pieces_before_a_gap_keep_their_labels() -> None:
         ),
     ],
 )
-def test_record_that_contradicts_itself_or_the_model_is_refused(record: bytes, problem: str) -> None:
+def test_record_that_is_inconsistent_or_does_not_fit_the_model_is_refused(
+    record: bytes, problem: str
+) -> None:
     with pytest.raises(ValueError, match=problem):
         parse([record], max_seq_length=5)
 
 
 def test_sequence_that_does_not_fit_into_a_record_is_refused() -> None:
     batch = make_batch([5, 30, 7], seed=1)
-    hidden = int(((batch.masked_positions >= 5) & (batch.masked_positions < 35)).sum())
-    serialize_records(batch, max_seq_length=30, max_predictions=hidden)
-    with pytest.raises(ConfigError, match="a sequence has 30 pieces, the records have room for 29; take"):
-        serialize_records(batch, max_seq_length=29, max_predictions=hidden)
+    masked = int(((batch.masked_positions >= 5) & (batch.masked_positions < 35)).sum())
+    serialize_records(batch, max_seq_length=30, max_predictions=masked)
+    with pytest.raises(ConfigError, match="a sequence has 30 tokens, the records have room for 29; use"):
+        serialize_records(batch, max_seq_length=29, max_predictions=masked)
     with pytest.raises(
-        ConfigError, match=f"a sequence has {hidden} hidden pieces.*--max-predictions-per-seq"
+        ConfigError, match=f"a sequence has {masked} masked tokens.*--max-predictions-per-seq"
     ):
-        serialize_records(batch, max_seq_length=30, max_predictions=hidden - 1)
+        serialize_records(batch, max_seq_length=30, max_predictions=masked - 1)

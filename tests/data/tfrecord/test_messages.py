@@ -18,7 +18,7 @@ Row = tuple[int, bytes]
 
 
 def varint(number: int) -> bytes:
-    """Returns a number of variable length; the plainest form of the rule."""
+    """Return a number of variable length, by the plainest code."""
     low, rest = number & 127, number >> 7
     return bytes([low | 128]) + varint(rest) if rest else bytes([low])
 
@@ -28,7 +28,7 @@ def field(number: int, content: bytes) -> bytes:
 
 
 def example(**features: bytes) -> bytes:
-    """Returns a message of features that are given as bytes."""
+    """Return a message with features given as bytes."""
     entries = (field(1, field(1, name.encode()) + field(2, value)) for name, value in features.items())
     return field(1, b"".join(entries))
 
@@ -96,14 +96,14 @@ def test_feature_without_a_list_is_none() -> None:
 @pytest.mark.parametrize(
     ("message", "problem"),
     [
-        (example(x=field(3, field(1, b"\x05")))[:-1], "the field at its byte 2 runs over its end"),
-        (b"\x0a", "the integer at its byte 1 runs over its end"),
-        (b"\x0a" + b"\xff" * 12, "the integer at its byte 1 runs over its end, or over 64 bits"),
+        (example(x=field(3, field(1, b"\x05")))[:-1], "the field at its byte 2 exceeds the end"),
+        (b"\x0a", "the integer at its byte 1 exceeds the end"),
+        (b"\x0a" + b"\xff" * 12, "the integer at its byte 1 exceeds the end, or 64 bits"),
         (b"\x0b", "the field at its byte 0 has the unknown wire type 3"),
-        (b"\x08\x01", "the bytes from its byte 0 on are no tf.train.Example"),
-        (field(1, field(2, b"")), "the bytes from its byte 2 on are no tf.train.Example"),
+        (b"\x08\x01", "the bytes from its byte 0 on are not a tf.train.Example"),
+        (field(1, field(2, b"")), "the bytes from its byte 2 on are not a tf.train.Example"),
         (field(1, field(1, b"\x08\x01")), "the feature at its byte 4 has no name or no list"),
-        (example(x=field(4, b"")), "is no list of int64, float or bytes"),
+        (example(x=field(4, b"")), "is not a list of int64, float or bytes"),
         (example(x=field(3, b"\x0d\0\0\0\0")), "is not of type int64"),
         (example(x=field(2, b"\x08\x01")), "is not of type float"),
         (example(x=field(1, b"\x08\x01")), "is not of type bytes"),
@@ -140,7 +140,7 @@ def test_overwritten_bytes_never_cause_anything_but_a_value_error(place: int, no
         (b"\xff" * 9 + b"\x02", "an integer has more than 64 bits"),
     ],
 )
-def test_bytes_that_are_no_integers_are_refused(content: bytes, problem: str) -> None:
+def test_bytes_that_are_not_integers_are_refused(content: bytes, problem: str) -> None:
     following = Feature("int64", [b"\x01"])
     with pytest.raises(ValueError, match=problem):
         decode_integers([Feature("int64", [content]), following])

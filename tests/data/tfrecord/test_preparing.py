@@ -44,7 +44,9 @@ def read_in_order(path: Path) -> list[bytes]:
     return [bytes(file.read(start)) for start in file.find_starts().tolist()]
 
 
-def test_records_are_the_examples_of_all_passes_dealt_to_the_files_in_turn(settings: PrepareSettings) -> None:
+def test_records_are_the_examples_of_all_passes_and_go_to_the_files_in_turn(
+    settings: PrepareSettings,
+) -> None:
     counts = prepare(settings)
     output = Path(settings.output)
     files = sorted(output.glob("train-*.tfrecord"))
@@ -87,7 +89,21 @@ def test_finished_records_are_left_alone_and_other_settings_refused(settings: Pr
         prepare(replace(settings, seed=1))
 
 
-def test_files_without_their_record_are_written_anew(settings: PrepareSettings) -> None:
+def test_finished_records_of_the_previous_version_are_left_alone(settings: PrepareSettings) -> None:
+    first = prepare(settings)
+    record = Path(settings.output) / "tfrecords.json"
+    text = record.read_text()
+    for name, value in {"sentence_loss": "sop-random", "word_rule": "english"}.items():
+        assert f'"{name}": "{value}"' in text
+        text = text.replace(f'"{name}": "{value}"', f'"{name}": "original"')
+    record.write_text(text)
+    file = next(Path(settings.output).glob("train-*.tfrecord"))
+    before = file.stat().st_mtime_ns
+    assert prepare(settings)["examples"] == first["examples"]
+    assert file.stat().st_mtime_ns == before
+
+
+def test_files_without_their_record_are_written_again(settings: PrepareSettings) -> None:
     prepare(settings)
     output = Path(settings.output)
     whole = {file.name: file.read_bytes() for file in output.glob("*.tfrecord")}

@@ -85,7 +85,7 @@ def test_pairs_without_an_agreed_label_are_passed_over_and_said(
     )
     assert read(task, tmp_path / "train.json", content) == [Example("三", "四", 2, id="2")]
     said = capsys.readouterr().err
-    assert "left out examples labelled '-'" in said
+    assert "skipped examples labelled '-'" in said
     assert "train.json:1" in said
     assert len(read(task, tmp_path / "train.json", content, labelled=False)) == 2
 

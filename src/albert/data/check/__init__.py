@@ -1,1 +1,1 @@
-"""What `albert prepare --check` and a forecast tell about a corpus before it is prepared."""
+"""What can be known of a corpus before it is prepared: `albert prepare --check`, and a forecast."""

@@ -1,6 +1,7 @@
-"""Looks at a sample of a corpus before hours are spent on it: what it is, and what is wrong with it.
+"""A report on a sample of a corpus, before hours are spent on it: what it is, and what is wrong with it.
 
-Top of the data layer, beside `forecast`; `symptoms` knows the faults.
+The sample is the start of up to 20 files, 20 million characters in all, which takes seconds and may miss a
+fault of the other files. `symptoms` has the faults.
 """
 
 import unicodedata
@@ -23,22 +24,22 @@ from albert.errors import DataError
 from albert.text.tokenizer import AlbertTokenizer
 
 BAR_CHARACTERS = 40
-"""Length of the bar of the whole in a histogram."""
+"""Length of a bar of 100% in a histogram."""
 SHOWN_SCRIPTS = 4
 SHOWN_UNKNOWN = 8
 
 
 @dataclass(frozen=True, kw_only=True)
 class Histogram:
-    """How often lengths of a power of two occur."""
+    """Counts of lengths, in classes of powers of two."""
 
     starts: tuple[int, ...]
-    """Smallest length of each class: 1, 2, 4, ...; it ends before the next one begins."""
+    """Smallest length of each class: 1, 2, 4, ..."""
     counts: tuple[int, ...]
-    """How many lengths are in each class."""
+    """Number of lengths in each class."""
 
     def lines(self) -> list[str]:
-        """Returns a line with a bar for each class."""
+        """Return one line with a bar per class."""
         total = sum(self.counts)
         rows = []
         for start, count in zip(self.starts, self.counts, strict=True):
@@ -50,70 +51,70 @@ class Histogram:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a sample says of a corpus."""
+    """What a sample shows of a corpus."""
 
     documents: int
-    """Documents of at least one piece."""
+    """Documents with at least one token."""
     text_lines: int
     """Lines that are not blank."""
     sentences: int
-    """Sentences of at least one piece."""
+    """Sentences with at least one token."""
     pieces: int
-    """Pieces of all sentences."""
+    """Tokens of all sentences."""
     sampled_bytes: int
     """Bytes of the corpus that were read."""
     total_bytes: int | None
-    """Bytes of the whole corpus; None where it is not known."""
+    """Bytes of the whole corpus; None if unknown."""
     scripts: dict[str, float]
-    """Share of each script in the letters, the largest first."""
+    """Share of the letters in each script, the largest first."""
     unknown_share: float
-    """Share of the pieces that are the unknown one."""
+    """Share of the tokens that are unknown."""
     unknown_characters: dict[str, int]
-    """How often the commonest characters occur that the vocabulary cannot spell."""
+    """The most frequent characters that the vocabulary cannot spell, with their counts."""
     pieces_per_word: float
-    """Pieces to a word between spaces."""
+    """Tokens per word between spaces."""
     lone_sentence_share: float
-    """Share of the documents that have a single sentence, so no order to learn."""
+    """Share of the documents with a single sentence, which have no order to learn."""
     repeated_line_share: float
-    """Share of the characters in lines that stood there before."""
+    """Share of the characters in lines that occurred before."""
     sentence_pieces: Histogram
-    """Lengths of sentences, in pieces."""
+    """Lengths of sentences, in tokens."""
     document_sentences: Histogram
     """Lengths of documents, in sentences."""
     max_seq_length: int
-    """Pieces of the longest example."""
+    """Tokens of the longest example."""
     corpus_pieces: int
-    """Pieces of the whole corpus, if the rest is like the sample; of the sample where bytes are not known."""
+    """Tokens of the whole corpus, if the rest is like the sample; of the sample if its share is unknown."""
     corpus_examples: int
     """Examples of the whole corpus in one epoch, likewise."""
     epoch_hours: float | None
-    """Hours of one epoch at the speed given."""
+    """Hours of one epoch at the given speed."""
     findings: tuple[Finding, ...]
     """What is wrong, problems first."""
 
     def as_json(self) -> dict[str, Any]:
-        """Returns everything as what JSON can hold."""
+        """Return the report as JSON values."""
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """Returns the lines of the report for a terminal."""
+        """Return the lines of the report for a terminal."""
         unknown = list(self.unknown_characters.items())[:SHOWN_UNKNOWN]
         characters = ", ".join(f"{x!r} {console.human_count(count)}" for x, count in unknown)
         scripts = list(self.scripts.items())[:SHOWN_SCRIPTS]
         rows = [
             f"sample: {self.documents} documents, {self.sentences} sentences, "
-            f"{console.human_count(self.pieces)} pieces, {self.sampled_bytes / 1e6:.3g} MB",
+            f"{console.human_count(self.pieces)} tokens, {self.sampled_bytes / 1e6:.3g} MB",
             "scripts: " + (", ".join(f"{name} {share:.1%}" for name, share in scripts) or "no letters"),
-            f"unknown pieces: {self.unknown_share:.2%}" + (f" ({characters})" if characters else ""),
-            f"documents of a single sentence: {self.lone_sentence_share:.1%}",
-            f"text in lines that stood there before: {self.repeated_line_share:.1%}",
-            "sentences, by their pieces:",
+            f"unknown tokens: {self.unknown_share:.2%}" + (f" ({characters})" if characters else ""),
+            f"documents with a single sentence: {self.lone_sentence_share:.1%}",
+            f"text in repeated lines: {self.repeated_line_share:.1%}",
+            "sentences by number of tokens:",
             *self.sentence_pieces.lines(),
-            "documents, by their sentences:",
+            "documents by number of sentences:",
             *self.document_sentences.lines(),
             self._outlook(),
         ]
-        rows += [finding.line() for finding in self.findings] or ["nothing wrong was found"]
+        rows += [finding.line() for finding in self.findings] or ["no problems found"]
         return rows
 
     def _outlook(self) -> str:
@@ -121,9 +122,9 @@ class Report:
         hours = ""
         if self.epoch_hours is not None:
             speed = console.human_count(self.corpus_pieces / self.epoch_hours / 3600)
-            hours = f", {console.human_seconds(3600 * self.epoch_hours)} at {speed} pieces/s"
+            hours = f", {console.human_seconds(3600 * self.epoch_hours)} at {speed} tokens/s"
         return (
-            f"one epoch of {whole}: about {console.human_count(self.corpus_pieces)} pieces, "
+            f"one epoch of {whole}: about {console.human_count(self.corpus_pieces)} tokens, "
             f"{console.human_count(self.corpus_examples)} examples of at most {self.max_seq_length}{hours}"
         )
 
@@ -138,16 +139,16 @@ def inspect(
     max_seq_length: int,
     pieces_per_second: float | None = None,
 ) -> Report:
-    """Returns what a sample of documents says of a corpus, and what is wrong with it.
+    """Return the report on a sample of the documents of a corpus.
 
     Args:
         documents: Lists of lines that are not blank; all are held in memory.
-        split: Makes sentences of the lines of a document.
-        tokenizer: Whose pieces the text will become.
-        sampled_bytes: Tells how many bytes of the corpus were read for `documents`; asked at the end.
-        total_bytes: Bytes of the whole corpus, where they are known; numbers are scaled up to them.
-        max_seq_length: Pieces of the longest example.
-        pieces_per_second: Speed of the training, where it is known; gives the hours of an epoch.
+        split: Makes sentences from the lines of a document.
+        tokenizer: Tokenizer for the text.
+        sampled_bytes: Returns how many bytes of the corpus were read for `documents`; called at the end.
+        total_bytes: Bytes of the whole corpus, if known; numbers are scaled up to them.
+        max_seq_length: Tokens of the longest example.
+        pieces_per_second: Speed of the training, if known, for the hours of an epoch.
 
     Raises:
         DataError: The sample has no text.
@@ -155,7 +156,7 @@ def inspect(
     lines = list(documents)
     sentences = [split(document) for document in lines]
     shard = encode_documents(sentences, tokenizer, words="vocabulary")
-    if not len(shard.pieces):
+    if not len(shard.tokens):
         raise DataError("the sample of the corpus is empty: expected text, found only blank lines")
     sample = Sample(
         documents=lines,
@@ -166,18 +167,18 @@ def inspect(
     )
     read = sampled_bytes()
     scale = max(1.0, total_bytes / max(1, read)) if total_bytes else 1.0
-    corpus_pieces = round(scale * len(shard.pieces))
+    corpus_pieces = round(scale * len(shard.tokens))
     return Report(
         documents=len(sample.document_lengths),
         text_lines=len(sample.lines),
         sentences=len(sample.sentence_lengths),
-        pieces=len(shard.pieces),
+        pieces=len(shard.tokens),
         sampled_bytes=read,
         total_bytes=total_bytes,
         scripts=_scripts(sample.characters),
         unknown_share=sample.unknown_share,
         unknown_characters=dict(list(sample.unknown_characters.items())[:SHOWN_UNKNOWN]),
-        pieces_per_word=sample.pieces_per_word,
+        pieces_per_word=sample.tokens_per_word,
         lone_sentence_share=float(np.mean(sample.document_lengths == 1)),
         repeated_line_share=sample.repeated_share,
         sentence_pieces=_histogram(sample.sentence_lengths),
@@ -191,7 +192,7 @@ def inspect(
 
 
 def _scripts(characters: Counter[str]) -> dict[str, float]:
-    """Returns the share of each script in the letters; Unicode's names begin with it."""
+    """Return the share of the letters in each script, with which Unicode names start."""
     counts: Counter[str] = Counter()
     for character, count in characters.items():
         if character.isalpha():
@@ -208,12 +209,12 @@ def _histogram(lengths: IntArray) -> Histogram:
 
 
 def _count_examples(sample: Sample) -> int:
-    """Returns how many examples the sample gives in one epoch, by making the chunks of one."""
+    """Return the number of examples in one epoch of the sample, by making its chunks."""
     settings = ExampleSettings(max_seq_length=sample.max_seq_length)
     random = np.random.default_rng(0)
     targets = draw_targets(
         len(sample.document_lengths),
-        max_pieces=settings.max_seq_length - settings.specials,
+        max_tokens=settings.max_seq_length - settings.specials,
         short_seq_prob=settings.short_seq_prob,
         random=random,
     )
@@ -222,7 +223,7 @@ def _count_examples(sample: Sample) -> int:
 
 SAMPLE_CHARACTERS = 20_000_000
 SAMPLE_FILES = 20
-"""The sample is the beginning of so many files, spread evenly over the corpus."""
+"""Number of files whose start is in the sample, spread evenly over the corpus."""
 
 
 def check_corpus(
@@ -235,7 +236,7 @@ def check_corpus(
     max_seq_length: int,
     pieces_per_second: float,
 ) -> Report:
-    """Inspects a sample of a corpus and writes nothing.
+    """Inspect a sample of a corpus; nothing is written.
 
     Raises:
         DataError: The sample cannot be read, or has no text.

@@ -1,8 +1,8 @@
-"""Recognises what is wrong with a corpus from a sample of it, and says what to do.
+"""Checks of a sample of a corpus for common faults, each with what to do about it.
 
-Stands above `encoding` and below `inspection`. Every check looks at one thing that beginners meet, and
-returns a finding or nothing. The limits are shares far from what good text shows, and far from
-what a corpus with the fault shows, so that a finding is worth reading.
+Each check looks for one fault that beginners meet, and returns a finding or nothing. The limits are far
+from what good text shows and far from what a corpus with the fault shows: a slight fault is missed, but a
+finding is worth reading.
 """
 
 import re
@@ -22,17 +22,17 @@ from albert.text.tokenizer import AlbertTokenizer
 Severity = Literal["problem", "advice"]
 
 FEWEST_LINES = 3
-"""A fault on fewer lines is no finding, however small the sample."""
+"""A fault on fewer lines is not reported, however small the sample."""
 SHOWN_CHARACTERS = 60
 """Length of an example."""
 
 _FEWEST_SENTENCES = 200
 _LONGEST_MEAN_DOCUMENT = 2000
 _FEWEST_WRAPPED_LINES = 20
-_PIECES_PER_WORD = 2.5
+_TOKENS_PER_WORD = 2.5
 
 _ENDS_OF_SENTENCES = ".!?…:;。！？：；।؟۔\"'”’»)」』）】]"
-# Capitals of Latin, Greek and Cyrillic, as a sentence begins with one; Chinese needs no sign of a beginning.
+# Latin, Greek and Cyrillic sentences start with a capital; Chinese ones need no sign of a start.
 _INNER_END = re.compile(
     r"[.!?…][\"'”’»)\]]*\s+[\"'“‘«(\[]*(?=[A-ZÀ-ÞΑ-ΩА-Я])|[।؟۔]\s+(?=\S)|[。！？][”’」』）]*(?=[^\s”’」』）。！？])"
 )
@@ -41,11 +41,11 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _mojibake() -> re.Pattern[str]:
-    """Returns what finds UTF-8 that was read as Latin-1 or Windows-1252, or lost its bytes altogether."""
+    """Return a pattern for UTF-8 that was read as Latin-1 or Windows-1252, or whose bytes were lost."""
     # Windows-1252 shows the bytes 0x80 to 0x9F as signs like € and ™.
     signs = "".join(bytes([byte]).decode("cp1252", "ignore") for byte in range(0x80, 0xA0))
     follower = f"[\\x80-\\xbf{re.escape(signs)}]"
-    # Other capitals do stand before a quote or dash: one pair alone is no sign.
+    # Other capitals may precede a quote or dash in good text, so a single pair proves nothing.
     pairs = f"[ÂÃ]{follower}|(?:[Ä-ß]{follower}){{2}}"
     spelled = f"{pairs}|[à-ï]{follower}{{2}}|[ð-ô]{follower}{{3}}"
     return re.compile(f"\ufffd|锟斤拷|{spelled}")
@@ -59,34 +59,34 @@ class Finding:
     """One thing that is wrong with a corpus, or could be better."""
 
     severity: Severity
-    """problem: training on it would teach something else than meant. advice: worth a look."""
+    """problem: a model trained on it learns the wrong thing; advice: worth a look."""
     what: str
     """What was found, with its share."""
     example: str
-    """Text that shows it; empty where there is none to show."""
+    """Text that shows it; may be empty."""
     remedy: str
     """What to do."""
 
     def line(self) -> str:
-        """Returns the finding as one line."""
+        """Return the finding as one line."""
         shown = f", such as {self.example}" if self.example else ""
         return f"{self.severity}: {self.what}{shown}; {self.remedy}"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """Some documents of a corpus, as lines, as sentences and as pieces."""
+    """Some documents of a corpus, as lines, as sentences and as tokens."""
 
     documents: list[list[str]]
     """Lines of each document, none empty."""
     sentences: list[list[str]]
     """Sentences of each document."""
     shard: Shard
-    """Their pieces."""
+    """Tokens of the sentences."""
     tokenizer: AlbertTokenizer
-    """Whose pieces they are."""
+    """The tokenizer that made the tokens."""
     max_seq_length: int
-    """Pieces of the longest sequence to be trained on."""
+    """Longest sequence of the training, in tokens."""
 
     @cached_property
     def lines(self) -> list[str]:
@@ -95,64 +95,64 @@ class Sample:
 
     @cached_property
     def characters(self) -> Counter[str]:
-        """How often each character stands there."""
+        """How often each character occurs."""
         return Counter("".join(self.lines))
 
     @cached_property
     def sentence_lengths(self) -> IntArray:
-        """(S,) pieces of each sentence."""
+        """Tokens of each sentence."""
         return np.diff(self.shard.sentence_ends, prepend=0)
 
     @cached_property
     def document_lengths(self) -> IntArray:
-        """(D,) sentences of each document."""
+        """Sentences of each document."""
         return np.diff(self.shard.document_ends, prepend=0)
 
     @cached_property
     def unknown_share(self) -> float:
-        """Share of the pieces that are the unknown one."""
-        return float(np.mean(self.shard.pieces == self.tokenizer.unk_token_id))
+        """Share of the tokens that are unknown."""
+        return float(np.mean(self.shard.tokens == self.tokenizer.unk_token_id))
 
     @cached_property
     def unknown_characters(self) -> dict[str, int]:
-        """How often each character that the vocabulary cannot spell stands there, the commonest first."""
+        """How often each character that the vocabulary cannot spell occurs, the most frequent first."""
         found = [x for x, _ in self.characters.most_common() if not x.isspace()]
         rows = self.tokenizer.encode_sentences(found)
         unknown = self.tokenizer.unk_token_id
         return {x: self.characters[x] for x, row in zip(found, rows, strict=True) if unknown in row}
 
     @cached_property
-    def pieces_per_word(self) -> float:
-        """Pieces to a word between spaces."""
-        return len(self.shard.pieces) / max(1, sum(len(line.split()) for line in self.lines))
+    def tokens_per_word(self) -> float:
+        """Tokens per word between spaces."""
+        return len(self.shard.tokens) / max(1, sum(len(line.split()) for line in self.lines))
 
     @cached_property
     def lone_share(self) -> float:
-        """Share of the pieces in documents of a single sentence."""
+        """Share of the tokens in documents with a single sentence."""
         lone = self.sentence_lengths[self.shard.document_ends[self.document_lengths == 1] - 1]
-        return float(lone.sum() / len(self.shard.pieces))
+        return float(lone.sum() / len(self.shard.tokens))
 
     @cached_property
     def repeated_share(self) -> float:
-        """Share of the characters in lines that stood there before."""
+        """Share of the characters in lines that occurred before."""
         again = sum((count - 1) * len(line) for line, count in self.repeated_lines.items())
         return again / max(1, self.characters.total())
 
     @cached_property
     def repeated_lines(self) -> dict[str, int]:
-        """How often each line stands there that does so more than once, the longest stretches first."""
+        """How often each repeated line occurs, those with the most repeated text first."""
         counts = {line: count for line, count in Counter(self.lines).items() if count > 1}
         return dict(sorted(counts.items(), key=lambda pair: -len(pair[0]) * (pair[1] - 1)))
 
 
 def find_symptoms(sample: Sample) -> Iterator[Finding]:
-    """Yields what is wrong with a sample of at least one piece, problems first."""
+    """Yield the findings on a sample of at least one token, problems first."""
     findings = [found for check in _CHECKS if (found := check(sample))]
     yield from sorted(findings, key=lambda finding: finding.severity != "problem")
 
 
 def shown(text: str) -> str:
-    """Returns a text as an example: in quotes, on one line, and short."""
+    """Return a text as an example: in quotes, on one line, and short."""
     cut = text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 3]}..."
     return repr(cut)
 
@@ -164,10 +164,10 @@ def _no_breaks(sample: Sample) -> Finding | None:
         return None
     return Finding(
         severity="problem",
-        what=f"{sentences} sentences make up {documents} document{'s' if documents > 1 else ''}: "
-        "the ends of documents are not marked",
+        what=f"{sentences} sentences are in {documents} document{'s' if documents > 1 else ''}, "
+        "so the ends of documents are probably not marked",
         example="",
-        remedy="put a blank line behind each document, or write a record of .jsonl for each",
+        remedy="put a blank line after each document, or write .jsonl with one record per document",
     )
 
 
@@ -177,10 +177,10 @@ def _lone_sentences(sample: Sample) -> Finding | None:
     alone = next(document[0] for document in sample.sentences if len(document) == 1)
     return Finding(
         severity="problem" if sample.lone_share > 0.5 else "advice",
-        what=f"{sample.lone_share:.0%} of the pieces lie in documents of a single sentence, "
-        "which teach no order of sentences",
+        what=f"{sample.lone_share:.0%} of the tokens are in documents with a single sentence, "
+        "which have no sentence order to learn",
         example=shown(alone),
-        remedy="a blank line ends a document, so take out those inside one text; where lines are "
+        remedy="a blank line ends a document, so remove blank lines inside a text; if lines are "
         "paragraphs, use --splitting sentences",
     )
 
@@ -192,14 +192,14 @@ def _several_sentences(sample: Sample) -> Finding | None:
         return None
     return Finding(
         severity="problem",
-        what=f"{share:.0%} of the text lies in lines of several sentences, each taken as one sentence",
+        what=f"{share:.0%} of the text is in lines with several sentences, each read as one sentence",
         example=shown(found[0]),
-        remedy="use --splitting sentences, with the text's --language",
+        remedy="use --splitting sentences with the --language of the text",
     )
 
 
 def _wrapped_lines(sample: Sample) -> Finding | None:
-    """Finds sentences broken over lines: most lines are nearly as long as the longest and do not end."""
+    """Find sentences that span lines: most lines are about as long as the longest, without an end."""
     inner = [line for document in sample.documents for line in document[:-1]]
     if len(inner) < _FEWEST_WRAPPED_LINES:
         return None
@@ -226,9 +226,9 @@ def _repeated_lines(sample: Sample) -> Finding | None:
     worst = list(sample.repeated_lines.items())[:3]
     return Finding(
         severity="problem" if sample.repeated_share > 0.3 else "advice",
-        what=f"{sample.repeated_share:.1%} of the text are lines that stood there before",
+        what=f"{sample.repeated_share:.1%} of the text is in lines that occurred before",
         example=", ".join(f"{shown(line)} ({count} times)" for line, count in worst),
-        remedy="take out headers, footers and copies of documents",
+        remedy="remove headers, footers and copies of documents",
     )
 
 
@@ -237,8 +237,8 @@ def _wrong_encoding(sample: Sample) -> Finding | None:
         sample,
         _MOJIBAKE,
         shares=(0.002, 0.02),
-        what="hold the signs of a text read in the wrong encoding",
-        remedy="convert the original text to UTF-8 anew",
+        what="look like text that was read in the wrong encoding",
+        remedy="convert the original text to UTF-8 again",
     )
 
 
@@ -247,8 +247,8 @@ def _control_characters(sample: Sample) -> Finding | None:
         sample,
         _CONTROL,
         shares=(0.002, 0.1),
-        what="hold control characters",
-        remedy="see whether it is text at all; if so, take them out",
+        what="contain control characters",
+        remedy="check that this is text at all; if so, remove them",
     )
 
 
@@ -257,7 +257,7 @@ def _markup(sample: Sample) -> Finding | None:
         sample,
         _MARKUP,
         shares=(0.01, 0.1),
-        what="hold tags or entities of HTML",
+        what="contain HTML tags or entities",
         remedy="extract the text from the pages first",
     )
 
@@ -265,7 +265,7 @@ def _markup(sample: Sample) -> Finding | None:
 def _lines_with(
     sample: Sample, pattern: re.Pattern[str], *, shares: tuple[float, float], what: str, remedy: str
 ) -> Finding | None:
-    """Returns a finding where a pattern is on that share of the lines; of two, the second is a problem's."""
+    """Return a finding if a pattern is on enough lines; `shares` are those for advice and for a problem."""
     found = [match for line in sample.lines if (match := pattern.search(line))]
     share = len(found) / len(sample.lines)
     if len(found) < FEWEST_LINES or share < shares[0]:
@@ -279,50 +279,50 @@ def _lines_with(
     )
 
 
-def _unknown_pieces(sample: Sample) -> Finding | None:
+def _unknown_tokens(sample: Sample) -> Finding | None:
     if sample.unknown_share < 0.01:
         return None
     worst = list(sample.unknown_characters.items())[:10]
     capitals = [x for x, _ in worst if x.lower() != x and x.lower() not in sample.unknown_characters]
-    remedy = "choose a vocabulary of the text's language, or make one with albert vocab"
+    remedy = "choose a vocabulary for the language of the text, or make one with albert vocab"
     if len(capitals) > len(worst) / 2 and not sample.tokenizer.do_lower_case:
         remedy = "the vocabulary has no capitals: set do_lower_case to true in its tokenizer_config.json"
     return Finding(
         severity="problem" if sample.unknown_share > 0.05 else "advice",
-        what=f"{sample.unknown_share:.1%} of the pieces are unknown to the vocabulary",
+        what=f"{sample.unknown_share:.1%} of the tokens are unknown",
         example=", ".join(f"{x!r} ({count} times)" for x, count in worst),
         remedy=remedy,
     )
 
 
 def _cut_words(sample: Sample) -> Finding | None:
-    """Finds a vocabulary of another language of the same script; without spaces there is nothing to count."""
+    """Find a vocabulary of another language with the same script; a text without spaces has no words."""
     words = sum(len(line.split()) for line in sample.lines)
     spaced = words * 12 > sample.characters.total()
-    if not spaced or sample.pieces_per_word < _PIECES_PER_WORD:
+    if not spaced or sample.tokens_per_word < _TOKENS_PER_WORD:
         return None
     line = max(sample.lines[:100], key=len)
-    pieces = " ".join(sample.tokenizer.tokenize(line[:SHOWN_CHARACTERS]))
+    tokens = " ".join(sample.tokenizer.tokenize(line[:SHOWN_CHARACTERS]))
     return Finding(
         severity="advice",
-        what=f"words are cut into {sample.pieces_per_word:.1f} pieces on average",
-        example=shown(pieces),
-        remedy="choose a vocabulary of the text's language, or make a larger one with albert vocab",
+        what=f"words are split into {sample.tokens_per_word:.1f} tokens on average",
+        example=shown(tokens),
+        remedy="choose a vocabulary for the language of the text, or make a larger one with albert vocab",
     )
 
 
 def _long_sentences(sample: Sample) -> Finding | None:
     room = sample.max_seq_length - SPECIALS_OF_PAIR
     long = sample.sentence_lengths > room
-    share = sample.sentence_lengths[long].sum() / len(sample.shard.pieces)
+    share = sample.sentence_lengths[long].sum() / len(sample.shard.tokens)
     if share < 0.05:
         return None
     end = int(sample.shard.sentence_ends[int(np.argmax(long))])
     start = end - int(sample.sentence_lengths[int(np.argmax(long))])
-    example = sample.tokenizer.decode(sample.shard.pieces[start : start + 40].tolist())
+    example = sample.tokenizer.decode(sample.shard.tokens[start : start + 40].tolist())
     return Finding(
         severity="advice",
-        what=f"{share:.0%} of the pieces lie in sentences longer than {room} pieces, which are cut",
+        what=f"{share:.0%} of the tokens are in sentences longer than {room} tokens, which are cut",
         example=shown(example),
         remedy="use --splitting sentences, or a larger --max-seq-length",
     )
@@ -334,7 +334,7 @@ _CHECKS: tuple[Callable[[Sample], Finding | None], ...] = (
     _several_sentences,
     _wrapped_lines,
     _lone_sentences,
-    _unknown_pieces,
+    _unknown_tokens,
     _markup,
     _repeated_lines,
     _control_characters,

@@ -1,9 +1,8 @@
-"""Reads a corpus as documents, each a list of lines, and splits lines into sentences.
+"""A corpus as documents, each a list of lines, and the splitting of lines into sentences.
 
-Stands above `files` (lines of text), `records` (.jsonl, .parquet) and `hub_corpora`, and below `encoding`
-(pieces). In text a blank line, or the end of a file, ends a document (the original forgot the latter);
-elsewhere each record is a document. A line is a sentence, or a paragraph that sentencex splits. Memory is
-bounded by one document, and a document that is too long for that is cut.
+In text files a blank line or the end of a file ends a document (the original overlooked the latter); in
+other files each record is a document. A line is a sentence, or a paragraph that sentencex splits. Memory is
+bounded by one document; the price is that a document of more than a million characters is cut.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -15,7 +14,7 @@ import sentencex
 
 from albert import console
 from albert.data.corpus.files import (
-    AS_IT_IS,
+    DEFAULT_READING,
     HUB_PREFIX,
     TEXT_SUFFIXES,
     Reading,
@@ -36,18 +35,18 @@ SAMPLE_CHARACTERS = 200_000
 
 
 def read_documents(
-    files: Sequence[str], *, reading: Reading = AS_IT_IS, tally: Tally | None = None
+    files: Sequence[str], *, reading: Reading = DEFAULT_READING, tally: Tally | None = None
 ) -> Iterator[list[str]]:
-    """Reads the documents of a corpus, in order; each is a non-empty list of non-empty stripped lines.
+    """Read the documents of a corpus, in order; each is a non-empty list of non-empty stripped lines.
 
     Args:
-        files: What `find_files` found.
-        reading: Which field or column holds the text, and what is done with what is no text.
-        tally: Counts what is read and left out.
+        files: Names from `find_files`.
+        reading: Which field or column has the text, and what to do with anything that is not text.
+        tally: Counts what is read and skipped.
 
     Raises:
-        DataError: A file is damaged, changes while it is read, or holds what cannot be used and is not to
-            be left out; or the corpus holds no text at all.
+        DataError: A file is damaged, changes while it is read, or has something that cannot be used and is
+            not to be skipped; or the corpus has no text at all.
     """
     tally = tally or Tally()
     for file in files:
@@ -56,18 +55,27 @@ def read_documents(
             yield document
     if not tally.documents:
         names = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-        left = f" that can be used ({tally.skipped.total()} left out)" if tally.skipped else ""
+        left = f", and {tally.skipped.total()} lines or records that were skipped" if tally.skipped else ""
         raise DataError(f"{names}: the corpus is empty: expected text, found nothing but blank lines{left}")
 
 
-def detect_splitting(
-    files: Sequence[str], *, language: str = "en", reading: Reading = AS_IT_IS
+def choose_splitting(
+    splitting: Splitting, files: Sequence[str], *, language: str, reading: Reading
 ) -> LineMeaning:
-    """Returns what the lines of a corpus are: "lines" (a sentence each) or "sentences" (to be split).
+    """Return what the lines of a corpus are: `splitting` itself, or for "auto" what a sample shows."""
+    if splitting != "auto":
+        return splitting
+    return detect_splitting(files, language=language, reading=reading)
 
-    The rule: sentencex splits the first 1,000 lines (at most 200,000 characters); where lines of two or
-    more sentences hold more than half of these characters, lines are paragraphs. Weighing by
-    characters keeps headings and short lines of dialogue from outvoting the text.
+
+def detect_splitting(
+    files: Sequence[str], *, language: str = "en", reading: Reading = DEFAULT_READING
+) -> LineMeaning:
+    """Return what the lines of a corpus are: "lines" (a sentence each) or "sentences" (to be split).
+
+    sentencex splits the first 1,000 lines (at most 200,000 characters). If lines of two or more sentences
+    have more than half of these characters, lines are paragraphs. Characters are counted, not lines, so
+    that headings and short lines of dialogue do not outvote the text.
     """
     characters = several = 0
     documents = read_documents(files, reading=reading)
@@ -80,14 +88,14 @@ def detect_splitting(
     found: LineMeaning = "sentences" if share > 0.5 else "lines"
     meaning = "paragraphs, split into sentences" if found == "sentences" else "sentences"
     console.say(
-        f"lines are taken as {meaning} ({share:.0%} of a sample lies in lines of several sentences); "
+        f"lines are read as {meaning} ({share:.0%} of a sample is in lines of several sentences); "
         f"--splitting {'lines' if found == 'sentences' else 'sentences'} overrides"
     )
     return found
 
 
 def sentence_splitter(splitting: LineMeaning, language: str) -> Callable[[list[str]], list[str]]:
-    """Returns what makes stripped, non-empty sentences of the lines of a document; it can be pickled.
+    """Return a function from the lines of a document to stripped, non-empty sentences; it can be pickled.
 
     Args:
         splitting: "lines": a line is a sentence. "sentences": a line is a paragraph, for sentencex.
@@ -103,7 +111,7 @@ def _split_paragraphs(language: str, lines: list[str]) -> list[str]:
 
 
 def _lines(file: str, reading: Reading, tally: Tally) -> Iterator[list[str]]:
-    """Reads the stripped lines of a file, many at a time; an empty one ends a document."""
+    """Read the stripped lines of a file, many at a time; an empty one ends a document."""
     if file.startswith(HUB_PREFIX):
         yield from lines_of_records(read_hub_records(file, reading, tally), reading, tally)
     elif not has_suffix(file, TEXT_SUFFIXES):
@@ -114,9 +122,9 @@ def _lines(file: str, reading: Reading, tally: Tally) -> Iterator[list[str]]:
 
 
 def _group(runs: Iterable[list[str]], tally: Tally) -> Iterator[list[str]]:
-    """Gathers the lines between empty ones into documents; cuts documents that are too long.
+    """Gather the lines between empty ones into documents, and cut documents that are too long.
 
-    Whole stretches are taken at a time, line by line only around a cut.
+    Takes all lines up to the next empty one at once, and single lines only around a cut.
     """
     document: list[str] = []
     characters = 0
@@ -146,7 +154,7 @@ def _group(runs: Iterable[list[str]], tally: Tally) -> Iterator[list[str]]:
 
 
 def _find_empty(lines: list[str], start: int) -> int:
-    """Returns where the next empty line is, or the end."""
+    """Return the index of the next empty line, or the end."""
     try:
         return lines.index("", start)
     except ValueError:

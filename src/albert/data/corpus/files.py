@@ -1,8 +1,7 @@
-"""Finds the files of a corpus and reads their lines, many at a time.
+"""The files of a corpus and their lines, read many at a time.
 
-Stands above `storage` (bytes by path or URL) and below `records` and `corpus`, which make documents of
-the lines. Memory is bounded by one block and one line, whatever the size of a file. Compressed files go
-through the streams of pyarrow.
+Memory is bounded by one block and one line, whatever the size of a file; the price is that a line of text
+may have 1 MiB at most. Compressed files go through the streams of pyarrow.
 """
 
 import glob
@@ -34,18 +33,18 @@ TABLE_SUFFIXES = (".parquet",)
 SUFFIXES = (*TEXT_SUFFIXES, *RECORD_SUFFIXES, *TABLE_SUFFIXES)
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 HUB_PREFIX = "hub:"
-"""Begins the name of a data set of the Hugging Face Hub, where a path could stand."""
+"""Prefix of the name of a data set of the Hugging Face Hub, in place of a path."""
 
 BLOCK_BYTES = 1 << 18
 MAX_LINE_BYTES = 1 << 20
-"""A longer line of text is no sentence and no paragraph; it would have to be held in memory whole."""
+"""A longer line is neither sentence nor paragraph, and would have to be held in memory as a whole."""
 MAX_RECORD_BYTES = 1 << 26
-"""A line of a .jsonl file holds a whole document, so it may be longer."""
+"""Limit for a line of a .jsonl file, which holds a whole document."""
 MAX_NUL_SHARE = 0.1
-"""Text of more NUL bytes is no text: UTF-16 without its mark, or something else altogether."""
+"""A file with more NUL bytes is not text: UTF-16 without a byte-order mark, or something else."""
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-_FOREIGN_MARKS = {  # UTF-32 first: its little-endian mark begins with that of UTF-16
+_FOREIGN_MARKS = {  # UTF-32 first: its little-endian mark starts with that of UTF-16
     b"\xff\xfe\x00\x00": "utf-32",
     b"\x00\x00\xfe\xff": "utf-32",
     b"\xff\xfe": "utf-16",
@@ -58,60 +57,60 @@ class Reading:
     """How the documents of a corpus are read."""
 
     column: str = "text"
-    """What holds the text: a field of .jsonl records, a column of .parquet files and Hub data sets."""
+    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
     errors: Decoding = "strict"
-    """What to do with bytes that are not UTF-8: stop, or replace them by U+FFFD."""
+    """What to do with bytes that are not UTF-8: stop, or replace them with U+FFFD."""
     skip_bad: bool = False
-    """Whether lines and records that cannot be used are left out and counted, instead of stopping."""
+    """Whether to skip and count lines and records that cannot be used, instead of stopping."""
 
 
-AS_IT_IS = Reading()
-"""The field "text", and nothing bad."""
+DEFAULT_READING = Reading()
+"""The field "text"; anything that cannot be used is an error."""
 
 
 @dataclass(kw_only=True)
 class Tally:
-    """What a pass over a corpus has met so far; counts rise while the corpus is read."""
+    """Counts of a pass over a corpus; they rise while the corpus is read."""
 
     bytes_read: int = 0
-    """Bytes of the files as they are stored, so compressed ones count compressed."""
+    """Bytes of the files as they are stored: compressed files count compressed."""
     documents: int = 0
-    """Documents read, the parts of a cut one each counted."""
+    """Documents read; each part of a cut document counts."""
     cuts: int = 0
     """Places where a document was cut because it was too long to hold in memory."""
     skipped: Counter[str] = field(default_factory=Counter)
-    """What was left out, by kind."""
+    """Number of skipped items of each kind."""
     first_places: dict[str, str] = field(default_factory=dict)
-    """Where the first of each kind stands."""
+    """Place of the first item of each kind."""
 
     def skip(self, kind: str, place: str, count: int = 1) -> None:
-        """Counts something left out; `kind` is in the plural: "lines that are not UTF-8"."""
+        """Count a skipped item; `kind` is a plural: "lines that are not UTF-8"."""
         self.skipped[kind] += count
         self.first_places.setdefault(kind, place)
 
 
 def report_skipped(tally: Tally) -> None:
-    """Says what was left out, one line for each kind."""
+    """Report what was skipped, one line per kind."""
     for kind, count in tally.skipped.most_common():
-        console.say(f"left out {kind}: {count} (first: {tally.first_places[kind]})")
+        console.say(f"skipped {kind}: {count} (first: {tally.first_places[kind]})")
 
 
-def leave_out(kind: str, place: str, problem: str, *, reading: Reading, tally: Tally) -> None:
-    """Counts a line or record that cannot be used, where such are to be left out.
+def skip_or_refuse(kind: str, place: str, problem: str, *, reading: Reading, tally: Tally) -> None:
+    """Count a line or record that cannot be used if `reading` says to skip it.
 
     Raises:
-        DataError: They are not: says the place, the problem, and how to read on.
+        DataError: It does not; the message has the place, the problem, and how to go on.
     """
     if not reading.skip_bad:
-        raise DataError(f"{place}: {problem}; vocab and prepare can leave it out with --skip-bad")
+        raise DataError(f"{place}: {problem}; albert vocab and albert prepare skip it with --skip-bad")
     tally.skip(kind, place)
 
 
 def find_files(paths: Iterable[str | Path]) -> list[str]:
-    """Returns the corpus files that `paths` name: files, folders (searched in depth) and globs.
+    """Return the corpus files that `paths` name: files, folders (searched recursively) and globs.
 
-    Each may be a URL; "hub:NAME" stays as it is. Files of one folder or glob come sorted by name; paths
-    keep their order.
+    Each may be a URL; "hub:NAME" is returned as it is. Files of one folder or glob are sorted by name;
+    paths keep their order.
 
     Raises:
         DataError: A path does not exist, holds no corpus file, has an unknown suffix, or its storage
@@ -125,24 +124,24 @@ def find_files(paths: Iterable[str | Path]) -> list[str]:
 
 
 def total_bytes(files: Sequence[str]) -> int | None:
-    """Returns the bytes of all `files` as they are stored; None where one does not tell its size."""
+    """Return the size of all `files` as they are stored; None if the size of one is unknown."""
     sizes = [None if file.startswith(HUB_PREFIX) else stored_bytes(file) for file in files]
     return None if None in sizes else sum(size for size in sizes if size is not None)
 
 
 def has_suffix(path: str | Path, suffixes: Sequence[str]) -> bool:
-    """Returns whether the file name ends with one of `suffixes`."""
+    """Whether the file name ends with one of `suffixes`."""
     return str(path).lower().endswith(tuple(suffixes))
 
 
 def read_lines(
     path: str | Path,
     *,
-    reading: Reading = AS_IT_IS,
+    reading: Reading = DEFAULT_READING,
     tally: Tally | None = None,
     max_line_bytes: int = MAX_LINE_BYTES,
 ) -> Iterator[tuple[int, str]]:
-    """Reads the lines of one file as (line number from 1, text without its end); raises as `read_runs`."""
+    """Read the lines of one file as (line number from 1, text without line end); raises as `read_runs`."""
     for first, lines in read_runs(
         str(path), reading=reading, tally=tally or Tally(), max_line_bytes=max_line_bytes
     ):
@@ -152,13 +151,13 @@ def read_lines(
 def read_runs(
     path: str, *, reading: Reading, tally: Tally, max_line_bytes: int = MAX_LINE_BYTES
 ) -> Iterator[tuple[int, list[str]]]:
-    """Reads the lines of one file in runs, as (number from 1 of the first, texts without their ends).
+    """Read the lines of one file in runs, as (number of the first, from 1; texts without line ends).
 
-    Drops a byte-order mark, and NUL bytes, which no tokenizer takes. Where runs begin means nothing.
+    Drops a byte-order mark and NUL bytes, which no tokenizer takes. Where a run starts has no meaning.
 
     Raises:
-        DataError: The file cannot be read or decompressed, changes meanwhile, or is not text at all; or,
-            unless such are left out, a line is longer than `max_line_bytes` or not UTF-8.
+        DataError: The file cannot be read or decompressed, changes meanwhile, or is not text at all; or a
+            line is longer than `max_line_bytes` or not UTF-8 and is not to be skipped.
     """
     for number, offset, content in _whole_lines(path, reading, tally, max_line_bytes):
         try:
@@ -178,7 +177,7 @@ def read_runs(
 def _decode_singly(
     path: str, number: int, offset: int, content: bytes, *, reading: Reading, tally: Tally
 ) -> Iterator[tuple[int, list[str]]]:
-    """Decodes line by line where at least one line is not UTF-8."""
+    """Decode line by line, since at least one line is not UTF-8."""
     for at, line in enumerate(content.split(b"\n"), start=number):
         try:
             yield at, [line.decode("utf-8")]
@@ -187,23 +186,23 @@ def _decode_singly(
                 f"not UTF-8: byte 0x{line[error.start]:02X} at offset {offset + error.start}; convert the "
                 "file (iconv -t utf-8) or read it with --errors replace"
             )
-            leave_out("lines that are not UTF-8", f"{path}:{at}", problem, reading=reading, tally=tally)
+            skip_or_refuse("lines that are not UTF-8", f"{path}:{at}", problem, reading=reading, tally=tally)
         offset += len(line) + 1
 
 
 def _check_nuls(path: str, number: int, content: bytes) -> None:
-    """Raises DataError where so many bytes are NUL that this is no text."""
+    """Raise DataError if so many bytes are NUL that this is not text."""
     nuls = content.count(b"\0")
     if nuls > MAX_NUL_SHARE * len(content):
         line = number + content.count(b"\n", 0, content.index(b"\0"))
         raise DataError(
-            f"{path}:{line}: not text: of {len(content)} bytes {nuls} are NUL; a binary file, or UTF-16 "
-            "without a mark: convert it (iconv -f utf-16le or utf-16be, -t utf-8)"
+            f"{path}:{line}: not text: {nuls} of {len(content)} bytes are NUL; a binary file, or UTF-16 "
+            "without a byte-order mark: convert it (iconv -f utf-16le or utf-16be, -t utf-8)"
         )
 
 
 def _without_nuls(path: str, first: int, lines: list[str], tally: Tally) -> list[str]:
-    """Drops and counts the NUL bytes of lines."""
+    """Drop and count the NUL bytes of lines."""
     for number, line in enumerate(lines, first):
         if nuls := line.count("\0"):
             tally.skip("NUL bytes", f"{path}:{number}", nuls)
@@ -213,32 +212,32 @@ def _without_nuls(path: str, first: int, lines: list[str], tally: Tally) -> list
 def _whole_lines(
     path: str, reading: Reading, tally: Tally, max_line_bytes: int
 ) -> Iterator[tuple[int, int, bytes]]:
-    """Reads whole lines, about a block of them at a time, as (number of the first, offset, content).
+    """Read whole lines, about a block of them at a time, as (number of the first, offset, content).
 
-    A line longer than `max_line_bytes` is refused or left out, and never held in memory.
+    A line longer than `max_line_bytes` is refused or skipped, and never held in memory.
     """
     number, offset, endless = 1, 0, False
-    for piece in _pieces(_read_blocks(path, tally), max_line_bytes):
-        start = 0 if offset else _mark_bytes(path, piece)
-        end = piece.find(b"\n")
-        if not endless and (end if end >= 0 else len(piece)) - start > max_line_bytes:
+    for chunk in _line_chunks(_read_blocks(path, tally), max_line_bytes):
+        start = 0 if offset else _mark_bytes(path, chunk)
+        end = chunk.find(b"\n")
+        if not endless and (end if end >= 0 else len(chunk)) - start > max_line_bytes:
             endless = True
             problem = (
                 f"one endless line, longer than {max_line_bytes >> 20} MiB; a corpus has one sentence or "
-                "paragraph a line: break it into lines"
+                "paragraph per line: break it into lines"
             )
             kind = f"lines longer than {max_line_bytes >> 20} MiB"
-            leave_out(kind, f"{path}:{number}", problem, reading=reading, tally=tally)
+            skip_or_refuse(kind, f"{path}:{number}", problem, reading=reading, tally=tally)
         if endless and end >= 0:
             start, number, endless = end + 1, number + 1, False
-        if not endless and start < len(piece):
-            yield number, offset + start, piece[start:].removesuffix(b"\n")
-            number += piece.count(b"\n", start)
-        offset += len(piece)
+        if not endless and start < len(chunk):
+            yield number, offset + start, chunk[start:].removesuffix(b"\n")
+            number += chunk.count(b"\n", start)
+        offset += len(chunk)
 
 
-def _pieces(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
-    """Joins and cuts blocks so that each ends with a line; but for those of a line that is too long."""
+def _line_chunks(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
+    """Join and cut blocks so that each ends with a line, except within a line that is too long."""
     rest: list[bytes] = []
     for block in blocks:
         cut = block.rfind(b"\n") + 1
@@ -253,18 +252,18 @@ def _pieces(blocks: Iterable[bytes], max_line_bytes: int) -> Iterator[bytes]:
 
 
 def _mark_bytes(path: str, beginning: bytes) -> int:
-    """Returns the length of the UTF-8 mark a file begins with, or 0; refuses those of other encodings."""
+    """Return the length of the UTF-8 mark at the start of a file, or 0; refuse other encodings."""
     for mark, name in _FOREIGN_MARKS.items():
         if beginning.startswith(mark):
             raise DataError(
-                f"{path}:1: looks like {name.upper()} (it begins with the mark {mark.hex(' ').upper()}); "
+                f"{path}:1: looks like {name.upper()} (it starts with the mark {mark.hex(' ').upper()}); "
                 f"expected UTF-8; convert it: iconv -f {name} -t utf-8"
             )
     return len(_BYTE_ORDER_MARK) if beginning.startswith(_BYTE_ORDER_MARK) else 0
 
 
 def _read_blocks(path: str, tally: Tally) -> Iterator[bytes]:
-    """Reads the decompressed bytes of a file block by block, counting the stored bytes."""
+    """Read the decompressed bytes of a file block by block, counting the stored bytes."""
     compression = next((name for suffix, name in COMPRESSIONS.items() if has_suffix(path, [suffix])), None)
     version = version_of(path)
     seen = 0
@@ -277,7 +276,7 @@ def _read_blocks(path: str, tally: Tally) -> Iterator[bytes]:
                 seen = position
                 yield block
             if compression and not seen:
-                raise OSError("nothing is in it")  # noqa: TRY301 -- even of nothing there is a header
+                raise OSError("it is empty")  # noqa: TRY301 -- even compressed nothing has a header
         except OSError as error:
             problem = f"damaged {compression} file" if compression else "cannot be read"
             raise DataError(f"{path}: {problem} ({one_line(error)}); fetch or write it again") from error
@@ -285,11 +284,11 @@ def _read_blocks(path: str, tally: Tally) -> Iterator[bytes]:
 
 
 def check_unchanged(path: str, version: str) -> None:
-    """Raises DataError unless a file is still what it was when it was opened."""
+    """Raise DataError if a file has changed since it was opened."""
     now = version_of(path)
     if now != version:
         raise DataError(
-            f"{path}: changed while it was read (it was {version}; it is {now}); run again when nothing "
+            f"{path}: changed while it was read (before: {version}; now: {now}); run again when nothing "
             "writes to it"
         )
 
@@ -326,7 +325,7 @@ def _expand_url(url: str) -> list[str]:
 
 
 def _corpus_files(folder: str, names: Iterable[str]) -> list[str]:
-    """Returns the corpus files among what a folder holds, sorted."""
+    """Return the corpus files among the names in a folder, sorted."""
     found = [name for name in names if has_suffix(name, SUFFIXES)]
     found = sorted(name for name in found if not name.rpartition("/")[2].startswith("."))
     if not found:

@@ -1,8 +1,8 @@
-"""Reads data sets of the Hugging Face Hub as records, streamed: nothing is kept on the disk.
+"""Data sets of the Hugging Face Hub, streamed as records: nothing is kept on disk.
 
-Stands beside `records` and below `corpus`. A data set is named `hub:NAME[:CONFIG][@SPLIT]`; NAME is an id
-of the Hub or a local folder of such a data set, SPLIT is "train" if not given. Goes through `datasets`,
-which runs no code of a data set.
+A data set is named `hub:NAME[:CONFIG][@SPLIT]`; NAME is an id of the Hub or the folder of a data set, SPLIT
+is "train" by default. They are read with `datasets`, which runs no code of a data set. The price of
+streaming is that the size, and so the time left, is unknown.
 """
 
 from collections.abc import Iterator
@@ -20,18 +20,18 @@ DEFAULT_SPLIT = "train"
 
 @dataclass(frozen=True, kw_only=True)
 class HubName:
-    """What `hub:NAME[:CONFIG][@SPLIT]` says."""
+    """The parts of `hub:NAME[:CONFIG][@SPLIT]`."""
 
     name: str
-    """Id of the Hub, or path of a folder."""
+    """Id on the Hub, or path of a folder."""
     config: str | None
     """One of several data sets under that name."""
     split: str
-    """Which part."""
+    """Split of the data set."""
 
 
 def parse_hub_name(source: str) -> HubName:
-    """Takes `hub:NAME[:CONFIG][@SPLIT]` apart.
+    """Parse `hub:NAME[:CONFIG][@SPLIT]`.
 
     Raises:
         DataError: It has no name, or an empty configuration or split.
@@ -44,7 +44,7 @@ def parse_hub_name(source: str) -> HubName:
 
 
 def read_hub_records(source: str, reading: Reading, tally: Tally) -> Iterator[Record]:
-    """Reads the records of a data set in its order.
+    """Read the records of a data set in its order.
 
     Raises:
         DataError: There is no such data set, configuration, split or column, or it cannot be reached.
@@ -52,14 +52,14 @@ def read_hub_records(source: str, reading: Reading, tally: Tally) -> Iterator[Re
     import datasets
 
     hub = parse_hub_name(source)
-    # Both would stand between our own lines, and an error says the same.
+    # Both would print between our own lines; what they say is also in the error.
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     with _reading(source, 0):
         stream = datasets.load_dataset(hub.name, hub.config, split=hub.split, streaming=True)
         if stream.column_names is not None:
             _check_column(source, stream.column_names, reading.column)
-            stream = stream.select_columns([reading.column])  # images and the like are not even decoded
+            stream = stream.select_columns([reading.column])  # so that images and the like are not decoded
         records = iter(stream)
     for number in count(1):
         with _reading(source, number - 1):
@@ -80,14 +80,14 @@ def _check_column(source: str, columns: list[str], column: str) -> None:
 
 @contextmanager
 def _reading(source: str, number: int) -> Iterator[None]:
-    """Turns whatever `datasets` raises inside the block into one plain error."""
+    """Turn any exception that `datasets` raises inside the block into a DataError."""
     try:
         yield
     except DataError:
         raise
     except Exception as error:
-        where = f"behind record {number}" if number else "at all"
+        where = f"after record {number}" if number else "at all"
         raise DataError(
             f"{source}: cannot be read {where}: {one_line(error)}; a data set is named "
-            "hub:NAME[:CONFIG][@SPLIT], and the Hub must be in reach unless NAME is a local folder"
+            "hub:NAME[:CONFIG][@SPLIT], and the Hub must be reachable unless NAME is a local folder"
         ) from error

@@ -1,7 +1,7 @@
 """Files by local path or by URL (s3://, gs://, hf://, memory:// ...), the latter through fsspec.
 
-Stands below everything in `data` that reads or writes a file. What is written appears whole or not at
-all: locally under a temporary name that is synced and renamed, elsewhere in one upload when all is there.
+A file appears whole or not at all: a local one gets a temporary name, is synced and renamed; a remote one
+is gathered on the local disk, which needs room for it, and uploaded in one go.
 """
 
 import io
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from fsspec.spec import AbstractFileSystem
 
 TEMPORARY_SUFFIX = ".partial"
-"""Ends the name of a local file that is not yet whole."""
+"""Suffix of a local file that is not yet complete."""
 REMOTE_BLOCK_BYTES = 1 << 23
-"""Fetched by one request; a larger block costs memory, a smaller one waiting."""
+"""Size of one request; a larger block costs memory, a smaller one time."""
 
 _VERSION_KEYS = ("ETag", "etag", "generation", "last_modified", "LastModified", "mtime", "created")
 
 
 def is_url(path: str | Path) -> bool:
-    """Returns whether a path is a URL, to be reached through fsspec."""
+    """Whether a path is a URL, which is opened through fsspec."""
     return "://" in str(path)
 
 
 def filesystem_of(path: str | Path) -> tuple["AbstractFileSystem", str]:
-    """Returns the file system that holds `path`, and the path inside it.
+    """Return the file system that holds `path`, and the path inside it.
 
     Raises:
         ConfigError: The protocol is unknown, or its package is not installed.
@@ -51,22 +51,22 @@ def filesystem_of(path: str | Path) -> tuple["AbstractFileSystem", str]:
 
 
 def join(folder: str | Path, name: str) -> str:
-    """Returns the path of `name` in `folder`."""
+    """Return the path of `name` in `folder`."""
     return f"{str(folder).rstrip('/')}/{name}" if is_url(folder) else str(Path(folder) / name)
 
 
 def exists(path: str | Path) -> bool:
-    """Returns whether there is a file or folder; an object store has the folders that hold something."""
+    """Whether a file or folder exists; an object store has only folders with something in them."""
     if not is_url(path):
         return Path(path).exists()
     filesystem, inside = filesystem_of(path)
     with reaching(path):
-        filesystem.invalidate_cache()  # others write, too
+        filesystem.invalidate_cache()  # other processes write as well
         return bool(filesystem.exists(inside))
 
 
 def list_names(folder: str | Path) -> list[str]:
-    """Returns the sorted names of what lies directly in a folder; none where there is no folder."""
+    """Return the sorted names of the files and folders in a folder; none if it does not exist."""
     if not is_url(folder):
         return sorted(os.listdir(folder)) if Path(folder).is_dir() else []  # noqa: PTH208
     filesystem, inside = filesystem_of(folder)
@@ -80,7 +80,7 @@ def list_names(folder: str | Path) -> list[str]:
 
 
 def make_folder(path: str | Path) -> None:
-    """Makes a local folder and those above it; elsewhere folders come with their files.
+    """Make a local folder and its parents; in an object store folders come with their files.
 
     Raises:
         DataError: It cannot be made.
@@ -94,7 +94,7 @@ def make_folder(path: str | Path) -> None:
 
 
 def remove(path: str | Path) -> None:
-    """Removes a file, if it is there."""
+    """Remove a file if it exists."""
     if not is_url(path):
         Path(path).unlink(missing_ok=True)
         return
@@ -107,7 +107,7 @@ def remove(path: str | Path) -> None:
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """Returns the content of a file.
+    """Return the content of a file.
 
     Raises:
         DataError: It is missing or cannot be read.
@@ -123,7 +123,7 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def write_whole(path: str | Path, content: bytes) -> None:
-    """Writes a file so that its name means the whole content.
+    """Write a file, whole or not at all.
 
     Raises:
         DataError: The file cannot be written, as on a full disk.
@@ -134,7 +134,7 @@ def write_whole(path: str | Path, content: bytes) -> None:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
-    """Opens a file for writing that takes its name when the block ends well, and leaves nothing otherwise.
+    """Open a file for writing that gets its name when the block succeeds; otherwise nothing is left of it.
 
     Raises:
         DataError: The file cannot be written, as on a full disk.
@@ -159,17 +159,17 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
 
 
 def one_line(error: Exception) -> str:
-    """Returns what an exception says, on one line; its class where it says nothing."""
+    """Return the message of an exception on one line, or its class if the message is empty."""
     text = "".join(character if character.isprintable() else " " for character in str(error)[:1000])
     return " ".join(text.split())[:300] or type(error).__name__
 
 
 @contextmanager
 def reaching(path: str | Path) -> Iterator[None]:
-    """Turns whatever a storage client raises inside the block into one plain error.
+    """Turn any exception that a storage client raises inside the block into a DataError.
 
     Raises:
-        DataError: In place of any exception but our own; the clients share no class of theirs.
+        DataError: In place of any exception that is not ours; the clients have no common base class.
     """
     try:
         yield
@@ -187,7 +187,7 @@ def reaching(path: str | Path) -> Iterator[None]:
 
 
 def stored_bytes(path: str | Path) -> int | None:
-    """Returns the size of a file; None where its server does not tell."""
+    """Return the size of a file; None if its server does not know it."""
     if not is_url(path):
         with reaching(path):
             return Path(path).stat().st_size
@@ -198,7 +198,7 @@ def stored_bytes(path: str | Path) -> int | None:
 
 
 def version_of(path: str | Path) -> str:
-    """Returns what tells one content of a file from a later one, as far as its storage knows."""
+    """Return a text that changes when the content of a file does, as far as its storage knows."""
     if not is_url(path):
         with reaching(path):
             status = Path(path).stat()
@@ -207,13 +207,13 @@ def version_of(path: str | Path) -> str:
     with reaching(path):
         filesystem.invalidate_cache()
         info = filesystem.info(inside)
-    mark = next((info[key] for key in _VERSION_KEYS if info.get(key)), "unknown")
-    return f"{info.get('size')} bytes, version {mark}"
+    version = next((info[key] for key in _VERSION_KEYS if info.get(key)), "unknown")
+    return f"{info.get('size')} bytes, version {version}"
 
 
 @contextmanager
 def open_stored(path: str | Path) -> Iterator[pa.NativeFile]:
-    """Opens a file for reading at any place of it.
+    """Open a file for reading with random access.
 
     Raises:
         DataError: The file is missing or its storage cannot be reached, now or while it is read.
@@ -232,7 +232,7 @@ def open_stored(path: str | Path) -> Iterator[pa.NativeFile]:
 
 
 class _RemoteFile(io.RawIOBase):
-    """A file of fsspec whose troubles are plain errors."""
+    """A file of fsspec that raises DataError."""
 
     def __init__(self, url: str, file: BinaryIO) -> None:
         self._url, self._file = url, file
@@ -261,7 +261,7 @@ class _RemoteFile(io.RawIOBase):
 
 @contextmanager
 def _uploaded(url: str) -> Iterator[BinaryIO]:
-    """Gathers a file on the local disk and uploads it when it is complete: a store never sees half a file."""
+    """Gather a file on the local disk and upload it when it is complete: a store never has half a file."""
     filesystem, inside = filesystem_of(url)
     try:
         with tempfile.NamedTemporaryFile(prefix="albert-") as file:

@@ -1,10 +1,10 @@
-"""Masked examples made from token shards, window by window: one source of the stream of `examples`.
+"""Masked examples made from token shards, window by window: one of the sources of the stream.
 
-An epoch takes the shards in a random order, a window of a few at a time, packs their sentences into chunks,
-and shuffles these (`segments`); blocks of chunks become examples all at once (`sequences`). Every window and
-every block draws from generators of its own, keyed by seed, epoch, window and block, so that a block is a
-pure function of its place. Segmentation needs only where sentences end and is done once, by whoever
-reads the stream; the jobs it hands out are small, and any process can make them.
+An epoch takes the shards in a random order, a window of six at a time, packs their sentences into chunks
+and shuffles the chunks (`segments`); a block of chunks becomes examples all at once (`sequences`). Windows
+and blocks have random generators of their own, keyed by seed, epoch, window and block, so that a block
+depends on its key only. The reader packs sentences (it needs only boundaries); any worker can mask a block.
+The price is that examples are shuffled within six shards, not over the whole corpus.
 """
 
 from collections.abc import Iterator
@@ -32,14 +32,14 @@ _Shards = tuple[int, ...]
 
 @dataclass(frozen=True, kw_only=True)
 class BlockJob:
-    """All that is needed to make the examples of a block."""
+    """What is needed to make the examples of a block."""
 
     shards: _Shards
-    """The shards of its window, in their order there."""
+    """The shards of the window, in the window's order."""
     segments: Segments
-    """What each example consists of."""
-    place: tuple[int, int, int]
-    """Pass over the text, window, and first example in the window; keys the random numbers."""
+    """The segments of each example."""
+    key: tuple[int, int, int]
+    """Pass over the text, window, and first example in the window; the key of the random numbers."""
 
 
 @dataclass(kw_only=True)
@@ -49,11 +49,11 @@ class MaskedText:
     data: PreparedData
     """Token shards."""
     vocabulary: Vocabulary
-    """Facts of the vocabulary that made them."""
+    """The vocabulary that made them."""
     settings: ExampleSettings = field(default_factory=ExampleSettings)
     """How examples are made."""
     seed: int = 0
-    """Of all draws."""
+    """Seed of all random draws."""
     split: SplitName = "train"
     """Which documents."""
     _text: tuple[_Shards, WindowText] | None = field(default=None, init=False, repr=False)
@@ -62,17 +62,17 @@ class MaskedText:
         self.settings = self.settings.filled()
         if self.seed < 0:
             raise ConfigError(f"--seed is {self.seed}; expected 0 or more")
-        if not self.data.pieces(self.split):
+        if not self.data.tokens(self.split):
             raise DataError(
                 f"{self.data.folder}: no document in the split {self.split!r}; prepare more text"
                 + (", or a larger share of it with --held-out" if self.split == "held-out" else "")
             )
 
     def windows(self, epoch: int, first: int = 0) -> Iterator["MaskedWindow"]:
-        """Yields the windows of an epoch in order, from number `first` on, each packed when asked for."""
+        """Yield the windows of an epoch in order, from number `first` on; each is packed as it is reached."""
         passing = epoch % self.settings.dupe_factor if self.settings.dupe_factor else epoch
         order = self.random(_SHARD_ORDER, passing).permutation(len(self.data.shards[self.split]))
-        begins = range(0, len(order), WINDOW_SHARDS)
+        begins = range(0, len(order), WINDOW_SHARDS)  # shards -> windows of six
         for number in range(first, len(begins)):
             shards = tuple(order[begins[number] : begins[number] + WINDOW_SHARDS].tolist())
             window = open_window(
@@ -80,44 +80,44 @@ class MaskedText:
                 self.settings,
                 self.random(_PACKING, passing, number),
             )
-            yield MaskedWindow(source=self, window=window, shards=shards, place=(passing, number))
+            yield MaskedWindow(source=self, window=window, shards=shards, key=(passing, number))
 
     def make(self, job: BlockJob) -> PretrainingBatch:
-        """Makes the examples of a block; keeps the text of its window for the next one."""
+        """Make the examples of a block, and keep the text of its window for the next one."""
         if self._text is None or self._text[0] != job.shards:
-            self._text = None  # let go of it before the next is read
+            self._text = None  # free it before the next one is read
             self._text = job.shards, self._read(job.shards)
         return mask_segments(
-            self._text[1], job.segments, self.vocabulary, self.settings, self.random(_MASKS, *job.place)
+            self._text[1], job.segments, self.vocabulary, self.settings, self.random(_MASKS, *job.key)
         )
 
     def estimate_per_epoch(self) -> int:
-        """Returns about how many examples an epoch has, judging by its first window."""
+        """Return an estimate of the examples in an epoch, from its first window."""
         window = next(self.windows(0))
-        share = window.pieces / self.data.pieces(self.split)
+        share = window.tokens / self.data.tokens(self.split)
         return round(len(window) / share)
 
-    def random(self, *place: int) -> np.random.Generator:
-        """Returns the generator of a place in the stream; Philox is cheap to key."""
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed, spawn_key=place)))
+    def random(self, *key: int) -> np.random.Generator:
+        """Return the generator of a key; Philox is cheap to create."""
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed, spawn_key=key)))
 
     def _read(self, shards: _Shards) -> WindowText:
-        """Copies the shards one after the other, letting go of each before the next is mapped."""
+        """Copy the shards one after the other; each is unmapped before the next is mapped."""
         infos = self.data.shards[self.split]
-        pieces, word_starts, filled = None, None, 0
+        tokens, word_starts, filled = None, None, 0
         total = sum(infos[number].pieces for number in shards)
         for number in shards:
             shard = self.data.read_shard(self.split, number)
-            if pieces is None:
-                pieces = np.empty(total, shard.pieces.dtype)
+            if tokens is None:
+                tokens = np.empty(total, shard.tokens.dtype)  # (tokens of all shards,)
                 word_starts = None if shard.word_starts is None else np.empty(total, bool)
-            there = slice(filled, filled + len(shard.pieces))
-            pieces[there] = shard.pieces
+            target = slice(filled, filled + len(shard.tokens))
+            tokens[target] = shard.tokens
             if word_starts is not None:
-                word_starts[there] = shard.word_starts
-            filled = there.stop
-        assert pieces is not None
-        return WindowText(pieces=pieces, word_starts=word_starts)
+                word_starts[target] = shard.word_starts
+            filled = target.stop
+        assert tokens is not None
+        return WindowText(tokens=tokens, word_starts=word_starts)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,26 +125,26 @@ class MaskedWindow:
     """The examples of a few shards, packed but not yet made."""
 
     source: MaskedText
-    """Whose they are."""
+    """The source that makes the examples."""
     window: Window
-    """Their chunks."""
+    """The chunks of the examples."""
     shards: _Shards
-    """Where their pieces lie."""
-    place: tuple[int, int]
+    """The shards with their tokens."""
+    key: tuple[int, int]
     """Pass over the text, and number of the window in it."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
         return len(self.window.chunks)
 
     @property
-    def pieces(self) -> int:
-        """Number of pieces."""
+    def tokens(self) -> int:
+        """Tokens of the window."""
         return int(self.window.sentence_bounds[-1])
 
     def job(self, begin: int, end: int) -> BlockJob:
-        """Returns what it takes to make the examples `begin` to `end` (exclusive), which are a block."""
-        place = (*self.place, begin)
-        random = self.source.random(_SEGMENTS, *place)
+        """Return the job that makes the examples `begin` to `end` (exclusive), which are a block."""
+        key = (*self.key, begin)
+        random = self.source.random(_SEGMENTS, *key)
         segments = make_segments(self.window, slice(begin, end), self.source.settings, random)
-        return BlockJob(shards=self.shards, segments=segments, place=place)
+        return BlockJob(shards=self.shards, segments=segments, key=key)

@@ -1,11 +1,12 @@
-"""Hides pieces for the masked language model: n-grams of whole words, then 80/10/10.
+"""The choice of masked tokens: n-grams of whole words, then 80/10/10.
 
-Stands between `segments` and `sequences`. Source: Lan et al. (2020), section 4.1, and
-`create_masked_lm_predictions` of the original, with its procedure and by default two faults mended: words and
-n-grams never reach across a [SEP], and a random replacement is never a special piece. All sequences of a
-block are masked at once: round k handles the k-th candidate word of every sequence.
+Source: Lan et al. (2020), section 4.1, and `create_masked_lm_predictions` of the original. The procedure is
+the same; two faults are fixed by default: words and n-grams never reach across a [SEP], and a random
+replacement is never a special token. All sequences of a block are masked at once: round k handles the k-th
+candidate word of every sequence. That takes as many rounds as the sequence with the most candidates needs,
+but no Python code per token.
 
-Letters: B sequences, P ordinary pieces (special ones not counted), W words of all sequences.
+Letters: B sequences, M masked tokens; here also p ordinary tokens (without special ones), w words.
 """
 
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ KEEP_SHARE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Vocabulary:
-    """What example making must know of a vocabulary of V pieces."""
+    """What the making of examples needs to know of a vocabulary."""
 
     size: int
     """V"""
@@ -37,13 +38,13 @@ class Vocabulary:
     mask_id: int
     """[MASK]"""
     ordinary_ids: IntArray
-    """Ids that may replace a piece at random: all but the special ones."""
+    """Ids that may replace a token at random: all but the special ones."""
     words: WordRule
-    """Which pieces of a text open a word; the others continue the one before them."""
+    """Which tokens of a text start a word; the others continue the word before them."""
 
 
 def vocabulary_of(tokenizer: AlbertTokenizer, settings: ExampleSettings) -> Vocabulary:
-    """Returns the facts of a tokenizer's vocabulary that example making needs."""
+    """Return what the making of examples needs to know of a tokenizer's vocabulary."""
     rule = settings.filled().word_rule
     assert rule != "auto"
     return Vocabulary(
@@ -57,9 +58,9 @@ def vocabulary_of(tokenizer: AlbertTokenizer, settings: ExampleSettings) -> Voca
 
 
 def masking_budgets(lengths: IntArray, *, masked_lm_prob: float, cap: int) -> IntArray:
-    """Returns (B,) how many pieces of sequences of `lengths` (special ones counted) are to be hidden.
+    """Return (B,) the number of tokens to mask in sequences of `lengths`, special tokens included.
 
-    At least one, and at most `cap` unless that is 0; none at all where `masked_lm_prob` is 0.
+    At least one, and at most `cap` unless that is 0; none at all if `masked_lm_prob` is 0.
     """
     if not masked_lm_prob:
         return np.zeros_like(lengths)
@@ -68,7 +69,7 @@ def masking_budgets(lengths: IntArray, *, masked_lm_prob: float, cap: int) -> In
 
 
 def ngram_probabilities(max_ngram: int, *, favor_shorter: bool) -> FloatArray:
-    """Returns (max_ngram,) the probability of 1, 2, ... words: ~ 1/n, or the same numbers in reverse."""
+    """Return (max_ngram,) the probabilities of 1, 2, ... words: ~ 1/n, or the same numbers in reverse."""
     weights = 1.0 / np.arange(1, max_ngram + 1)
     return (weights if favor_shorter else weights[::-1]) / weights.sum()
 
@@ -82,22 +83,23 @@ def choose_words(
     random: np.random.Generator,
     taken: BoolArray | None = None,
 ) -> IntArray:
-    """Chooses the words to hide in every sequence.
+    """Choose the words to mask in every sequence.
 
-    Words of a sequence are candidates in random order. A candidate draws n and stands for the n-gram to
-    its right, which ends with its segment; n shrinks while the n-gram exceeds what is left of the budget;
-    the candidate is passed over if nothing fits or a word of the n-gram is chosen already.
+    The words of a sequence are candidates in random order. A candidate draws n and stands for the n-gram
+    that starts with it, which ends with its segment at the latest. n shrinks while the n-gram exceeds what
+    is left of the budget. A candidate is skipped if nothing fits, or if a word of the n-gram is already
+    chosen.
 
     Args:
-        word_bounds: (W + 1,) word w consists of ordinary pieces `word_bounds[w]` to `word_bounds[w + 1]`.
-        segment_words: (B, 3) the words at which the two segments of a sequence begin, and the end.
-        budgets: (B,) pieces to hide in each sequence; never exceeded.
-        probabilities: (N,) of an n-gram of 1, 2, ... words.
-        random: Where all draws come from.
-        taken: (W,) words that must not be chosen.
+        word_bounds: (w + 1,) word i consists of ordinary tokens `word_bounds[i]` to `word_bounds[i + 1]`.
+        segment_words: (B, 3) the first words of the two segments of a sequence, and its end.
+        budgets: (B,) tokens to mask in each sequence; never exceeded.
+        probabilities: (max_ngram,) of n-grams of 1, 2, ... words.
+        random: Source of all draws.
+        taken: (w,) words that must not be chosen.
 
     Returns:
-        (W,) the first word of the n-gram with which a word was chosen; -1 for a word that was not.
+        (w,) the first word of the n-gram with which a word was chosen; -1 for a word that was not.
     """
     num_words, max_ngram = len(word_bounds) - 1, len(probabilities)
     chosen_with = np.full(num_words + max_ngram, -1)
@@ -109,7 +111,7 @@ def choose_words(
     cumulative_probs[-1] = 1.0
     steps = np.arange(max_ngram)
 
-    begin, middle, end = segment_words.T
+    begin, middle, end = segment_words.T  # (B, 3) -> three of (B,)
     left = budgets
     alive = (left > 0) & (begin < end)
     tried = 0
@@ -118,7 +120,7 @@ def choose_words(
             begin, middle, end, left = begin[alive], middle[alive], end[alive], left[alive]
         if not len(begin):
             return chosen_with[:num_words]
-        draw_word, draw_length = random.random((2, len(begin)))
+        draw_word, draw_length = random.random((2, len(begin)))  # of the sequences that are still alive
         slot = begin + tried
         drawn = slot + (draw_word * (end - slot)).astype(np.int64)
         word = candidates[drawn]
@@ -128,40 +130,40 @@ def choose_words(
         ngram = np.minimum(room, 1 + np.searchsorted(cumulative_probs, draw_length, side="right"))
         reach = word[:, None] + steps  # (B, max_ngram)
         sizes = word_bounds[np.minimum(reach + 1, num_words)] - word_bounds[word][:, None]
-        fits = (steps < ngram[:, None]) & (sizes <= left[:, None])
-        chosen = fits & ~(fits & covered[reach]).any(axis=1, keepdims=True)
+        fits = (steps < ngram[:, None]) & (sizes <= left[:, None])  # (B, max_ngram)
+        chosen = fits & ~(fits & covered[reach]).any(axis=1, keepdims=True)  # (B, max_ngram)
         rows, columns = np.nonzero(chosen)
-        places = word[rows] + columns
-        covered[places] = True
-        chosen_with[places] = word[rows]
-        left = left - np.where(chosen, sizes, 0).max(axis=1)
+        chosen_words = word[rows] + columns
+        covered[chosen_words] = True
+        chosen_with[chosen_words] = word[rows]
+        left = left - np.where(chosen, sizes, 0).max(axis=1)  # (B, max_ngram) -> (B,)
         tried += 1
         alive = (left > 0) & (begin + tried < end)
 
 
-def replace_pieces(
+def replace_tokens(
     labels: IntArray, units: IntArray | None, others: IntArray, mask_id: int, random: np.random.Generator
 ) -> IntArray:
-    """Returns what is shown in place of hidden pieces: [MASK] 80%, itself 10%, any other one 10%.
+    """Return (M,) the input ids of masked tokens: [MASK] 80%, the token itself 10%, any other one 10%.
 
     Args:
-        labels: (M,) the pieces.
-        units: (M,) pieces of one number share their lot; None: each has its own.
-        others: Ids of which a random one is drawn, for every piece by itself.
-        mask_id: Of [MASK].
-        random: Where all draws come from.
+        labels: (M,) the masked tokens.
+        units: (M,) tokens with one group id get one decision; None: every token gets its own.
+        others: Ids from which a random replacement is drawn, for each token by itself.
+        mask_id: Id of [MASK].
+        random: Source of all draws.
     """
     if units is None:
         draw = random.random(len(labels))
     else:
         distinct, unit = np.unique(units, return_inverse=True)
         draw = random.random(len(distinct))[unit]
-    strangers = others[random.integers(len(others), size=len(labels))]
-    shown = np.where(draw < MASK_SHARE + KEEP_SHARE, labels, strangers)
-    shown[draw < MASK_SHARE] = mask_id
-    return shown
+    replacements = others[random.integers(len(others), size=len(labels))]  # (M,)
+    inputs = np.where(draw < MASK_SHARE + KEEP_SHARE, labels, replacements)
+    inputs[draw < MASK_SHARE] = mask_id
+    return inputs
 
 
 def permute_within(groups: IntArray, random: np.random.Generator) -> IntArray:
-    """Returns (M,) a random permutation of 0 to M - 1 that keeps each index in its group; `groups` ascend."""
+    """Return a random permutation of indices that keeps each index in its group; `groups` must ascend."""
     return np.lexsort((random.random(len(groups)), groups))

@@ -1,9 +1,10 @@
-"""The stream of training examples: the same for any batch size, any number of workers and of ranks.
+"""The stream of training examples: the same for any batch size and any number of workers and ranks.
 
-The top of the data layer. A source (`masked_text`: token shards; `tfrecord_examples`: the original's files)
-has windows of examples, of which any block can be made by itself. The stream is all blocks of all
-epochs, one behind the other. So example i is a function of the source and i alone: it depends neither on
-the batch size, nor on where reading starts, nor on who makes it, and resuming needs one number.
+A source (`masked_text`: token shards; `tfrecord.examples`: the original's files) has windows of examples,
+and any block of a window can be made by itself. The stream is all blocks of all epochs, one after the
+other. So example i depends on the source and on i only, not on the batch size, on where reading starts, or
+on which process makes it, and resuming needs one number. The price is that examples are made in blocks of
+256: a reader that starts in the middle of a block makes all of it.
 """
 
 import itertools
@@ -21,53 +22,53 @@ _Ranges = list[tuple[int, int]]
 
 
 class ExampleWindow(Protocol):
-    """Examples that lie together."""
+    """A part of an epoch whose examples are made from the same text."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
 
     def job(self, begin: int, end: int) -> Any:
-        """Returns what it takes to make a block, the examples `begin` to `end`; small and picklable."""
+        """Return what is needed to make a block, the examples `begin` to `end`; small and picklable."""
 
 
 class ExampleSource(Protocol):
     """Where examples come from; picklable, so that other processes can make them."""
 
     def windows(self, epoch: int, first: int = 0) -> Iterator[ExampleWindow]:
-        """Yields the windows of an epoch from number `first` on; an epoch has one at least."""
+        """Yield the windows of an epoch from number `first` on; an epoch has at least one."""
 
     def make(self, job: Any) -> PretrainingBatch:
-        """Makes the examples of a job."""
+        """Make the examples of a job."""
 
     def estimate_per_epoch(self) -> int:
-        """Returns about how many examples an epoch has."""
+        """Return an estimate of the examples in an epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StreamPosition:
-    """A window and what lies before it, so that a reader need not count its way there."""
+    """A window and the number of examples before it, so that a reader can start there without counting."""
 
     examples: int = 0
     """Examples of the stream before the window."""
     epoch: int = 0
-    """Its epoch."""
+    """Epoch of the window."""
     window: int = 0
-    """Its number in the epoch."""
+    """Number of the window in its epoch."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RankSlice:
-    """Which examples of the stream a rank reads: one part of every batch, the ranks' parts in their order."""
+    """The examples of each global batch that one rank computes; rank 0 has the first ones."""
 
     rank: int = 0
-    """Who reads."""
+    """Number of this rank."""
     ranks: int = 1
-    """How many there are."""
+    """Number of ranks."""
     batch: int = 1
-    """Examples of a batch of all ranks; where ranks do not divide it, parts differ by one."""
+    """Size of the global batch; if `ranks` does not divide it, slices differ by one example."""
 
     def ranges(self, begin: int, end: int) -> _Ranges:
-        """Returns the rank's ranges among examples `begin` to `end`, none of them before 0."""
+        """Return the ranges of examples `begin` to `end` that belong to the rank, none of them before 0."""
         begin = max(0, begin)
         if self.ranks == 1:
             return [(begin, end)] if begin < end else []
@@ -81,43 +82,51 @@ class Examples:
     """The endless stream of examples of a source."""
 
     def __init__(self, source: ExampleSource, *, workers: int = 0) -> None:
-        """Takes a source, and the number of processes that make examples ahead; 0: this one, when asked."""
+        """Take a source, and the number of processes that make examples ahead; 0: this one makes them."""
         self._source, self._workers = source, workers
-        self._marks: list[StreamPosition] = []
+        self._known: list[StreamPosition] = []
 
     def batches(
         self,
         batch_size: int,
         *,
         start: int = 0,
-        share: RankSlice = RankSlice(),
-        mark: StreamPosition = StreamPosition(),
+        rank_slice: RankSlice = RankSlice(),
+        position: StreamPosition = StreamPosition(),
     ) -> Iterator[PretrainingBatch]:
-        """Yields batches without end, epoch after epoch, from example `start` of the stream on.
+        """Yield batches without end, epoch after epoch, from example `start` of the stream on.
 
-        Examples between the `mark`, which lies not behind `start`, and `start` cost their segmentation
-        only, those before the mark nothing. The `share` is counted from `start`.
+        The `position` must not be after `start`. Examples between the two are segmented but not made, those
+        before the position cost nothing. Global batches of the `rank_slice` are counted from `start`.
         """
-        jobs = self._jobs(itertools.count(mark.epoch), start=start, share=share, mark=mark)
+        jobs = self._jobs(
+            itertools.count(position.epoch), start=start, rank_slice=rank_slice, position=position
+        )
         return rebatch(self._make(jobs), batch_size)
 
     def position_before(self, example: int) -> StreamPosition:
-        """Returns the last window known to begin not behind an example; one that was read lies near it."""
-        known = [mark for mark in self._marks if mark.examples <= example]
-        return max(known, key=lambda mark: mark.examples, default=StreamPosition())
+        """Return the last known window that starts at an example or before it."""
+        known = [position for position in self._known if position.examples <= example]
+        return max(known, key=lambda position: position.examples, default=StreamPosition())
 
     def one_pass(
-        self, batch_size: int, *, limit: int | None = None, epoch: int = 0, share: RankSlice = RankSlice()
+        self,
+        batch_size: int,
+        *,
+        limit: int | None = None,
+        epoch: int = 0,
+        rank_slice: RankSlice = RankSlice(),
     ) -> Iterator[PretrainingBatch]:
-        """Yields the examples of one epoch, the first `limit` of them; the last batch may be smaller.
+        """Yield the examples of one epoch, the first `limit` of them; the last batch may be smaller.
 
         For evaluation: equal calls give equal examples.
         """
-        jobs = self._jobs([epoch], start=0, share=share, mark=StreamPosition(epoch=epoch), limit=limit)
+        position = StreamPosition(epoch=epoch)
+        jobs = self._jobs([epoch], start=0, rank_slice=rank_slice, position=position, limit=limit)
         return rebatch(self._make(jobs), batch_size)
 
     def estimate_per_epoch(self) -> int:
-        """Returns about how many examples an epoch has."""
+        """Return an estimate of the examples in an epoch."""
         return self._source.estimate_per_epoch()
 
     def _jobs(
@@ -125,38 +134,37 @@ class Examples:
         epochs: Iterable[int],
         *,
         start: int,
-        share: RankSlice,
-        mark: StreamPosition,
+        rank_slice: RankSlice,
+        position: StreamPosition,
         limit: int | None = None,
     ) -> Iterator[tuple[Any, _Ranges]]:
-        """Yields the jobs of the blocks of which the share wants examples, and which of each it wants."""
-        position = mark.examples - start  # of the window, counted from the first example that is wanted
+        """Yield the job of each block that has examples of the rank, and which of the block these are."""
+        done = position.examples - start  # examples before the window, counted from `start`; may be negative
         for epoch in epochs:
-            first_window = mark.window if epoch == mark.epoch else 0
+            first_window = position.window if epoch == position.epoch else 0
             for number, window in enumerate(self._source.windows(epoch, first_window), start=first_window):
-                self._marks.append(StreamPosition(examples=position + start, epoch=epoch, window=number))
-                for begin in range(
-                    max(0, -position) // BLOCK_EXAMPLES * BLOCK_EXAMPLES, len(window), BLOCK_EXAMPLES
-                ):
-                    first, end = position + begin, min(begin + BLOCK_EXAMPLES, len(window))
-                    last = position + end if limit is None else min(limit, position + end)
-                    if ranges := share.ranges(first, last):
+                self._known.append(StreamPosition(examples=done + start, epoch=epoch, window=number))
+                first_block = max(0, -done) // BLOCK_EXAMPLES * BLOCK_EXAMPLES
+                for begin in range(first_block, len(window), BLOCK_EXAMPLES):
+                    first, end = done + begin, min(begin + BLOCK_EXAMPLES, len(window))
+                    last = done + end if limit is None else min(limit, done + end)
+                    if ranges := rank_slice.ranges(first, last):
                         yield window.job(begin, end), [(a - first, b - first) for a, b in ranges]
-                position += len(window)
-                if limit is not None and position >= limit:
+                done += len(window)
+                if limit is not None and done >= limit:
                     return
 
     def _make(self, jobs: Iterator[tuple[Any, _Ranges]]) -> Iterator[PretrainingBatch]:
-        """Makes the wanted examples of jobs, in their order."""
+        """Make the examples of jobs, in their order."""
         if self._workers:
-            yield from map_in_order(partial(_same, self._source), _make_wanted, jobs, workers=self._workers)
+            yield from map_in_order(partial(_same, self._source), _make_ranges, jobs, workers=self._workers)
             return
         for job in jobs:
-            yield _make_wanted(self._source, job)
+            yield _make_ranges(self._source, job)
 
 
 def rebatch(blocks: Iterable[PretrainingBatch], batch_size: int) -> Iterator[PretrainingBatch]:
-    """Yields the sequences of `blocks` in batches of `batch_size`; the last may be smaller."""
+    """Yield the sequences of `blocks` in batches of `batch_size`; the last may be smaller."""
     waiting: list[PretrainingBatch] = []
     missing = batch_size
     for block in blocks:
@@ -173,12 +181,12 @@ def rebatch(blocks: Iterable[PretrainingBatch], batch_size: int) -> Iterator[Pre
         yield PretrainingBatch.join(waiting)
 
 
-def _make_wanted(source: ExampleSource, job: tuple[Any, Sequence[tuple[int, int]]]) -> PretrainingBatch:
-    """Makes a block and keeps what is wanted of it."""
+def _make_ranges(source: ExampleSource, job: tuple[Any, Sequence[tuple[int, int]]]) -> PretrainingBatch:
+    """Make a block and keep some ranges of it."""
     block = source.make(job[0])
     return PretrainingBatch.join([block.take(begin, end) for begin, end in job[1]])
 
 
 def _same(source: ExampleSource) -> ExampleSource:
-    """Returns a source that came along to another process."""
+    """Return the source that was sent to another process."""
     return source

@@ -1,7 +1,6 @@
-"""Turns text into token shards by jobs that do not depend on each other: one job, one file.
+"""Text encoded as token shards, by jobs that do not depend on each other: one job, one file.
 
-Stands above `shards` (files) and `shard_jobs` (what is to be done); runs in worker processes. A job whose
-file is there is not done again.
+Runs in worker processes. A job whose file exists and is complete is not done again.
 """
 
 import tempfile
@@ -20,14 +19,14 @@ from albert.data.shards.jobs import EncodingRule, ShardJob
 from albert.text.tokenizer import AlbertTokenizer
 
 BATCH_CHARACTERS = 1 << 18
-"""Text encoded in one call."""
+"""Characters encoded in one call."""
 
 _Encoded = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]
-"""(P,) ids, (S,) pieces of each sentence, and (P,) word starts where they are asked for."""
+"""Token ids, number of tokens of each sentence, and word starts, which may be empty."""
 
 
 class ShardMaker:
-    """What a process needs to do jobs."""
+    """Everything a process needs to do jobs."""
 
     def __init__(self, output: str, rule: EncodingRule, tokenizer: AlbertTokenizer) -> None:
         self.output, self.tokenizer = output, tokenizer
@@ -35,18 +34,18 @@ class ShardMaker:
         self._split = sentence_splitter(rule.splitting, rule.language)
 
     def encode(self, text: bytes) -> Shard:
-        """Returns the pieces of a text of lines, an empty line between documents."""
+        """Return the tokens of a text of lines, with an empty line between documents."""
         documents = [self._split(document.split("\n")) for document in text.decode().split("\n\n")]
         return encode_documents(documents, self.tokenizer, words=self._words)
 
 
 def open_maker(output: str, rule: EncodingRule, tokenizer_files: Mapping[str, bytes]) -> ShardMaker:
-    """Makes a maker in another process; not every machine sees the tokenizer's folder.
+    """Make a maker in another process, which may have no access to the tokenizer's folder.
 
     Args:
         output: Folder of the shards, or its URL.
-        rule: How text becomes pieces.
-        tokenizer_files: Names and contents of what `save_pretrained` writes.
+        rule: How text becomes tokens.
+        tokenizer_files: Names and contents of the files that `save_pretrained` writes.
     """
     with tempfile.TemporaryDirectory(prefix="albert-") as folder:
         for name, content in tokenizer_files.items():
@@ -56,7 +55,7 @@ def open_maker(output: str, rule: EncodingRule, tokenizer_files: Mapping[str, by
 
 
 def make_shard(maker: ShardMaker, job: ShardJob) -> ShardInfo:
-    """Does a job, unless its file is there and whole.
+    """Do a job, unless its file exists and is complete.
 
     Raises:
         DataError: The shard cannot be written.
@@ -71,15 +70,15 @@ def make_shard(maker: ShardMaker, job: ShardJob) -> ShardInfo:
 
 
 def encode_documents(documents: list[list[str]], tokenizer: AlbertTokenizer, *, words: WordsName) -> Shard:
-    """Encodes lists of sentences; sentences and documents of no piece are left out."""
+    """Encode lists of sentences; sentences and documents without a token are dropped."""
     encode = _with_words if words == "jieba" else _without_words
     sentences = [sentence for document in documents for sentence in document]
     batches = [encode(batch, tokenizer) for batch in _batches(sentences)] or [encode([], tokenizer)]
-    pieces, lengths, word_starts = (np.concatenate(parts) for parts in zip(*batches, strict=True))
+    tokens, lengths, word_starts = (np.concatenate(parts) for parts in zip(*batches, strict=True))
     kept = np.concatenate([[0], np.cumsum(lengths > 0)])
     num_sentences = np.diff(kept[np.cumsum([0, *map(len, documents)])])
     return Shard(
-        pieces=pieces,
+        tokens=tokens,
         sentence_ends=np.cumsum(lengths[lengths > 0]),
         document_ends=np.cumsum(num_sentences[num_sentences > 0]),
         word_starts=word_starts if words == "jieba" else None,
@@ -102,5 +101,5 @@ def _without_words(sentences: list[str], tokenizer: AlbertTokenizer) -> _Encoded
 def _with_words(sentences: list[str], tokenizer: AlbertTokenizer) -> _Encoded:
     rows, starts = tokenizer.encode_sentences_with_words(sentences)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    pieces = np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum())
-    return pieces, lengths, np.fromiter(chain.from_iterable(starts), np.bool_, lengths.sum())
+    tokens = np.fromiter(chain.from_iterable(rows), np.int32, lengths.sum())
+    return tokens, lengths, np.fromiter(chain.from_iterable(starts), np.bool_, lengths.sum())

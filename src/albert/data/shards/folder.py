@@ -1,9 +1,12 @@
-"""Token shards: a corpus as piece ids, in memory-mapped Arrow files, one row a document.
+"""Token shards: a corpus as token ids, in memory-mapped Arrow files, one row per document.
 
-A prepared folder holds `train-00000-HASH.arrow`, ..., `held-out-00000-HASH.arrow`, ..., the tokenizer's
-files, and `meta.json`, which is written last: a folder without it is unfinished. HASH is of what the shard
-was made of, so that a shard that is there need not be made again. Every shard carries its counts and a
-digest of its columns; `meta.json` has the digest of the file, checked each time the shard is mapped.
+A prepared folder has `train-00000-HASH.arrow`, ..., `held-out-00000-HASH.arrow`, ..., the tokenizer's
+files, and `meta.json`, which is written last: a folder without it is unfinished. HASH is a digest of what
+the shard was made from, so an existing shard need not be made again. Each shard has its counts and a digest
+of its columns; `meta.json` has the digest of the file, which is checked each time the shard is mapped.
+
+The format stores token ids, not masked examples: every epoch can have other masks, and a token takes two
+bytes, but masking costs CPU time during training.
 """
 
 import hashlib
@@ -35,25 +38,25 @@ _PREFIXES = tuple(f"{split}-" for split in SPLITS)
 
 @dataclass(frozen=True, kw_only=True)
 class ShardInfo:
-    """What `meta.json` says of one shard."""
+    """The entry of one shard in `meta.json`."""
 
     name: str
     """File name inside the folder."""
     documents: int
-    """Rows."""
+    """Number of documents, one per row."""
     sentences: int
-    """Sentences of all documents."""
+    """Number of sentences in all documents."""
     pieces: int
-    """Pieces of all sentences."""
+    """Number of tokens in all sentences; `pieces` is the name in the file format."""
     unknown_pieces: int
-    """How many of them are the unknown one."""
+    """Number of unknown tokens."""
     digest: str
     """BLAKE2b-128 of the file."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerInfo:
-    """What `meta.json` says of the tokenizer that made the pieces."""
+    """The entry of the tokenizer in `meta.json`."""
 
     fingerprint: str
     """Digest of vocabulary and normalisation settings."""
@@ -67,16 +70,16 @@ class TokenizerInfo:
 
 @dataclass(frozen=True, kw_only=True)
 class Shard:
-    """D documents of S sentences and P pieces in all, as arrays over the mapped file."""
+    """Documents, sentences and tokens of a shard, as arrays over the mapped file."""
 
-    pieces: npt.NDArray[np.unsignedinteger[Any]]
-    """(P,) piece ids of all sentences, end to end."""
+    tokens: npt.NDArray[np.unsignedinteger[Any]]
+    """Token ids of all sentences, end to end."""
     sentence_ends: IntArray
-    """(S,) where each sentence ends in `pieces`; ascending."""
+    """Where each sentence ends in `tokens`; ascending."""
     document_ends: IntArray
-    """(D,) where each document ends in `sentence_ends`; ascending."""
+    """Where each document ends in `sentence_ends`; ascending."""
     word_starts: npt.NDArray[np.bool_] | None = None
-    """(P,) whether a piece opens a word; None where the vocabulary tells it."""
+    """Whether each token starts a word; None if the vocabulary says so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,37 +87,37 @@ class PreparedData:
     """A finished folder of token shards."""
 
     folder: str | Path
-    """Where it lies."""
+    """Path of the folder."""
     shards: Mapping[SplitName, tuple[ShardInfo, ...]]
     """The shards of each split, in corpus order."""
     tokenizer: TokenizerInfo
-    """What made the pieces."""
+    """The tokenizer that made the tokens."""
     words: WordsName
-    """Who says what a word is: the vocabulary, or each shard, after jieba."""
+    """What says where words start: the vocabulary, or each shard (from jieba)."""
     counts: Mapping[str, Any]
-    """What that job reported."""
+    """The counts that `albert prepare` reported."""
     fingerprint: str
-    """Digest of all shards and the tokenizer; examples are a function of it."""
+    """Digest of all shards and the tokenizer; with the settings it determines all examples."""
 
-    def pieces(self, split: SplitName) -> int:
-        """Returns the number of pieces in a split."""
+    def tokens(self, split: SplitName) -> int:
+        """Return the number of tokens in a split."""
         return sum(shard.pieces for shard in self.shards[split])
 
     def all_shards(self) -> list[ShardInfo]:
-        """Returns the shards of all splits."""
+        """Return the shards of all splits."""
         return [info for split in SPLITS for info in self.shards[split]]
 
     def read_shard(self, split: SplitName, index: int) -> Shard:
-        """Maps one shard; nothing of it stays in memory once the result is dropped.
+        """Map one shard; its memory is freed when the result is dropped.
 
         Raises:
-            DataError: The file is missing or is not what was written.
+            DataError: The file is missing or damaged.
         """
         info = self.shards[split][index]
         return _read_shard(Path(self.folder) / info.name, info)
 
     def check_tokenizer(self, fingerprint: str, source: str) -> None:
-        """Raises TokenizerError unless the tokenizer of `source` is the one the shards were made with."""
+        """Raise TokenizerError if the shards were not made with the tokenizer of `source`."""
         if fingerprint != self.tokenizer.fingerprint:
             raise TokenizerError(
                 f"{source}: its tokenizer ({fingerprint[:12]}) is not the one of the shards in "
@@ -125,7 +128,7 @@ class PreparedData:
 
 
 def write_shard(path: str | Path, shard: Shard, *, vocab_size: int, unknown_id: int) -> ShardInfo:
-    """Writes a shard, whole or not at all, to a file or a URL.
+    """Write a shard, whole or not at all, to a file or a URL.
 
     Raises:
         DataError: The file cannot be written.
@@ -135,8 +138,8 @@ def write_shard(path: str | Path, shard: Shard, *, vocab_size: int, unknown_id: 
         "version": FORMAT_VERSION,
         "documents": len(shard.document_ends),
         "sentences": len(shard.sentence_ends),
-        "pieces": len(shard.pieces),
-        "unknown_pieces": int(np.count_nonzero(shard.pieces == unknown_id)),
+        "pieces": len(shard.tokens),
+        "unknown_pieces": int(np.count_nonzero(shard.tokens == unknown_id)),
     }
     counts["digest"] = _digest_of_content(counts, columns)
     batch = pa.record_batch(columns, metadata={_COUNTS_KEY: json.dumps(counts)})
@@ -149,21 +152,21 @@ def write_shard(path: str | Path, shard: Shard, *, vocab_size: int, unknown_id: 
 
 
 def stored_bytes(shard: Shard, *, vocab_size: int) -> float:
-    """Returns the room a shard takes on disk, but for its first kilobyte."""
+    """Return the size of a shard on disk, without the about 1 kB of its header."""
     words = shard.word_starts is not None
     bits = 8 * _id_type(vocab_size).itemsize + words
     offsets = 4 * (2 + words) * len(shard.document_ends)
-    return len(shard.pieces) * bits / 8 + 4 * len(shard.sentence_ends) + offsets
+    return len(shard.tokens) * bits / 8 + 4 * len(shard.sentence_ends) + offsets
 
 
 def find_shard(path: str | Path) -> ShardInfo | None:
-    """Returns what a shard file says of itself, or None where it is missing or damaged."""
+    """Return the counts of a shard file, or None if it is missing or damaged."""
     if not storage.exists(path):
         return None
     content = pa.py_buffer(storage.read_bytes(path))
     try:
         batch = pa.ipc.open_file(content).get_batch(0)
-        batch.validate(full=True)  # else a wrong offset could lead out of the file
+        batch.validate(full=True)  # otherwise a wrong offset could point outside the file
         counts = dict(json.loads(batch.schema.metadata[_COUNTS_KEY]))
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         if counts.pop("digest") != _digest_of_content(counts, columns):
@@ -181,7 +184,7 @@ def write_meta(
     counts: Mapping[str, Any],
     words: WordsName = "vocabulary",
 ) -> None:
-    """Finishes a folder of shards by writing its `meta.json`."""
+    """Finish a folder of shards by writing its `meta.json`."""
     listed = {split: [asdict(info) for info in shards[split]] for split in SPLITS}
     digests = "".join(info["digest"] for split in SPLITS for info in listed[split])
     meta = {
@@ -197,7 +200,7 @@ def write_meta(
 
 
 def open_prepared(folder: str | Path) -> PreparedData:
-    """Opens a prepared folder.
+    """Open a prepared folder.
 
     Raises:
         DataError: The folder is missing, not on a local disk, unfinished, damaged, or of another format
@@ -205,7 +208,7 @@ def open_prepared(folder: str | Path) -> PreparedData:
     """
     if storage.is_url(folder):
         raise DataError(
-            f"{folder}: shards are mapped into memory and must lie on a local disk; copy the folder first: "
+            f"{folder}: shards are mapped into memory and must be on a local disk; copy the folder first: "
             f"{_copy_command(str(folder))}"
         )
     folder = Path(folder)
@@ -223,7 +226,7 @@ def open_prepared(folder: str | Path) -> PreparedData:
 
 
 def read_meta(folder: str | Path) -> PreparedData:
-    """Reads what `meta.json` says of a finished folder, or of a URL; looks at no shard.
+    """Read the `meta.json` of a finished folder, or of a URL; shards are not read.
 
     Raises:
         DataError: It cannot be read, is damaged, or of another format version.
@@ -250,7 +253,7 @@ def read_meta(folder: str | Path) -> PreparedData:
 
 
 def remove_damaged(data: PreparedData) -> list[str]:
-    """Removes the shards of a folder that are not what `meta.json` says; returns these and the missing."""
+    """Remove the shards that do not match `meta.json`; return their names and those of missing ones."""
     names = set(storage.list_names(data.folder))
     damaged = []
     for info in data.all_shards():
@@ -262,7 +265,7 @@ def remove_damaged(data: PreparedData) -> list[str]:
 
 
 def remove_other_shards(folder: str | Path, names: Iterable[str]) -> None:
-    """Removes the shards and half-written files of a folder that are not in `names`."""
+    """Remove the shards and half-written files of a folder that are not in `names`."""
     kept = set(names)
     for name in storage.list_names(folder):
         stem, suffix, rest = name.partition(SHARD_SUFFIX)
@@ -287,16 +290,16 @@ def _id_type(vocab_size: int) -> np.dtype[Any]:
 
 
 def _columns_of(shard: Shard, dtype: np.dtype[Any]) -> dict[str, pa.ListArray]:
-    """Returns the columns of a shard; in them sentences end within their document."""
+    """Return the columns of a shard, where sentence ends count from the start of their document."""
     sentences = np.concatenate([[0], shard.document_ends]).astype(np.int64)
-    pieces = np.concatenate([[0], shard.sentence_ends]).astype(np.int64)[sentences]
-    ends = shard.sentence_ends - np.repeat(pieces[:-1], np.diff(sentences))
+    tokens = np.concatenate([[0], shard.sentence_ends]).astype(np.int64)[sentences]
+    ends = shard.sentence_ends - np.repeat(tokens[:-1], np.diff(sentences))
     columns = {
-        "pieces": _list_column(shard.pieces.astype(dtype), pieces),
+        "pieces": _list_column(shard.tokens.astype(dtype), tokens),
         "sentence_ends": _list_column(ends.astype(np.uint32), sentences),
     }
     if shard.word_starts is not None:
-        columns["word_starts"] = _list_column(shard.word_starts, pieces)
+        columns["word_starts"] = _list_column(shard.word_starts, tokens)
     return columns
 
 
@@ -305,7 +308,7 @@ def _list_column(values: npt.NDArray[Any], offsets: npt.NDArray[np.int64]) -> pa
 
 
 def _digest_of_content(counts: Mapping[str, int], columns: Mapping[str, pa.ListArray]) -> str:
-    """Returns a digest by which a shard knows its own content."""
+    """Return a digest of counts and columns, which a shard file has about itself."""
     digest = hashlib.blake2b(json.dumps(counts).encode(), digest_size=16)
     for name, column in columns.items():
         digest.update(name.encode())
@@ -345,15 +348,15 @@ def _read_shard(path: Path, info: ShardInfo) -> Shard:
             batch = pa.ipc.open_file(content).get_batch(0)
     except (OSError, pa.ArrowInvalid) as error:
         raise DataError(f"{path}: cannot be read ({error}); run albert prepare again") from error
-    pieces, ends = batch.column("pieces"), batch.column("sentence_ends")
-    document_starts = pieces.offsets.to_numpy().astype(np.int64)[:-1]
+    tokens, ends = batch.column("pieces"), batch.column("sentence_ends")
+    document_starts = tokens.offsets.to_numpy().astype(np.int64)[:-1]
     sentences = ends.offsets.to_numpy().astype(np.int64)
     word_starts = None
     if "word_starts" in batch.schema.names:
         values = batch.column("word_starts").values
         word_starts = np.unpackbits(_bits_of(values), count=len(values), bitorder="little").view(np.bool_)
     return Shard(
-        pieces=pieces.values.to_numpy(),
+        tokens=tokens.values.to_numpy(),
         sentence_ends=ends.values.to_numpy() + np.repeat(document_starts, np.diff(sentences)),
         document_ends=sentences[1:],
         word_starts=word_starts,

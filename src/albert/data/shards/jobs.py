@@ -1,7 +1,7 @@
-"""Cuts a corpus into jobs of a set size, each of which makes one token shard.
+"""A corpus cut into jobs of a given size, each of which makes one token shard.
 
-Stands above `shards` (files) and below `encoding`, which does the jobs. Needs no tokenizer, so the process
-that reads the corpus does it on the side. A job's name holds a digest of all that its shard depends on.
+No tokenizer is needed, so the process that reads the corpus can do this as well. The name of a job has a
+digest of everything its shard depends on, so a finished shard is recognised by its name.
 """
 
 import hashlib
@@ -12,12 +12,12 @@ from albert.data.corpus.documents import LineMeaning
 from albert.data.shards.folder import FORMAT_VERSION, SHARD_SUFFIX, SPLITS, SplitName, WordsName
 
 MIN_DOCUMENTS_TO_HOLD_OUT = 20
-"""From here on at least one document is held out, however small the share."""
+"""A corpus of as many documents has at least one held out, however small the share."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodingRule:
-    """How text becomes pieces; with the text it decides every byte of a shard."""
+    """How text becomes tokens; rule and text determine every byte of a shard."""
 
     tokenizer: str
     """Fingerprint of the tokenizer."""
@@ -26,7 +26,7 @@ class EncodingRule:
     language: str
     """ISO 639 code, for the splitting into sentences."""
     words: WordsName
-    """Who says what a word is."""
+    """What a word is: what the vocabulary says, or words by jieba."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,21 +36,21 @@ class ShardJob:
     name: str
     """File name of the shard."""
     split: SplitName
-    """Where the documents belong."""
+    """Split of the documents."""
     text: bytes
-    """UTF-8 lines; an empty one stands between documents."""
+    """UTF-8 lines, with an empty one between documents."""
 
 
 def cut_jobs(
     documents: Iterable[list[str]], rule: EncodingRule, *, held_out: float, shard_bytes: int
 ) -> Iterator[ShardJob]:
-    """Gathers the documents of each split, in corpus order, into jobs of at least `shard_bytes` of text.
+    """Gather the documents of each split, in corpus order, into jobs of at least `shard_bytes` of text.
 
     Args:
         documents: Lists of non-empty lines.
         rule: How they will be encoded.
-        held_out: Share of the documents that goes to the split of this name.
-        shard_bytes: Size at which a job is closed; only the last of a split is smaller.
+        held_out: Share of the documents for the split of this name.
+        shard_bytes: Size at which a job is complete; only the last of a split is smaller.
     """
     gathered: dict[SplitName, list[bytes]] = {split: [] for split in SPLITS}
     sizes, numbers = dict.fromkeys(SPLITS, 0), dict.fromkeys(SPLITS, 0)
@@ -72,15 +72,15 @@ def cut_jobs(
 
 
 def join_lines(lines: Iterable[str]) -> bytes:
-    """Returns the lines of a document as one text."""
+    """Return the lines of a document as one text."""
     return "\n".join(lines).encode()
 
 
 def split_documents(texts: Iterable[bytes], held_out: float) -> Iterator[tuple[SplitName, bytes]]:
-    """Assigns each document to a split by the hash of its text, so that equal texts stay together.
+    """Assign each document to a split by the hash of its text, so that equal texts stay together.
 
-    Where none of 20 or more documents falls below the share `held_out`, the one of the smallest hash is
-    held out; to know it without a second pass, the smallest so far is kept back.
+    If none of 20 or more documents has a hash below the share `held_out`, the one with the smallest hash is
+    held out; to avoid a second pass, the document with the smallest hash so far is kept until the end.
     """
     if not held_out:
         yield from (("train", text) for text in texts)
@@ -106,7 +106,7 @@ def split_documents(texts: Iterable[bytes], held_out: float) -> Iterator[tuple[S
 
 
 def hash_share(text: bytes) -> float:
-    """Returns a number in [0, 1) that depends on the text alone; decides what is held out."""
+    """Return a number in [0, 1) that depends on the text only; it decides what is held out."""
     digest = hashlib.blake2b(text, digest_size=6).digest()
     return int.from_bytes(digest) / 2.0**48
 

@@ -1,11 +1,11 @@
-"""Examples in the original's TFRecord files: a writer, and another source of the stream of `examples`.
+"""Examples in the original's TFRecord files: a writer, and another source of the stream.
 
-Stands on `tfrecord` (files) and `masked_records` (what a record holds). The source is deterministic and can
-be entered anywhere, like `masked_text`: an epoch takes the files in a random order, a window of a few at a
-time, and the records of a window in a random order. Whoever reads the stream only hops from record to record;
-the jobs it hands out say at which bytes records start, and any process can read them.
+The source is deterministic and can start anywhere, like `masked_text`: an epoch takes the files in a random
+order, a window of a few at a time, and the records of a window in a random order. The reader only finds
+where records start; any worker can read a block of them. The price is that finding them reads through all
+files of a window before its first example.
 
-Letters: R records.
+Letters: B records of a block.
 """
 
 import hashlib
@@ -25,24 +25,24 @@ from albert.errors import ConfigError, DataError
 
 WINDOW_FILES = 4
 WINDOW_BYTES = 1 << 28
-"""About 100,000 records of length 512; a larger file is a window of its own."""
+"""About 100,000 records of length 512; a larger file is a window by itself."""
 
 _BLOCK_RECORDS = 256  # read at once
 _FILE_ORDER = 0
 _RECORD_ORDER = 1
 
-_END_BYTES = 4096  # of either end of a file, for the fingerprint
+_END_BYTES = 4096  # of each end of a file, for the fingerprint
 _SUFFIXES = (".tfrecord", ".tfrecords", ".tf_record")
 
 
 class TfrecordWriter:
-    """Writes batches as the original's records, dealt out to files in turn, for use in a `with` block.
+    """A writer of batches as the original's records, which go to files in turn; for a `with` block.
 
-    The files take their names when the block ends well; otherwise nothing is left of them.
+    The files get their names when the block succeeds; otherwise nothing is left of them.
     """
 
     def __init__(self, paths: Sequence[Path], *, max_seq_length: int, max_predictions: int) -> None:
-        """Takes how many pieces and predictions a record has room for."""
+        """Take the number of tokens and predictions for which a record has room."""
         self._records = RecordWriter(paths)
         self._max_seq_length, self._max_predictions = max_seq_length, max_predictions
 
@@ -51,7 +51,7 @@ class TfrecordWriter:
         return self
 
     def add(self, batch: PretrainingBatch) -> None:
-        """Writes the sequences of a batch.
+        """Write the sequences of a batch.
 
         Raises:
             ConfigError: A sequence does not fit into a record.
@@ -73,26 +73,26 @@ class TfrecordWriter:
 
 
 class RecordsJob(NamedTuple):
-    """All that is needed to read a block of records; small and picklable."""
+    """What is needed to read a block of records; small and picklable."""
 
     files: IntArray
-    """(R,) which of the source's files each record lies in."""
+    """(B,) index of the file of each record."""
     starts: IntArray
-    """(R,) the byte at which it starts there."""
+    """(B,) byte at which the record starts."""
 
 
 @dataclass(kw_only=True)
 class TfrecordExamples:
-    """The examples of some TFRecord files, in random order: of the files, and within a few of them."""
+    """The examples of some TFRecord files, in random order: shuffled files, shuffled within a few files."""
 
     paths: Sequence[Path]
     """The files."""
     vocab_size: int
-    """Pieces of the model's vocabulary; a record with others is refused."""
+    """Size of the model's vocabulary; records with larger ids are refused."""
     max_seq_length: int
-    """Pieces the model can take; a longer record is refused."""
+    """Longest sequence, in tokens; longer records are refused."""
     seed: int = 0
-    """Of all draws."""
+    """Seed of all random draws."""
     _sizes: list[int] = field(init=False, repr=False)
     _counts: dict[int, int] = field(default_factory=dict, init=False, repr=False)
     _open: dict[int, RecordFile] = field(default_factory=dict, init=False, repr=False)
@@ -102,32 +102,32 @@ class TfrecordExamples:
             raise ConfigError(f"--seed is {self.seed}; expected 0 or more")
         self._sizes = [_size(path) for path in self.paths]
         if not any(self._sizes):
-            raise DataError(f"{', '.join(map(str, self.paths))}: no record in it; make more examples")
+            raise DataError(f"{', '.join(map(str, self.paths))}: no record found; make more examples")
 
     def windows(self, epoch: int, first: int = 0) -> Iterator["RecordsWindow"]:
-        """Yields the windows of an epoch from number `first` on; files are not read before asked for."""
+        """Yield the windows of an epoch from number `first` on; files are not read yet."""
         order = self.random(_FILE_ORDER, epoch).permutation(len(self.paths)).tolist()
         window: list[int] = []
         number = 0
-        for place, file in enumerate(order):
+        for index, file in enumerate(order):
             window.append(file)
-            following = order[place + 1 : place + 2]
+            following = order[index + 1 : index + 2]
             num_bytes = sum(self._sizes[other] for other in [*window, *following])
             if not following or len(window) == WINDOW_FILES or num_bytes > WINDOW_BYTES:
                 if number >= first:
-                    yield RecordsWindow(source=self, files=tuple(window), place=(epoch, number))
+                    yield RecordsWindow(source=self, files=tuple(window), key=(epoch, number))
                 window, number = [], number + 1
 
     def make(self, job: RecordsJob) -> PretrainingBatch:
-        """Reads the records of a job.
+        """Read the records of a job.
 
         Raises:
-            DataError: A record is damaged, or is no example of this vocabulary and length.
+            DataError: A record is damaged, or is not an example of this vocabulary and length.
         """
         return self._batch([*zip(job.files.tolist(), job.starts.tolist(), strict=True)])
 
     def in_order(self) -> Iterator[PretrainingBatch]:
-        """Yields all records once in the order of the files, some at a time.
+        """Yield all records once, in the order of the files, in batches.
 
         Raises:
             DataError: As `make`.
@@ -138,29 +138,29 @@ class TfrecordExamples:
                 yield self._batch([(file, start) for start in starts[begin : begin + _BLOCK_RECORDS]])
 
     def estimate_per_epoch(self) -> int:
-        """Returns about how many records there are, judging by the first ones of a file."""
+        """Return an estimate of the number of records, from the first ones of a file."""
         first = next(number for number, size in enumerate(self._sizes) if size)
         return round(sum(self._sizes) / self._file(first).mean_record_bytes())
 
-    def random(self, *place: int) -> np.random.Generator:
-        """Returns the generator of a place in the stream; Philox is cheap to key."""
-        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed, spawn_key=place)))
+    def random(self, *key: int) -> np.random.Generator:
+        """Return the generator of a key; Philox is cheap to create."""
+        return np.random.Generator(np.random.Philox(np.random.SeedSequence(self.seed, spawn_key=key)))
 
     def count(self, file: int) -> int:
-        """Returns the number of records in a file, which is hopped through once."""
+        """Return the number of records in a file, which are counted once."""
         if file not in self._counts:
             self.find_starts(file)
         return self._counts[file]
 
     def find_starts(self, file: int) -> IntArray:
-        """Returns the bytes at which the records of a file start."""
+        """Return the bytes at which the records of a file start."""
         starts = self._file(file).find_starts()
         self._counts[file] = len(starts)
         return starts
 
     @property
     def fingerprint(self) -> str:
-        """Digest of the names, the sizes and both ends of all files, to notice other ones."""
+        """Digest of names, sizes and both ends of all files, by which a resumed run notices other files."""
         digest = hashlib.sha256()
         for path, size in zip(self.paths, self._sizes, strict=True):
             with path.open("rb") as file:
@@ -171,7 +171,7 @@ class TfrecordExamples:
         return digest.hexdigest()
 
     def _file(self, number: int) -> RecordFile:
-        """Returns a file, mapped; those of one window stay so."""
+        """Return a mapped file; the files of a window stay mapped."""
         if number not in self._open:
             if len(self._open) == WINDOW_FILES:
                 self._open.clear()
@@ -179,51 +179,51 @@ class TfrecordExamples:
         return self._open[number]
 
     def _batch(self, records: Sequence[tuple[int, int]]) -> PretrainingBatch:
-        """Returns the records at some (file, byte)."""
+        """Return the records at pairs of file and byte as a batch."""
         messages = [self._file(file).read(start) for file, start in records]
         try:
             return parse_records(messages, vocab_size=self.vocab_size, max_seq_length=self.max_seq_length)
         except ValueError as error:
             if len(records) == 1:
                 raise DataError(f"{self._file(records[0][0]).place(records[0][1])}: {error}") from error
-            for record in records:  # one of them is to blame
+            for record in records:  # find the wrong one
                 self._batch([record])
             raise
 
 
 @dataclass(kw_only=True)
 class RecordsWindow:
-    """The records of a few files in a random order."""
+    """The records of a few files, in a random order."""
 
     source: TfrecordExamples
-    """Whose they are."""
+    """The source that reads the records."""
     files: tuple[int, ...]
-    """Which of its files."""
-    place: tuple[int, int]
+    """Indices of its files."""
+    key: tuple[int, int]
     """Epoch, and number of the window in it."""
 
     def __len__(self) -> int:
-        """Returns the number of records."""
+        """Return the number of records."""
         return sum(map(self.source.count, self.files))
 
     def job(self, begin: int, end: int) -> RecordsJob:
-        """Returns what it takes to read the records `begin` to `end` (exclusive) of the window."""
+        """Return the job that reads the records `begin` to `end` (exclusive) of the window."""
         return RecordsJob(files=self._order.files[begin:end], starts=self._order.starts[begin:end])
 
     @cached_property
     def _order(self) -> RecordsJob:
-        """All records in their order."""
+        """All records, in the order of the window."""
         starts = [self.source.find_starts(file) for file in self.files]
-        order = self.source.random(_RECORD_ORDER, *self.place).permutation(sum(map(len, starts)))
+        order = self.source.random(_RECORD_ORDER, *self.key).permutation(sum(map(len, starts)))
         files = np.repeat(self.files, [len(part) for part in starts])
         return RecordsJob(files=files[order], starts=np.concatenate(starts)[order])
 
 
 def find_record_files(paths: Iterable[str | Path]) -> list[Path]:
-    """Returns the TFRecord files that `paths` name: files, whatever their names, and folders of them.
+    """Return the TFRecord files that `paths` name: files of any name, and folders.
 
     Raises:
-        DataError: A path does not exist, or a folder holds none.
+        DataError: A path does not exist, or a folder has no such file.
     """
     found = []
     for path in map(Path, paths):

@@ -1,12 +1,11 @@
-"""TFRecord files, both ways, without TensorFlow.
+"""TFRecord files, read and written without TensorFlow.
 
-Stands below `tfrecord_examples`, which knows what a pretraining example is; the messages inside are read by
-`tfexample`. A file is records one behind the other: length (8 bytes), its checksum (4), a message, its
-checksum (4). Files are mapped, and nothing they say about sizes is believed before it is compared with the
-size of the file.
+A file is a series of records: length (8 bytes), its checksum (4), a message, its checksum (4). Files are
+mapped, and sizes in them are compared with the size of the file before they are used. `messages` reads what
+is inside.
 Source: record_writer.cc of TensorFlow 1.15.
 
-Letters: R records.
+Letters: B records.
 """
 
 import mmap
@@ -30,12 +29,12 @@ _LENGTH_BYTES = 8
 _CHECKSUM_BYTES = 4
 _HEADER_BYTES = _LENGTH_BYTES + _CHECKSUM_BYTES
 
-_FETCH = "fetch the file again or make it anew"
+_FETCH = "fetch the file or make it again"
 _TEMPORARY = ".partial"
 
 
 class RecordFile:
-    """A TFRecord file, mapped; records are named by the byte at which they start."""
+    """A mapped TFRecord file; records are identified by the byte at which they start."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -50,35 +49,35 @@ class RecordFile:
             raise DataError(f"{path}: cannot be read ({error.strerror or error})") from error
 
     def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
-        """Lets another process map the file itself."""
+        """Pickle the path only, so that another process maps the file itself."""
         return type(self), (self.path,)
 
     @property
     def is_empty(self) -> bool:
-        """Whether it has no record."""
+        """Whether the file has no record."""
         return not len(self._map)
 
     def find_starts(self) -> IntArray:
-        """Returns (R,) where records start, hopping from length to length.
+        """Return (B,) the bytes at which records start, by following the lengths.
 
         Raises:
-            DataError: The file is cut off, damaged, compressed, or no TFRecord file.
+            DataError: The file is truncated, damaged, compressed, or not a TFRecord file.
         """
-        return np.frombuffer(array("q", self._hop()), np.int64)
+        return np.frombuffer(array("q", self._walk()), np.int64)
 
     def mean_record_bytes(self, *, of_first: int = 100) -> float:
-        """Returns the mean size of the first records in the file, at least 1.
+        """Return the mean size of the first records in the file, at least 1.
 
         Raises:
-            DataError: As `find_starts`, as far as these records go.
+            DataError: As `find_starts`, for these records.
         """
-        starts = [*islice(self._hop(), of_first + 1)]
+        starts = [*islice(self._walk(), of_first + 1)]
         if len(starts) > of_first:
             return starts[-1] / of_first
         return max(1, len(self._map) / max(1, len(starts)))
 
     def read(self, start: int) -> bytes:
-        """Returns the message of the record at byte `start` after its checksum proved right.
+        """Return the message of the record at byte `start`, whose checksum is verified.
 
         Raises:
             DataError: The record is damaged.
@@ -93,11 +92,11 @@ class RecordFile:
         return message
 
     def place(self, start: int) -> str:
-        """Returns the name of a record in messages to the user."""
+        """Return the place of a record for error messages."""
         return f"{self.path}: record at byte {start:,}"
 
-    def _hop(self) -> Iterator[int]:
-        """Yields where records start."""
+    def _walk(self) -> Iterator[int]:
+        """Yield the bytes at which records start."""
         position = 0
         while position < len(self._map):
             num_bytes = self._message_bytes(position)
@@ -105,34 +104,34 @@ class RecordFile:
             position += _HEADER_BYTES + num_bytes + _CHECKSUM_BYTES
 
     def _message_bytes(self, start: int) -> int:
-        """Returns the length that the record at byte `start` gives for its message, if it can be true."""
+        """Return the length of the message of the record at byte `start`, if it can be right."""
         header = self._map[start : start + _HEADER_BYTES]
         if not start and (compression := _compression(header)) and not _is_header(header):
             raise DataError(
-                f"{self.path}: {compression}-compressed; expected a plain TFRecord file, unpack it first"
+                f"{self.path}: {compression}-compressed; expected a plain TFRecord file: decompress it first"
             )
         if len(header) < _HEADER_BYTES:
             raise DataError(
-                f"{self.place(start)}: cut off: {len(header)} bytes are left, its header alone has "
+                f"{self.place(start)}: truncated: {len(header)} bytes are left, a header has "
                 f"{_HEADER_BYTES}; {_FETCH}"
             )
         if not _is_header(header):
-            found = "damaged" if start else "no TFRecord file, or damaged"
+            found = "damaged" if start else "not a TFRecord file, or damaged"
             raise DataError(f"{self.place(start)}: {found}: the checksum of its length is wrong; {_FETCH}")
         num_bytes = int.from_bytes(header[:_LENGTH_BYTES], "little")
         left = len(self._map) - start - _HEADER_BYTES
         if num_bytes + _CHECKSUM_BYTES > left:
             raise DataError(
-                f"{self.place(start)}: cut off: it has {num_bytes:,} bytes and a checksum, "
+                f"{self.place(start)}: truncated: it has {num_bytes:,} bytes and a checksum, "
                 f"{left:,} bytes are left; {_FETCH}"
             )
         return num_bytes
 
 
 class RecordWriter:
-    """Writes messages to TFRecord files, dealt out in turn, for use in a `with` block.
+    """A writer of messages, which go to TFRecord files in turn; for a `with` block.
 
-    The files take their names when the block ends well; otherwise nothing is left of them.
+    The files get their names when the block succeeds; otherwise nothing is left of them.
     """
 
     def __init__(self, paths: Sequence[Path]) -> None:
@@ -142,7 +141,7 @@ class RecordWriter:
         self._written = 0
 
     def __enter__(self) -> Self:
-        """Opens all files under temporary names."""
+        """Open all files under temporary names."""
         try:
             for path in self._paths:
                 self._files.append(_temporary(path).open("wb"))
@@ -152,7 +151,7 @@ class RecordWriter:
         return self
 
     def add(self, messages: Sequence[bytes]) -> None:
-        """Writes messages: the first to the file whose turn it is.
+        """Write messages, the first one to the next file.
 
         Raises:
             DataError: A file cannot be written, as on a full disk.
@@ -172,10 +171,10 @@ class RecordWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Syncs and names the files; removes them if the block failed.
+        """Sync and rename the files; remove them if the block failed.
 
         Raises:
-            DataError: A file cannot be written to its end.
+            DataError: A file cannot be written completely.
         """
         if kind is not None:
             self._discard()
@@ -206,13 +205,13 @@ class RecordWriter:
 
 
 def masked_crc32c(data: bytes | npt.NDArray[np.uint8]) -> int:
-    """Returns the CRC32C of `data` in the disguise it is stored in beside the data it belongs to."""
+    """Return the CRC32C of `data`, masked as TFRecord files store it."""
     crc: int = google_crc32c.value(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
 def frame(message: bytes) -> bytes:
-    """Returns a message as the record it is in a file."""
+    """Return a message as a record of a file."""
     length = len(message).to_bytes(_LENGTH_BYTES, "little")
     return b"".join([length, _checksum(length), message, _checksum(message)])
 
@@ -222,15 +221,15 @@ def _checksum(data: bytes) -> bytes:
 
 
 def _is_header(header: bytes) -> bool:
-    """Returns whether 12 bytes are a length and its checksum."""
+    """Whether 12 bytes are a length and its checksum."""
     return header[_LENGTH_BYTES:] == _checksum(header[:_LENGTH_BYTES])
 
 
 def _compression(start: bytes) -> str:
-    """Returns how a file that begins like this is compressed; empty: in no known way."""
+    """Return how a file that starts like this is compressed; empty if it is not, or in an unknown way."""
     if start[:2] == b"\x1f\x8b":
         return "gzip"
-    # The head of a zlib stream: method 8, and the two bytes together a multiple of 31.
+    # A zlib stream starts with method 8, and its first two bytes are a multiple of 31.
     if len(start) > 1 and start[0] & 15 == 8 and not int.from_bytes(start[:2]) % 31:
         return "zlib"
     return ""

@@ -1,12 +1,11 @@
-"""`tf.train.Example` messages, both ways, without TensorFlow.
+"""`tf.train.Example` messages, read and written without TensorFlow.
 
-Stands below `tfrecord_examples`, which knows what a pretraining example is. Numbers are decoded and encoded
-for many messages at once; only the few fields around them are walked one by one. The order of the features
-in a message means nothing, and numbers may lie packed or one by one.
+Numbers are decoded and encoded for many messages at once; only the few fields around them are read one by
+one. The features of a message may have any order, and numbers may be packed or single.
 Source: example.proto and feature.proto of TensorFlow 1.15; the encoding chapter of the Protocol Buffers
 documentation.
 
-Letters: R messages, n numbers in a feature of each.
+Letters: B messages; here also n numbers in a feature of each.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,25 +21,25 @@ from albert.protobuf import BYTES, FIXED32, VARINT, scan_fields
 
 _MAX_VARINT_BYTES = 10
 
-# Numbers of the kinds of a feature, and how their values may be written; numbers also packed, as bytes.
+# Field numbers of the kinds of a feature, and their wire types; packed numbers are bytes.
 _KINDS = {1: "bytes", 2: "float", 3: "int64"}
 _WIRE_TYPES = {"bytes": (BYTES,), "float": (FIXED32, BYTES), "int64": (VARINT, BYTES)}
 
 
 class Feature(NamedTuple):
-    """One named list of a message, still in the form of the file."""
+    """One named list of a message, still encoded."""
 
     kind: str
     """`int64`, `float` or `bytes`."""
     parts: Sequence[bytes]
-    """Joined: integers of variable length, or floats of four bytes; of `bytes`, one part is one value."""
+    """Joined: integers of variable length, or floats of four bytes; of `bytes`, each part is a value."""
 
 
 def parse_example(message: bytes) -> dict[str, Feature]:
-    """Returns the features of a `tf.train.Example` by name; their numbers are not decoded yet.
+    """Return the features of a `tf.train.Example` by name; their numbers are not decoded yet.
 
     Raises:
-        ValueError: The bytes are no such message.
+        ValueError: The bytes are not such a message.
     """
     features: dict[str, Feature] = {}
     for begin, end in _messages(message, 0, len(message)):
@@ -59,10 +58,10 @@ def parse_example(message: bytes) -> dict[str, Feature]:
 
 
 def decode_integers(features: Sequence[Feature]) -> tuple[IntArray, IntArray]:
-    """Returns the numbers of `int64` features of R messages end to end, and (R,) how many each has.
+    """Return the numbers of `int64` features of B messages end to end, and (B,) how many each has.
 
     Raises:
-        ValueError: One is of another kind, or its bytes are no integers.
+        ValueError: One is of another kind, or its bytes are not integers.
     """
     data, bounds = _join(features, "int64")
     is_last = data < 128
@@ -85,10 +84,10 @@ def decode_integers(features: Sequence[Feature]) -> tuple[IntArray, IntArray]:
 
 
 def decode_floats(features: Sequence[Feature]) -> tuple[npt.NDArray[np.float32], IntArray]:
-    """Returns the numbers of `float` features of R messages end to end, and (R,) how many each has.
+    """Return the numbers of `float` features of B messages end to end, and (B,) how many each has.
 
     Raises:
-        ValueError: One is of another kind, or its bytes are no floats.
+        ValueError: One is of another kind, or its bytes are not floats.
     """
     data, bounds = _join(features, "float")
     if np.any(bounds % 4):
@@ -97,7 +96,7 @@ def decode_floats(features: Sequence[Feature]) -> tuple[npt.NDArray[np.float32],
 
 
 def encode_examples(columns: Mapping[str, IntArray | npt.NDArray[np.float32]]) -> list[bytes]:
-    """Returns R messages of the features `columns`: (R, n) each, in their order."""
+    """Return B messages with the features `columns`, (B, n) each, in their order."""
     named = [
         [_feature_head(name, rows.dtype.kind, len(part)) + part for part in _encode_rows(rows)]
         for name, rows in columns.items()
@@ -110,7 +109,7 @@ def encode_examples(columns: Mapping[str, IntArray | npt.NDArray[np.float32]]) -
 
 
 def _encode_rows(rows: npt.NDArray[Any]) -> list[bytes]:
-    """Returns the numbers of each row as a packed list."""
+    """Return the numbers of each row as a packed list."""
     if rows.dtype.kind == "f":
         return [row.tobytes() for row in rows.astype("<f4")]
     if not rows.size or (rows.min() >= 0 and rows.max() < 128):
@@ -136,7 +135,7 @@ def _encode_rows(rows: npt.NDArray[Any]) -> list[bytes]:
 
 @lru_cache(maxsize=1 << 16)
 def _feature_head(name: str, kind: str, num_bytes: int) -> bytes:
-    """Returns what stands before the packed list of a feature: map entry, name, feature, list."""
+    """Return the bytes before the packed list of a feature: map entry, name, feature, list."""
     key = name.encode()
     head = b"\x0a" + _encode_size(num_bytes)
     for tag in (
@@ -149,7 +148,7 @@ def _feature_head(name: str, kind: str, num_bytes: int) -> bytes:
 
 
 def _encode_size(number: int) -> bytes:
-    """Returns a number of bytes as an integer of variable length."""
+    """Return a number of bytes as an integer of variable length."""
     content = bytearray()
     while number > 127:
         content.append(number & 127 | 128)
@@ -159,7 +158,7 @@ def _encode_size(number: int) -> bytes:
 
 
 def _join(features: Iterable[Feature], kind: str) -> tuple[npt.NDArray[np.uint8], IntArray]:
-    """Returns the bytes of all features, and (R + 1,) where those of each begin."""
+    """Return the bytes of all features, and (B + 1,) where those of each start."""
     contents = []
     for feature in features:
         if feature.kind != kind:
@@ -170,12 +169,12 @@ def _join(features: Iterable[Feature], kind: str) -> tuple[npt.NDArray[np.uint8]
 
 
 def _parse_feature(message: bytes, begin: int, end: int) -> Feature | None:
-    """Returns the list of a feature; None if it holds none."""
+    """Return the list of a feature; None if it has none."""
     feature = None
     for number, wire_type, start, stop in scan_fields(message, begin, end):
         kind = _KINDS.get(number)
         if kind is None or wire_type != BYTES:
-            raise ValueError(f"the feature at its byte {begin:,} is no list of int64, float or bytes")
+            raise ValueError(f"the feature at its byte {begin:,} is not a list of int64, float or bytes")
         parts = []
         for field, wire, first, last in scan_fields(message, start, stop):
             if field != 1 or wire not in _WIRE_TYPES[kind]:
@@ -186,8 +185,8 @@ def _parse_feature(message: bytes, begin: int, end: int) -> Feature | None:
 
 
 def _messages(message: bytes, begin: int, end: int) -> list[tuple[int, int]]:
-    """Returns where the messages in field 1 of a message inside `message` begin and end."""
+    """Return start and end of the messages in field 1 of a part of `message`."""
     fields = scan_fields(message, begin, end)
     if not all(number == 1 and wire_type == BYTES for number, wire_type, _, _ in fields):
-        raise ValueError(f"the bytes from its byte {begin:,} on are no tf.train.Example")
+        raise ValueError(f"the bytes from its byte {begin:,} on are not a tf.train.Example")
     return [(start, stop) for _, _, start, stop in fields]

@@ -1,8 +1,10 @@
-"""Prepared text to the original's files of masked examples: `albert prepare --format tfrecord`.
+"""Prepared text as the original's files of masked examples: `albert prepare --format tfrecord`.
 
-OUTPUT/shards/ is the prepared text, as without --format, and holds the tokenizer. OUTPUT/train-*.tfrecord are
-the examples of all passes over the text, dealt to the files in turn, OUTPUT/held-out.tfrecord one pass
-over the documents kept for evaluation. OUTPUT/tfrecords.json, settings and counts, is written last.
+OUTPUT/shards/ is the prepared text, as without --format, with the tokenizer. OUTPUT/train-*.tfrecord have
+the examples of all passes over the text, which go to the files in turn, OUTPUT/held-out.tfrecord has one
+pass over the documents kept for evaluation. OUTPUT/tfrecords.json, with settings and counts, is written
+last. Ten
+passes take over ten times the room of the shards, so this is for programs that need such files.
 """
 
 import json
@@ -20,6 +22,7 @@ from albert.data.examples.stream import Examples
 from albert.data.shards.folder import PreparedData, SplitName, open_prepared
 from albert.data.tfrecord.examples import TfrecordWriter
 from albert.errors import ConfigError, RunError
+from albert.renamed import rename_settings
 from albert.text.tokenizer import AlbertTokenizer
 
 SHARDS_FOLDER = "shards"
@@ -32,11 +35,11 @@ BATCH_EXAMPLES = 256
 def write_tfrecords(
     output: Path, settings: ExampleSettings, *, num_files: int, seed: int, workers: int
 ) -> dict[str, Any]:
-    """Writes the examples of the prepared text in OUTPUT/shards, unless they are there, and counts them.
+    """Write the examples of the prepared text in OUTPUT/shards, unless they exist, and return their counts.
 
     Raises:
         DataError: A shard is damaged, or a file cannot be written.
-        RunError: The folder holds examples made with other settings.
+        RunError: The folder has examples made with other settings.
     """
     settings = settings.filled()
     data = open_prepared(output / SHARDS_FOLDER)
@@ -51,14 +54,14 @@ def write_tfrecords(
     }
     earlier = _read_record(output, job)
     if earlier is not None:
-        console.say(f"{output}: finished before, nothing to do")
+        console.say(f"{output}: already finished, nothing to do")
         return earlier
     train = [output / f"train-{number:05}-of-{num_files:05}.tfrecord" for number in range(num_files)]
     counts = {"passes": passes}
     counts |= _write_split(
         data, tokenizer, settings, train, split="train", passes=passes, seed=seed, workers=workers
     )
-    if data.pieces("held-out"):
+    if data.tokens("held-out"):
         held_out = [output / "held-out.tfrecord"]
         counts["held_out_examples"] = _write_split(
             data, tokenizer, settings, held_out, split="held-out", passes=1, seed=seed, workers=1
@@ -69,7 +72,7 @@ def write_tfrecords(
 
 
 def max_predictions(settings: ExampleSettings) -> int:
-    """Returns the room for predictions in every record."""
+    """Return the number of predictions for which a record has room."""
     cap = settings.max_predictions_per_seq or max(1, round(settings.max_seq_length * settings.masked_lm_prob))
     return cap * (2 if settings.permutation else 1)
 
@@ -85,7 +88,7 @@ def _write_split(
     seed: int,
     workers: int,
 ) -> dict[str, int]:
-    """Writes all passes over one split, and returns how many examples and pieces that was."""
+    """Write all passes over one split, and return the number of examples and tokens."""
     vocabulary = vocabulary_of(tokenizer, settings)
     source = MaskedText(data=data, vocabulary=vocabulary, settings=settings, seed=seed, split=split)
     examples = Examples(source, workers=workers)
@@ -108,26 +111,26 @@ def _write_split(
 
 
 def _read_record(output: Path, job: dict[str, Any]) -> dict[str, Any] | None:
-    """Returns the counts of this very job if it was finished; refuses a folder of another one."""
+    """Return the counts of this very job if it is finished; refuse a folder of another one."""
     path = output / RECORD_NAME
     if not path.exists():
         return None
     try:
         record = json.loads(path.read_bytes())
-        earlier, counts = dict(record["job"]), dict(record["counts"])
+        earlier, counts = rename_settings(dict(record["job"])), dict(record["counts"])
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"{path}: damaged ({error!r}); remove it to write the examples again") from error
     differing = [name for name in job if earlier.get(name) != json.loads(json.dumps(job[name]))]
     if differing:
         raise RunError(
-            f"{output}: holds examples made with other settings ({', '.join(differing)}); choose another "
-            "--output, or remove the .tfrecord files and tfrecords.json to make them anew from the shards"
+            f"{output}: has examples made with other settings ({', '.join(differing)}); choose another "
+            "--output, or remove the .tfrecord files and tfrecords.json to make them again from the shards"
         )
     return counts
 
 
 def check_output(output: str) -> None:
-    """Raises ConfigError unless the folder lies on a local disk."""
+    """Raise ConfigError unless the folder is on a local disk."""
     if storage.is_url(output):
         raise ConfigError(
             f"{output}: examples are made from shards that are mapped into memory; write TFRecord files to "
