@@ -58,7 +58,7 @@ def run(model: Path, folder: Path, name: str, content: str, output: str, **chang
 
 
 def expected_logits(model: Path, texts: list[str], pairs: list[str] | None = None) -> torch.Tensor:
-    """Returns the logits of each text through the padded public door, one at a time."""
+    """Return the logits of each text through the padded public door, one at a time."""
     tokenizer = AlbertTokenizer.from_pretrained(model)
     classifier = AlbertForSequenceClassification.from_pretrained(model)
     rows = []

@@ -53,7 +53,7 @@ HEADLINES = [
 
 @pytest.fixture(scope="module")
 def make_model(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> MakeModel:
-    """Returns what makes a tiny random model for a task."""
+    """Return what makes a tiny random model for a task."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)

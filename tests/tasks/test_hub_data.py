@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def store(folder: Path, features: dict[str, Any], **splits: list[dict[str, Any]]) -> Path:
-    """Writes the splits as Parquet files whose schema knows the classes, and the card that names them."""
+    """Write the splits as Parquet files whose schema knows the classes, and the card that names them."""
     datasets.disable_progress_bars()
     folder.mkdir()
     for split, rows in splits.items():
@@ -38,7 +38,7 @@ def store(folder: Path, features: dict[str, Any], **splits: list[dict[str, Any]]
 
 
 def from_folder(task: Task, folder: Path) -> Task:
-    """Returns the task with its data set of the Hub in a folder of this machine."""
+    """Return the task with its data set of the Hub in a folder of this machine."""
     assert task.data.hub is not None
     return replace(task, data=replace(task.data, hub=replace(task.data.hub, name=str(folder), config=None)))
 

@@ -65,7 +65,7 @@ class EvaluateSettings:
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, object]:
-    """Returns the task's scores under their official names, a model's mean loss, and the number of examples.
+    """Return the task's scores under their official names, a model's mean loss, and the number of examples.
 
     Raises:
         AlbertError: Model or predictions, task and data do not fit each other, or a file cannot be read.
@@ -97,7 +97,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
 def _scores(
     settings: EvaluateSettings, trained: TrainedModel, examples: list[Any], features: Any
 ) -> dict[str, float]:
-    """Returns the scores of what the model answers."""
+    """Return the scores of what the model answers."""
     task, solver = trained.task, trained.solver
     predictions = solver.predict(task, trained.model, examples, features)
     if settings.threshold is not None:
@@ -106,7 +106,7 @@ def _scores(
 
 
 def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:
-    """Returns the scores of a file of predictions."""
+    """Return the scores of a file of predictions."""
     known = with_columns(find_task(settings.task), settings.columns)
     solver = solver_of(known)
     paths = _paths(settings, known)
@@ -123,14 +123,14 @@ def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[st
 
 
 def _paths(settings: EvaluateSettings, task: Task) -> tuple[Path, ...]:
-    """Returns the files to be read."""
+    """Return the files to be read."""
     if settings.data is not None and settings.data.is_file():
         return (settings.data,)
     return require_files(task, fetch(task) if settings.data is None else settings.data, settings.split)
 
 
 def _read(settings: EvaluateSettings, task: Task, solver: Solver, paths: tuple[Path, ...]) -> list[Any]:
-    """Reads the labelled examples.
+    """Read the labelled examples.
 
     Raises:
         DataError: There are none.

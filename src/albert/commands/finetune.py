@@ -13,7 +13,7 @@ __all__ = ["FinetuneSettings", "finetune"]
 
 
 def finetune(settings: FinetuneSettings) -> dict[str, Any]:
-    """Fine-tunes a model and returns the scores of its best and of its last evaluation.
+    """Fine-tune a model and returns the scores of its best and of its last evaluation.
 
     With several seeds every seed is a run of its own in `OUTPUT/seed-N`, and the result is the median of
     their scores, the spread, and each.

@@ -30,7 +30,7 @@ EXAMPLES_AT_ONCE = 1024
 
 @dataclass(frozen=True, kw_only=True)
 class PredictSettings:
-    """Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags."""
+    """Write what a fine-tuned model answers: labels, numbers, choices, answers, tags."""
 
     model: str
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
@@ -70,7 +70,7 @@ class PredictSettings:
 
 
 def predict(settings: PredictSettings) -> dict[str, object]:
-    """Writes one prediction for each example, and returns their number.
+    """Write one prediction for each example, and returns their number.
 
     A class comes as `label` with its probability `score` and the probability of every label; a number
     comes as `score`; other kinds as their solver's records say.
@@ -119,14 +119,14 @@ def predict(settings: PredictSettings) -> dict[str, object]:
 
 
 def _inputs(settings: PredictSettings, task: Task) -> tuple[Path, ...]:
-    """Returns the files to be read."""
+    """Return the files to be read."""
     if settings.input is not None:
         return (settings.input,)
     return require_files(task, fetch(task) if settings.data is None else settings.data, settings.split)
 
 
 def _is_plain_text(settings: PredictSettings, task: Task) -> bool:
-    """Tells whether the input is text and no table: .txt is, unless files of the named task end so."""
+    """Whether the input is text and no table: .txt is, unless files of the named task end so."""
     if settings.input is None or settings.input.suffix != ".txt":
         return False
     patterns = [pattern for files in task.data.files.values() for pattern in files]
@@ -149,7 +149,7 @@ def _task_examples(
 
 
 def _encoded(trained: TrainedModel, examples: Iterator[Any]) -> Iterator[tuple[list[Any], Any]]:
-    """Yields some examples at a time with their features."""
+    """Yield some examples at a time with their features."""
     while some := list(islice(examples, EXAMPLES_AT_ONCE)):
         yield (
             some,
@@ -183,7 +183,7 @@ def _threshold(settings: PredictSettings, trained: TrainedModel) -> float | None
 
 
 def _count(paths: tuple[Path, ...], mark: re.Pattern[bytes] | None) -> int | None:
-    """Returns how often a mark stands in some files; None where they cannot be read twice."""
+    """Return how often a mark stands in some files; None where they cannot be read twice."""
     if mark is None or not all(path.is_file() for path in paths):
         return None
     total = 0

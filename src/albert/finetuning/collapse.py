@@ -87,7 +87,7 @@ class CollapseWatch:
 
 @torch.inference_mode()
 def state_spread(model: Pretrained, features: Features) -> float:
-    """Returns how much the [CLS] states of some examples differ: their mean deviation over dimensions."""
+    """Return how much the [CLS] states of some examples differ: their mean deviation over dimensions."""
     some: Any = features.take(np.arange(min(EXAMPLES_COMPARED, len(features))))
     encoder = model.get_submodule("albert")
     assert isinstance(encoder, AlbertModel)

@@ -89,7 +89,7 @@ class Plan:
         )
 
     def attempt(self, number: int) -> "Plan":
-        """Returns the plan of a later attempt, after `number` collapses: half the rate each, another seed."""
+        """Return the plan of a later attempt, after `number` collapses: half the rate each, another seed."""
         rate = self.optimizer.learning_rate / 2**number
         return replace(
             self,
@@ -98,7 +98,7 @@ class Plan:
         )
 
     def new_model(self) -> Pretrained:
-        """Makes the model as it is before the first step."""
+        """Make the model as it is before the first step."""
         torch.manual_seed(self.loop.seed)
         model = start_model(
             self.solver,
@@ -111,7 +111,7 @@ class Plan:
 
 
 def make_plan(settings: FinetuneSettings) -> Plan:
-    """Reads model and data and fills in the recipe.
+    """Read model and data and fills in the recipe.
 
     Raises:
         AlbertError: They do not fit each other, or cannot be read.
@@ -164,7 +164,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
 
 
 def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperparameters) -> Lengths:
-    """Returns how examples are cut; the recipe's length as far as the model goes."""
+    """Return how examples are cut; the recipe's length as far as the model goes."""
     return Lengths(
         max_seq_length=sequence_length(settings.max_seq_length, config, default=recipe.max_seq_length),
         max_query_length=settings.max_query_length,
@@ -174,7 +174,7 @@ def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperpara
 
 
 def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
-    """Returns the folder of the configuration, and that of the first weights.
+    """Return the folder of the configuration, and that of the first weights.
 
     From scratch, configuration and tokenizer are enough.
     """
@@ -206,7 +206,7 @@ def _read_dev(
 
 
 def _used(plan: Plan) -> dict[str, object]:
-    """Returns the values of those settings that a recipe has."""
+    """Return the values of those settings that a recipe has."""
     return {
         "learning_rate": plan.optimizer.learning_rate,
         "batch_size": plan.loop.batch_size,

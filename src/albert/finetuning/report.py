@@ -27,7 +27,7 @@ MOST_LABELS = 40
 
 
 def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
-    """Writes the page of a finished run and returns where it is."""
+    """Write the page of a finished run and returns where it is."""
     parts = ["<h2>Result</h2>", _scores(plan, result), _published(plan, result), *_curves(run)]
     if plan.dev is not None and run.best.is_dir():
         parts += _on_dev(plan, plan.dev, run.best)
@@ -51,7 +51,7 @@ def _scores(plan: Plan, result: dict[str, Any]) -> str:
 
 
 def _published(plan: Plan, result: dict[str, Any]) -> str:
-    """Returns what others report for the task and a model of this size."""
+    """Return what others report for the task and a model of this size."""
     found = band(plan.task, plan.config)
     if found is None:
         return quiet("No published score is known for this task and a model of this size.")
@@ -71,7 +71,7 @@ def _curves(run: Run) -> list[str]:
 
 
 def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
-    """Returns confusions and worst examples of the best model."""
+    """Return confusions and worst examples of the best model."""
     task, solver = plan.task, plan.solver
     model, _ = open_model(folder, solver.model_classes(), device=plan.loop.device, trained_by=task.name)
     predictions = solver.predict(task, model, dev.examples, dev.features)
@@ -108,7 +108,7 @@ def _share(part: int, whole: int) -> float | None:
 
 
 def _answer(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the plain values of a record, with `said` for its label."""
+    """Return the plain values of a record, with `said` for its label."""
     plain = {name: value for name, value in record.items() if isinstance(value, str | int | float)}
     return {("said" if name == "label" else name): value for name, value in plain.items()}
 
@@ -121,7 +121,7 @@ def _examples(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _neighbours(plan: Plan, run: Run) -> str:
-    """Returns the scores of other finished runs of the task in the folder that holds this one."""
+    """Return the scores of other finished runs of the task in the folder that holds this one."""
     metric = plan.task.best_metric
     rows = []
     # Model folders have a run.json, too, but no log.

@@ -29,7 +29,7 @@ MAX_RESTARTS = 3
 
 
 def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
-    """Fine-tunes a model with one seed; returns the scores of its best and of its last evaluation.
+    """Fine-tune a model with one seed; returns the scores of its best and of its last evaluation.
 
     Raises:
         AlbertError: Model, task and data do not fit each other, a file cannot be read, the output folder
@@ -77,7 +77,7 @@ def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = F
 
 
 def evaluations(run: Run) -> Iterator[dict[str, Any]]:
-    """Yields the step and scores of every evaluation so far."""
+    """Yield the step and scores of every evaluation so far."""
     for record in run.log_records():
         if "held_out" in record:
             yield {"step": record["step"], **record["held_out"]}
@@ -141,11 +141,11 @@ class FinetuningRun:
                     return
 
     def _is_due(self, step: int) -> bool:
-        """Tells whether the dev examples are scored behind `step`."""
+        """Whether the dev examples are scored behind `step`."""
         return step % self._plan.loop.eval_steps == 0 or step == self._plan.loop.max_steps
 
     def _has_settled(self) -> bool:
-        """Tells whether the last evaluations, as many as patience bears, brought nothing better."""
+        """Whether the last evaluations, as many as patience bears, brought nothing better."""
         patience = self._settings.patience
         scores = [e[self._plan.task.best_metric] for e in evaluations(self._run)]
         return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= (patience or 0)
@@ -175,7 +175,7 @@ class FinetuningRun:
 
 
 def write_model(folder: Path, plan: Plan, run: Run, *, model: Pretrained, scores: dict[str, Any]) -> None:
-    """Writes the model folder `folder` of a run, with what is needed to use it as it was trained."""
+    """Write the model folder `folder` of a run, with what is needed to use it as it was trained."""
     write_trained(
         folder,
         model,
@@ -195,7 +195,7 @@ def write_trained(
     lengths: Lengths,
     record: dict[str, Any],
 ) -> None:
-    """Writes a fine-tuned model as a model folder.
+    """Write a fine-tuned model as a model folder.
 
     Args:
         folder: Replaced only when the new one is whole.
@@ -222,7 +222,7 @@ def _leave(stop: Stop) -> None:
 
 
 def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained) -> dict[str, Any]:
-    """Writes the last model and the result."""
+    """Write the last model and the result."""
     found = list(evaluations(run))
     write_model(run.model, plan, run, model=model, scores=found[-1] if found else {})
     result: dict[str, Any] = {"task": plan.task.name, "steps": plan.loop.max_steps, "model": str(run.model)}

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FinetuneSettings:
-    """Fine-tunes a model on a task.
+    """Fine-tune a model on a task.
 
     What is not given comes from the task's recipe, see `albert tasks`. Running the same command again on
     an unfinished folder continues it.
@@ -104,7 +104,7 @@ class FinetuneSettings:
 def filled_in(
     settings: FinetuneSettings, recipe: Hyperparameters, *, num_examples: int
 ) -> tuple[LoopSettings, OptimizerSettings]:
-    """Returns the settings of loop and optimiser, the recipe's where none were given."""
+    """Return the settings of loop and optimiser, the recipe's where none were given."""
     batch_size = given(settings.batch_size, recipe.batch_size)
     steps = recipe.steps(num_examples, batch_size)
     if settings.num_epochs is not None:
@@ -134,5 +134,5 @@ def filled_in(
 
 
 def given(value: T | None, default: T) -> T:
-    """Returns `value`, or `default` where none was given."""
+    """Return `value`, or `default` where none was given."""
     return default if value is None else value

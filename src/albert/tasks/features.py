@@ -40,11 +40,11 @@ class TextFeatures:
     """Label ids or numbers, (B,), or a number for each label, (B, K); NaN where there is none."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
         return len(self.lengths)
 
     def take(self, indices: NDArray[np.int64]) -> "TextFeatures":
-        """Returns the examples at `indices`, in that order."""
+        """Return the examples at `indices`, in that order."""
         positions = taken_positions(self.lengths, indices)
         return TextFeatures(
             self.input_ids[positions],
@@ -55,7 +55,7 @@ class TextFeatures:
 
 
 def taken_positions(lengths: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns where the pieces of some sequences stand among those of all, laid end to end.
+    """Return where the pieces of some sequences stand among those of all, laid end to end.
 
     Args:
         lengths: Pieces of every sequence, (B,).
@@ -68,7 +68,7 @@ def taken_positions(lengths: NDArray[np.int64], indices: NDArray[np.int64]) -> N
 def make_features(
     examples: Sequence[Example], tokenizer: AlbertTokenizer, *, max_seq_length: int
 ) -> TextFeatures:
-    """Encodes `examples` and cuts each to `max_seq_length` pieces, special ones included.
+    """Encode `examples` and cuts each to `max_seq_length` pieces, special ones included.
 
     Raises:
         ConfigError: `max_seq_length` leaves no room for text.
@@ -92,7 +92,7 @@ def make_features(
 def _encode(
     examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
-    """Returns ids and segments end to end, (N,) each, and the pieces of each example, (B,)."""
+    """Return ids and segments end to end, (N,) each, and the pieces of each example, (B,)."""
     count = len(examples)
     pairs = [example.pair for example in examples if example.pair is not None]
     flat, found = tokenizer.encode_flat([*(example.text for example in examples), *pairs])
@@ -113,13 +113,13 @@ def _encode(
 
 
 def _runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the numbers of runs that begin at `starts` and have `counts` members, (K,) each, end to end."""
+    """Return the numbers of runs that begin at `starts` and have `counts` members, (K,) each, end to end."""
     ends = counts.cumsum()
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
 
 
 def shuffled_batches(features: FeaturesT, size: int, *, seed: int, start: int = 0) -> Iterator[FeaturesT]:
-    """Yields batches of `size` items without end, every pass over all items in a new order.
+    """Yield batches of `size` items without end, every pass over all items in a new order.
 
     The order of a pass depends on `seed` and its number alone; `start` items are passed over first. A
     batch may hold the end of one pass and the beginning of the next.

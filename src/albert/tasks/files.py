@@ -14,7 +14,7 @@ TABLE_SUFFIXES = (".tsv", ".csv", ".jsonl")
 
 
 def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
-    """Returns the files of `split` under the data folder, sorted; none where there are none.
+    """Return the files of `split` under the data folder, sorted; none where there are none.
 
     They may lie in the folder itself or in the task's own sub-folder.
 
@@ -31,7 +31,7 @@ def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
 
 
 def require_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
-    """Returns the files of `split` under the data folder, at least one.
+    """Return the files of `split` under the data folder, at least one.
 
     Raises:
         DataError: There is none.
@@ -52,7 +52,7 @@ def require_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
 
 
 def digest_of(paths: Sequence[Path]) -> str:
-    """Returns the SHA-256 of files in hex, one after the other; "" of none."""
+    """Return the SHA-256 of files in hex, one after the other; "" of none."""
     if not paths:
         return ""
     digest = hashlib.sha256()
@@ -67,7 +67,7 @@ def _folders(task: Task, data: Path) -> list[Path]:
 
 
 def _matches(folder: Path, pattern: str) -> tuple[Path, ...]:
-    """Returns the files of a pattern; a name without a suffix is that of one table."""
+    """Return the files of a pattern; a name without a suffix is that of one table."""
     if _has_suffix(pattern):
         return tuple(sorted(path for path in folder.glob(pattern) if path.is_file()))
     found = [path for suffix in TABLE_SUFFIXES if (path := folder / f"{pattern}{suffix}").is_file()]

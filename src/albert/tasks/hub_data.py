@@ -27,7 +27,7 @@ _LAYOUT_VERSION = 1
 
 
 def fetch(task: Task) -> Path:
-    """Returns a folder with `train.jsonl`, `dev.jsonl`, ... of `task`, fetched if it is not there yet.
+    """Return a folder with `train.jsonl`, `dev.jsonl`, ... of `task`, fetched if it is not there yet.
 
     The folder appears whole or not at all, also when several processes fetch at once.
 
@@ -58,7 +58,7 @@ def fetch(task: Task) -> Path:
 
 
 def cache_folder(task: Task, hub: HubData) -> Path:
-    """Returns where the data of a task lie once fetched, named after all that decides what is written."""
+    """Return where the data of a task lie once fetched, named after all that decides what is written."""
     from huggingface_hub import constants
 
     parts = [hub.name, hub.config, dict(hub.splits), dict(hub.columns), task.labels, task.data.label_column]
@@ -67,7 +67,7 @@ def cache_folder(task: Task, hub: HubData) -> Path:
 
 
 def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
-    """Writes the rows of one split and returns how many there are."""
+    """Write the rows of one split and returns how many there are."""
     import datasets
 
     # Its bars would stand between our own lines, and an error says the same as its log.
@@ -85,7 +85,7 @@ def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
 def _renamed(
     task: Task, hub: HubData, features: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
 ) -> Iterable[dict[str, Any]]:
-    """Yields rows with the task's names of columns and with labels in words."""
+    """Yield rows with the task's names of columns and with labels in words."""
     names = {column: hub.columns.get(column, column) for column in features}
     for row in rows:
         renamed = {names[column]: _in_words(value, features[column]) for column, value in row.items()}
@@ -96,7 +96,7 @@ def _renamed(
 
 
 def _in_words(value: Any, feature: Any) -> Any:
-    """Returns `value` with the name of each class in place of its number, at any depth; None for no class."""
+    """Return `value` with the name of each class in place of its number, at any depth; None for no class."""
     import datasets
 
     if isinstance(feature, datasets.ClassLabel):
@@ -109,7 +109,7 @@ def _in_words(value: Any, feature: Any) -> Any:
 
 
 def _label_of(task: Task, number: Any, name: Any) -> str | None:
-    """Returns the task's word for a label that the Hub gives as a number, or by a name.
+    """Return the task's word for a label that the Hub gives as a number, or by a name.
 
     A data set may call the classes otherwise than the task ("unacceptable" for CoLA's 0); they are in the
     same order then.

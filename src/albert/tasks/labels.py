@@ -41,7 +41,7 @@ def scores_of_logits(
 
 
 def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:
-    """Returns the labels of `task` in the order of a model's outputs.
+    """Return the labels of `task` in the order of a model's outputs.
 
     A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
@@ -61,11 +61,11 @@ def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:
 
 
 def label_names(config: AlbertConfig) -> tuple[str, ...]:
-    """Returns the labels of a classifier in the order of its outputs."""
+    """Return the labels of a classifier in the order of its outputs."""
     names = config.id2label or {}
     return tuple(names.get(index, f"LABEL_{index}") for index in range(config.num_labels))
 
 
 def six_digits(number: float) -> float:
-    """Returns the number with the six digits that float32 carries."""
+    """Return the number with the six digits that float32 carries."""
     return float(f"{number:.6g}")

@@ -1,4 +1,4 @@
-"""Reads files of predictions to score them, whoever made them: official files and rows of our own.
+"""Read files of predictions to score them, whoever made them: official files and rows of our own.
 
 What the kinds of task share. A prediction that is read becomes logits with all weight on what it names, so
 that a solver scores it as it scores those of a model.

@@ -47,7 +47,7 @@ class LineFormat:
     header: str = ""
     """First line, with its end; "" for none."""
     line: Callable[[PredictionRow], str]
-    """Returns the line of a prediction, or its lines, with the end."""
+    """Return the line of a prediction, or its lines, with the end."""
 
     def lines(self, chunk: Chunk) -> str:
         """Return the lines of some predictions."""
@@ -59,7 +59,7 @@ class ObjectFormat:
     """One JSON object by example id, and others in files next to it."""
 
     members: Callable[[Chunk], dict[str, dict[str, Any]]]
-    """Returns what some predictions add to each file, by its name; the first is the submission itself."""
+    """Return what some predictions add to each file, by its name; the first is the submission itself."""
     also: tuple[str, ...] = ()
     """Names of the files that may be written next to the submission."""
 

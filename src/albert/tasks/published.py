@@ -73,23 +73,23 @@ class Band:
 
     @property
     def low(self) -> float:
-        """Returns the lowest published score, in our score's unit."""
+        """Return the lowest published score, in our score's unit."""
         return self._in_our_unit(min(figure.percent for figure in self.figures))
 
     @property
     def high(self) -> float:
-        """Returns the highest published score, in our score's unit."""
+        """Return the highest published score, in our score's unit."""
         return self._in_our_unit(max(figure.percent for figure in self.figures))
 
     @property
     def source(self) -> str:
-        """Returns who published the scores, and of what where it is not dev."""
+        """Return who published the scores, and of what where it is not dev."""
         sources = (f.source if f.split == "dev" else f"{f.source} (on {f.split})" for f in self.figures)
         return "; ".join(dict.fromkeys(sources))
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """Returns every figure as a row: score, value in our unit, split and source."""
+        """Return every figure as a row: score, value in our unit, split and source."""
         return [
             {
                 "metric": figure.metric,
@@ -105,7 +105,7 @@ class Band:
 
 
 def recipe_names(task: Task) -> list[str]:
-    """Returns the recipes that `recipe_for` knows for `task`."""
+    """Return the recipes that `recipe_for` knows for `task`."""
     own = task.name == task.kind
     names = ["auto"]
     if not own and task.hyperparameters.source.startswith(TABLE_14):
@@ -116,7 +116,7 @@ def recipe_names(task: Task) -> list[str]:
 
 
 def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyperparameters:
-    """Returns the settings to fine-tune a model with `config` on `task`.
+    """Return the settings to fine-tune a model with `config` on `task`.
 
     - auto: the task's own, made careful for models that do not learn with it;
     - paper: Lan et al. (2020), table 14, as it stands;
@@ -147,7 +147,7 @@ def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyper
 
 
 def release_of(config: AlbertConfig) -> Version:
-    """Returns which release of the English models has such a configuration.
+    """Return which release of the English models has such a configuration.
 
     The first was trained with dropout, but for `xxlarge`, which is taken for the second: its settings are the
     more careful ones.
@@ -158,7 +158,7 @@ def release_of(config: AlbertConfig) -> Version:
 def recipe_rows(
     recipe: Hyperparameters, *, used: Mapping[str, object] | None = None, given: Collection[str] = ()
 ) -> list[dict[str, object]]:
-    """Returns each setting of a recipe as a row: setting, value, and where the value is from.
+    """Return each setting of a recipe as a row: setting, value, and where the value is from.
 
     Args:
         recipe: The recipe.
@@ -177,7 +177,7 @@ def recipe_rows(
 
 
 def band(task: Task, config: AlbertConfig) -> Band | None:
-    """Returns what others have reached on `task` with such a model; None where nobody is known to have tried.
+    """Return what others have reached on `task` with such a model; None where nobody is known to have tried.
 
     Scores on dev, or if there are none, on test; of the first of the task's metrics that was published.
     """
@@ -219,7 +219,7 @@ def _source(recipe: Hyperparameters, setting: str) -> str:
 
 
 def _changed(recipe: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
-    """Returns the recipe with other numbers, each from `source`."""
+    """Return the recipe with other numbers, each from `source`."""
     sources = MappingProxyType({**recipe.sources, **dict.fromkeys(changes, source)})
     return replace(recipe, sources=sources, **changes)
 
@@ -235,7 +235,7 @@ def _second_release(task: Task) -> Hyperparameters:
 
 
 def _capped(recipe: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]) -> Hyperparameters:
-    """Returns the recipe with a rate that the model stands."""
+    """Return the recipe with a rate that the model stands."""
     cap = next((cap for cap in caps if config.hidden_size >= cap.hidden_size), None)
     if cap is None or recipe.learning_rate <= cap.learning_rate:
         return recipe
@@ -243,7 +243,7 @@ def _capped(recipe: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]
 
 
 def _careful(recipe: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
-    """Returns the recipe for a model without dropout: wide ones do not learn with every rate and warm-up."""
+    """Return the recipe for a model without dropout: wide ones do not learn with every rate and warm-up."""
     recipe = _capped(recipe, config, _ENGLISH_CAPS)
     if config.hidden_size < _WIDE:
         return recipe

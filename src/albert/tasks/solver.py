@@ -90,7 +90,7 @@ class Solver(ABC):
         """Return all public classes of which a trained model may be used."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether a trained model of one of these classes with `config` solves tasks of this kind."""
+        """Whether a trained model of one of these classes with `config` solves tasks of this kind."""
         del config
         return True
 
@@ -172,7 +172,7 @@ class Solver(ABC):
         return None
 
     def are_all_alike(self, task: Task, predictions: Any) -> bool:
-        """Tell whether every example gets the same prediction; asked only where a guessing loss is known."""
+        """Whether every example gets the same prediction; asked only where a guessing loss is known."""
         del task, predictions
         return False
 
@@ -259,7 +259,7 @@ def without_loss(scores: dict[str, float]) -> dict[str, float]:
 
 
 def groups_of_similar_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yields the indices of items of `lengths` (B,) pieces, shortest first, `TOKENS_AT_ONCE` at a time."""
+    """Yield the indices of items of `lengths` (B,) pieces, shortest first, `TOKENS_AT_ONCE` at a time."""
     order = np.argsort(lengths, kind="stable")
     group = lengths[order].cumsum() // TOKENS_AT_ONCE
     for indices in np.split(order, np.flatnonzero(np.diff(group)) + 1):

@@ -1,4 +1,4 @@
-"""Reads the rows of a table: TSV as the benchmarks publish it, CSV, JSON lines, and plain lines of text.
+"""Read the rows of a table: TSV as the benchmarks publish it, CSV, JSON lines, and plain lines of text.
 
 Stands between a task's files and `features`. Everything is read as a stream, one row at a time.
 
@@ -24,7 +24,7 @@ from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
 
 LabelParser = Callable[[str, str], Any]
-"""Makes a label of a cell and its place, file and line."""
+"""Make a label of a cell and its place, file and line."""
 
 MAX_LABELS = 1000
 
@@ -53,7 +53,7 @@ class Columns:
     """Columns that may hold a list in JSON lines, which becomes a cell as JSON text."""
 
     def spellings(self, column: str) -> tuple[str, ...]:
-        """Returns all names under which `column` may stand, its own first."""
+        """Return all names under which `column` may stand, its own first."""
         return (column, *self.aliases.get(column, ()))
 
 
@@ -182,7 +182,7 @@ def parse_number(text: str, where: str) -> float:
 
 
 def check_text(text: str, column: str, where: str) -> None:
-    """Refuses an empty text.
+    """Refuse an empty text.
 
     Raises:
         DataError: The text is empty.
@@ -192,7 +192,7 @@ def check_text(text: str, column: str, where: str) -> None:
 
 
 def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Returns the labels that occur in the training files: numbers in their order, then words from A to Z.
+    """Return the labels that occur in the training files: numbers in their order, then words from A to Z.
 
     Raises:
         DataError: There is only one label, or so many that the column can hardly hold labels.
@@ -217,7 +217,7 @@ def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def read_columns(path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None) -> Iterator[Row]:
-    """Reads the cells of `columns` from the table `path`.
+    """Read the cells of `columns` from the table `path`.
 
     `header` names the columns of a file of lines that has no header line.
 
@@ -228,7 +228,7 @@ def read_columns(path: Path, columns: Sequence[str], *, header: Sequence[str] | 
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    """Reads the cells of `columns` from the table `path`, wanted ones first, then optional ones.
+    """Read the cells of `columns` from the table `path`, wanted ones first, then optional ones.
 
     Raises:
         DataError: The file cannot be read as its suffix says, or lacks a column; with file and line.
@@ -246,7 +246,7 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
 
 
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Reads the JSON objects of a file, one a line, with their lines from 1.
+    """Read the JSON objects of a file, one a line, with their lines from 1.
 
     Raises:
         DataError: A line holds no JSON object; with file and line.
@@ -268,7 +268,7 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Reads the lines of a UTF-8 text with their numbers from 1, without line ends and byte order mark.
+    """Read the lines of a UTF-8 text with their numbers from 1, without line ends and byte order mark.
 
     Raises:
         DataError: The file cannot be read, is not UTF-8, or has an endless line.
@@ -280,7 +280,7 @@ def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: str) -> str:
-    """Returns a field of a JSON object as text; "" where it is null, or optional and not there.
+    """Return a field of a JSON object as text; "" where it is null, or optional and not there.
 
     Raises:
         DataError: It is not there though wanted, or is neither text nor number.
@@ -351,14 +351,14 @@ def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _names_any(cells: Sequence[str], columns: Columns) -> bool:
-    """Returns whether a first line names one of the columns, so that it is a header."""
+    """Whether a first line names one of the columns, so that it is a header."""
     names = (*columns.wanted, *columns.optional, *columns.bare)
     known = {spelling for name in names for spelling in columns.spellings(name)}
     return any(cell.strip() in known for cell in cells)
 
 
 def _positions(path: Path, columns: Columns, header: Sequence[str]) -> list[int | None]:
-    """Returns where the cells of wanted and optional columns stand in a row."""
+    """Return where the cells of wanted and optional columns stand in a row."""
     names = [name.strip() for name in header]
     positions: list[int | None] = []
     for column in (*columns.wanted, *columns.optional):

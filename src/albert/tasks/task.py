@@ -101,13 +101,13 @@ class Hyperparameters:
     """Where single numbers are from, by the name of their field, if not from `source`."""
 
     def steps(self, num_examples: int, batch_size: int) -> int:
-        """Returns the optimiser steps for `num_examples` training examples in batches of `batch_size`."""
+        """Return the optimiser steps for `num_examples` training examples in batches of `batch_size`."""
         if self.max_steps is not None:
             return self.max_steps
         return max(1, round(self.num_epochs * -(-num_examples // batch_size)))
 
     def warmup(self, num_steps: int) -> int:
-        """Returns the warm-up for a run of `num_steps`: the same share of them as in the recipe."""
+        """Return the warm-up for a run of `num_steps`: the same share of them as in the recipe."""
         if self.warmup_steps is None or self.max_steps is None:
             return int(num_steps * self.warmup_share)
         return num_steps * self.warmup_steps // self.max_steps
@@ -155,7 +155,7 @@ class Task:
 
     @property
     def best_metric(self) -> str:
-        """Returns the score that chooses the best checkpoint."""
+        """Return the score that chooses the best checkpoint."""
         return self.metrics[0]
 
 
@@ -174,6 +174,6 @@ class ColumnSettings:
 
 
 def with_columns(task: Task, columns: ColumnSettings) -> Task:
-    """Returns `task` reading from the columns that are given."""
+    """Return `task` reading from the columns that are given."""
     given = {name: value for name, value in asdict(columns).items() if value is not None}
     return replace(task, data=replace(task.data, **given))

@@ -40,7 +40,7 @@ def make_examples() -> list[ChoiceExample]:
 
 
 def real(record: dict[str, Any], name: str) -> list[int]:
-    """Returns a field of the four sequences of a record, end to end, without padding."""
+    """Return a field of the four sequences of a record, end to end, without padding."""
     rows = zip(record[name], record["length"], strict=True)
     return [value for row, length in rows for value in row[:length]]
 

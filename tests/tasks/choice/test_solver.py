@@ -187,7 +187,7 @@ def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
 def features_of_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> ChoiceFeatures:
-    """Returns the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
+    """Return the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
     pieces = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
     begins = 2 + np.arange(len(rows)) * rows.shape[1]
     first = (rows == 3).argmax(1) - 1

@@ -29,7 +29,7 @@ def tokenizer(
 
 
 def make_questions(seed: int, *, count: int = 20) -> list[Question]:
-    """Makes questions about five passages, each with the answer some of their words."""
+    """Make questions about five passages, each with the answer some of their words."""
     draw = np.random.default_rng(seed)
     contexts = [" ".join(draw.choice(WORDS, size)).capitalize() + " ." for size in (1, 5, 9, 30, 80)]
     questions = []

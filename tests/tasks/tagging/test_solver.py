@@ -76,7 +76,7 @@ def encode(
 
 
 def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
-    """Returns answers that are sure of `tags`."""
+    """Return answers that are sure of `tags`."""
     ids = [names.index(tag) for sentence in tags for tag in sentence]
     return TagPredictions(
         10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags])

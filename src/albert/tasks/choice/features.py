@@ -43,11 +43,11 @@ class ChoiceFeatures:
     """Which choice is right, from 0, (B,); -100 where it is not known."""
 
     def __len__(self) -> int:
-        """Returns the number of questions."""
+        """Return the number of questions."""
         return len(self.num_choices)
 
     def take(self, indices: NDArray[np.int64]) -> "ChoiceFeatures":
-        """Returns the questions at `indices` with all their choices, in that order."""
+        """Return the questions at `indices` with all their choices, in that order."""
         sequences = taken_positions(self.num_choices, indices)
         return replace(
             self,
@@ -88,7 +88,7 @@ class ChoiceFeatures:
 def make_choice_features(
     examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
 ) -> ChoiceFeatures:
-    """Encodes `examples`.
+    """Encode `examples`.
 
     Of question and choice the last `max_qa_length` pieces stay, of the passage as much from its beginning as
     fits.
@@ -125,7 +125,7 @@ def make_choice_features(
 
 
 def texts_of(example: ChoiceExample) -> list[tuple[str, str]]:
-    """Returns the two texts of each choice's sequence.
+    """Return the two texts of each choice's sequence.
 
     The passage, then question and choice: a blank in the question is filled in with the choice, or the choice
     stands behind it. A cause stands before the passage, an effect behind it.
@@ -144,7 +144,7 @@ def _filled_in(question: str, choice: str) -> str:
 def _encode(
     examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer
 ) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
-    """Returns the pieces of different texts; where those of each sequence begin, how many there are."""
+    """Return the pieces of different texts; where those of each sequence begin, how many there are."""
     numbers: dict[str, int] = {}
     pairs = [
         (numbers.setdefault(first, len(numbers)), numbers.setdefault(second, len(numbers)))
@@ -157,7 +157,7 @@ def _encode(
 
 
 def _kept(found: NDArray[np.int64], lengths: Lengths) -> NDArray[np.int64]:
-    """Returns how many of the `found` pieces of both texts fit, (M, 2); the second has the right of way."""
+    """Return how many of the `found` pieces of both texts fit, (M, 2); the second has the right of way."""
     room = lengths.max_seq_length - 3
     second = np.minimum(found[:, 1], min(lengths.max_qa_length, room))
     return np.stack([np.minimum(found[:, 0], room - second), second], axis=1)

@@ -1,4 +1,4 @@
-"""Reads questions with some choices: RACE, C3, COPA, and own tables with a list of choices.
+"""Read questions with some choices: RACE, C3, COPA, and own tables with a list of choices.
 
 Stands between a task's files and `choice_features`. Questions come in the order of the file.
 
@@ -61,7 +61,7 @@ class ChoiceExample:
 
 
 def read_choices(task: Task, path: Path, *, labelled: bool = True) -> Iterator[ChoiceExample]:
-    """Reads the questions of the file `path` of `task`, with the right choices where `labelled`.
+    """Read the questions of the file `path` of `task`, with the right choices where `labelled`.
 
     Raises:
         DataError: The file is not laid out as `task` says; a question lacks choices; the right one is
@@ -103,7 +103,7 @@ def _read_race(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
 def _race_passage(
     path: Path, fields: Mapping[str, Any], where: str, *, labelled: bool
 ) -> Iterator[ChoiceExample]:
-    """Yields the questions of one passage."""
+    """Yield the questions of one passage."""
     passage = _field(fields, "article", str, where)
     name = str(fields.get("id", path.name))
     columns = ("questions", "options", "answers") if labelled else ("questions", "options")
@@ -139,7 +139,7 @@ def _race_options(options: object, where: str) -> tuple[str, ...]:
 
 
 def _race_level(path: Path, id_: str) -> str:
-    """Returns middle or high, as the folder says, the name of the file, or the id of a question."""
+    """Return middle or high, as the folder says, the name of the file, or the id of a question."""
     for level in RACE_LEVELS:
         if path.parent.name == level or path.stem.endswith(f"_{level}"):
             return level
@@ -170,7 +170,7 @@ def _read_c3(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
 
 
 def _c3_question(fields: Mapping[str, Any], where: str, *, labelled: bool) -> ChoiceExample:
-    """Returns one question; the passage is to be filled in."""
+    """Return one question; the passage is to be filled in."""
     choices = _counted(_texts(_field(fields, "choice", list, where), "choice", where), where)
     label = None
     if labelled:
@@ -238,7 +238,7 @@ def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExamp
 def _own_rows(
     task: Task, path: Path, columns: Columns
 ) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
-    """Yields the line of each row, its cells by column, and its choices."""
+    """Yield the line of each row, its cells by column, and its choices."""
     names = (*columns.wanted, *columns.optional)
     name = task.data.choices_column
     numbered = _numbered(name)
@@ -269,14 +269,14 @@ def _own_rows(
 
 
 def _numbered(name: str) -> tuple[str, ...]:
-    """Returns the columns that hold single choices: choice0, choice1, ... for `choices`."""
+    """Return the columns that hold single choices: choice0, choice1, ... for `choices`."""
     return tuple(f"{name.removesuffix('s')}{number}" for number in range(len(LETTERS) + 1))
 
 
 def _own_choices(
     listed: object, given: Sequence[str], numbered: Sequence[str], where: str
 ) -> tuple[str, ...]:
-    """Returns the choices of a list, or else of numbered columns; these may begin with 0 or 1."""
+    """Return the choices of a list, or else of numbered columns; these may begin with 0 or 1."""
     if listed is not None:
         choices = _texts(listed, "choices", where)
         for letter, choice in zip(LETTERS, choices, strict=False):
@@ -294,7 +294,7 @@ def _own_choices(
 
 
 def _right_choice(named: str, choices: Sequence[str], where: str) -> int:
-    """Returns which choice is right: the one with that text, letter or number.
+    """Return which choice is right: the one with that text, letter or number.
 
     Raises:
         DataError: It is none, or texts and numbers tell different ones.
@@ -340,7 +340,7 @@ def _counted(choices: tuple[str, ...], where: str) -> tuple[str, ...]:
 
 
 def _texts(values: object, name: str, where: str) -> tuple[str, ...]:
-    """Returns a list of texts; numbers are taken for theirs."""
+    """Return a list of texts; numbers are taken for theirs."""
     if not isinstance(values, list):
         raise DataError(f"{where}: expected a list in {name!r}, found {_kind(values)}; fix it")
     for number, value in enumerate(values, start=1):
@@ -352,7 +352,7 @@ def _texts(values: object, name: str, where: str) -> tuple[str, ...]:
 
 
 def _field(fields: Mapping[str, Any], name: str, kind: type[_FieldT], where: str) -> _FieldT:
-    """Returns a field of a JSON object that must be there and of one type."""
+    """Return a field of a JSON object that must be there and of one type."""
     if name not in fields:
         raise DataError(
             f"{where}: no field {name!r}{did_you_mean(name, list(fields))}; found {', '.join(fields)}"
@@ -364,7 +364,7 @@ def _field(fields: Mapping[str, Any], name: str, kind: type[_FieldT], where: str
 
 
 def _json_list(path: Path) -> list[object]:
-    """Returns the list that is all of a JSON file."""
+    """Return the list that is all of a JSON file."""
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, RecursionError) as error:
@@ -377,7 +377,7 @@ def _json_list(path: Path) -> list[object]:
 
 
 def _kind(value: object) -> str:
-    """Returns how a value is called in JSON."""
+    """Return how a value is called in JSON."""
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return next((name for kind, name in _NAMES.items() if isinstance(value, kind)), "a number")

@@ -60,11 +60,11 @@ class ChoiceObjective:
     """What fine-tuning minimises: cross-entropy over the choices of each question."""
 
     def counts(self, batch: ChoiceFeatures) -> dict[str, int]:
-        """Returns the number of questions."""
+        """Return the number of questions."""
         return {"task": len(batch)}
 
     def sums(self, model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the questions of `batch`."""
+        """Return the summed loss of the questions of `batch`."""
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
@@ -81,7 +81,7 @@ class ChoiceSolver(Solver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[ChoiceExample]:
-        """Reads the files of RACE, C3 or COPA, or own tables."""
+        """Read the files of RACE, C3 or COPA, or own tables."""
         del split
         for path in paths:
             yield from read_choices(task, path, labelled=labelled)
@@ -89,25 +89,25 @@ class ChoiceSolver(Solver):
     def encode(
         self, task: Task, examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> ChoiceFeatures:
-        """Returns `[CLS] passage [SEP] question and choice [SEP]` of every choice of every question."""
+        """Return `[CLS] passage [SEP] question and choice [SEP]` of every choice of every question."""
         del task
         return make_choice_features(examples, tokenizer, lengths=lengths)
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the one class of this kind."""
+        """Return the one class of this kind."""
         del task
         return AlbertForMultipleChoice
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the one class of this kind."""
+        """Return the one class of this kind."""
         return (AlbertForMultipleChoice,)
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model rates choices: one that rates texts with a number has the same head."""
+        """Whether the model rates choices: one that rates texts with a number has the same head."""
         return config.problem_type != "regression"
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns dropout before the classifier, and that there are no labels."""
+        """Return dropout before the classifier, and that there are no labels."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": None,
@@ -115,7 +115,7 @@ class ChoiceSolver(Solver):
         }
 
     def objective(self, task: Task) -> ChoiceObjective:
-        """Returns the one loss of this kind."""
+        """Return the one loss of this kind."""
         del task
         return ChoiceObjective()
 
@@ -125,14 +125,14 @@ class ChoiceSolver(Solver):
         return float(np.mean([math.log(len(example.choices)) for example in examples]))
 
     def are_all_alike(self, task: Task, predictions: NDArray[np.float32]) -> bool:
-        """Tell whether the same place among the choices is chosen everywhere."""
+        """Whether the same place among the choices is chosen everywhere."""
         del task
         return len(np.unique(predictions.argmax(-1))) == 1
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[ChoiceExample], features: ChoiceFeatures
     ) -> NDArray[np.float32]:
-        """Returns the logits (B, C)."""
+        """Return the logits (B, C)."""
         del task, examples
         assert isinstance(model, AlbertForMultipleChoice)
         shape = (len(features), features.num_choices.max(initial=0))
@@ -147,7 +147,7 @@ class ChoiceSolver(Solver):
     def scores(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> dict[str, float]:
-        """Returns the accuracy, that of every group of the benchmark, and the mean `loss`."""
+        """Return the accuracy, that of every group of the benchmark, and the mean `loss`."""
         labels, chosen = _labels(examples), predictions.argmax(-1)
         groups = [example.group for example in examples]
         found = score(task.metrics, labels=labels, predictions=chosen)
@@ -158,7 +158,7 @@ class ChoiceSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Returns the cross-entropy of each answer, (B,)."""
+        """Return the cross-entropy of each answer, (B,)."""
         del task
         labels = _labels(examples)
         return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -166,7 +166,7 @@ class ChoiceSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> Iterator[dict[str, Any]]:
-        """Yields the letter of the choice as `label`, its text as `answer`, its probability as `score`.
+        """Yield the letter of the choice as `label`, its text as `answer`, its probability as `score`.
 
         `scores` has the probabilities of all choices by letter.
         """
@@ -184,7 +184,7 @@ class ChoiceSolver(Solver):
             }
 
     def shown(self, task: Task, example: ChoiceExample) -> dict[str, str]:
-        """Returns passage, question, choices with their letters, and the right one."""
+        """Return passage, question, choices with their letters, and the right one."""
         del task
         question = example.question or _ASKED[example.relation]
         lettered = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, example.choices, strict=False)]
@@ -244,7 +244,7 @@ def _labels(examples: Sequence[ChoiceExample]) -> NDArray[np.int64]:
 
 
 def _packed_logits(model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> Tensor:
-    """Returns logits (B, C), -inf where a question has no such choice."""
+    """Return logits (B, C), -inf where a question has no such choice."""
     num_choices = torch.from_numpy(batch.num_choices)
     return model.packed_logits(*model.packed_inputs(batch), num_choices=num_choices)
 

@@ -50,7 +50,7 @@ _PAIR = ("sentence1", "sentence2", "label")
 
 
 def _files(*, names: tuple[str, ...] = (), train: tuple[str, ...] = ()) -> Mapping[str, tuple[str, ...]]:
-    """Returns the files of CLUE, then tables, then those of `names`, "{}" being the split, then FewCLUE's."""
+    """Return the files of CLUE, then tables, then those of `names`, "{}" being the split, then FewCLUE's."""
     patterns = ("{}.json", "{}", "{}.txt", *names, "{}_few_all.json", "{}_0.json")
     files = {
         split: tuple(pattern.replace("{}", split) for pattern in patterns)

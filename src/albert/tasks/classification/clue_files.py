@@ -25,7 +25,7 @@ Texts = tuple[str, str | None]
 
 
 def read_csl(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads abstracts with keywords: the keywords, joined by spaces, are the first text of the pair.
+    """Read abstracts with keywords: the keywords, joined by spaces, are the first text of the pair.
 
     Raises:
         DataError: A line is no object with these fields; with file and line.
@@ -35,7 +35,7 @@ def read_csl(task: Task, path: Path, *, split: str = "", labelled: bool = True) 
 
 
 def read_cluewsc(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads texts with two marked words: the first stands between underscores, the second in brackets.
+    """Read texts with two marked words: the first stands between underscores, the second in brackets.
 
     Raises:
         DataError: A line is no object with these fields, or a word does not stand where it says; with file
@@ -46,7 +46,7 @@ def read_cluewsc(task: Task, path: Path, *, split: str = "", labelled: bool = Tr
 
 
 def mark_words(text: str, *, span: tuple[int, int], pronoun: tuple[int, int]) -> str:
-    """Returns `text` with `_` around the characters of `span` and `[`, `]` around those of `pronoun`.
+    """Return `text` with `_` around the characters of `span` and `[`, `]` around those of `pronoun`.
 
     Both are given as begin and end; what one of them encloses is marked inside it.
     """
@@ -109,7 +109,7 @@ def _cluewsc_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> T
 
 
 def _span(text: str, target: Mapping[str, Any], name: str, where: str) -> tuple[int, int]:
-    """Returns begin and end of a word in `text`."""
+    """Return begin and end of a word in `text`."""
     word, begin = target.get(f"{name}_text"), target.get(f"{name}_index")
     if not isinstance(word, str) or not isinstance(begin, int) or not word:
         raise DataError(f"{where}: the target needs a text {name}_text and a number {name}_index")

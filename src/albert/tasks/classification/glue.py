@@ -21,7 +21,7 @@ _COLA_COLUMNS = ("source", "label", "mark", "sentence")
 
 
 def _hub(config: str, *, id_column: str = "index", **columns: str) -> HubData:
-    """Returns a data set of GLUE on the Hub; `columns` are ours by the Hub's name, where they differ."""
+    """Return a data set of GLUE on the Hub; `columns` are ours by the Hub's name, where they differ."""
     return HubData(
         name="nyu-mll/glue", config=config, columns=MappingProxyType({"idx": id_column, **columns})
     )

@@ -62,7 +62,7 @@ class ClassificationSolver(TextSolver):
     """One label for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model has several outputs of which one is the label."""
+        """Whether the model has several outputs of which one is the label."""
         return config.num_labels > 1 and config.problem_type in {None, "single_label_classification"}
 
     def config_changes(self, task: Task) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class ClassificationSolver(TextSolver):
         return float(-(shares * np.log(shares)).sum())
 
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:
-        """Tell whether every example gets the same label."""
+        """Whether every example gets the same label."""
         del task
         return len(np.unique(predictions.argmax(-1))) == 1
 

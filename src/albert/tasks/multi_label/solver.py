@@ -83,7 +83,7 @@ class MultiLabelSolver(TextSolver):
     """Any number of labels for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model decides each label by itself."""
+        """Whether the model decides each label by itself."""
         return config.problem_type == "multi_label_classification"
 
     def config_changes(self, task: Task) -> dict[str, Any]:
@@ -133,7 +133,7 @@ class MultiLabelSolver(TextSolver):
         return float(entropies.sum() / len(shares))
 
     def are_all_alike(self, task: Task, predictions: LabelSets) -> bool:
-        """Tell whether every example gets the same labels."""
+        """Whether every example gets the same labels."""
         del task
         return len(np.unique(predictions.predicted, axis=0)) == 1
 

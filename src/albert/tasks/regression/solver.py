@@ -46,7 +46,7 @@ class RegressionSolver(TextSolver):
     """One number for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model has one output that is a number."""
+        """Whether the model has one output that is a number."""
         return config.num_labels == 1 and config.problem_type in {None, "regression"}
 
     def config_changes(self, task: Task) -> dict[str, Any]:
@@ -78,7 +78,7 @@ class RegressionSolver(TextSolver):
         return float(_numbers(examples).var())
 
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:
-        """Tell whether every example gets about the same number."""
+        """Whether every example gets about the same number."""
         del task
         return float(predictions[:, 0].std()) < SAME_NUMBER
 

@@ -51,7 +51,7 @@ class SpanCandidates:
     otherwise they are odds already."""
 
     def take(self, rows: slice | IntArray) -> "SpanCandidates":
-        """Returns those of some windows, in that order."""
+        """Return those of some windows, in that order."""
         return SpanCandidates(
             starts=self.starts[rows],
             start_scores=self.start_scores[rows],
@@ -63,7 +63,7 @@ class SpanCandidates:
 
     @staticmethod
     def join(parts: Sequence["SpanCandidates"]) -> "SpanCandidates":
-        """Returns those of several groups of windows, one behind the other."""
+        """Return those of several groups of windows, one behind the other."""
         return SpanCandidates(
             starts=np.concatenate([part.starts for part in parts]),
             start_scores=np.concatenate([part.start_scores for part in parts]),
@@ -102,13 +102,13 @@ class SpanAnswer:
     """The higher, the more speaks for no answer; only comparable among answers of one model."""
 
     def best(self, null_threshold: float | None) -> Span | None:
-        """Returns the best span; None where there is none, or the null odds exceed the threshold."""
+        """Return the best span; None where there is none, or the null odds exceed the threshold."""
         if not self.spans or (null_threshold is not None and self.null_odds > null_threshold):
             return None
         return self.spans[0]
 
     def text(self, null_threshold: float | None) -> str:
-        """Returns the text of `best`, "" where there is none."""
+        """Return the text of `best`, "" where there is none."""
         span = self.best(null_threshold)
         return "" if span is None else span.text
 
@@ -116,7 +116,7 @@ class SpanAnswer:
 def candidates_of_logits(
     start_logits: FloatArray, end_logits: FloatArray, *, n_best_size: int = N_BEST_SIZE
 ) -> SpanCandidates:
-    """Returns the best starts and ends by the logits (B, T) of a linear head; of equal ones the first.
+    """Return the best starts and ends by the logits (B, T) of a linear head; of equal ones the first.
 
     No answer is a span that starts and ends at [CLS]. Where T is less than `n_best_size`, columns behind the
     row follow.
@@ -141,7 +141,7 @@ def candidates_of_logits(
 def candidates_of_beams(
     starts: tuple[IntArray, FloatArray], ends: tuple[IntArray, FloatArray], cls_logits: FloatArray
 ) -> SpanCandidates:
-    """Returns what the head with beam search found.
+    """Return what the head with beam search found.
 
     Args:
         starts: Positions and log-probabilities of the best starts, (B, K).
@@ -167,7 +167,7 @@ def decode_spans(
     n_best_size: int = N_BEST_SIZE,
     max_answer_length: int = MAX_ANSWER_LENGTH,
 ) -> list[SpanAnswer]:
-    """Returns the answer to each of `questions`, in their order.
+    """Return the answer to each of `questions`, in their order.
 
     A span starts where its window shows most of the context, ends in the same window, and has at most
     `max_answer_length` pieces. Of spans with the same text the best is kept; those of no text are left out.
@@ -215,7 +215,7 @@ class _ValidSpans:
 def _valid_spans(
     features: SpanFeatures, candidates: SpanCandidates, *, max_answer_length: int
 ) -> _ValidSpans:
-    """Returns all proposed spans that may be answers; some windows at a time, as most of the pairs go."""
+    """Return all proposed spans that may be answers; some windows at a time, as most of the pairs go."""
     firsts = features.lengths.cumsum() - features.lengths
     parts = []
     for begin in range(0, max(1, len(features)), WINDOWS_AT_ONCE):
@@ -251,7 +251,7 @@ def _valid_spans(
 
 
 def _best_texts(context: str, found: _ValidSpans, rows: IntArray, n_best_size: int) -> tuple[Span, ...]:
-    """Returns the first `n_best_size` of the spans at `rows`, best first, that have different texts."""
+    """Return the first `n_best_size` of the spans at `rows`, best first, that have different texts."""
     kept: dict[str, tuple[int, int, int]] = {}
     for row in rows.tolist():
         start, end = int(found.character_starts[row]), int(found.character_ends[row])
@@ -286,26 +286,26 @@ def _softmax(scores: NDArray[np.float64]) -> list[float]:
 
 
 def _best_columns(logits: FloatArray, count: int) -> IntArray:
-    """Returns the columns of the `count` highest of each row (B, T), descending; of equal ones the first."""
+    """Return the columns of the `count` highest of each row (B, T), descending; of equal ones the first."""
     return np.argsort(-logits, axis=1, kind="stable")[:, :count]
 
 
 def predicted_texts(
     questions: Sequence[Question], answers: Sequence[SpanAnswer], *, null_threshold: float | None = None
 ) -> dict[str, str]:
-    """Returns the predicted text of each question by its id, "" for no answer: `predictions.json`."""
+    """Return the predicted text of each question by its id, "" for no answer: `predictions.json`."""
     return {q.id: answer.text(null_threshold) for q, answer in zip(questions, answers, strict=True)}
 
 
 def null_odds_by_id(questions: Sequence[Question], answers: Sequence[SpanAnswer]) -> dict[str, float]:
-    """Returns the odds of no answer of each question by its id: `null_odds.json`."""
+    """Return the odds of no answer of each question by its id: `null_odds.json`."""
     return {q.id: answer.null_odds for q, answer in zip(questions, answers, strict=True)}
 
 
 def best_spans_by_id(
     questions: Sequence[Question], answers: Sequence[SpanAnswer]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Returns the best spans of each question by its id: `nbest_predictions.json`.
+    """Return the best spans of each question by its id: `nbest_predictions.json`.
 
     Names are those of the original. Where there is none, the list has one entry with the text "".
     """
@@ -333,7 +333,7 @@ def write_prediction_files(
     *,
     null_threshold: float | None = None,
 ) -> None:
-    """Writes `predictions.json` and `nbest_predictions.json`, and with a threshold `null_odds.json`.
+    """Write `predictions.json` and `nbest_predictions.json`, and with a threshold `null_odds.json`.
 
     They are what the official scripts of SQuAD take.
     """

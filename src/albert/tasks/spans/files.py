@@ -1,4 +1,4 @@
-"""Reads questions about passages: the JSON of SQuAD, CMRC 2018 and DRCD, and JSON lines.
+"""Read questions about passages: the JSON of SQuAD, CMRC 2018 and DRCD, and JSON lines.
 
 Stands between a task's files and `windows`.
 
@@ -51,19 +51,19 @@ class Question:
 
     @property
     def is_impossible(self) -> bool:
-        """Tells whether it is known that the passage does not answer the question."""
+        """Whether it is known that the passage does not answer the question."""
         return self.answers == ()
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Returns the texts of the answers that are known."""
+        """Return the texts of the answers that are known."""
         return tuple(answer.text for answer in self.answers or ())
 
 
 def read_questions(
     task: Task, paths: Sequence[Path], *, labelled: bool = True, for_training: bool = False
 ) -> Iterator[Question]:
-    """Reads the questions of some files of `task`, in their order.
+    """Read the questions of some files of `task`, in their order.
 
     Args:
         task: Names the fields of JSON lines.
@@ -94,7 +94,7 @@ def read_questions(
 
 
 def lacks_answers(task: Task, paths: Sequence[Path]) -> bool:
-    """Tells whether a question of some files has no answer in its passage.
+    """Whether a question of some files has no answer in its passage.
 
     Raises:
         DataError: As of `read_questions`.
@@ -103,7 +103,7 @@ def lacks_answers(task: Task, paths: Sequence[Path]) -> bool:
 
 
 def place_answer(answer: Answer, context: str) -> Answer:
-    """Returns `answer` where it stands in `context`: at its start, else where it occurs, if once."""
+    """Return `answer` where it stands in `context`: at its start, else where it occurs, if once."""
     start = answer.start
     if start is not None and start >= 0 and context.startswith(answer.text, start):
         return answer
@@ -121,7 +121,7 @@ class _Repairs:
         self.left_out = 0
 
     def place(self, question: Question) -> Question:
-        """Returns `question` with its answers placed."""
+        """Return `question` with its answers placed."""
         if not question.answers:
             return question
         placed = tuple(place_answer(answer, question.context) for answer in question.answers)
@@ -154,7 +154,7 @@ class _Repairs:
 
 
 def _can_be_taught(question: Question) -> bool:
-    """Tells whether it is known what the question is answered by, and where."""
+    """Whether it is known what the question is answered by, and where."""
     return not question.answers or any(answer.start is not None for answer in question.answers)
 
 
@@ -171,7 +171,7 @@ def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
-    """Reads a file in SQuAD's layout."""
+    """Read a file in SQuAD's layout."""
     content = _load(path)
     if not isinstance(content, dict) or "data" not in content:
         raise DataError(
@@ -197,7 +197,7 @@ def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _squad_answers(record: dict[str, Any], where: str) -> tuple[Answer, ...]:
-    """Returns the answers of one of the `qas` of SQuAD's layout."""
+    """Return the answers of one of the `qas` of SQuAD's layout."""
     answers = _answer_list(_field(record, "answers", list, where), where)
     if record.get("is_impossible") and answers:
         raise DataError(f"{where}: is_impossible is true, but there are answers; drop one of both")
@@ -216,7 +216,7 @@ def _load(path: Path) -> Any:
 
 
 def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
-    """Reads JSON lines, one question a line."""
+    """Read JSON lines, one question a line."""
     data = task.data
     for line, text in read_text_lines(path):
         if not text.strip():
@@ -236,7 +236,7 @@ def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _row_answers(row: dict[str, Any], column: str, where: str) -> tuple[Answer, ...]:
-    """Returns the answers in the field `column` of a line."""
+    """Return the answers in the field `column` of a line."""
     value = _field(row, column, (str, list, dict, type(None)), where)
     if isinstance(value, dict):
         texts, starts = _field(value, "text", list, where), _field(value, "answer_start", list, where)
@@ -272,7 +272,7 @@ def _start(answer: dict[str, Any], where: str) -> int | None:
 
 
 def _id(record: Any, name: str, where: str, *, default: str | None = None) -> str:
-    """Returns an id; numbers are written out."""
+    """Return an id; numbers are written out."""
     if default is not None and isinstance(record, dict) and record.get(name) is None:
         return default
     value = _field(record, name, (str, int), where)
@@ -289,7 +289,7 @@ def _text(record: Any, name: str, where: str, *, subject: str = "field") -> str:
 
 
 def _field(record: Any, name: str, kinds: type | tuple[type, ...], where: str) -> Any:
-    """Returns the field `name` of a JSON object; refuses one that is missing or of another kind."""
+    """Return the field `name` of a JSON object; refuses one that is missing or of another kind."""
     if not isinstance(record, dict):
         raise DataError(f"{where}: expected a JSON object with {name!r}, found {_kind(record)}")
     if name not in record:

@@ -40,7 +40,7 @@ class SpanPredictions:
 
     @property
     def threshold(self) -> float | None:
-        """Returns the null odds above which nothing is answered; None where everything is."""
+        """Return the null odds above which nothing is answered; None where everything is."""
         if not self.may_lack_answer:
             return None
         return EVEN_ODDS if self.null_threshold is None else self.null_threshold

@@ -25,7 +25,7 @@ _CHINESE = Hyperparameters(
 
 
 def _squad_data(*, folder: str, files: Mapping[str, tuple[str, ...]], hub: str | None = None) -> TaskData:
-    """Returns where a data set in SQuAD's layout lies; `hub` has the same fields as JSON lines."""
+    """Return where a data set in SQuAD's layout lies; `hub` has the same fields as JSON lines."""
     splits = MappingProxyType({"train": "train", "dev": "validation"})
     return TaskData(
         folder=folder,

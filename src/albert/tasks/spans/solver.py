@@ -66,11 +66,11 @@ class SpanObjective:
     """
 
     def counts(self, batch: SpanFeatures) -> dict[str, int]:
-        """Returns the number of windows."""
+        """Return the number of windows."""
         return {"task": len(batch)}
 
     def sums(self, model: AnswerModel, batch: SpanFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the windows of `batch`."""
+        """Return the summed loss of the windows of `batch`."""
         inputs = model.packed_inputs(batch)
         start, end = _tensors(model, batch.start_positions, batch.end_positions)
         if isinstance(model, AlbertForQuestionAnswering):
@@ -102,7 +102,7 @@ class SpanSolver(Solver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Question]:
-        """Reads SQuAD's layout and JSON lines; for training only questions whose answers have a place."""
+        """Read SQuAD's layout and JSON lines; for training only questions whose answers have a place."""
         return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
@@ -111,7 +111,7 @@ class SpanSolver(Solver):
         return _QUESTIONS if is_json else super().example_pattern(task, path)
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` as one whose questions may lack an answer, if some in the training files do."""
+        """Return `task` as one whose questions may lack an answer, if some in the training files do."""
         if task.may_lack_answer or not lacks_answers(task, paths):
             return task
         say(
@@ -122,33 +122,33 @@ class SpanSolver(Solver):
     def encode(
         self, task: Task, examples: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> SpanFeatures:
-        """Returns the windows of all questions."""
+        """Return the windows of all questions."""
         del task
         return make_span_features(examples, tokenizer, lengths=lengths)
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the class with beam search where questions may lack an answer, else the linear one."""
+        """Return the class with beam search where questions may lack an answer, else the linear one."""
         if task.may_lack_answer:
             return AlbertForQuestionAnsweringBeamSearch
         return AlbertForQuestionAnswering
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the linear class and that with beam search."""
+        """Return the linear class and that with beam search."""
         return (AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns dropout in the part that tells whether there is an answer."""
+        """Return dropout in the part that tells whether there is an answer."""
         return {"classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob}
 
     def objective(self, task: Task) -> SpanObjective:
-        """Returns the loss; the model's head decides which."""
+        """Return the loss; the model's head decides which."""
         del task
         return SpanObjective()
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
     ) -> SpanPredictions:
-        """Returns the best spans of every question, with the odds that there is no answer."""
+        """Return the best spans of every question, with the odds that there is no answer."""
         assert isinstance(model, AnswerModel)
         model.eval()
         groups = list(groups_of_similar_length(features.lengths))
@@ -177,7 +177,7 @@ class SpanSolver(Solver):
     def scores(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> dict[str, float]:
-        """Returns the scores of the task's official script.
+        """Return the scores of the task's official script.
 
         Those of SQuAD 2.0 are `exact` and `f1` at the null threshold, which is the best for F1 of these
         questions, `best_f1_thresh`, unless the answers bring one.
@@ -197,7 +197,7 @@ class SpanSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> NDArray[np.float64]:
-        """Returns what each answer lacks to an F1 of 1, (Q,)."""
+        """Return what each answer lacks to an F1 of 1, (Q,)."""
         texts = [answer.text(predictions.threshold) for answer in predictions.answers]
         pairs = zip(examples, texts, strict=True)
         return np.array([1.0 - _f1(task, question.texts, text) for question, text in pairs], np.float64)
@@ -205,7 +205,7 @@ class SpanSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> Iterator[dict[str, Any]]:
-        """Yields `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
+        """Yield `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
 
         The score of a span is its probability among the best ones; that of no answer, "" from 0 to 0, is how
         likely there is none. Where that can be, `null_odds` come last.
@@ -224,7 +224,7 @@ class SpanSolver(Solver):
             yield record
 
     def shown(self, task: Task, example: Question) -> dict[str, str]:
-        """Returns question, passage, and the first answer."""
+        """Return question, passage, and the first answer."""
         del task
         texts = {"question": example.question, "context": example.context}
         if example.answers is None:
@@ -253,7 +253,7 @@ class SpanSolver(Solver):
         return score_answer_file(task, examples, file)
 
     def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
-        """Returns what the model proposes for the windows of `batch`."""
+        """Return what the model proposes for the windows of `batch`."""
         inputs = model.packed_inputs(batch)
         if isinstance(model, AlbertForQuestionAnswering):
             start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
@@ -280,7 +280,7 @@ def _is_scored_with_nulls(task: Task, examples: Sequence[Question]) -> bool:
 
 
 def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
-    """Returns the best F1 of a prediction against the gold answers, none of which means ""."""
+    """Return the best F1 of a prediction against the gold answers, none of which means ""."""
     if task.language == "zh":
         return max((longest_run_f1(answer, predicted) for answer in gold), default=float(not predicted))
     if task.may_lack_answer:

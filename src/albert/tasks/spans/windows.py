@@ -59,17 +59,17 @@ class SpanFeatures:
     """Whether no other window shows more around a piece of the passage, (N,)."""
 
     def __len__(self) -> int:
-        """Returns the number of windows."""
+        """Return the number of windows."""
         return len(self.lengths)
 
     @property
     def token_type_ids(self) -> IntArray:
-        """Returns 0 up to the first [SEP], 1 behind it, (N,)."""
+        """Return 0 up to the first [SEP], 1 behind it, (N,)."""
         return (self._positions() >= np.repeat(self.context_starts, self.lengths)).astype(np.int64)
 
     @property
     def p_mask(self) -> IntArray:
-        """Returns 0 at [CLS] and in the passage, 1 where no answer may start or end, (N,)."""
+        """Return 0 at [CLS] and in the passage, 1 where no answer may start or end, (N,)."""
         positions = self._positions()
         mask = positions < np.repeat(self.context_starts, self.lengths)
         mask[positions == 0] = False
@@ -78,11 +78,11 @@ class SpanFeatures:
 
     @property
     def is_impossible(self) -> IntArray:
-        """Returns 1 where a window is known to lack the answer, (B,)."""
+        """Return 1 where a window is known to lack the answer, (B,)."""
         return (self.start_positions == 0).astype(np.int64)
 
     def take(self, indices: IntArray) -> "SpanFeatures":
-        """Returns the windows at `indices`, in that order."""
+        """Return the windows at `indices`, in that order."""
         pieces = taken_positions(self.lengths, indices)
         return SpanFeatures(
             self.input_ids[pieces],
@@ -97,14 +97,14 @@ class SpanFeatures:
         )
 
     def _positions(self) -> IntArray:
-        """Returns the position of each piece in its window, (N,)."""
+        """Return the position of each piece in its window, (N,)."""
         return np.arange(len(self.input_ids)) - np.repeat(self.lengths.cumsum() - self.lengths, self.lengths)
 
 
 def make_span_features(
     questions: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
 ) -> SpanFeatures:
-    """Encodes `questions` in windows of up to `lengths.max_seq_length` pieces.
+    """Encode `questions` in windows of up to `lengths.max_seq_length` pieces.
 
     Every question has a window, even where its passage has no piece. An answer that is only partly in a
     window is not in it. Where there are several answers, the first that is placed is taught.
@@ -162,7 +162,7 @@ class _Passages:
     def encode(
         cls, questions: Sequence[Question], tokenizer: AlbertTokenizer
     ) -> tuple["_Passages", IntArray]:
-        """Encodes each passage once; returns the index of every question's passage, (Q,), too."""
+        """Encode each passage once; returns the index of every question's passage, (Q,), too."""
         numbers: dict[str, int] = {}
         passage_of = [numbers.setdefault(question.context, len(numbers)) for question in questions]
         rows = []
@@ -180,7 +180,7 @@ class _Passages:
         return self.lengths.cumsum() - self.lengths
 
     def answers(self, questions: Sequence[Question], passage_of: IntArray) -> tuple[IntArray, IntArray]:
-        """Returns the first and the last piece of each question's answer in its passage, (Q,) each.
+        """Return the first and the last piece of each question's answer in its passage, (Q,) each.
 
         -1 where no answer is known, -2 where it is known that there is none.
         """
@@ -218,7 +218,7 @@ class _Windows:
     """Pieces of the passage."""
 
     def positions_of(self, answers: tuple[IntArray, IntArray]) -> tuple[IntArray, IntArray]:
-        """Returns the positions of answers, (Q,) each in their passages, in the windows, (B,) each."""
+        """Return the positions of answers, (Q,) each in their passages, in the windows, (B,) each."""
         first, last = (edge[self.questions] for edge in answers)
         inside = (first >= self.starts) & (last < self.starts + self.pieces)
         unknown = first == UNKNOWN_POSITION
@@ -241,7 +241,7 @@ def _check(lengths: Lengths) -> None:
 
 
 def _cut(passages: IntArray, heads: IntArray, lengths: Lengths) -> _Windows:
-    """Returns the windows of passages of `passages` pieces behind questions of `heads` pieces, (Q,) each."""
+    """Return the windows of passages of `passages` pieces behind questions of `heads` pieces, (Q,) each."""
     room = lengths.max_seq_length - NUM_SPECIAL - heads
     # A stride beyond the window would skip pieces.
     step = np.minimum(room, lengths.doc_stride)
@@ -253,7 +253,7 @@ def _cut(passages: IntArray, heads: IntArray, lengths: Lengths) -> _Windows:
 
 
 def _has_max_context(windows: _Windows, passages: IntArray) -> BoolArray:
-    """Returns for every piece of the windows whether none shows more around it; of equal ones the first does.
+    """Return for every piece of the windows whether none shows more around it; of equal ones the first does.
 
     What a window shows around a piece is the lesser of what stands left and right of it, and a hundredth of
     the window's length.
@@ -274,7 +274,7 @@ def _has_max_context(windows: _Windows, passages: IntArray) -> BoolArray:
 
 
 def _ranges(starts: IntArray, counts: IntArray) -> IntArray:
-    """Returns `start, start + 1, ...` for each start, as many as its count, end to end."""
+    """Return `start, start + 1, ...` for each start, as many as its count, end to end."""
     ends = counts.cumsum()
     return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
 

@@ -50,11 +50,11 @@ class TagFeatures:
     """Tag id of the word that a piece opens, (N,); -100 where it opens none, and where tags are not known."""
 
     def __len__(self) -> int:
-        """Returns the number of windows."""
+        """Return the number of windows."""
         return len(self.lengths)
 
     def take(self, indices: IntArray) -> "TagFeatures":
-        """Returns the windows at `indices`, in that order."""
+        """Return the windows at `indices`, in that order."""
         positions = taken_positions(self.lengths, indices)
         return TagFeatures(
             self.input_ids[positions],
@@ -83,7 +83,7 @@ def make_tag_features(
     label_ids: Mapping[str, int],
     max_seq_length: int,
 ) -> TagFeatures:
-    """Encodes `examples` in windows of at most `max_seq_length` pieces, special ones included.
+    """Encode `examples` in windows of at most `max_seq_length` pieces, special ones included.
 
     A word that alone is longer than a window loses its last pieces.
 
@@ -120,7 +120,7 @@ def make_tag_features(
 def encode_words(
     examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, longest: int
 ) -> tuple[IntArray, IntArray]:
-    """Returns the ids of the pieces of all words end to end, (P,), and how many each word has, (M,).
+    """Return the ids of the pieces of all words end to end, (P,), and how many each word has, (M,).
 
     Args:
         examples: The sentences.
@@ -150,7 +150,7 @@ def encode_words(
 
 
 def _continues(example: TaggedExample, tokenizer: AlbertTokenizer) -> Iterable[bool]:
-    """Returns for every word whether its first piece has the form of those inside a text."""
+    """Return for every word whether its first piece has the form of those inside a text."""
     words = example.words
     if example.text == " ".join(words):
         return repeat(False, len(words))
@@ -164,12 +164,12 @@ def _continues(example: TaggedExample, tokenizer: AlbertTokenizer) -> Iterable[b
 
 @lru_cache(maxsize=1 << 16)
 def _stands_alone(character: str) -> bool:
-    """Tells whether a character is a word of WordPiece by itself."""
+    """Whether a character is a word of WordPiece by itself."""
     return is_ideograph(character) or is_punctuation(character)
 
 
 def _inside_form(ids: list[int], tokenizer: AlbertTokenizer, vocabulary: Mapping[str, int]) -> list[int]:
-    """Returns the pieces of a word, the first as it is behind a letter, if the vocabulary has that form."""
+    """Return the pieces of a word, the first as it is behind a letter, if the vocabulary has that form."""
     if not ids:
         return ids
     first = tokenizer.convert_ids_to_tokens(ids[0])
@@ -183,7 +183,7 @@ def _inside_form(ids: list[int], tokenizer: AlbertTokenizer, vocabulary: Mapping
 
 
 def _window_words(widths: IntArray, sentence_words: IntArray, room: int) -> Iterator[int]:
-    """Yields how many words stand in each window, whose words have at most `room` pieces together."""
+    """Yield how many words stand in each window, whose words have at most `room` pieces together."""
     bounds = np.concatenate([[0], sentence_words.cumsum()])
     pieces = np.diff(np.concatenate([[0], widths.cumsum()])[bounds])
     for number, (start, end) in enumerate(pairwise(bounds.tolist())):
@@ -194,7 +194,7 @@ def _window_words(widths: IntArray, sentence_words: IntArray, room: int) -> Iter
 
 
 def _cut(widths: list[int], room: int) -> Iterator[int]:
-    """Yields how many words of a long sentence stand in each of its windows."""
+    """Yield how many words of a long sentence stand in each of its windows."""
     total = sum(widths)
     share = -(-total // -(-total // room))  # pieces of a window if all were equally long
     num_words = num_pieces = 0

@@ -1,4 +1,4 @@
-"""Reads sentences whose words are tagged: CoNLL's columns, lists in JSON lines, and CLUENER.
+"""Read sentences whose words are tagged: CoNLL's columns, lists in JSON lines, and CLUENER.
 
 Stands between a task's files and `tagged_features`. Everything is read as a stream, one sentence at a time.
 
@@ -53,12 +53,12 @@ class TaggedExample:
     """File and line of the first word."""
 
     def ends(self) -> Iterator[int]:
-        """Yields the character of `text` behind each word."""
+        """Yield the character of `text` behind each word."""
         return (start + len(word) for start, word in zip(self.starts, self.words, strict=True))
 
 
 def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[TaggedExample]:
-    """Reads the sentences of the file `path` of `task`, with tags where `labelled`.
+    """Read the sentences of the file `path` of `task`, with tags where `labelled`.
 
     Raises:
         DataError: The file has no sentence; a line has too few or too many columns, a sentence no words or
@@ -83,7 +83,7 @@ def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[Ta
 
 
 def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
-    """Reads a plain text, a sentence a line, whose tags are not known.
+    """Read a plain text, a sentence a line, whose tags are not known.
 
     Blanks separate words; every character of a script that is written without them is a word, and in Chinese
     tasks every character of any.
@@ -112,7 +112,7 @@ def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
 
 
 def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Returns the tags that occur in the training files: O, then from A to Z, B- and I- of a type together.
+    """Return the tags that occur in the training files: O, then from A to Z, B- and I- of a type together.
 
     Where tags have no other marks than B- and I-, every type has both: a long entity may be met later only.
 
@@ -147,7 +147,7 @@ def _unknown_tag(task: Task, example: TaggedExample, number: int) -> str:
 
 
 def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
-    """Reads a file of columns; every line must have as many as the first."""
+    """Read a file of columns; every line must have as many as the first."""
     words: list[str] = []
     tags: list[str] = []
     num_columns = first = number = 0
@@ -217,7 +217,7 @@ def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExa
 
 
 def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
-    """Reads texts whose characters are tagged B- and I- by their entities.
+    """Read texts whose characters are tagged B- and I- by their entities.
 
     A character has one tag: of entities that overlap the one that begins first counts, then the longest.
     """
@@ -246,7 +246,7 @@ def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
 def _cluener_entities(
     task: Task, fields: dict[str, Any], text: str, where: str
 ) -> Iterator[tuple[int, int, str]]:
-    """Yields start, end (exclusive) and type of every entity; its characters must be those it names."""
+    """Yield start, end (exclusive) and type of every entity; its characters must be those it names."""
     by_type = _field(fields, task.data.label_column, where)
     try:
         found = [
@@ -270,7 +270,7 @@ def _cluener_entities(
 
 
 def _read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields place and content of every line that is not blank."""
+    """Yield place and content of every line that is not blank."""
     for number, line in read_text_lines(path):
         if not line.strip():
             continue
@@ -331,7 +331,7 @@ def _from_text(text: str, where: str) -> TaggedExample:
 
 
 def _is_spaceless(character: str) -> bool:
-    """Tells whether a character belongs to a script that is written without spaces."""
+    """Whether a character belongs to a script that is written without spaces."""
     if character.isascii():
         return False
     return is_ideograph(character) or any(first <= character <= last for first, last in _SPACELESS)

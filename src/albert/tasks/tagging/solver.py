@@ -51,15 +51,15 @@ class TagPredictions:
     """Words of each sentence, (B,)."""
 
     def __len__(self) -> int:
-        """Returns the number of sentences."""
+        """Return the number of sentences."""
         return len(self.num_words)
 
     def tags(self, names: Sequence[str]) -> list[list[str]]:
-        """Returns the likeliest tags of each sentence; `names` are those of all tags, (K,)."""
+        """Return the likeliest tags of each sentence; `names` are those of all tags, (K,)."""
         return [[names[id_] for id_ in ids] for ids in self._by_sentence(self.logits.argmax(-1))]
 
     def probabilities(self) -> list[list[float]]:
-        """Returns how probable the likeliest tag of each word of each sentence is."""
+        """Return how probable the likeliest tag of each word of each sentence is."""
         return self._by_sentence(np.exp(log_softmax(self.logits, axis=-1).max(-1)))
 
     def _by_sentence(self, values: NDArray[Any]) -> list[list[Any]]:
@@ -71,11 +71,11 @@ class TaggingObjective:
     """What fine-tuning minimises: cross-entropy over the tags, averaged over words."""
 
     def counts(self, batch: TagFeatures) -> dict[str, int]:
-        """Returns the number of words with a tag."""
+        """Return the number of words with a tag."""
         return {"task": int(np.count_nonzero(batch.labels != IGNORED_LABEL))}
 
     def sums(self, model: AlbertForTokenClassification, batch: TagFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the words of `batch`."""
+        """Return the summed loss of the words of `batch`."""
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
@@ -89,7 +89,7 @@ class TaggingSolver(Solver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[TaggedExample]:
-        """Reads columns, lists in JSON lines, or CLUENER's files."""
+        """Read columns, lists in JSON lines, or CLUENER's files."""
         del split
         for path in paths:
             yield from read_tagged(task, path, labelled=labelled)
@@ -104,7 +104,7 @@ class TaggingSolver(Solver):
         return LINES if path.suffix in {".json", ".jsonl"} else _SENTENCES
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` with the tags of its training files: O, then those of each type together.
+        """Return `task` with the tags of its training files: O, then those of each type together.
 
         Tags that mark no entities leave the task `accuracy` as its only score.
 
@@ -116,30 +116,30 @@ class TaggingSolver(Solver):
     def encode(
         self, task: Task, examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> TagFeatures:
-        """Returns `[CLS] words [SEP]` of every sentence; a long one is cut into windows, none loses words."""
+        """Return `[CLS] words [SEP]` of every sentence; a long one is cut into windows, none loses words."""
         label_ids = {label: number for number, label in enumerate(task.labels)}
         return make_tag_features(
             examples, tokenizer, label_ids=label_ids, max_seq_length=lengths.max_seq_length
         )
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the one class of this kind."""
+        """Return the one class of this kind."""
         del task
         return AlbertForTokenClassification
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the one class of this kind."""
+        """Return the one class of this kind."""
         return (AlbertForTokenClassification,)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns tags and dropout before the classifier."""
+        """Return tags and dropout before the classifier."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "id2label": dict(enumerate(task.labels)),
         }
 
     def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task` with its tags in the order of the model's outputs.
+        """Return `task` with its tags in the order of the model's outputs.
 
         A model that does not name its tags (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
@@ -150,14 +150,14 @@ class TaggingSolver(Solver):
         return task if names == task.labels else _with_tags(task, names)
 
     def objective(self, task: Task) -> TaggingObjective:
-        """Returns the one loss of this kind."""
+        """Return the one loss of this kind."""
         del task
         return TaggingObjective()
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[TaggedExample], features: TagFeatures
     ) -> TagPredictions:
-        """Returns the logits of every word."""
+        """Return the logits of every word."""
         del task
         assert isinstance(model, AlbertForTokenClassification)
         num_words = features.num_words
@@ -173,7 +173,7 @@ class TaggingSolver(Solver):
     def scores(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> dict[str, float]:
-        """Returns the scores of whole entities, the accuracy over words, and the mean `loss`."""
+        """Return the scores of whole entities, the accuracy over words, and the mean `loss`."""
         losses, right = _word_losses(task, examples, predictions)
         found = {"accuracy": float(right.mean())}
         if _mark_entities(task.labels):
@@ -185,7 +185,7 @@ class TaggingSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> NDArray[np.float64]:
-        """Returns the mean cross-entropy of the words of each sentence, (B,)."""
+        """Return the mean cross-entropy of the words of each sentence, (B,)."""
         if not len(predictions):
             return np.zeros(0)
         starts = predictions.num_words.cumsum() - predictions.num_words
@@ -194,7 +194,7 @@ class TaggingSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> Iterator[dict[str, Any]]:
-        """Yields `tags`, one a word, and `entities`, none where tags mark none.
+        """Yield `tags`, one a word, and `entities`, none where tags mark none.
 
         An entity has its `type`, the `text` from character `start` up to `end` of the sentence, and as
         `score` the mean probability of its tags.
@@ -206,7 +206,7 @@ class TaggingSolver(Solver):
             yield {"tags": tags, "entities": list(entities)}
 
     def shown(self, task: Task, example: TaggedExample) -> dict[str, str]:
-        """Returns the text, and the words that have another tag than O with theirs."""
+        """Return the text, and the words that have another tag than O with theirs."""
         del task
         if example.tags is None:
             return {"text": example.text}
@@ -249,7 +249,7 @@ def _with_tags(task: Task, tags: tuple[str, ...]) -> Task:
 
 
 def _mark_entities(tags: Sequence[str]) -> bool:
-    """Tells whether tags say where entities begin and go on."""
+    """Whether tags say where entities begin and go on."""
     letters = BEGINNINGS | CONTINUATIONS
     return all(tag == OUTSIDE or (tag[:1] in letters and (tag[1:2] == "-") == (len(tag) > 1)) for tag in tags)
 
@@ -257,7 +257,7 @@ def _mark_entities(tags: Sequence[str]) -> bool:
 def _entities(
     example: TaggedExample, tags: list[str], probabilities: list[float]
 ) -> Iterator[dict[str, Any]]:
-    """Yields the entities of a sentence; `probabilities` are those of its tags."""
+    """Yield the entities of a sentence; `probabilities` are those of its tags."""
     ends = list(example.ends())
     for kind, first, behind in entity_spans(tags):
         start, end = example.starts[first], ends[behind - 1]
@@ -273,7 +273,7 @@ def _entities(
 def _word_losses(
     task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns the cross-entropy of every word, and whether its likeliest tag is right, each (M,)."""
+    """Return the cross-entropy of every word, and whether its likeliest tag is right, each (M,)."""
     label_ids = {label: number for number, label in enumerate(task.labels)}
     labels = np.array([label_ids[tag] for example in examples for tag in example.tags or ()], np.int64)
     losses = -log_softmax(predictions.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -281,7 +281,7 @@ def _word_losses(
 
 
 def _packed_logits(model: AlbertForTokenClassification, batch: TagFeatures) -> Tensor:
-    """Returns logits (N, K)."""
+    """Return logits (N, K)."""
     return model.packed_logits(*model.packed_inputs(batch))
 
 
