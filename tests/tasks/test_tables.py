@@ -201,7 +201,7 @@ def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
 
 
 PAIRS = Columns(
-    wanted=("sentence1", "sentence2"),
+    required=("sentence1", "sentence2"),
     optional=("id",),
     aliases={"sentence2": ("text_b", "hypo")},
     bare=("sentence1", "sentence2", "label"),

@@ -210,13 +210,13 @@ def _read_copa(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
 
 def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
     data = task.data
-    wanted = [data.text_column]
+    required = [data.text_column]
     optional = [data.id_column] if data.id_column else []
     if data.pair_column is not None:
-        (optional if data.pair_column == DEFAULT_QUESTION else wanted).append(data.pair_column)
+        (optional if data.pair_column == DEFAULT_QUESTION else required).append(data.pair_column)
     if labelled:
-        wanted.append(data.label_column)
-    columns = Columns(wanted=tuple(wanted), optional=tuple(optional), aliases=data.aliases)
+        required.append(data.label_column)
+    columns = Columns(required=tuple(required), optional=tuple(optional), aliases=data.aliases)
     for line, cells, given in _own_rows(task, path, columns):
         where = f"{path}:{line}"
         check_text(cells[data.text_column], data.text_column, where)
@@ -239,11 +239,11 @@ def _own_rows(
     task: Task, path: Path, columns: Columns
 ) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
     """Yield the line of each row, its cells by column, and its choices."""
-    names = (*columns.wanted, *columns.optional)
+    names = (*columns.required, *columns.optional)
     name = task.data.choices_column
     numbered = _numbered(name)
     if path.suffix in _JSON:
-        single = Columns(wanted=(), optional=numbered)
+        single = Columns(required=(), optional=numbered)
         for line, fields in read_objects(path):
             where = f"{path}:{line}"
             cells = {column: text_field(fields, columns, column, where) for column in names}

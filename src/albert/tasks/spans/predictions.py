@@ -69,7 +69,7 @@ def read_texts(path: Path) -> dict[str, str]:
         DataError: The file is neither.
     """
     if path.suffix == ".jsonl":
-        columns = Columns(wanted=("id", "answer"))
+        columns = Columns(required=("id", "answer"))
         return {row.cells[0]: row.cells[1] for row in read_rows(path, columns)}
     return dict(read_object(path, str, what="a text for each question"))
 
