@@ -24,7 +24,7 @@ from albert.optim.schedules import Schedule, make_schedule
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
-from albert.tasks.published import recipe_for, recipe_rows
+from albert.tasks.published import hyperparameter_rows, recipe_for
 from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Hyperparameters, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
@@ -160,7 +160,9 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     used = _used(plan)
     asked = [name for name in used if getattr(settings, name) is not None]
     files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
-    return replace(plan, rows=recipe_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used))
+    return replace(
+        plan, rows=hyperparameter_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used)
+    )
 
 
 def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperparameters) -> Lengths:

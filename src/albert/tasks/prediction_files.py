@@ -34,7 +34,7 @@ class PredictionFile:
     """Spans: null odds above which a question counts as having no answer; None for the official script's
     threshold."""
     has_other_labels: bool = False
-    """Whether the file may predict labels that the task lacks: own data know only labels that occur in them."""
+    """Whether the file may predict labels that the task lacks; own data have only those that they contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

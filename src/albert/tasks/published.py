@@ -182,7 +182,7 @@ def hyperparameter_rows(
 def band(task: Task, config: AlbertConfig) -> Band | None:
     """Return the scores that others have published for `task` with such a model; None if none are known.
 
-    They are scores on dev or, if there are none, on test, by the first of the task's metrics that was published.
+    Scores are on dev or, if there are none, on test, by the first of the task's metrics that was published.
     """
     size = size_name(config)
     release = None if size == "xxlarge" or task.language == "zh" else release_of(config)
@@ -207,7 +207,8 @@ def _values(hyperparameters: Hyperparameters) -> dict[str, Any]:
     warmup = ("warmup_steps" if by_steps and hyperparameters.warmup_steps is not None else "warmup_share",)
     others = ("max_seq_length", "hidden_dropout_prob", "classifier_dropout_prob")
     return {
-        name: getattr(numbers, name) for name in ("learning_rate", "batch_size", *length, *warmup, *others)
+        name: getattr(hyperparameters, name)
+        for name in ("learning_rate", "batch_size", *length, *warmup, *others)
     }
 
 
@@ -218,14 +219,15 @@ def _source(hyperparameters: Hyperparameters, setting: str) -> str:
     if setting == "warmup_steps" and (
         hyperparameters.max_steps is None or hyperparameters.warmup_steps is None
     ):
-        return f"{hyperparameters.warmup_share:.0%} of the steps; {hyperparameters.sources.get('warmup_share', hyperparameters.source)}"
+        source = hyperparameters.sources.get("warmup_share", hyperparameters.source)
+        return f"{hyperparameters.warmup_share:.0%} of the steps; {source}"
     return source
 
 
 def _changed(hyperparameters: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
     """Return hyperparameters with some numbers changed, all from `source`."""
     sources = MappingProxyType({**hyperparameters.sources, **dict.fromkeys(changes, source)})
-    return replace(numbers, sources=sources, **changes)
+    return replace(hyperparameters, sources=sources, **changes)
 
 
 def _is_for_tiny(hyperparameters: Hyperparameters) -> bool:
@@ -243,21 +245,21 @@ def _capped(hyperparameters: Hyperparameters, config: AlbertConfig, caps: Collec
     cap = next((cap for cap in caps if config.hidden_size >= cap.hidden_size), None)
     if cap is None or hyperparameters.learning_rate <= cap.learning_rate:
         return hyperparameters
-    return _changed(numbers, cap.source, learning_rate=cap.learning_rate)
+    return _changed(hyperparameters, cap.source, learning_rate=cap.learning_rate)
 
 
 def _careful(hyperparameters: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
     """Return hyperparameters made safe for a model without dropout; only wide ones need changes."""
-    hyperparameters = _capped(numbers, config, _ENGLISH_CAPS)
+    hyperparameters = _capped(hyperparameters, config, _ENGLISH_CAPS)
     if config.hidden_size < _WIDE:
         return hyperparameters
     if hyperparameters.hidden_dropout_prob:
         source = f"{README}: v2 was trained without dropout, and RACE diverges with it"
-        hyperparameters = _changed(numbers, source, hidden_dropout_prob=0.0)
+        hyperparameters = _changed(hyperparameters, source, hidden_dropout_prob=0.0)
     source = "a tenth of the steps, as for MNLI and SQuAD in table 14"
     if hyperparameters.max_steps is None or hyperparameters.warmup_steps is None:
         if hyperparameters.warmup_share < _WIDE_WARMUP_SHARE:
-            hyperparameters = _changed(numbers, source, warmup_share=_WIDE_WARMUP_SHARE)
+            hyperparameters = _changed(hyperparameters, source, warmup_share=_WIDE_WARMUP_SHARE)
     elif hyperparameters.warmup_steps < (steps := int(hyperparameters.max_steps * _WIDE_WARMUP_SHARE)):
-        hyperparameters = _changed(numbers, source, warmup_steps=steps)
+        hyperparameters = _changed(hyperparameters, source, warmup_steps=steps)
     return hyperparameters

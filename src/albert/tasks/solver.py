@@ -126,12 +126,12 @@ class Solver(ABC):
             DataError: A line is empty; the message names file and line.
         """
         raise ConfigError(
-            f"--input {path}: lines of text are single texts, but task {task.name!r} needs more than one text "
-            "for each example; give a file with columns, or one of the task"
+            f"--input {path}: lines of text are single texts, but an example of task {task.name!r} has more "
+            "than one; give a file with columns, or one of the task"
         )
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
-        """Return a pattern found about once an example in a file, to estimate their number; None if unknown."""
+        """Return a pattern that occurs about once an example in a file, to estimate their number, or None."""
         del task, path
         return LINES
 
@@ -251,8 +251,8 @@ def refuse_null_odds(task: Task, file: PredictionFile) -> None:
     """
     if file.null_odds is not None or file.threshold is not None:
         raise ConfigError(
-            f"null odds and thresholds are for questions that may have no answer; task {task.name!r} has none; "
-            "drop --null-odds and --threshold"
+            f"--null-odds and --threshold are for questions that may have no answer, task {task.name!r} has "
+            "none; drop them"
         )
 
 

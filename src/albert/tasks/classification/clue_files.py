@@ -112,7 +112,7 @@ def _span(text: str, target: Mapping[str, Any], name: str, where: str) -> tuple[
     word, begin = target.get(f"{name}_text"), target.get(f"{name}_index")
     if not isinstance(word, str) or not isinstance(begin, int) or not word:
         raise DataError(
-            f"{where}: expected a text in {name}_text and a number in {name}_index of the target; fix the line"
+            f"{where}: expected a text in {name}_text and a number in {name}_index of the target; fix them"
         )
     if begin < 0 or text[begin : begin + len(word)] != word:
         raise DataError(
