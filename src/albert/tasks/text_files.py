@@ -109,5 +109,7 @@ def read_field(
 
 
 def kind_of_value(value: object) -> str:
-    """Return the name of a JSON value's kind, such as "a list"."""
+    """Return the kind of a JSON value, such as "a list"; a constant is its own: "true", "null"."""
+    if value is None or isinstance(value, bool):
+        return json.dumps(value)
     return _KINDS[type(value)]

@@ -179,7 +179,7 @@ def test_no_questions_make_no_windows(tokenizer: AlbertTokenizer) -> None:
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        (replace(SHORT, max_seq_length=8), "leaves 0 pieces for the passage"),
+        (replace(SHORT, max_seq_length=8), "leaves 0 tokens for the passage"),
         (replace(SHORT, max_query_length=0), "max_query_length 0"),
         (replace(SHORT, doc_stride=0), "doc_stride is 0"),
     ],

@@ -204,7 +204,7 @@ def test_a_models_own_order_of_tags_is_kept() -> None:
     assert SOLVER.with_labels_of(TASK, backwards).labels == TASK.labels[::-1]
     unnamed = replace(config, id2label={number: f"LABEL_{number}" for number in range(9)})
     assert SOLVER.with_labels_of(TASK, unnamed) == TASK
-    with pytest.raises(ConfigError, match="the model knows the labels O, B-PER"):
+    with pytest.raises(ConfigError, match="the model has the labels O, B-PER"):
         SOLVER.with_labels_of(find_task("cluener"), config)
 
 

@@ -102,7 +102,7 @@ class SpanSolver(Solver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Question]:
-        """Yield the questions of SQuAD's layout or JSON lines; for training, only those with located answers."""
+        """Yield the questions of SQuAD's layout or JSON lines; for training, only located answers."""
         return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
