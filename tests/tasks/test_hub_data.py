@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def store(folder: Path, features: dict[str, Any], **splits: list[dict[str, Any]]) -> Path:
-    """Write the splits as Parquet files with the classes in their schema, and the card that names the files."""
+    """Write the splits as Parquet files with the classes in their schema, and the card that names them."""
     datasets.disable_progress_bars()
     folder.mkdir()
     for split, rows in splits.items():

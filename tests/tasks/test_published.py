@@ -8,7 +8,7 @@ from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
 from albert.tasks.catalogue import TASKS, find_task
-from albert.tasks.published import band, recipe_for, recipe_names, hyperparameter_rows, release_of
+from albert.tasks.published import band, hyperparameter_rows, recipe_for, recipe_names, release_of
 from albert.tasks.published_figures import FIGURES
 from albert.tasks.task import Hyperparameters
 

@@ -147,9 +147,9 @@ class Job:
         carry_out(self._plan(settings, data, paths), settings, shared_folder=True)
 
     def _plan(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> Plan:
-        recipe = self.task.hyperparameters
+        hyperparameters = self.task.hyperparameters
         count = len(data.examples)
-        loop, optimizer = filled_in(settings, recipe, num_examples=count)
+        loop, optimizer = filled_in(settings, hyperparameters, num_examples=count)
         used = {
             "learning_rate": optimizer.learning_rate,
             "batch_size": loop.batch_size,
@@ -174,7 +174,7 @@ class Job:
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
             guessing_loss=self.solver.guessing_loss(self.task, data.examples),
-            rows=hyperparameter_rows(recipe, used=used, given=list(used)),
+            rows=hyperparameter_rows(hyperparameters, used=used, given=list(used)),
             inputs={
                 "train_file": digest_of(paths),
                 "model_weights": "" if self.model.is_random else digest_of([weights]),
