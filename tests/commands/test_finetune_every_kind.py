@@ -19,7 +19,7 @@ def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 def write_data(folder: Path, kind: str) -> None:
-    """Writes own data of a kind, train and dev alike."""
+    """Write own data of a kind, train and dev alike."""
     folder.mkdir()
     texts = sentences(16, seed=1)
     for split in ("train", "dev"):

@@ -36,7 +36,7 @@ def blind(tmp_path: Path) -> Path:
 
 
 def scores_in_turn(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
-    """Makes dev accuracies whatever the model does."""
+    """Make dev accuracies whatever the model does."""
     rest = iter(accuracies)
     monkeypatch.setattr(
         ClassificationSolver, "scores", lambda *_: {"accuracy": next(rest), "f1_macro": 0.0, "loss": 1.0}

@@ -58,7 +58,7 @@ def run(model: Path, folder: Path, name: str, content: str, output: str, **chang
 
 
 def expected_logits(model: Path, texts: list[str], pairs: list[str] | None = None) -> torch.Tensor:
-    """Returns the logits of each text through the padded public door, one at a time."""
+    """Return the logits of each text through the padded public door, one at a time."""
     tokenizer = AlbertTokenizer.from_pretrained(model)
     classifier = AlbertForSequenceClassification.from_pretrained(model)
     rows = []
@@ -126,7 +126,7 @@ def test_a_model_for_other_labels_than_the_tasks_is_refused(
 
 
 def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("albert.commands.predict.EXAMPLES_AT_ONCE", 2)
+    monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
     answers = ClassificationSolver.predict
 
     def stopped(*arguments: Any) -> Any:
@@ -145,7 +145,7 @@ def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: 
 def test_a_file_is_written_as_it_is_read(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("albert.commands.predict.EXAMPLES_AT_ONCE", 2)
+    monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
     with pytest.raises(DataError, match=r"in\.txt:5: the line is empty"):
         run(models["labels"], tmp_path, "in.txt", "a\nb\nc\nd\n\n", "out.jsonl")
     assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 4

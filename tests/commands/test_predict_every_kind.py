@@ -53,7 +53,7 @@ HEADLINES = [
 
 @pytest.fixture(scope="module")
 def make_model(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> MakeModel:
-    """Returns what makes a tiny random model for a task."""
+    """Return what makes a tiny random model for a task."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
@@ -281,7 +281,7 @@ def test_the_order_of_the_input_is_kept_over_many_chunks(
     model = make_model("squad1")
     run(model, "squad1", data["squad1"], tmp_path / "whole.json")
     nbest = (tmp_path / "nbest_predictions.json").read_text(encoding="utf-8")
-    monkeypatch.setattr("albert.commands.predict.EXAMPLES_AT_ONCE", 3)
+    monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 3)
     run(model, "squad1", data["squad1"], tmp_path / "parts.json")
     whole, parts = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("whole", "parts"))
     assert len(whole) > 3

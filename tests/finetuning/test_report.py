@@ -20,7 +20,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
 
 
 def cells_of_row(page: str, first: str) -> list[str]:
-    """Returns the cells of the table row that begins with `first`."""
+    """Return the cells of the table row that begins with `first`."""
     for row in re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL):
         cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)]
         if cells and cells[0] == first:

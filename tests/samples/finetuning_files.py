@@ -30,7 +30,7 @@ class Pretrained:
 
 
 def write_pretrained(folder: Path, golden: Path) -> Pretrained:
-    """Writes a checkpoint of TensorFlow with its configuration; no vocabulary lies beside it."""
+    """Write a checkpoint of TensorFlow with its configuration; no vocabulary lies beside it."""
     checkpoint = write_tensorflow(
         folder / "albert" / "model.ckpt-best", random_model(max_position_embeddings=512)
     )
@@ -40,14 +40,14 @@ def write_pretrained(folder: Path, golden: Path) -> Pretrained:
 
 
 def write_race(folder: Path, golden: Path) -> Path:
-    """Writes RACE with the questions of its dev set in all splits; returns the data folder."""
+    """Write RACE with the questions of its dev set in all splits; returns the data folder."""
     for split in ("train", "dev", "test"):
         shutil.copytree(golden / "race" / "data" / "RACE" / "dev", folder / "RACE" / split)
     return folder
 
 
 def results_in(path: Path) -> list[dict[str, float]]:
-    """Returns the numbers of each evaluation in a file of results."""
+    """Return the numbers of each evaluation in a file of results."""
     blocks = re.split(r"^=+\n", path.read_text(), flags=re.M)
     return [
         {name: float(value) for name, value in re.findall(r"^(\w+) = (\S+)$", block, flags=re.M)}
@@ -61,7 +61,7 @@ def steps_kept(run: Path) -> list[str]:
 
 
 def write_albert_zh(folder: Path, *, hidden: int = 8, width: int = 12) -> Path:
-    """Writes what albert_zh's download holds: a checkpoint of its own kind, its shape, its vocabulary."""
+    """Write what albert_zh's download holds: a checkpoint of its own kind, its shape, its vocabulary."""
     folder.mkdir(parents=True)
     characters = [chr(0x4E00 + number) for number in range(60)]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]

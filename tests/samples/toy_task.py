@@ -15,7 +15,7 @@ WORDS = ["the", "value", "of", "this", "type", "is", "a", "reference", "to", "it
 
 
 def write_encoder(folder: Path, golden: Path, *, seed: int = 0) -> Path:
-    """Writes a tiny pretrained model with the vocabulary of 2 000 pieces."""
+    """Write a tiny pretrained model with the vocabulary of 2 000 pieces."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
@@ -35,13 +35,13 @@ def write_encoder(folder: Path, golden: Path, *, seed: int = 0) -> Path:
 
 
 def write_table(path: Path, rows: list[tuple[str, ...]], *header: str) -> None:
-    """Writes rows below a header, separated by tabs."""
+    """Write rows below a header, separated by tabs."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join("\t".join(row) for row in [header, *rows]) + "\n", encoding="utf-8")
 
 
 def sentences(count: int, *, seed: int) -> list[tuple[str, str]]:
-    """Returns sentences that contain a word which gives their label away."""
+    """Return sentences that contain a word which gives their label away."""
     draw = random.Random(seed)
     rows = []
     for index in range(count):
@@ -52,14 +52,14 @@ def sentences(count: int, *, seed: int) -> list[tuple[str, str]]:
 
 
 def write_toy(folder: Path) -> Path:
-    """Writes train.tsv and dev.tsv of own data that one word decides."""
+    """Write train.tsv and dev.tsv of own data that one word decides."""
     write_table(folder / "train.tsv", sentences(96, seed=1), "text", "label")
     write_table(folder / "dev.tsv", sentences(40, seed=2), "text", "label")
     return folder
 
 
 def settings(encoder: Path, data: Path, output: Path, **changes: Any) -> FinetuneSettings:
-    """Returns the settings of a few steps."""
+    """Return the settings of a few steps."""
     values: dict[str, Any] = {
         "task": "classification",
         "max_steps": 6,

@@ -1,4 +1,4 @@
-"""The records themselves: found by name, complete, consistent."""
+"""Records of tasks: found by name, complete, consistent."""
 
 from dataclasses import replace
 from itertools import permutations
@@ -12,7 +12,7 @@ from albert.tasks.catalogue import SOLVERS, TASKS, check_kind, find_task, kind_o
 
 
 def config_with(task_name: str) -> AlbertConfig:
-    """The configuration that fine-tuning on a task writes."""
+    """Return the configuration that fine-tuning on a task writes."""
     task = replace(find_task(task_name), labels=find_task(task_name).labels or ("a", "b", "c"))
     return replace(AlbertConfig.of_size("tiny", vocab_size=31), **solver_of(task).config_changes(task))
 
@@ -23,7 +23,7 @@ def test_a_model_is_of_the_kind_it_was_fine_tuned_for() -> None:
         assert kind_of_model(name, config_with(kind)) == kind
 
 
-def test_a_model_of_another_kind_is_refused_by_both_names() -> None:
+def test_a_model_of_another_kind_is_refused_with_both_kinds() -> None:
     classifier = "AlbertForSequenceClassification"
     for made, asked in permutations(("classification", "regression"), 2):
         message = f"trained for {made}, but task '{asked}' is {asked}"
@@ -41,7 +41,7 @@ def test_a_task_is_found_under_its_published_spelling(spelling: str, name: str) 
     assert find_task(spelling).name == name
 
 
-def test_an_unknown_task_names_the_nearest() -> None:
+def test_the_error_for_an_unknown_task_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'mrpc'"):
         find_task("mrcp")
 
@@ -53,18 +53,18 @@ def test_every_task_is_scored_by_known_scores() -> None:
             assert set(task.metrics) <= set(SCORES)
 
 
-def test_every_recipe_warms_up_within_its_steps() -> None:
+def test_the_warm_up_of_every_task_ends_within_its_steps() -> None:
     for task in TASKS.values():
         steps = task.hyperparameters.steps(1000, task.hyperparameters.batch_size)
         assert 0 <= task.hyperparameters.warmup(steps) < steps
 
 
-def test_a_shortened_run_keeps_the_recipes_share_of_warm_up() -> None:
+def test_a_shortened_run_keeps_the_share_of_warm_up() -> None:
     recipe = find_task("mrpc").hyperparameters
     assert recipe.warmup(800) == 200
     assert recipe.warmup(40) == 10
     assert recipe.warmup(1) == 0
 
 
-def test_own_data_is_passed_over_three_times() -> None:
+def test_own_data_are_trained_on_for_three_epochs() -> None:
     assert find_task("classification").hyperparameters.steps(100, 32) == 3 * 4

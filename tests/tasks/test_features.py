@@ -1,4 +1,4 @@
-"""Features equal the original's, record by record; cutting and taking obey their laws."""
+"""Features of texts: equal to the original's for every record; laws of truncating and taking."""
 
 import gzip
 import json
@@ -101,7 +101,7 @@ def test_features_do_not_depend_on_how_many_are_encoded_at_once(
         np.testing.assert_array_equal(getattr(apart, name), getattr(together, name))
 
 
-def test_features_equal_what_the_tokenizer_makes_of_each_text(
+def test_features_equal_the_tokenizers_encoding_of_each_text(
     tokenizers: dict[bool, AlbertTokenizer],
 ) -> None:
     draw = np.random.default_rng(0)
@@ -121,5 +121,5 @@ def test_features_equal_what_the_tokenizer_makes_of_each_text(
 
 
 def test_a_length_without_room_for_text_is_refused(tokenizers: dict[bool, AlbertTokenizer]) -> None:
-    with pytest.raises(ConfigError, match="needs at least 5 pieces"):
+    with pytest.raises(ConfigError, match="needs at least 5 tokens"):
         make_features([Example("a", "b")], tokenizers[True], max_seq_length=4)

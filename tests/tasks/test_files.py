@@ -1,4 +1,4 @@
-"""Which files of a folder belong to a split of a task."""
+"""The files of a folder that belong to a split of a task."""
 
 import hashlib
 from pathlib import Path
@@ -24,7 +24,7 @@ def test_a_benchmark_file_is_found_in_its_own_folder_and_without_it(tmp_path: Pa
     assert find_files(find_task("rte"), tmp_path, "test") == ()
 
 
-def test_a_missing_split_says_where_it_was_looked_for(tmp_path: Path) -> None:
+def test_the_error_for_a_missing_split_names_the_expected_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no dev file of task 'rte'; expected RTE/dev\.tsv or dev\.tsv"):
         require_files(find_task("rte"), tmp_path, "dev")
 
@@ -41,7 +41,7 @@ def test_a_split_stored_twice_is_refused(tmp_path: Path) -> None:
         find_files(find_task("classification"), tmp_path, "train")
 
 
-def test_the_first_pattern_that_is_found_decides(tmp_path: Path) -> None:
+def test_the_first_pattern_with_files_decides(tmp_path: Path) -> None:
     small = write(tmp_path, "train.3k.json", "")
     assert find_files(find_task("ocnli"), tmp_path, "train") == (small,)
     large = write(tmp_path, "train.10k.json", "")
@@ -57,7 +57,7 @@ def test_both_dev_sets_of_mnli_are_found(tmp_path: Path) -> None:
     assert find_files(find_task("mnli-mm"), tmp_path, "dev") == (mismatched,)
 
 
-def test_a_task_without_a_split_says_which_it_has(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_split_names_those_of_the_task(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="task 'ax' has no train split; it has test"):
         require_files(find_task("ax"), tmp_path, "train")
 

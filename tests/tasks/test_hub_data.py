@@ -1,4 +1,4 @@
-"""Data sets in the layout of the Hub become files that every task reads; nothing half-fetched stays."""
+"""Data sets of the Hub become files that tasks read; a failed fetch leaves nothing behind."""
 
 import json
 from dataclasses import replace
@@ -25,7 +25,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def store(folder: Path, features: dict[str, Any], **splits: list[dict[str, Any]]) -> Path:
-    """Writes the splits as Parquet files whose schema knows the classes, and the card that names them."""
+    """Write the splits as Parquet files with the classes in their schema, and the card that names them."""
     datasets.disable_progress_bars()
     folder.mkdir()
     for split, rows in splits.items():
@@ -38,7 +38,7 @@ def store(folder: Path, features: dict[str, Any], **splits: list[dict[str, Any]]
 
 
 def from_folder(task: Task, folder: Path) -> Task:
-    """Returns the task with its data set of the Hub in a folder of this machine."""
+    """Return the task with a local folder as its data set of the Hub."""
     assert task.data.hub is not None
     return replace(task, data=replace(task.data, hub=replace(task.data.hub, name=str(folder), config=None)))
 
@@ -96,7 +96,7 @@ def test_classes_of_the_hub_in_another_order_keep_their_names(tmp_path: Path) ->
     assert [matched.labels[e.label] for e in read(mismatched, fetch(mismatched), "dev")] == ["contradiction"]
 
 
-def test_labels_without_names_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_labels_without_names_stay_unchanged(tmp_path: Path) -> None:
     features = {"sentence1": TEXT, "sentence2": TEXT, "score": datasets.Value("float64")}
     rows = [{"sentence1": "一", "sentence2": "二", "score": score} for score in (1.0, 0.0)]
     folder = store(tmp_path / "lcqmc", features, train=rows, validation=rows, test=rows)
@@ -104,7 +104,7 @@ def test_labels_without_names_are_taken_as_they_are(tmp_path: Path) -> None:
     assert [example.label for example in read(task, fetch(task), "train")] == [1, 0]
 
 
-def test_numbers_to_be_predicted_stay_numbers(tmp_path: Path) -> None:
+def test_regression_labels_stay_numbers(tmp_path: Path) -> None:
     features = {"sentence1": TEXT, "sentence2": TEXT, "label": datasets.Value("float32"), "idx": NUMBER}
     rows = [{"sentence1": "a", "sentence2": "b", "label": 2.5, "idx": 0}]
     task = from_folder(
@@ -157,7 +157,7 @@ def test_nested_rows_pass_through_with_their_classes_in_words(tmp_path: Path) ->
     assert found == {**row, "ner_tags": ["O", "B-LOC"]}
 
 
-def test_what_was_fetched_once_is_read_without_the_hub(mrpc: Task, cache: Path) -> None:
+def test_fetched_data_are_read_again_without_the_hub(mrpc: Task, cache: Path) -> None:
     folder = fetch(mrpc)
     assert folder.parent == cache
     before = (folder / "train.jsonl").stat()
@@ -167,14 +167,14 @@ def test_what_was_fetched_once_is_read_without_the_hub(mrpc: Task, cache: Path) 
     assert (folder / "train.jsonl").stat() == before
 
 
-def test_a_fetch_that_fails_leaves_nothing(mrpc: Task, cache: Path) -> None:
+def test_a_failed_fetch_leaves_nothing_behind(mrpc: Task, cache: Path) -> None:
     Path(mrpc.data.hub.name, "test.parquet").unlink()  # type: ignore[union-attr]  # as above
-    with pytest.raises(DataError, match="cannot be had from the Hugging Face Hub"):
+    with pytest.raises(DataError, match="cannot be fetched from the Hugging Face Hub"):
         fetch(mrpc)
     assert list(cache.iterdir()) == []
 
 
-def test_a_folder_that_another_process_finished_first_is_taken(
+def test_a_folder_that_another_process_finished_first_is_used(
     mrpc: Task, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert mrpc.data.hub is not None
@@ -192,18 +192,20 @@ def test_a_folder_that_another_process_finished_first_is_taken(
     assert list(folder.parent.iterdir()) == [folder]
 
 
-def test_a_hub_out_of_reach_is_one_plain_line() -> None:
-    with pytest.raises(DataError, match=r"task 'rte': nyu-mll/glue \(rte\) cannot be had .*--data") as caught:
+def test_an_unreachable_hub_is_an_error_of_one_line() -> None:
+    with pytest.raises(
+        DataError, match=r"task 'rte': nyu-mll/glue \(rte\) cannot be fetched .*--data"
+    ) as caught:
         fetch(find_task("rte"))
     assert "\n" not in str(caught.value)
 
 
-def test_a_task_without_data_on_the_hub_asks_for_files() -> None:
+def test_a_task_without_data_on_the_hub_needs_files() -> None:
     with pytest.raises(DataError, match=r"no data set of the Hub is known for it; .* --data"):
         fetch(find_task("classification"))
 
 
-def test_every_split_that_is_fetched_is_found_again(tmp_path: Path) -> None:
+def test_every_fetched_split_is_found(tmp_path: Path) -> None:
     for task in TASKS.values():
         if task.data.hub is None:
             continue

@@ -1,4 +1,4 @@
-"""Files of predictions get the official scores; what does not belong to the examples is refused."""
+"""Files of predictions get the official scores; predictions for other examples are refused."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ def unzipped(path: Path, target: Path) -> Path:
     return target
 
 
-def test_answers_have_the_scores_of_the_original(golden: Path, tmp_path: Path) -> None:
+def test_answers_get_the_scores_of_the_original(golden: Path, tmp_path: Path) -> None:
     folder = golden / "squad"
     texts = unzipped(folder / "decode_v1_b_nbest20_len30_predictions.json.gz", tmp_path / "v1.json")
     expected = json.loads(gzip.decompress((folder / "decode_v1_b_nbest20_len30_eval.json.gz").read_bytes()))
@@ -75,7 +75,7 @@ def test_rows_without_ids_are_matched_by_their_place(tmp_path: Path) -> None:
     assert score("rte", data, rows) == {"accuracy": pytest.approx(2 / 3)}
 
 
-def test_a_label_that_own_examples_lack_is_a_wrong_one(tmp_path: Path) -> None:
+def test_a_label_that_no_own_example_has_counts_as_wrong(tmp_path: Path) -> None:
     data = write(tmp_path / "dev.tsv", "text\tlabel\none\ta\ntwo\tb\nthree\tb\n")
     rows = write(tmp_path / "out.tsv", "label\na\nb\nc\n")
     assert score("classification", data, rows)["accuracy"] == pytest.approx(2 / 3)
@@ -89,7 +89,7 @@ def test_choices_are_named_by_letter_or_by_number(tmp_path: Path) -> None:
     data = write(tmp_path / "dev.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
     for content in ("label\nB\nB\n", "id\tlabel\n0\t1\n1\t1\n"):
         assert score("choice", data, write(tmp_path / "out.tsv", content)) == {"accuracy": 0.5}
-    with pytest.raises(DataError, match="is answered by choice C, but has only 2"):
+    with pytest.raises(DataError, match="is choice C, but it has only 2"):
         score("choice", data, write(tmp_path / "out.tsv", "label\nB\nC\n"))
 
 
@@ -104,11 +104,11 @@ def test_choices_are_named_by_letter_or_by_number(tmp_path: Path) -> None:
         ),
         (
             "index\tprediction\n0\tentailment\n1\tentailment\n1\tentailment\n",
-            r"RTE\.tsv:4: '1' is predicted at .*RTE\.tsv:3 already",
+            r"RTE\.tsv:4: '1' already has a prediction at .*RTE\.tsv:3",
         ),
         (
             "index\tprediction\n0\tentailment\n1\tentailment\n3\tentailment\n",
-            r"1 of 3 examples have no prediction, the first is '2'",
+            r"1 of 3 examples have no prediction, the first of them '2'",
         ),
     ],
 )
@@ -121,19 +121,17 @@ def test_predictions_for_other_examples_are_refused(tmp_path: Path, content: str
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("[1]", r"out\.json: expected an object with a text for each question, found list"),
-        ('{"a": 1}', r"out\.json: 'a' holds 1; expected a text for each question"),
-        ("{", r"out\.json: not JSON"),
+        ("[1]", r"out\.json: expected an object with a text for each question, found a list"),
+        ('{"a": 1}', r"out\.json: expected a text for each question, found 1 for 'a'"),
+        ("{", r"out\.json:1: not JSON"),
     ],
 )
-def test_a_file_that_holds_no_answers_is_refused(
-    golden: Path, tmp_path: Path, content: str, message: str
-) -> None:
+def test_a_file_without_answers_is_refused(golden: Path, tmp_path: Path, content: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         score("squad1", golden / "squad" / "v1_dev.json", write(tmp_path / "out.json", content))
 
 
-def test_missing_and_foreign_answers_are_said(
+def test_missing_answers_and_those_of_other_questions_are_reported(
     golden: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     texts = write(tmp_path / "out.json", '{"of another file": "one"}')
@@ -145,7 +143,7 @@ def test_missing_and_foreign_answers_are_said(
     assert "1 predictions are for other questions" in said
 
 
-def test_null_odds_are_refused_where_every_question_has_an_answer(golden: Path, tmp_path: Path) -> None:
+def test_null_odds_are_refused_if_every_question_has_an_answer(golden: Path, tmp_path: Path) -> None:
     texts = write(tmp_path / "out.json", "{}")
     with pytest.raises(ConfigError, match="every question of task 'squad1' has an answer"):
         score("squad1", golden / "squad" / "v1_dev.json", texts, null_odds=texts)

@@ -1,4 +1,4 @@
-"""Recipes by name and model, where each number is from, and the scores a result is compared with."""
+"""Recipes by name and model, the source of each number, and the published scores."""
 
 from dataclasses import fields, replace
 
@@ -8,7 +8,7 @@ from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
 from albert.tasks.catalogue import TASKS, find_task
-from albert.tasks.published import band, recipe_for, recipe_names, recipe_rows, release_of
+from albert.tasks.published import band, hyperparameter_rows, recipe_for, recipe_names, release_of
 from albert.tasks.published_figures import FIGURES
 from albert.tasks.task import Hyperparameters
 
@@ -29,7 +29,7 @@ def model(size: str) -> AlbertConfig:
     return AlbertConfig.of_size(size, vocab_size=30000)
 
 
-def test_every_recipe_of_every_task_can_be_had_for_every_size() -> None:
+def test_every_recipe_of_every_task_exists_for_every_size() -> None:
     settings = {field.name for field in fields(Hyperparameters)}
     for task in TASKS.values():
         for name in recipe_names(task):
@@ -41,7 +41,7 @@ def test_every_recipe_of_every_task_can_be_had_for_every_size() -> None:
                 assert 0 <= recipe.warmup(steps) < steps
 
 
-def test_the_paper_is_taken_as_it_stands() -> None:
+def test_the_papers_recipe_is_unchanged() -> None:
     for name in ("rte", "qqp", "race"):
         assert recipe_for(TASKS[name], model("xxlarge-v2"), name="paper") == TASKS[name].hyperparameters
 
@@ -58,7 +58,7 @@ def test_base_without_dropout_is_tuned_as_in_the_paper() -> None:
 @pytest.mark.parametrize(
     ("size", "rate"), [("large-v2", 2e-5), ("xlarge-v2", 1e-5), ("xxlarge-v2", 1e-5), ("xxlarge-v1", 1e-5)]
 )
-def test_wide_models_without_dropout_are_tuned_with_care(size: str, rate: float) -> None:
+def test_wide_models_without_dropout_get_lower_rates(size: str, rate: float) -> None:
     recipe = recipe_for(find_task("qqp"), model(size))
     assert recipe.learning_rate == rate
     assert recipe.hidden_dropout_prob == 0
@@ -68,7 +68,7 @@ def test_wide_models_without_dropout_are_tuned_with_care(size: str, rate: float)
     assert recipe.batch_size == find_task("qqp").hyperparameters.batch_size
 
 
-def test_care_never_raises_a_rate_or_shortens_a_warm_up() -> None:
+def test_auto_never_raises_a_rate_or_shortens_a_warm_up() -> None:
     for task in TASKS.values():
         for size in SIZES:
             careful = recipe_for(task, model(size))
@@ -78,7 +78,7 @@ def test_care_never_raises_a_rate_or_shortens_a_warm_up() -> None:
             assert careful.steps(5000, 32) == task.hyperparameters.steps(5000, 32)
 
 
-def test_race_has_the_settings_of_the_second_release() -> None:
+def test_race_has_the_hyperparameters_of_the_second_release() -> None:
     for size, name in (("base-v2", "auto"), ("xxlarge-v2", "auto"), ("base-v1", "v2")):
         recipe = recipe_for(find_task("race"), model(size), name=name)
         assert (recipe.learning_rate, recipe.hidden_dropout_prob) == (1e-5, 0)
@@ -97,7 +97,7 @@ def test_chinese_models_get_the_rate_of_their_size(size: str, rate: float) -> No
     assert recipe == recipe_for(find_task("lcqmc"), config, name="albert-zh")
 
 
-def test_a_rate_that_was_found_for_base_is_left_to_base() -> None:
+def test_a_rate_found_for_base_is_unchanged_for_base() -> None:
     task = find_task("msra-ner")
     assert task.hyperparameters.learning_rate == 5e-5
     assert recipe_for(task, AlbertConfig.of_size("base", vocab_size=21128)) == task.hyperparameters
@@ -112,13 +112,13 @@ def test_a_recipe_that_a_task_lacks_is_refused() -> None:
         recipe_for(find_task("rte"), model("base"), name="papr")
 
 
-def test_the_release_is_told_by_the_dropout() -> None:
+def test_the_release_is_known_from_the_dropout() -> None:
     assert [release_of(model(f"base-{version}")) for version in ("v1", "v2")] == ["v1", "v2"]
 
 
 def test_rows_name_the_source_of_each_number() -> None:
     recipe = recipe_for(find_task("rte"), model("xlarge-v2"))
-    rows = {row["setting"]: row for row in recipe_rows(recipe)}
+    rows = {row["setting"]: row for row in hyperparameter_rows(recipe)}
     assert rows["batch_size"] == {
         "setting": "batch_size",
         "value": 32,
@@ -129,10 +129,10 @@ def test_rows_name_the_source_of_each_number() -> None:
     assert rows["warmup_steps"]["value"] == 200
 
 
-def test_rows_show_what_is_used_and_what_was_given() -> None:
+def test_rows_show_the_values_used_and_those_given() -> None:
     used = {"max_steps": 300, "warmup_steps": 30, "batch_size": 8, "learning_rate": 1e-4}
     recipe = find_task("lcqmc").hyperparameters
-    rows = {row["setting"]: row for row in recipe_rows(recipe, used=used, given={"batch_size"})}
+    rows = {row["setting"]: row for row in hyperparameter_rows(recipe, used=used, given={"batch_size"})}
     assert rows["batch_size"] == {"setting": "batch_size", "value": 8, "source": "given"}
     assert rows["max_steps"]["value"] == 300
     assert str(rows["max_steps"]["source"]).startswith("5 passes over the data; albert_zh")
@@ -150,7 +150,7 @@ def test_every_figure_is_of_a_known_score_and_size() -> None:
             assert figure.metric in task.metrics
 
 
-def test_a_band_spans_what_was_published_for_the_size() -> None:
+def test_a_band_spans_the_scores_published_for_the_size() -> None:
     found = band(find_task("mnli"), model("base-v2"))
     assert found is not None
     assert (found.metric, found.low, found.high) == ("accuracy", 0.826, 0.846)
@@ -167,7 +167,7 @@ def test_a_band_spans_what_was_published_for_the_size() -> None:
     assert older.low == older.high == 0.816
 
 
-def test_a_band_knows_both_releases_of_a_model_that_does_not_tell() -> None:
+def test_the_band_of_a_model_of_unknown_release_includes_both() -> None:
     found = band(find_task("sst2"), model("xxlarge"))
     assert found is not None
     assert (found.low, found.high) == (0.968, 0.969)
@@ -180,6 +180,6 @@ def test_a_band_of_a_chinese_model_falls_back_to_test_scores() -> None:
     assert (found.model, found.source) == ("tiny", "README of albert_zh (on test)")
 
 
-def test_a_model_of_its_own_shape_or_an_own_task_has_no_band() -> None:
+def test_a_model_of_another_shape_or_an_own_task_has_no_band() -> None:
     assert band(find_task("rte"), replace(model("base-v2"), num_hidden_layers=6)) is None
     assert band(find_task("classification"), model("base-v2")) is None

@@ -1,4 +1,4 @@
-"""Official files: their names, and their lines as benchmarks show them."""
+"""Official files: their names, and lines like those that the benchmarks show."""
 
 import pytest
 
@@ -53,7 +53,7 @@ def test_clue_is_complete_without_the_tasks_it_no_longer_ranks() -> None:
         ),
     ],
 )
-def test_a_line_is_as_the_benchmark_shows_it(found: str, expected: str) -> None:
+def test_a_line_equals_the_benchmarks_example(found: str, expected: str) -> None:
     assert found == expected
 
 

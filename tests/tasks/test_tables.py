@@ -1,4 +1,4 @@
-"""Tables in every spelling people have, and each way they can be wrong."""
+"""Tables in every format that circulates, and every error in them."""
 
 import csv
 import io
@@ -32,7 +32,7 @@ def examples(name: str, path: Path, **settings: object) -> list[Example]:
     return list(read_examples(task, path, parse=parse, **settings))  # type: ignore[arg-type]
 
 
-def test_quotation_marks_in_tsv_are_letters(tmp_path: Path) -> None:
+def test_quotation_marks_in_tsv_are_ordinary_characters(tmp_path: Path) -> None:
     path = write(tmp_path, "train.tsv", 'text\tlabel\n"never closed\t1\na "b" c\t0\n')
     assert [row.cells for row in read_columns(path, ["text", "label"])] == [
         ('"never closed', "1"),
@@ -40,7 +40,7 @@ def test_quotation_marks_in_tsv_are_letters(tmp_path: Path) -> None:
     ]
 
 
-def test_byte_order_mark_crlf_and_blank_lines_leave_no_trace(tmp_path: Path) -> None:
+def test_byte_order_mark_crlf_and_blank_lines_are_dropped(tmp_path: Path) -> None:
     path = write(tmp_path, "train.tsv", b"\xef\xbb\xbftext\tlabel\r\nyes\t1\r\n\r\nno\t0\r\n")
     rows = list(read_columns(path, ["text", "label"]))
     assert [(row.line, row.cells) for row in rows] == [(2, ("yes", "1")), (4, ("no", "0"))]
@@ -59,7 +59,7 @@ def test_jsonl_fields_may_be_numbers(tmp_path: Path) -> None:
 
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=5))
-def test_what_is_written_is_read_in_every_format(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+def test_a_table_is_read_as_written_in_every_format(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
     buffer = io.StringIO()
     csv.writer(buffer).writerows([("text", "label"), *rows])
     jsonl = "".join(json.dumps({"text": text, "label": label}) + "\n" for text, label in rows)
@@ -113,12 +113,12 @@ def test_regression_labels_are_numbers(tmp_path: Path) -> None:
         ("t.csv", 'sentence1,sentence2,label\na,"b,entailment\n', r"t\.csv:2: not a row of CSV"),
         ("t.jsonl", '{"sentence1": "a"', r"t\.jsonl:1: not a JSON object"),
         ("t.jsonl", "[" * 100_000, r"t\.jsonl:1: not a JSON object"),
-        ("t.jsonl", "[1]", r"t\.jsonl:1: expected a JSON object, found list"),
+        ("t.jsonl", "[1]", r"t\.jsonl:1: expected a JSON object, found a list"),
         ("t.jsonl", '{"sentence1": "a", "sentence2": "b"}', r"t\.jsonl:1: no field 'label'"),
         (
             "t.jsonl",
             '{"sentence1": [], "sentence2": "b", "label": 0}',
-            r"t\.jsonl:1: field 'sentence1' holds list",
+            r"t\.jsonl:1: expected a text or a number in field 'sentence1', found a list",
         ),
         ("t.jsonl", '{"sentence1": null, "sentence2": "b", "label": 0}', r"t\.jsonl:1: the text in column"),
         ("t.xlsx", "", r"expected a file ending in \.tsv, \.csv, \.jsonl, \.txt, \.json, found '\.xlsx'"),
@@ -132,13 +132,13 @@ def test_a_bad_table_is_refused_with_file_and_line(
 
 
 @pytest.mark.parametrize("label", ["high", "nan", "inf", ""])
-def test_a_regression_label_that_is_no_number_is_refused(tmp_path: Path, label: str) -> None:
+def test_a_regression_label_that_is_not_a_number_is_refused(tmp_path: Path, label: str) -> None:
     path = write(tmp_path, "t.tsv", f"sentence1\tsentence2\tscore\na\tb\t{label}\n")
-    with pytest.raises(DataError, match=r"t\.tsv:2: expected a number"):
+    with pytest.raises(DataError, match=r"t\.tsv:2: expected a finite number"):
         examples("stsb", path)
 
 
-def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"absent\.tsv"):
         examples("rte", tmp_path / "absent.tsv")
 
@@ -158,20 +158,20 @@ def test_a_training_file_with_one_label_is_refused(tmp_path: Path) -> None:
         labels_in(find_task("classification"), [path])
 
 
-def test_a_text_column_named_as_label_is_noticed(tmp_path: Path) -> None:
+def test_a_text_column_given_as_label_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "a.tsv", "text\tlabel\n" + "".join(f"a\tfree text {n}\n" for n in range(1200)))
     with pytest.raises(DataError, match=r"a\.tsv:1002: column 'label' holds more than 1000"):
         labels_in(find_task("classification"), [path])
 
 
-def test_the_name_of_an_example_comes_from_its_column_where_there_is_one(tmp_path: Path) -> None:
+def test_the_id_of_an_example_comes_from_its_column_if_there_is_one(tmp_path: Path) -> None:
     named = write(tmp_path, "test.tsv", "index\tsentence1\tsentence2\n7\ta\tb\n")
     unnamed = write(tmp_path, "dev.jsonl", '{"sentence1": "a", "sentence2": "b", "label": "entailment"}\n')
     assert examples("rte", named, labelled=False) == [Example("a", "b", id="7")]
     assert examples("rte", unnamed) == [Example("a", "b", 0)]
 
 
-def test_short_rows_of_qqp_are_passed_over_and_said(
+def test_short_rows_of_qqp_are_skipped_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     header = "id\tqid1\tqid2\tquestion1\tquestion2\tis_duplicate\n"
@@ -184,24 +184,24 @@ def test_short_rows_of_qqp_are_passed_over_and_said(
         examples("qqp", path)
 
 
-def test_no_row_of_a_test_set_is_passed_over(tmp_path: Path) -> None:
+def test_no_row_of_a_test_set_is_skipped(tmp_path: Path) -> None:
     path = write(tmp_path, "test.tsv", "id\tquestion1\tquestion2\n0\ta\tb\n1\tc\n")
     with pytest.raises(DataError, match=r"test\.tsv:3: expected 3 columns, found 2"):
         examples("qqp", path, labelled=False)
 
 
-def test_a_byte_order_mark_where_files_were_joined_leaves_no_trace(tmp_path: Path) -> None:
+def test_a_byte_order_mark_where_files_were_joined_is_dropped(tmp_path: Path) -> None:
     path = write(tmp_path, "t.json", '\ufeff{"text": "a"}\r\n\ufeff{"text": "b"}\r\n')
     assert [row.cells for row in read_columns(path, ["text"])] == [("a",), ("b",)]
 
 
-def test_a_line_separator_inside_a_text_ends_no_line(tmp_path: Path) -> None:
+def test_a_line_separator_inside_a_text_does_not_end_the_line(tmp_path: Path) -> None:
     path = write(tmp_path, "t.json", '{"text": "a\u2028b"}\n')
     assert [row.cells for row in read_columns(path, ["text"])] == [("a\u2028b",)]
 
 
 PAIRS = Columns(
-    wanted=("sentence1", "sentence2"),
+    required=("sentence1", "sentence2"),
     optional=("id",),
     aliases={"sentence2": ("text_b", "hypo")},
     bare=("sentence1", "sentence2", "label"),
@@ -225,7 +225,7 @@ def test_columns_are_found_under_other_names_and_without_a_header(
     assert [row.cells for row in read_rows(write(tmp_path, name, content), PAIRS)] == [("a", "b", "")]
 
 
-def test_the_own_name_of_a_column_goes_before_others(tmp_path: Path) -> None:
+def test_the_own_name_of_a_column_has_priority_over_aliases(tmp_path: Path) -> None:
     path = write(tmp_path, "t.tsv", "hypo\tsentence2\tsentence1\nno\tb\ta\n")
     assert [row.cells[1] for row in read_rows(path, PAIRS)] == ["b"]
 

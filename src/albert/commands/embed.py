@@ -20,7 +20,8 @@ from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
 from albert.tasks.features import TextFeatures
-from albert.tasks.tables import read_columns, read_text_lines
+from albert.tasks.tables import read_columns
+from albert.tasks.text_files import read_text_lines
 from albert.training.runs import settings_as_json, versions
 
 TEXTS_AT_ONCE = 1024

@@ -1,4 +1,4 @@
-"""`albert evaluate`: scores of a fine-tuned model, or of a file of predictions, on a split of a task."""
+"""`albert evaluate`: the scores of a fine-tuned model or of a file of predictions on a split of a task."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +9,7 @@ from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
 from albert.tasks.catalogue import find_task, solver_of
-from albert.tasks.files import require_files
-from albert.tasks.hub_data import fetch
+from albert.tasks.files import split_files
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Task, with_columns
@@ -25,50 +24,48 @@ class EvaluateSettings:
     model: str | None = None
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     predictions: Path | None = None
-    """Predictions to be scored in place of a model: the official file of the benchmark, such as RTE.tsv or
-    predictions.json, or what `albert predict` writes."""
+    """File of predictions to score in place of a model: the benchmark's official file, such as RTE.tsv or
+    predictions.json, or one that `albert predict` wrote."""
     data: Path | None = None
-    """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl); or the file itself; without
-    it, the Hub's."""
+    """Folder that holds the task's files: RTE/dev.tsv or dev.tsv (.csv, .jsonl); or the file itself; from the
+    Hub if not given."""
     split: Literal["train", "dev", "test"] = "dev"
-    """Which file is scored; it must have labels."""
+    """Split to score; it must have labels."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
     null_odds: Path | None = None
-    """Spans, with --predictions: JSON of the null odds of each question."""
+    """Spans, with --predictions: JSON file with the null odds of each question."""
     threshold: float | None = None
     """Spans: null odds above which a question counts as having no answer; default: for a model the best for
-    F1 here, for --null-odds the official script's, 1.0. Several labels a text: probability from which on a
-    label is predicted; default: 0.5."""
+    F1 on this split, for --null-odds the official script's, 1.0. Several labels a text: lowest probability at
+    which a label is predicted; default: 0.5."""
     max_seq_length: int | None = None
-    """Pieces an example is cut to; the length of the fine-tuning where missing."""
+    """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
     dtype: Dtype = "float32"
-    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused where the first
-    examples show that it changes what the model says."""
+    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused if it changes the
+    predictions for the first examples."""
     compare_float32: bool = False
-    """Also give the scores in float32, as float32_NAME, beside those in --dtype; nothing is refused then."""
+    """Also report the scores in float32, as float32_NAME; int8 is then not refused."""
 
     def __post_init__(self) -> None:
         if (self.model is None) == (self.predictions is None):
             found = "neither" if self.model is None else "both"
-            raise ConfigError(
-                f"expected --model or --predictions, one of both, as what is scored; found {found}"
-            )
+            raise ConfigError(f"expected either --model or --predictions, to be scored; found {found}")
         if self.null_odds is not None and self.predictions is None:
-            raise ConfigError("--null-odds belongs to --predictions; a model brings its own")
+            raise ConfigError("--null-odds needs --predictions; a model computes its own null odds")
         if self.compare_float32 and (self.model is None or self.dtype == "float32"):
             raise ConfigError(
-                "--compare-float32 wants a --model and another --dtype; there is one way to score"
+                "--compare-float32 needs a --model and a --dtype other than float32, to have two to compare"
             )
 
 
 def evaluate(settings: EvaluateSettings) -> dict[str, object]:
-    """Returns the task's scores under their official names, a model's mean loss, and the number of examples.
+    """Return the task's scores under their official names, the number of examples, and a model's mean loss.
 
     Raises:
-        AlbertError: Model or predictions, task and data do not fit each other, or a file cannot be read.
+        AlbertError: Model or predictions, task and data do not fit together, or a file cannot be read.
     """
     if settings.predictions is not None:
         return _score_predictions(settings, settings.predictions)
@@ -82,7 +79,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         dtype=settings.dtype,
     )
     task, solver = trained.task, trained.solver
-    examples = _read(settings, task, solver, _paths(settings, task))
+    examples = _read(settings, task, solver, split_files(task, settings.data, settings.split))
     features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths)
     if not settings.compare_float32:
         ensure_agreement(trained.model, features)
@@ -97,7 +94,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
 def _scores(
     settings: EvaluateSettings, trained: TrainedModel, examples: list[Any], features: Any
 ) -> dict[str, float]:
-    """Returns the scores of what the model answers."""
+    """Return the scores of the model's predictions."""
     task, solver = trained.task, trained.solver
     predictions = solver.predict(task, trained.model, examples, features)
     if settings.threshold is not None:
@@ -106,10 +103,10 @@ def _scores(
 
 
 def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[str, object]:
-    """Returns the scores of a file of predictions."""
+    """Return the scores of a file of predictions."""
     known = with_columns(find_task(settings.task), settings.columns)
     solver = solver_of(known)
-    paths = _paths(settings, known)
+    paths = split_files(known, settings.data, settings.split)
     task = solver.with_labels_in(known, paths)
     examples = _read(settings, task, solver, paths)
     file = PredictionFile(
@@ -122,18 +119,11 @@ def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[st
     return _result(settings, task, examples, scores)
 
 
-def _paths(settings: EvaluateSettings, task: Task) -> tuple[Path, ...]:
-    """Returns the files to be read."""
-    if settings.data is not None and settings.data.is_file():
-        return (settings.data,)
-    return require_files(task, fetch(task) if settings.data is None else settings.data, settings.split)
-
-
 def _read(settings: EvaluateSettings, task: Task, solver: Solver, paths: tuple[Path, ...]) -> list[Any]:
-    """Reads the labelled examples.
+    """Return the labelled examples, at least one.
 
     Raises:
-        DataError: There are none.
+        DataError: There is none.
     """
     examples = list(solver.read(task, paths, split=settings.split))
     if not examples:

@@ -1,4 +1,4 @@
-"""`albert finetune`: a pretrained model to one that solves a task, once or with several seeds."""
+"""`albert finetune`: train a pretrained model on a task, with one seed or several."""
 
 from dataclasses import replace
 from statistics import median, stdev
@@ -13,14 +13,14 @@ __all__ = ["FinetuneSettings", "finetune"]
 
 
 def finetune(settings: FinetuneSettings) -> dict[str, Any]:
-    """Fine-tunes a model and returns the scores of its best and of its last evaluation.
+    """Fine-tune a model; return the scores of its best and of its last evaluation.
 
-    With several seeds every seed is a run of its own in `OUTPUT/seed-N`, and the result is the median of
-    their scores, the spread, and each.
+    With several seeds, each is a run of its own in `OUTPUT/seed-N`, and the result is the median of their
+    scores, the standard deviation, and each score.
 
     Raises:
-        AlbertError: Model, task and data do not fit each other, a file cannot be read, the output
-            folder holds another run, or nothing was learnt.
+        AlbertError: Model, task and data do not fit together, a file cannot be read, the output folder holds
+            another run, or nothing was learnt.
     """
     if settings.seeds == 1:
         return finetune_once(settings)

@@ -1,6 +1,6 @@
-"""What a fine-tuning does: task, data and model read, the recipe's numbers filled in.
+"""The plan of a fine-tuning: task, data and model are read, and a recipe completes the hyperparameters.
 
-Whatever is wrong with any of them shows here, before a run folder is begun.
+Everything is read and checked here, before a run folder is created, so a mistake costs no training.
 """
 
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ from albert.optim.schedules import Schedule, make_schedule
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
-from albert.tasks.published import recipe_for, recipe_rows
+from albert.tasks.published import hyperparameter_rows, recipe_for
 from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Hyperparameters, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
@@ -33,50 +33,50 @@ from albert.training.settings import LoopSettings, OptimizerSettings, find_devic
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DevSet:
-    """What is evaluated on."""
+    """The examples of the dev split."""
 
     examples: Sequence[Any]
-    """As read."""
+    """The examples as read."""
     features: Features
-    """As encoded."""
+    """The examples as encoded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """Everything a run needs to know."""
+    """Everything a run needs."""
 
     task: Task
-    """With its labels, and the recipe that is used."""
+    """The task, with its labels and the hyperparameters of the chosen recipe."""
     solver: Solver
-    """Of the task's kind."""
+    """The solver of the task's kind."""
     model: Path
     """Folder of configuration and tokenizer."""
     config: AlbertConfig
-    """Of that folder."""
+    """The configuration in that folder."""
     weights: Path | None
-    """Folder of the first weights; None where all begin at random."""
+    """Folder of the initial weights; None if all start at random."""
     tokenizer: AlbertTokenizer
-    """Of the model."""
+    """The tokenizer of the model."""
     lengths: Lengths
-    """How examples are cut."""
+    """Lengths to which examples are cut."""
     train: Features
-    """Training examples."""
+    """The encoded training examples."""
     num_examples: int
-    """Training examples; a long one may be several items of `train`."""
+    """Number of training examples; a long one may be several items of `train`."""
     dev: DevSet | None
-    """Dev examples; None where there are none."""
+    """The dev examples; None if there are none."""
     loop: LoopSettings
-    """How long."""
+    """Length and batches of the training."""
     optimizer: OptimizerSettings
-    """How the weights are moved."""
+    """Optimizer settings."""
     hidden_dropout_prob: float | None
     """Dropout inside the encoder; None for the model's own."""
     guessing_loss: float | None
-    """Training loss of who knows no more than how frequent each label is; None if unknown."""
+    """Training loss of guessing by the frequency of labels; None if unknown."""
     rows: Sequence[dict[str, object]]
-    """The settings that are used, each with its value and where it is from."""
+    """The settings used, each with its value and its source."""
     inputs: dict[str, Any]
-    """What a resumed run must find unchanged beside its settings."""
+    """Facts, besides the settings, that must be unchanged for a run to resume."""
 
     @property
     def schedule(self) -> Schedule:
@@ -89,7 +89,7 @@ class Plan:
         )
 
     def attempt(self, number: int) -> "Plan":
-        """Returns the plan of a later attempt, after `number` collapses: half the rate each, another seed."""
+        """Return the plan after `number` collapses: half the rate for each of them, and another seed."""
         rate = self.optimizer.learning_rate / 2**number
         return replace(
             self,
@@ -98,7 +98,7 @@ class Plan:
         )
 
     def new_model(self) -> Pretrained:
-        """Makes the model as it is before the first step."""
+        """Return the model before its first step."""
         torch.manual_seed(self.loop.seed)
         model = start_model(
             self.solver,
@@ -111,10 +111,10 @@ class Plan:
 
 
 def make_plan(settings: FinetuneSettings) -> Plan:
-    """Reads model and data and fills in the recipe.
+    """Read model and data, and complete the settings by a recipe.
 
     Raises:
-        AlbertError: They do not fit each other, or cannot be read.
+        AlbertError: Model, task and data do not fit together, or cannot be read.
     """
     task = with_columns(find_task(settings.task), settings.columns)
     solver = solver_of(task)
@@ -124,19 +124,19 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     model, weights = _find_models(settings)
     config = read_config(model)
     tokenizer = read_tokenizer(model, config)
-    recipe = recipe_for(task, config, name=settings.recipe)
-    task = replace(task, hyperparameters=recipe)
-    lengths = _lengths(settings, config, recipe)
-    # The length travels with the tokenizer, too, so that other libraries use the model as it was trained.
+    hyperparameters = recipe_for(task, config, name=settings.recipe)
+    task = replace(task, hyperparameters=hyperparameters)
+    lengths = _lengths(settings, config, hyperparameters)
+    # Stored with the tokenizer, too, so that other libraries use the length of the training.
     tokenizer.model_max_length = lengths.max_seq_length
     examples = list(solver.read(task, train_files, split="train"))
     if not examples:
         raise DataError(f"{data}: the train file holds no example; expected rows below the header")
-    loop, optimizer = filled_in(settings, recipe, num_examples=len(examples))
+    loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
     dev_files = find_files(task, data, "dev")
     dev = _read_dev(task, solver, dev_files, tokenizer, lengths)
     if dev is None:
-        warn(f"{data}: no dev examples, so nothing is evaluated and no best model chosen")
+        warn(f"{data}: no dev examples, so nothing is evaluated and no best model is chosen")
     say(f"{task.name}: encoding {len(examples):,} training examples")
     plan = Plan(
         task=task,
@@ -151,22 +151,28 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         dev=dev,
         loop=loop,
         optimizer=optimizer,
-        hidden_dropout_prob=given(settings.hidden_dropout_prob, recipe.hidden_dropout_prob),
+        hidden_dropout_prob=given(settings.hidden_dropout_prob, hyperparameters.hidden_dropout_prob),
         guessing_loss=solver.guessing_loss(task, examples),
         rows=(),
         inputs={},
     )
-    assert plan.schedule(0) >= 0  # makes the schedule, whose settings may not fit each other
+    assert plan.schedule(0) >= 0  # raises if the settings of the schedule contradict each other
     used = _used(plan)
-    asked = [name for name in used if getattr(settings, name) is not None]
+    given_names = [name for name in used if getattr(settings, name) is not None]
     files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
-    return replace(plan, rows=recipe_rows(recipe, used=used, given=asked), inputs=files | _inputs(plan, used))
+    return replace(
+        plan,
+        rows=hyperparameter_rows(hyperparameters, used=used, given=given_names),
+        inputs=files | _inputs(plan, used),
+    )
 
 
-def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperparameters) -> Lengths:
-    """Returns how examples are cut; the recipe's length as far as the model goes."""
+def _lengths(settings: FinetuneSettings, config: AlbertConfig, hyperparameters: Hyperparameters) -> Lengths:
+    """Return the lengths to which examples are cut, no longer than the model's positions allow."""
     return Lengths(
-        max_seq_length=sequence_length(settings.max_seq_length, config, default=recipe.max_seq_length),
+        max_seq_length=sequence_length(
+            settings.max_seq_length, config, default=hyperparameters.max_seq_length
+        ),
         max_query_length=settings.max_query_length,
         doc_stride=settings.doc_stride,
         max_qa_length=settings.max_qa_length,
@@ -174,9 +180,9 @@ def _lengths(settings: FinetuneSettings, config: AlbertConfig, recipe: Hyperpara
 
 
 def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
-    """Returns the folder of the configuration, and that of the first weights.
+    """Return the folder of configuration and tokenizer, and that of the initial weights.
 
-    From scratch, configuration and tokenizer are enough.
+    From scratch there are no weights, and the folder need not have any.
     """
     if settings.from_scratch:
         return local_path(settings.model), None
@@ -206,7 +212,7 @@ def _read_dev(
 
 
 def _used(plan: Plan) -> dict[str, object]:
-    """Returns the values of those settings that a recipe has."""
+    """Return the values used for the settings that a recipe has."""
     return {
         "learning_rate": plan.optimizer.learning_rate,
         "batch_size": plan.loop.batch_size,

@@ -1,7 +1,7 @@
-"""The page on one fine-tuning: scores beside published ones and earlier runs, curves, confusions, errors.
+"""The report on a fine-tuning: scores, published ones and earlier runs for comparison, curves, errors.
 
-Written to `RUN/report.html` when a run is finished. Everything is taken from the run's folder and the model
-that is its result, so that a resumed run gets the same page as an unbroken one.
+Written to `RUN/report.html` when a run is finished. Everything comes from the run's folder and its best
+model, so a resumed run gets the same report as an uninterrupted one.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from albert.training.runs import LOG_FILE, RUN_FILE, Run
 PAGE = "report.html"
 WORST_EXAMPLES = 20
 MOST_LABELS = 40
-"""Labels up to which a table of confusions can be read."""
+"""Largest number of labels for which the table of confusions is readable."""
 
 
 def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
-    """Writes the page of a finished run and returns where it is."""
+    """Write the report of a finished run; return its path."""
     parts = ["<h2>Result</h2>", _scores(plan, result), _published(plan, result), *_curves(run)]
     if plan.dev is not None and run.best.is_dir():
         parts += _on_dev(plan, plan.dev, run.best)
-    parts += ["<h2>Runs of this task beside it</h2>", _neighbours(plan, run)]
-    parts += ["<h2>Recipe</h2>", _recipe(plan)]
+    parts += ["<h2>Other runs of this task</h2>", _neighbours(plan, run)]
+    parts += ["<h2>Hyperparameters</h2>", _hyperparameters(plan)]
     path = run.folder / PAGE
     with replacing(path) as temporary:
         temporary.write_text(page(f"Fine-tuning on {plan.task.title}", parts), encoding="utf-8")
@@ -51,7 +51,7 @@ def _scores(plan: Plan, result: dict[str, Any]) -> str:
 
 
 def _published(plan: Plan, result: dict[str, Any]) -> str:
-    """Returns what others report for the task and a model of this size."""
+    """Return the published scores for the task and a model of this size."""
     found = band(plan.task, plan.config)
     if found is None:
         return quiet("No published score is known for this task and a model of this size.")
@@ -71,7 +71,7 @@ def _curves(run: Run) -> list[str]:
 
 
 def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
-    """Returns confusions and worst examples of the best model."""
+    """Return the confusions and the worst predictions of the best model."""
     task, solver = plan.task, plan.solver
     model, _ = open_model(folder, solver.model_classes(), device=plan.loop.device, trained_by=task.name)
     predictions = solver.predict(task, model, dev.examples, dev.features)
@@ -80,17 +80,17 @@ def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
     parts = []
     pairs = solver.label_pairs(task, dev.examples, predictions)
     if pairs and len(task.labels) <= MOST_LABELS:
-        parts += ["<h2>Which label was taken for which</h2>", _confusions(task.labels, pairs)]
+        parts += ["<h2>Confusions of labels</h2>", _confusions(task.labels, pairs)]
     losses = solver.losses(task, dev.examples, predictions)
     worst = np.argsort(-losses, kind="stable")[:WORST_EXAMPLES]
-    rows = [{**shown[i], **_answer(records[i]), "loss": float(losses[i])} for i in worst if losses[i] > 0]
-    return [*parts, "<h2>Worst answers on dev</h2>", _examples(rows)]
+    rows = [{**shown[i], **_prediction(records[i]), "loss": float(losses[i])} for i in worst if losses[i] > 0]
+    return [*parts, "<h2>Worst predictions on dev</h2>", _examples(rows)]
 
 
 def _confusions(labels: Sequence[str], pairs: Sequence[tuple[str, str]]) -> str:
     counts = {label: dict.fromkeys(labels, 0) for label in labels}
-    for right, said in pairs:
-        counts[right][said] += 1
+    for right, predicted in pairs:
+        counts[right][predicted] += 1
     rows = [
         [
             right,
@@ -100,17 +100,17 @@ def _confusions(labels: Sequence[str], pairs: Sequence[tuple[str, str]]) -> str:
         ]
         for right in labels
     ]
-    return table(["right label", *(f"said {label}" for label in labels), "recall", "precision"], rows)
+    return table(["right label", *(f"predicted {label}" for label in labels), "recall", "precision"], rows)
 
 
 def _share(part: int, whole: int) -> float | None:
     return part / whole if whole else None
 
 
-def _answer(record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the plain values of a record, with `said` for its label."""
+def _prediction(record: dict[str, Any]) -> dict[str, Any]:
+    """Return the plain values of a record, its `label` renamed to `predicted`."""
     plain = {name: value for name, value in record.items() if isinstance(value, str | int | float)}
-    return {("said" if name == "label" else name): value for name, value in plain.items()}
+    return {("predicted" if name == "label" else name): value for name, value in plain.items()}
 
 
 def _examples(rows: Sequence[dict[str, Any]]) -> str:
@@ -121,10 +121,10 @@ def _examples(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _neighbours(plan: Plan, run: Run) -> str:
-    """Returns the scores of other finished runs of the task in the folder that holds this one."""
+    """Return the scores of other finished runs of the task in the parent folder."""
     metric = plan.task.best_metric
     rows = []
-    # Model folders have a run.json, too, but no log.
+    # A log tells runs from model folders, which have a run.json, too.
     logs = run.folder.resolve().parent.glob(f"*/{LOG_FILE}")
     others = [path.parent for path in logs if path.with_name(RUN_FILE).is_file()]
     for other in read_runs(sorted(folder for folder in others if folder != run.folder.resolve())):
@@ -135,6 +135,6 @@ def _neighbours(plan: Plan, run: Run) -> str:
     return table(["run", metric, "learning rate", "seed"], rows) if rows else quiet("None.")
 
 
-def _recipe(plan: Plan) -> str:
+def _hyperparameters(plan: Plan) -> str:
     rows = [[words(str(row["setting"])), row["value"], row["source"]] for row in plan.rows]
     return table(["setting", "value", "source"], rows)

@@ -1,4 +1,4 @@
-"""One fine-tuning from its plan to its model folders, resumable at any moment."""
+"""One fine-tuning, from its plan to its model folders; it can be stopped and resumed at any step."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -29,27 +29,27 @@ MAX_RESTARTS = 3
 
 
 def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
-    """Fine-tunes a model with one seed; returns the scores of its best and of its last evaluation.
+    """Fine-tune a model with one seed; return the scores of its best and of its last evaluation.
 
     Raises:
-        AlbertError: Model, task and data do not fit each other, a file cannot be read, the output folder
+        AlbertError: Model, task and data do not fit together, a file cannot be read, the output folder
             holds another run, or nothing was learnt.
     """
     return carry_out(make_plan(settings), settings)
 
 
 def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = False) -> dict[str, Any]:
-    """Does what a plan says, in the run folder of `settings`; returns the result as `finetune_once` does.
+    """Carry out a plan in the run folder of `settings`; return the result as `finetune_once` does.
 
     Args:
-        plan: What is done.
-        settings: What the plan was made of.
+        plan: The plan.
+        settings: The settings from which it was made.
         shared_folder: Whether the folder may hold other files.
 
     Raises:
         RunError: The output folder holds another run, or nothing was learnt.
     """
-    model = plan.new_model()  # Before the folder is begun: what cannot be made must leave nothing behind.
+    model = plan.new_model()  # Before the folder is created: a failure must not leave one.
     run = Run.open(
         settings.output,
         command="finetune",
@@ -71,25 +71,25 @@ def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = F
         except CollapseError as error:
             if settings.on_collapse != "restart" or run.attempts == MAX_RESTARTS:
                 raise
-            warn(f"{error}; beginning anew with half the rate and another seed")
+            warn(f"{error}; starting again with half the rate and another seed")
             run.begin_again(str(error))
     return _finish(attempt, run, settings, model)
 
 
 def evaluations(run: Run) -> Iterator[dict[str, Any]]:
-    """Yields the step and scores of every evaluation so far."""
+    """Yield the step and scores of every evaluation so far."""
     for record in run.log_records():
         if "held_out" in record:
             yield {"step": record["step"], **record["held_out"]}
 
 
 class FinetuningRun:
-    """The steps of one attempt: log, evaluate, keep the best, save.
+    """The steps of one attempt: train, log, evaluate, keep the best model, save.
 
     Args:
-        plan: What is done.
-        run: Its folder.
-        settings: As given.
+        plan: The plan of this attempt.
+        run: The run's folder.
+        settings: The user's settings.
     """
 
     def __init__(self, plan: Plan, run: Run, settings: FinetuneSettings) -> None:
@@ -99,18 +99,18 @@ class FinetuningRun:
         )
 
     def train(self, model: Pretrained) -> None:
-        """Runs the steps that are missing.
+        """Train for the remaining steps.
 
         Raises:
-            CollapseError: Nothing is learnt any more, and that is not to be borne.
+            CollapseError: Training collapsed and `--on-collapse` is not `warn`.
         """
         plan, run = self._plan, self._run
-        loop, moves = plan.loop, plan.optimizer
-        optimizer = make_optimizer(moves.optimizer, model, weight_decay=moves.weight_decay)
+        loop, settings = plan.loop, plan.optimizer
+        optimizer = make_optimizer(settings.optimizer, model, weight_decay=settings.weight_decay)
         done = run.resume(model, optimizer).step
         batches = shuffled_batches(plan.train, loop.micro_size, seed=loop.seed, start=done * loop.batch_size)
         if done and self._is_due(done) and done not in {e["step"] for e in evaluations(run)}:
-            self._evaluate(model, step=done)  # It was stopped before it could.
+            self._evaluate(model, step=done)  # The earlier process was stopped before it did.
         if self._has_settled():
             return
         with (
@@ -125,7 +125,7 @@ class FinetuningRun:
                 optimizer,
                 learning_rate=plan.schedule,
                 settings=loop,
-                max_grad_norm=moves.max_grad_norm,
+                max_grad_norm=settings.max_grad_norm,
                 steps_done=done,
             ):
                 log.add(step)
@@ -137,21 +137,21 @@ class FinetuningRun:
                     run.save(TrainingState(step=step.number), model, optimizer, keep=loop.keep_checkpoints)
                 _leave(stop)
                 if settled:
-                    say(f"step {step.number}: no better for {self._settings.patience} evaluations; ending")
+                    say(f"step {step.number}: {self._settings.patience} evaluations without a better score")
                     return
 
     def _is_due(self, step: int) -> bool:
-        """Tells whether the dev examples are scored behind `step`."""
+        """Whether the dev examples are scored after `step`."""
         return step % self._plan.loop.eval_steps == 0 or step == self._plan.loop.max_steps
 
     def _has_settled(self) -> bool:
-        """Tells whether the last evaluations, as many as patience bears, brought nothing better."""
+        """Whether none of the last evaluations, `patience` in number, had a better score."""
         patience = self._settings.patience
         scores = [e[self._plan.task.best_metric] for e in evaluations(self._run)]
         return bool(patience and scores) and len(scores) - 1 - int(np.argmax(scores)) >= (patience or 0)
 
     def _evaluate(self, model: Pretrained, *, step: int) -> None:
-        """Scores the dev examples; a score above all before it makes this the best model."""
+        """Score the dev examples; write the model as the best one if its score exceeds all earlier ones."""
         plan, run = self._plan, self._run
         if plan.dev is None:
             return
@@ -175,7 +175,7 @@ class FinetuningRun:
 
 
 def write_model(folder: Path, plan: Plan, run: Run, *, model: Pretrained, scores: dict[str, Any]) -> None:
-    """Writes the model folder `folder` of a run, with what is needed to use it as it was trained."""
+    """Write a model folder of a run, with the lengths and scores that are needed to use it."""
     write_trained(
         folder,
         model,
@@ -195,14 +195,14 @@ def write_trained(
     lengths: Lengths,
     record: dict[str, Any],
 ) -> None:
-    """Writes a fine-tuned model as a model folder.
+    """Write a fine-tuned model as a model folder.
 
     Args:
-        folder: Replaced only when the new one is whole.
+        folder: The folder; an earlier one is replaced only when the new one is complete.
         model: Weights and configuration.
-        tokenizer: Vocabulary.
-        task: What it was fine-tuned on.
-        lengths: How examples were cut.
+        tokenizer: The model's tokenizer.
+        task: The task on which it was fine-tuned.
+        lengths: The lengths to which examples were cut.
         record: The run's record, with `settings`, and `scores` on dev.
     """
     card = model_card(
@@ -222,7 +222,7 @@ def _leave(stop: Stop) -> None:
 
 
 def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained) -> dict[str, Any]:
-    """Writes the last model and the result."""
+    """Write the last model, the report and the result; return the result."""
     found = list(evaluations(run))
     write_model(run.model, plan, run, model=model, scores=found[-1] if found else {})
     result: dict[str, Any] = {"task": plan.task.name, "steps": plan.loop.max_steps, "model": str(run.model)}
@@ -247,7 +247,7 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
 
 
 def _announce(plan: Plan) -> None:
-    """Says what is about to happen."""
+    """Report the task and the settings used."""
     say(f"{plan.task.title}; {plan.num_examples:,} examples")
     widths = [max(len(str(row[name])) for row in plan.rows) for name in ("setting", "value")]
     for row in plan.rows:

@@ -1,4 +1,4 @@
-"""The settings of `albert finetune`, and the recipe's numbers where none are given."""
+"""The settings of `albert finetune`, completed by the hyperparameters of a hyperparameters."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,8 @@ T = TypeVar("T")
 class FinetuneSettings:
     """Fine-tune a model on a task.
 
-    What is not given comes from the task's recipe, see `albert tasks`. Running the same command again on
-    an unfinished folder continues it.
+    Numbers that are not given come from the task's recipe, see `albert tasks`. The same command on an
+    unfinished folder continues it.
     """
 
     task: str
@@ -27,17 +27,17 @@ class FinetuneSettings:
     output: Path
     """Folder of the run."""
     data: Path | None = None
-    """Folder that holds the task's files: RTE/train.tsv or train.tsv (.csv, .jsonl), and dev beside it; from
+    """Folder that holds the task's files: RTE/train.tsv or train.tsv (.csv, .jsonl), and dev next to it; from
     the Hub if not given."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
     init_from: str | None = None
-    """Model whose encoder is the start in place of that of --model, such as one fine-tuned on MNLI for RTE,
-    STS-B and MRPC; of the same shape and vocabulary."""
+    """Model whose encoder is used in place of that of --model, such as one fine-tuned on MNLI for RTE, STS-B
+    and MRPC; it must have the same shape and vocabulary."""
     from_scratch: bool = False
-    """Start from random weights, reading only configuration and tokenizer of the model folder."""
+    """Start from random weights; only configuration and tokenizer of the model folder are read."""
     recipe: str = "auto"
-    """Published numbers to begin with: auto picks by task and model; see docs/fine-tuning.md for others."""
+    """Published hyperparameters: auto chooses by task and model; see docs/fine-tuning.md for others."""
     max_steps: int | None = None
     """Optimiser steps; the recipe's if not given."""
     num_epochs: float | None = None
@@ -45,13 +45,13 @@ class FinetuneSettings:
     batch_size: int | None = None
     """Examples per optimiser step; the recipe's if not given."""
     max_seq_length: int | None = None
-    """Pieces an example is cut to; the recipe's if not given, as far as the model goes."""
+    """Tokens an example is cut to; the recipe's if not given, but no more than the model's positions."""
     max_query_length: int = 64
-    """Spans: pieces of the question that are kept; 64 is the original's."""
+    """Spans: tokens of the question that are kept; 64 is the original's."""
     doc_stride: int = 128
-    """Spans: pieces between the starts of two windows of a long passage; 128 is the original's."""
+    """Spans: tokens between the starts of two windows of a long passage; 128 is the original's."""
     max_qa_length: int = 128
-    """Choice: pieces of question and choice that are kept; 128 is the original's."""
+    """Choice: tokens of question and choice that are kept; 128 is the original's."""
     learning_rate: float | None = None
     """Peak learning rate; the recipe's if not given."""
     warmup_steps: int | None = None
@@ -78,14 +78,14 @@ class FinetuneSettings:
     log_steps: int = 10
     """Steps between records in log.jsonl."""
     select: Literal["best", "last"] = "best"
-    """Which evaluation is the result: the best on dev, as published numbers are, or that of the last step."""
+    """Which evaluation is the result: the best on dev, as in published results, or that of the last step."""
     patience: int | None = None
     """Evaluations in a row without a better score after which training ends; never if not given."""
     seeds: int = 1
-    """Runs, each with a seed of its own from --seed on; the result is their median, with spread and each."""
+    """Number of runs, with seeds from --seed on; the result is their median score, with the spread."""
     on_collapse: Literal["stop", "restart", "warn"] = "stop"
-    """What to do when nothing is learnt any more (loss as of guessing, one answer to everything): restart
-    begins anew with half the rate and another seed, three times at most."""
+    """What to do if the training collapses (the loss is that of guessing, all predictions are the same):
+    restart starts again with half the rate and another seed, three times at most."""
     seed: int = 0
     """Seed of the new head, data order and dropout."""
     precision: Precision = "auto"
@@ -95,7 +95,7 @@ class FinetuneSettings:
 
     def __post_init__(self) -> None:
         if self.max_steps is not None and self.num_epochs is not None:
-            raise ConfigError("--max-steps and --num-epochs both say how long to train; choose one")
+            raise ConfigError("--max-steps and --num-epochs both set the length of the training; choose one")
         for name in ("num_epochs", "patience", "seeds"):
             value = getattr(self, name)
             if value is not None and value <= 0:
@@ -103,11 +103,11 @@ class FinetuneSettings:
 
 
 def filled_in(
-    settings: FinetuneSettings, recipe: Hyperparameters, *, num_examples: int
+    settings: FinetuneSettings, hyperparameters: Hyperparameters, *, num_examples: int
 ) -> tuple[LoopSettings, OptimizerSettings]:
-    """Returns the settings of loop and optimiser, the recipe's where none were given."""
-    batch_size = given(settings.batch_size, recipe.batch_size)
-    steps = recipe.steps(num_examples, batch_size)
+    """Return the settings of loop and optimiser, with `hyperparameters` for numbers that are not given."""
+    batch_size = given(settings.batch_size, hyperparameters.batch_size)
+    steps = hyperparameters.steps(num_examples, batch_size)
     if settings.num_epochs is not None:
         steps = max(1, round(settings.num_epochs * num_examples / batch_size))
     max_steps = given(settings.max_steps, steps)
@@ -125,8 +125,8 @@ def filled_in(
     )
     optimizer = OptimizerSettings(
         optimizer=settings.optimizer,
-        learning_rate=given(settings.learning_rate, recipe.learning_rate),
-        warmup_steps=given(settings.warmup_steps, recipe.warmup(max_steps)),
+        learning_rate=given(settings.learning_rate, hyperparameters.learning_rate),
+        warmup_steps=given(settings.warmup_steps, hyperparameters.warmup(max_steps)),
         schedule=settings.schedule,
         weight_decay=settings.weight_decay,
         max_grad_norm=settings.max_grad_norm,
@@ -135,5 +135,5 @@ def filled_in(
 
 
 def given(value: T | None, default: T) -> T:
-    """Returns `value`, or `default` where none was given."""
+    """Return `value`, or `default` if it is None."""
     return default if value is None else value

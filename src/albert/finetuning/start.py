@@ -15,8 +15,8 @@ def start_model(
 ) -> Pretrained:
     """Return a model to be fine-tuned for `task`, with the encoder in `folder`.
 
-    The head of the folder is kept if it fits the task and has its labels; otherwise it starts at random. With
-    `from_scratch` all weights start at random, and only the configuration is read.
+    The folder's head is kept if it fits the task and has its labels; otherwise it starts at random. With
+    `from_scratch`, all weights start at random, and only the configuration is read.
 
     Args:
         solver: The solver of the task's kind.

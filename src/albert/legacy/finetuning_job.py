@@ -24,7 +24,7 @@ from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
 from albert.model.pretrained import Pretrained
 from albert.tasks.files import digest_of
-from albert.tasks.published import recipe_rows
+from albert.tasks.published import hyperparameter_rows
 from albert.tasks.solver import Solver
 from albert.tasks.task import Lengths, Task
 from albert.training.runs import RUN_FILE
@@ -147,9 +147,9 @@ class Job:
         carry_out(self._plan(settings, data, paths), settings, shared_folder=True)
 
     def _plan(self, settings: FinetuneSettings, data: DevSet, paths: Sequence[Path]) -> Plan:
-        recipe = self.task.hyperparameters
+        hyperparameters = self.task.hyperparameters
         count = len(data.examples)
-        loop, optimizer = filled_in(settings, recipe, num_examples=count)
+        loop, optimizer = filled_in(settings, hyperparameters, num_examples=count)
         used = {
             "learning_rate": optimizer.learning_rate,
             "batch_size": loop.batch_size,
@@ -174,7 +174,7 @@ class Job:
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
             guessing_loss=self.solver.guessing_loss(self.task, data.examples),
-            rows=recipe_rows(recipe, used=used, given=list(used)),
+            rows=hyperparameter_rows(hyperparameters, used=used, given=list(used)),
             inputs={
                 "train_file": digest_of(paths),
                 "model_weights": "" if self.model.is_random else digest_of([weights]),

@@ -1,7 +1,7 @@
 """Every task by its name, and the solver of every kind of task.
 
-A new benchmark of a known kind is a record in the table of its kind's room. A new kind is a room, its solver
-here in `SOLVERS`, and its table in `TASKS`.
+To add a benchmark of a known kind, add a record to the table in its kind's room. To add a kind, write its
+room, and add its solver to `SOLVERS` and its table to `TASKS`.
 """
 
 from albert.config import AlbertConfig
@@ -47,11 +47,11 @@ SOLVERS: dict[str, Solver] = {
     "spans": SpanSolver(),
     "tagging": TaggingSolver(),
 }
-"""How tasks of each kind are solved."""
+"""The solver of each kind of task."""
 
 
 def find_task(name: str) -> Task:
-    """Return the record of the task called `name`; upper case and hyphens do not matter: "SST-2" is "sst2".
+    """Return the record of the task called `name`, ignoring case and hyphens: "SST-2" is "sst2".
 
     Raises:
         ConfigError: There is no such task.
@@ -65,15 +65,15 @@ def find_task(name: str) -> Task:
 
 
 def solver_of(task: Task) -> Solver:
-    """Return what solves tasks of the kind of `task`."""
+    """Return the solver of the kind of `task`."""
     return SOLVERS[task.kind]
 
 
 def kind_of_model(architecture: str | None, config: AlbertConfig) -> str | None:
-    """Return the kind of task a trained model solves; None where it has no head for any.
+    """Return the kind of task a trained model solves; None if it has no head for any.
 
     Args:
-        architecture: Name of its public class; None where the folder does not name it.
+        architecture: Name of its public class; None if the folder does not name it.
         config: Its configuration.
     """
     for kind, solver in SOLVERS.items():
@@ -86,10 +86,10 @@ def kind_of_model(architecture: str | None, config: AlbertConfig) -> str | None:
 def check_kind(task: Task, architecture: str | None, config: AlbertConfig) -> None:
     """Refuse a model whose class or configuration says that it was trained for another kind of task.
 
-    A class whose name is not known here is left to the check of its head.
+    Models of unknown classes pass; whether their head fits is checked when it is read.
 
     Raises:
-        ConfigError: It was.
+        ConfigError: The model was trained for another kind.
     """
     solver = solver_of(task)
     classes = {model_class.__name__ for model_class in solver.model_classes()}
@@ -103,7 +103,7 @@ def check_kind(task: Task, architecture: str | None, config: AlbertConfig) -> No
 
 
 def files_of_benchmark(benchmark: str) -> tuple[str, ...]:
-    """Return the files of a complete submission to a benchmark, as far as there are tasks for them."""
+    """Return the files of a complete submission to a benchmark for which there are tasks."""
     submissions = [task.submission for task in TASKS.values() if task.submission is not None]
     return tuple(s.file for s in submissions if s.benchmark == benchmark and s.is_required)
 

@@ -1,12 +1,12 @@
-"""Examples as the model takes them: [CLS] text [SEP] pair [SEP], all laid end to end.
+"""Texts as the model takes them: [CLS] text [SEP] pair [SEP], all laid end to end.
 
-Stands between `tables` (examples as text) and the training loop. Sequences are packed, never padded; a
-whole training set is one `TextFeatures`, and a batch is `take` of some of its indices.
+Sequences are packed, never padded: a whole training set is one `TextFeatures`, a few flat arrays, and a batch
+is `take` of some of its indices. Lengths, positions and batches are shared with the other kinds.
 
-A special piece spelled in a text, such as "[SEP]", is plain text.
+The name of a special token in a text, such as "[SEP]", is plain text.
 
 Source: `convert_single_example` in google-research/albert classifier_utils.py.
-Letters: B examples, N pieces of all of them.
+Letters: B examples, N tokens of all of them, K labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -22,29 +22,29 @@ from albert.text.tokenizer import AlbertTokenizer
 from albert.text.truncation import kept_lengths
 
 EXAMPLES_AT_ONCE = 4096
-"""Examples that are encoded at once; their texts alone are held twice."""
+"""Examples that are encoded at once, which bounds the memory for copies of their texts."""
 SHORTEST_LENGTH = 5  # [CLS] a [SEP] b [SEP]
 
 
 @dataclass(frozen=True, slots=True)
 class TextFeatures:
-    """Encoded examples, one behind the other."""
+    """Encoded examples, end to end."""
 
     input_ids: NDArray[np.int64]
-    """Piece ids, (N,)."""
+    """Token ids, (N,)."""
     token_type_ids: NDArray[np.int64]
-    """0 up to the first [SEP], 1 behind it, (N,)."""
+    """0 up to the first [SEP], 1 after it, (N,)."""
     lengths: NDArray[np.int64]
-    """Pieces of each example, (B,)."""
+    """Tokens of each example, (B,)."""
     labels: NDArray[np.float64]
-    """Label ids or numbers, (B,), or a number for each label, (B, K); NaN where there is none."""
+    """Label ids or numbers, (B,), or ones and zeros for each label, (B, K); NaN if unknown."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
         return len(self.lengths)
 
     def take(self, indices: NDArray[np.int64]) -> "TextFeatures":
-        """Returns the examples at `indices`, in that order."""
+        """Return the examples at `indices`, in that order."""
         positions = taken_positions(self.lengths, indices)
         return TextFeatures(
             self.input_ids[positions],
@@ -55,20 +55,31 @@ class TextFeatures:
 
 
 def taken_positions(lengths: NDArray[np.int64], indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns where the pieces of some sequences stand among those of all, laid end to end.
+    """Return the positions of the tokens of some sequences among those of all, laid end to end.
 
     Args:
-        lengths: Pieces of every sequence, (B,).
-        indices: The sequences that are taken, in their order, (K,).
+        lengths: Tokens of every sequence, (B,).
+        indices: The sequences that are taken, in their order.
     """
     taken = lengths[indices]
-    return _runs(lengths.cumsum()[indices] - taken, taken)
+    return ranges(lengths.cumsum()[indices] - taken, taken)
+
+
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return `start, start + 1, ...` for each start, as many numbers as its count, end to end."""
+    ends = counts.cumsum()
+    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+
+
+def label_array(examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Return the labels of examples: ids or numbers, (B,), or ones and zeros, (B, K); NaN if unknown."""
+    return np.array([np.nan if example.label is None else example.label for example in examples], np.float64)
 
 
 def make_features(
     examples: Sequence[Example], tokenizer: AlbertTokenizer, *, max_seq_length: int
 ) -> TextFeatures:
-    """Encodes `examples` and cuts each to `max_seq_length` pieces, special ones included.
+    """Encode `examples`, each cut to `max_seq_length` tokens, special tokens included.
 
     Raises:
         ConfigError: `max_seq_length` leaves no room for text.
@@ -76,25 +87,25 @@ def make_features(
     if max_seq_length < SHORTEST_LENGTH:
         raise ConfigError(
             f"max_seq_length is {max_seq_length}, but [CLS] text [SEP] pair [SEP] "
-            f"needs at least {SHORTEST_LENGTH} pieces; raise --max-seq-length"
+            f"needs at least {SHORTEST_LENGTH} tokens; raise --max-seq-length"
         )
-    starts = range(0, max(1, len(examples)), EXAMPLES_AT_ONCE)  # no examples are one part, too
+    starts = range(0, max(1, len(examples)), EXAMPLES_AT_ONCE)  # at least one part, for no examples, too
     parts = [_encode(examples[i : i + EXAMPLES_AT_ONCE], tokenizer, max_seq_length) for i in starts]
-    labels = [np.nan if example.label is None else example.label for example in examples]
     return TextFeatures(
         np.concatenate([ids for ids, _, _ in parts], dtype=np.int64),
         np.concatenate([types for _, types, _ in parts], dtype=np.int64),
         np.concatenate([lengths for _, _, lengths in parts], dtype=np.int64),
-        np.array(labels, np.float64),
+        label_array(examples),
     )
 
 
 def _encode(
     examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_length: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
-    """Returns ids and segments end to end, (N,) each, and the pieces of each example, (B,)."""
+    """Return ids and segments end to end, (N,) each, and the number of tokens of each example, (B,)."""
     count = len(examples)
     pairs = [example.pair for example in examples if example.pair is not None]
+    # All first texts, then all second ones: token ids end to end, and the length of each text.
     flat, found = tokenizer.encode_flat([*(example.text for example in examples), *pairs])
     sources = found.cumsum() - found
     has_pair = np.array([example.pair is not None for example in examples], np.bool_)
@@ -106,23 +117,18 @@ def _encode(
     starts = lengths.cumsum() - lengths
     ids = np.full(int(lengths.sum()), tokenizer.sep_token_id, np.int32)
     ids[starts] = tokenizer.cls_token_id
-    ids[_runs(starts + 1, first)] = flat[_runs(sources[:count], first)]
-    ids[_runs(starts + heads, second)] = flat[_runs(second_source, second)]
-    segments = np.tile(np.array([0, 1], np.int8), count)
-    return ids, np.repeat(segments, np.stack([heads, tails], axis=1).ravel()), lengths
-
-
-def _runs(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Returns the numbers of runs that begin at `starts` and have `counts` members, (K,) each, end to end."""
-    ends = counts.cumsum()
-    return np.arange(ends[-1] if len(ends) else 0) + np.repeat(starts - ends + counts, counts)
+    ids[ranges(starts + 1, first)] = flat[ranges(sources[:count], first)]
+    ids[ranges(starts + heads, second)] = flat[ranges(second_source, second)]
+    segments = np.tile(np.array([0, 1], np.int8), count)  # 0 1 0 1 ..., (2 * B,)
+    segment_lengths = np.stack([heads, tails], axis=1).ravel()  # (B,), (B,) -> (2 * B,)
+    return ids, np.repeat(segments, segment_lengths), lengths
 
 
 def shuffled_batches(features: FeaturesT, size: int, *, seed: int, start: int = 0) -> Iterator[FeaturesT]:
-    """Yields batches of `size` items without end, every pass over all items in a new order.
+    """Yield batches of `size` items without end, every epoch in a new order.
 
-    The order of a pass depends on `seed` and its number alone; `start` items are passed over first. A
-    batch may hold the end of one pass and the beginning of the next.
+    The order of an epoch depends only on `seed` and its number; the first `start` items are skipped. A batch
+    may hold the end of one epoch and the beginning of the next.
     """
 
     def order(number: int) -> NDArray[np.int64]:

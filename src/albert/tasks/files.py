@@ -1,25 +1,36 @@
-"""The files of a task's splits: which of those in a folder belong to it.
-
-Stands between the records in `task` and the readers of each kind.
-"""
+"""The files of a task's splits: where they are, in a folder or on the Hub."""
 
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from albert.errors import DataError
+from albert.tasks.hub_data import fetch
 from albert.tasks.task import Task
 
 TABLE_SUFFIXES = (".tsv", ".csv", ".jsonl")
 
 
-def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
-    """Returns the files of `split` under the data folder, sorted; none where there are none.
+def split_files(task: Task, data: Path | None, split: str) -> tuple[Path, ...]:
+    """Return the files of `split`, at least one.
 
-    They may lie in the folder itself or in the task's own sub-folder.
+    `data` is the folder that holds them, or the only file itself; if None, they are fetched from the Hub.
 
     Raises:
-        DataError: `data` is no folder, or holds the split twice.
+        DataError: There is no such file, or the Hub cannot be reached.
+    """
+    if data is not None and data.is_file():
+        return (data,)
+    return require_files(task, fetch(task) if data is None else data, split)
+
+
+def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
+    """Return the files of `split` in the data folder, sorted; empty if there are none.
+
+    They may be in the folder itself or in the task's own sub-folder.
+
+    Raises:
+        DataError: `data` is not a folder, or holds the split twice.
     """
     if not data.is_dir():
         raise DataError(f"{data}: no such folder; --data names the folder that holds the task's files")
@@ -31,7 +42,7 @@ def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
 
 
 def require_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
-    """Returns the files of `split` under the data folder, at least one.
+    """Return the files of `split` in the data folder, at least one.
 
     Raises:
         DataError: There is none.
@@ -52,7 +63,7 @@ def require_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
 
 
 def digest_of(paths: Sequence[Path]) -> str:
-    """Returns the SHA-256 of files in hex, one after the other; "" of none."""
+    """Return one SHA-256, in hex, of the contents of several files in order; "" for none."""
     if not paths:
         return ""
     digest = hashlib.sha256()
@@ -67,7 +78,7 @@ def _folders(task: Task, data: Path) -> list[Path]:
 
 
 def _matches(folder: Path, pattern: str) -> tuple[Path, ...]:
-    """Returns the files of a pattern; a name without a suffix is that of one table."""
+    """Return the files that match a pattern; a name without a suffix stands for a single table."""
     if _has_suffix(pattern):
         return tuple(sorted(path for path in folder.glob(pattern) if path.is_file()))
     found = [path for suffix in TABLE_SUFFIXES if (path := folder / f"{pattern}{suffix}").is_file()]

@@ -1,10 +1,9 @@
 """The data of a task from the Hugging Face Hub, as files of JSON lines in the cache.
 
-Stands on the records in `task`; what it writes is read like any other file. Goes through `datasets`, which
-runs no code of a data set: HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens mean what they mean everywhere.
+The data are fetched once and then read like any other file. `datasets` does the fetching and runs no code
+of a data set; HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens have their usual meaning.
 
-Rows stay as they are but for the names of columns, which become the task's, and labels stored as numbers,
-which become words.
+Two things in a row change: columns get the task's names, and labels stored as numbers become words.
 """
 
 import hashlib
@@ -23,16 +22,16 @@ from albert.errors import DataError
 from albert.tasks.task import HubData, Task
 
 _LAYOUT_VERSION = 1
-"""Part of the name of a folder in the cache; rises with any change in what is written there."""
+"""Part of a cache folder's name; must be raised with any change in what is written there."""
 
 
 def fetch(task: Task) -> Path:
-    """Returns a folder with `train.jsonl`, `dev.jsonl`, ... of `task`, fetched if it is not there yet.
+    """Return a folder with `train.jsonl`, `dev.jsonl`, ... of `task`, fetched if it is not in the cache yet.
 
-    The folder appears whole or not at all, also when several processes fetch at once.
+    The folder appears whole or not at all, even if several processes fetch at once.
 
     Raises:
-        DataError: No data set of the Hub is known for the task, or it cannot be had.
+        DataError: No data set of the Hub is known for the task, or it cannot be fetched.
     """
     hub = task.data.hub
     if hub is None:
@@ -58,7 +57,7 @@ def fetch(task: Task) -> Path:
 
 
 def cache_folder(task: Task, hub: HubData) -> Path:
-    """Returns where the data of a task lie once fetched, named after all that decides what is written."""
+    """Return the folder of a task's fetched data; its name has a hash of all that decides what is written."""
     from huggingface_hub import constants
 
     parts = [hub.name, hub.config, dict(hub.splits), dict(hub.columns), task.labels, task.data.label_column]
@@ -67,10 +66,10 @@ def cache_folder(task: Task, hub: HubData) -> Path:
 
 
 def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
-    """Writes the rows of one split and returns how many there are."""
+    """Write the rows of one split; return their number."""
     import datasets
 
-    # Its bars would stand between our own lines, and an error says the same as its log.
+    # Its bars would disturb our own output, and its log repeats what an error says.
     datasets.disable_progress_bars()
     datasets.logging.set_verbosity(datasets.logging.CRITICAL)
     rows = datasets.load_dataset(hub.name, hub.config, split=hub.splits[split])
@@ -85,7 +84,7 @@ def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
 def _renamed(
     task: Task, hub: HubData, features: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]
 ) -> Iterable[dict[str, Any]]:
-    """Yields rows with the task's names of columns and with labels in words."""
+    """Yield rows with the task's column names and with labels as words."""
     names = {column: hub.columns.get(column, column) for column in features}
     for row in rows:
         renamed = {names[column]: _in_words(value, features[column]) for column, value in row.items()}
@@ -96,7 +95,7 @@ def _renamed(
 
 
 def _in_words(value: Any, feature: Any) -> Any:
-    """Returns `value` with the name of each class in place of its number, at any depth; None for no class."""
+    """Return `value` with class numbers, at any depth, replaced by names; None for a missing class."""
     import datasets
 
     if isinstance(feature, datasets.ClassLabel):
@@ -109,10 +108,9 @@ def _in_words(value: Any, feature: Any) -> Any:
 
 
 def _label_of(task: Task, number: Any, name: Any) -> str | None:
-    """Returns the task's word for a label that the Hub gives as a number, or by a name.
+    """Return the task's word for a label that the Hub gives as a number and maybe a name.
 
-    A data set may call the classes otherwise than the task ("unacceptable" for CoLA's 0); they are in the
-    same order then.
+    If a data set has other names for the classes ("unacceptable" for CoLA's 0), they are in the task's order.
     """
     for word in (name, number):
         text = str(int(word)) if isinstance(word, float) and word.is_integer() else str(word)
@@ -124,7 +122,7 @@ def _label_of(task: Task, number: Any, name: Any) -> str | None:
 
 
 def _move(temporary: Path, folder: Path) -> None:
-    """Gives a finished folder its name; another process may have been faster."""
+    """Give a finished folder its name, unless another process was faster."""
     try:
         temporary.rename(folder)
     except OSError:
@@ -138,12 +136,12 @@ def _name_of(hub: HubData) -> str:
 
 @contextmanager
 def _fetching(task: Task, hub: HubData) -> Iterator[None]:
-    """Turns whatever `datasets` raises inside the block into one plain error."""
+    """Turn any exception of `datasets` inside the block into one DataError."""
     try:
         yield
     except Exception as error:
         raise DataError(
-            f"task {task.name!r}: {_name_of(hub)} cannot be had from the Hugging Face Hub: "
+            f"task {task.name!r}: {_name_of(hub)} cannot be fetched from the Hugging Face Hub: "
             f"{one_line(error)}; name the folder of the task's files with --data, "
-            "or fetch once where the Hub is in reach"
+            "or fetch the data once while the Hub can be reached"
         ) from error

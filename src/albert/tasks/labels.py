@@ -1,4 +1,4 @@
-"""What the outputs of a trained model mean: labels, their scores, and numbers as predictions show them."""
+"""The meaning of a trained model's outputs: labels, their scores, and numbers as they are written."""
 
 from typing import Any, Literal
 
@@ -11,14 +11,14 @@ from albert.errors import ConfigError
 from albert.tasks.task import Task
 
 ScoreFunction = Literal["softmax", "sigmoid", "none"]
-"""How logits become scores: probabilities of one label among all, of each label by itself, or unchanged."""
+"""How logits become scores: softmax over the labels, a sigmoid for each label, or unchanged."""
 
 
 def activation_of(config: AlbertConfig) -> ScoreFunction:
     """Return the function that turns the logits of a classifier with `config` into scores.
 
-    Numbers stay as they are; several labels at once, or a single output, get a sigmoid each; one label of
-    several gets a softmax. Source: `TextClassificationPipeline` of transformers.
+    Regression takes none; several labels at once, or a single output, a sigmoid each; one label of several a
+    softmax. Source: `TextClassificationPipeline` of transformers.
     """
     if config.problem_type == "regression":
         return "none"
@@ -30,7 +30,7 @@ def activation_of(config: AlbertConfig) -> ScoreFunction:
 def scores_of_logits(
     logits: NDArray[np.floating[Any]], activation: ScoreFunction
 ) -> NDArray[np.floating[Any]]:
-    """Return the scores (..., K) that `activation` makes of logits (..., K)."""
+    """Return the scores of logits, both (..., K), under `activation`."""
     match activation:
         case "softmax":
             return softmax(logits, axis=-1)
@@ -41,12 +41,12 @@ def scores_of_logits(
 
 
 def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:
-    """Returns the labels of `task` in the order of a model's outputs.
+    """Return the labels of `task` in the order of a model's outputs.
 
     A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
     Raises:
-        ConfigError: The model knows other labels than the task has.
+        ConfigError: The model has other labels than the task.
     """
     names = label_names(config)
     unnamed = names == tuple(f"LABEL_{index}" for index in range(len(names)))
@@ -54,18 +54,18 @@ def labels_of_model(task: Task, config: AlbertConfig) -> tuple[str, ...]:
         return task.labels
     if task.labels and set(names) != set(task.labels):
         raise ConfigError(
-            f"the model knows the labels {', '.join(names[:20])}, but task {task.name!r} has "
+            f"the model has the labels {', '.join(names[:20])}, but task {task.name!r} has "
             f"{', '.join(task.labels[:20])}; give the model that was fine-tuned for it"
         )
     return names
 
 
 def label_names(config: AlbertConfig) -> tuple[str, ...]:
-    """Returns the labels of a classifier in the order of its outputs."""
+    """Return the labels of a classifier in the order of its outputs."""
     names = config.id2label or {}
     return tuple(names.get(index, f"LABEL_{index}") for index in range(config.num_labels))
 
 
 def six_digits(number: float) -> float:
-    """Returns the number with the six digits that float32 carries."""
+    """Return the number rounded to six digits, the precision of float32."""
     return float(f"{number:.6g}")

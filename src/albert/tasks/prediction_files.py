@@ -1,10 +1,9 @@
-"""Reads files of predictions to score them, whoever made them: official files and rows of our own.
+"""Reading files of predictions to score them: official files and our own rows, from whatever source.
 
-What the kinds of task share. A prediction that is read becomes logits with all weight on what it names, so
-that a solver scores it as it scores those of a model.
+What the kinds of task share. A prediction from a file becomes logits with all weight on the predicted label,
+so a solver scores it as it scores those of a model.
 """
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,10 +12,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.errors import DataError, did_you_mean
+from albert.errors import DataError
 from albert.tasks.predictions import id_of
-from albert.tasks.tables import Columns, read_rows
+from albert.tasks.tables import Columns, read_rows, unknown_label
 from albert.tasks.task import Task
+from albert.tasks.text_files import kind_of_value, read_json
 
 _IDS = ("index", "id")
 T = TypeVar("T")
@@ -24,17 +24,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredictionFile:
-    """A file of predictions, and how it is scored."""
+    """A file of predictions, and the settings for scoring it."""
 
     path: Path
     """The benchmark's official file, or what `albert predict` writes."""
     null_odds: Path | None = None
     """Spans: JSON of null odds by question."""
     threshold: float | None = None
-    """Spans: null odds above which a question counts as having no answer; None for the official script's."""
+    """Spans: null odds above which a question counts as having no answer; None for the official script's
+    threshold."""
     has_other_labels: bool = False
-    """Whether labels may be predicted that the task does not have: those of own data are only the ones that
-    occur in the examples."""
+    """Whether the file may predict labels that the task lacks; own data have only those that they contain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,51 +42,45 @@ class Found(Generic[T]):
     """One prediction of a file."""
 
     id: str
-    """Of its example; "" where the file names none."""
+    """Id of its example; "" if the file has no ids."""
     value: T
-    """What is predicted."""
+    """The predicted value."""
     where: str
     """File and line."""
 
 
 def read_object(path: Path, kind: type[T], *, what: str) -> Iterator[tuple[str, T]]:
-    """Yield the members of a JSON object whose values are all of one kind.
+    """Yield the members of a JSON file that is one object, whose values are all of one kind.
 
     Raises:
-        DataError: The file is something else; `what` says what was expected of it.
+        DataError: The file is something else; the message says that `what` was expected.
     """
-    try:
-        content = json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected an object with {what}") from error
+    content = read_json(path, expected=f"an object with {what}")
     if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object with {what}, found {type(content).__name__}")
-    for name, value in content.items():
-        wanted = float(value) if kind is float and type(value) is int else value
-        if not isinstance(wanted, kind):
-            found = json.dumps(value, ensure_ascii=False)[:60]
-            raise DataError(f"{path}: {name!r} holds {found}; expected {what}")
-        yield name, wanted
+        raise DataError(f"{path}: expected an object with {what}, found {kind_of_value(content)}")
+    for name, member in content.items():
+        value = float(member) if kind is float and type(member) is int else member
+        if not isinstance(value, kind):
+            raise DataError(f"{path}: expected {what}, found {member!r:.60} for {name!r}")
+        yield name, value
 
 
 def read_values(
     path: Path, columns: Sequence[str], parse: Callable[[str, str], T], *, may_be_empty: bool = False
 ) -> list[Found[T]]:
-    """Read the first of some columns that a row of a table or JSON lines fills.
+    """Read predictions from a table or JSON lines: in each row, the first of some columns that is not empty.
 
     Args:
         path: The file.
-        columns: Names to try, in this order.
-        parse: Makes a value of a text and its place, file and line.
-        may_be_empty: Whether "" is a prediction, too.
+        columns: Names of columns, tried in this order.
+        parse: Turns a cell and its place (file and line) into a value.
+        may_be_empty: Whether "" is a valid prediction.
 
     Raises:
-        DataError: The file cannot be read, or a row has none of the columns.
+        DataError: The file cannot be read, or all these columns are empty in a row.
     """
     found = []
-    for row in read_rows(path, Columns(wanted=(), optional=(*_IDS, *columns), lists=tuple(columns))):
+    for row in read_rows(path, Columns(required=(), optional=(*_IDS, *columns), lists=tuple(columns))):
         where = f"{path}:{row.line}"
         index, id_, *cells = row.cells
         text = next((cell for cell in cells if cell.strip()), "" if may_be_empty else None)
@@ -97,7 +91,7 @@ def read_values(
 
 
 def matched(found: Sequence[Found[T]], examples: Sequence[Any], path: Path) -> list[T]:
-    """Return the predicted value of each example, found by its id, or by its place where one has none.
+    """Return the predicted value of each example, matched by id, or by place if there are no ids.
 
     Raises:
         DataError: An example has no prediction, or two.
@@ -117,40 +111,36 @@ def matched(found: Sequence[Found[T]], examples: Sequence[Any], path: Path) -> l
         earlier = by_id.setdefault(prediction.id, prediction)
         if earlier is not prediction:
             raise DataError(
-                f"{prediction.where}: {prediction.id!r} is predicted at {earlier.where} already; "
-                "keep one of both"
+                f"{prediction.where}: {prediction.id!r} already has a prediction at {earlier.where}; "
+                "keep one of them"
             )
     missing = [name for name in ids if name not in by_id]
     if missing:
         raise DataError(
             f"{path}: {len(missing):,} of {len(ids):,} examples have no prediction, "
-            f"the first is {missing[0]!r}; is it the file of this split?"
+            f"the first of them {missing[0]!r}; check that the file is for this split"
         )
     return [by_id[name].value for name in ids]
 
 
 def label_parser(task: Task, *, has_other_labels: bool) -> Callable[[str, str], str]:
-    """Return a function that takes a text and its place and returns the label of `task` that it names.
+    """Return a function that turns a cell and its place into a label of `task`, ignoring extra spaces.
 
-    It raises DataError for any other label, unless there may be others.
+    It raises DataError for any other label unless `has_other_labels`.
     """
     known = {" ".join(label.split()): label for label in task.labels}
 
     def parse(text: str, where: str) -> str:
         name = " ".join(text.split())
         if name not in known and not has_other_labels:
-            names = list(known)
-            raise DataError(
-                f"{where}: unknown label {name[:60]!r}{did_you_mean(name[:60], names)}; "
-                f"known: {', '.join(names[:20])}"
-            )
+            raise unknown_label(name, list(known), where)
         return known.get(name, name)
 
     return parse
 
 
 def with_more_labels(task: Task, names: Sequence[str]) -> Task:
-    """Return `task` with its labels and, after them, those among `names` that it lacks."""
+    """Return `task` with those of `names` that it lacks appended to its labels."""
     return replace(task, labels=tuple(dict.fromkeys((*task.labels, *names))))
 
 
@@ -161,5 +151,5 @@ def ids_of(task: Task, names: Sequence[str]) -> list[int]:
 
 
 def certain_logits(chosen: Sequence[int], count: int) -> NDArray[np.float64]:
-    """Return logits (B, K) with all weight on `chosen`, (B,), of `count` labels."""
+    """Return logits (B, K) of `count` labels, with all weight on the `chosen` ones, (B,)."""
     return np.eye(count)[list(chosen)]

@@ -1,4 +1,4 @@
-"""How predictions are written: lines of TSV, JSON lines, columns, and the official files of benchmarks.
+"""Formats in which predictions are written: TSV, JSON lines, and the official files of benchmarks.
 
 What the kinds of task share. Each kind chooses among these formats, or adds its own in its room.
 """
@@ -24,7 +24,7 @@ class PredictionRow:
 
     @property
     def id(self) -> str:
-        """The benchmark's id of the example; its place where it has none."""
+        """The benchmark's id of the example, or its place if it has none."""
         return id_of(self.example, self.place)
 
 
@@ -33,21 +33,21 @@ class Chunk:
     """Some examples in the order of the input, with their predictions."""
 
     examples: Sequence[Any]
-    """Of the kind's own type."""
+    """The examples, of the kind's own type."""
     predictions: Any
-    """As `Solver.predict` returned them."""
+    """What `Solver.predict` returned for them."""
     rows: tuple[PredictionRow, ...]
-    """One for each example."""
+    """A row for each example."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LineFormat:
-    """A file that holds one prediction after the other."""
+    """Format of a file that holds one prediction after the other."""
 
     header: str = ""
-    """First line, with its end; "" for none."""
+    """First line, with its line end; "" for none."""
     line: Callable[[PredictionRow], str]
-    """Returns the line of a prediction, or its lines, with the end."""
+    """Function that returns the line or lines of a prediction, with their line ends."""
 
     def lines(self, chunk: Chunk) -> str:
         """Return the lines of some predictions."""
@@ -56,16 +56,16 @@ class LineFormat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectFormat:
-    """One JSON object by example id, and others in files next to it."""
+    """Format of a JSON object by example id, and of others in files next to it."""
 
     members: Callable[[Chunk], dict[str, dict[str, Any]]]
-    """Returns what some predictions add to each file, by its name; the first is the submission itself."""
+    """Function that returns what some predictions add to each file, by file name, the submission first."""
     also: tuple[str, ...] = ()
     """Names of the files that may be written next to the submission."""
 
 
 def id_of(example: Any, place: int) -> str:
-    """Return the benchmark's id of `example`; its place where it has none."""
+    """Return the benchmark's id of `example`, or its place if it has none."""
     return getattr(example, "id", None) or str(place)
 
 
@@ -75,7 +75,7 @@ def table_format(names: Sequence[str], cells: Callable[[PredictionRow], Iterable
 
 
 def recorded(names: Sequence[str]) -> Callable[[PredictionRow], Iterable[object]]:
-    """Return a function that takes the cells called `names` from a prediction's record."""
+    """Return a function that returns the values called `names` of a prediction's record."""
     return lambda row: [row.record[name] for name in names]
 
 
@@ -100,7 +100,7 @@ def clue_lines(fields: Callable[[PredictionRow], dict[str, Any]]) -> LineFormat:
 
 
 def score_by_name(names: Sequence[str], probabilities: Iterable[float]) -> dict[str, float]:
-    """Return probabilities by name, with the six digits that float32 carries."""
+    """Return probabilities by name, rounded to six digits, the precision of float32."""
     return dict(zip(names, map(six_digits, probabilities), strict=True))
 
 
@@ -110,10 +110,10 @@ def listed(names: Sequence[str]) -> str:
 
 
 def _row(cells: Iterable[object]) -> str:
-    """Return a line of TSV; white space inside a cell, which might be a tab or a line end, is one blank."""
+    """Return a line of TSV; whitespace inside a cell, such as a tab or a line end, becomes one space."""
     return "\t".join(" ".join(str(cell).split()) for cell in cells) + "\n"
 
 
 def _plain_id(name: str) -> int | str:
-    """Return an id as the number it is in the benchmark's files, if it is one."""
+    """Return an id as a number if the benchmark's files write it so."""
     return int(name) if name.isascii() and name.isdecimal() and str(int(name)) == name else name

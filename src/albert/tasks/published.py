@@ -1,8 +1,8 @@
-"""Published settings by name, what to change in them for a model, and the scores they are known to give.
+"""Recipes: published hyperparameters by name, adapted to a model, and the published scores to compare with.
 
-Stands above the records. Table 14 of the paper holds for the first release and for `base`; the larger models
-of the second release, trained without dropout, do not learn at its rates, so "auto" is more careful with
-them. Every number of a recipe says where it is from.
+Table 14 of the paper holds for the first release and for `base`. The larger models of the second release,
+trained without dropout, do not learn at its rates, so "auto" lowers the rates and lengthens the warm-up for
+them. Every number comes with its source.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,28 +14,27 @@ from albert.config import AlbertConfig, size_name
 from albert.errors import ConfigError, did_you_mean
 from albert.tasks.catalogue import TASKS, solver_of
 from albert.tasks.classification.clue import CLUE_SCRIPT, LCQMC_SCRIPT
-from albert.tasks.classification.glue import TABLE_14
-from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, Figure, Version
+from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, TABLE_14, Figure, Version
 from albert.tasks.task import Hyperparameters, Task
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
-    """The highest learning rate that models of some width are known to stand."""
+    """The highest learning rate at which models of some width are known to learn."""
 
     hidden_size: int
-    """Width from which it holds."""
+    """Hidden size from which the cap applies."""
     learning_rate: float
     """Highest peak learning rate."""
     source: str
-    """Why."""
+    """Source of the cap."""
 
 
 _ENGLISH_CAPS = (
     Cap(
         hidden_size=2048,
         learning_rate=1e-5,
-        source=f"{README}: what v2 wants for RACE; google-research issue 151: xlarge learns at 5e-6",
+        source=f"{README}: the rate of v2 for RACE; google-research issue 151: xlarge learns at 5e-6",
     ),
     Cap(
         hidden_size=1024,
@@ -49,18 +48,18 @@ _CHINESE_CAPS = (
 _CAPS_FOR_TINY = (
     Cap(hidden_size=2048, learning_rate=1e-5, source="xlarge does not learn at 2e-5: albert_zh issue 56"),
     Cap(hidden_size=768, learning_rate=2e-5, source=f"{ALBERT_ZH}: CMRC 2018 with large and xlarge"),
-    Cap(hidden_size=384, learning_rate=6e-5, source=f"{ALBERT_ZH}: 1e-4, 6e-5 and 2e-5 are to be tried"),
+    Cap(hidden_size=384, learning_rate=6e-5, source=f"{ALBERT_ZH}: try 1e-4, 6e-5 and 2e-5"),
 )
-"""Where the rate of a recipe was found for `tiny`."""
+"""For hyperparameters whose rate was found with `tiny`."""
 _WIDE = 1024
-"""Width from which models without dropout are hard to fine-tune."""
+"""Hidden size from which models without dropout are hard to fine-tune."""
 _WIDE_WARMUP_SHARE = 0.1
 _V2_RACE = f"{README}: with v2, RACE diverges otherwise"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Band:
-    """What others have reached on a task with a model of this size."""
+    """The scores that others have reached on a task with a model of this size."""
 
     model: str
     """Size of the models, and their release where it is known: "base v2"."""
@@ -69,27 +68,27 @@ class Band:
     figures: tuple[Figure, ...]
     """The published scores, at least one."""
     scale: float
-    """Percent by this is the unit of our score."""
+    """Divisor that turns percent into the unit of our score."""
 
     @property
     def low(self) -> float:
-        """Returns the lowest published score, in our score's unit."""
+        """The lowest published score, in our score's unit."""
         return self._in_our_unit(min(figure.percent for figure in self.figures))
 
     @property
     def high(self) -> float:
-        """Returns the highest published score, in our score's unit."""
+        """The highest published score, in our score's unit."""
         return self._in_our_unit(max(figure.percent for figure in self.figures))
 
     @property
     def source(self) -> str:
-        """Returns who published the scores, and of what where it is not dev."""
+        """Who published the scores, with the split if it is not dev."""
         sources = (f.source if f.split == "dev" else f"{f.source} (on {f.split})" for f in self.figures)
         return "; ".join(dict.fromkeys(sources))
 
     @property
     def rows(self) -> list[dict[str, object]]:
-        """Returns every figure as a row: score, value in our unit, split and source."""
+        """Every figure as a row: score, value in our unit, split and source."""
         return [
             {
                 "metric": figure.metric,
@@ -105,7 +104,7 @@ class Band:
 
 
 def recipe_names(task: Task) -> list[str]:
-    """Returns the recipes that `recipe_for` knows for `task`."""
+    """Return the recipes that `recipe_for` knows for `task`."""
     own = task.name == task.kind
     names = ["auto"]
     if not own and task.hyperparameters.source.startswith(TABLE_14):
@@ -116,13 +115,13 @@ def recipe_names(task: Task) -> list[str]:
 
 
 def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyperparameters:
-    """Returns the settings to fine-tune a model with `config` on `task`.
+    """Return the hyperparameters for fine-tuning a model with `config` on `task`.
 
-    - auto: the task's own, made careful for models that do not learn with it;
-    - paper: Lan et al. (2020), table 14, as it stands;
-    - v2: the same with what the original's README changes for its second release;
-    - albert-zh: the settings of albert_zh, the rate lowered for models larger than its `tiny`;
-    - own: those for data of one's own.
+    - auto: the task's own, with a lower rate and a longer warm-up for models that do not learn with them;
+    - paper: Lan et al. (2020), table 14, unchanged;
+    - v2: the same with the changes in the original's README for its second release;
+    - albert-zh: those of albert_zh, the rate lowered for models larger than its `tiny`;
+    - own: those for the user's own data.
 
     Raises:
         ConfigError: There is no such recipe for the task.
@@ -147,39 +146,43 @@ def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyper
 
 
 def release_of(config: AlbertConfig) -> Version:
-    """Returns which release of the English models has such a configuration.
+    """Return the release of the English models that has such a configuration.
 
-    The first was trained with dropout, but for `xxlarge`, which is taken for the second: its settings are the
-    more careful ones.
+    The first was trained with dropout. Its `xxlarge`, which was not, counts as the second here, whose
+    hyperparameters are safer.
     """
     return "v1" if config.hidden_dropout_prob > 0 else "v2"
 
 
-def recipe_rows(
-    recipe: Hyperparameters, *, used: Mapping[str, object] | None = None, given: Collection[str] = ()
+def hyperparameter_rows(
+    hyperparameters: Hyperparameters, *, used: Mapping[str, object] | None = None, given: Collection[str] = ()
 ) -> list[dict[str, object]]:
-    """Returns each setting of a recipe as a row: setting, value, and where the value is from.
+    """Return each setting as a row: setting, value, and source of the value.
 
     Args:
-        recipe: The recipe.
-        used: Values that are really used, by setting, such as the steps that passes over the data came to.
+        hyperparameters: The hyperparameters before the user's settings.
+        used: Values actually used, by setting, such as the number of steps computed from epochs.
         given: Settings that the user gave.
     """
-    values = _values(recipe) | dict(used or {})
+    values = _values(hyperparameters) | dict(used or {})
     if used and "max_steps" in used:
         values.pop("num_epochs", None)
     if used and "warmup_steps" in used:
         values.pop("warmup_share", None)
     return [
-        {"setting": name, "value": value, "source": "given" if name in given else _source(recipe, name)}
+        {
+            "setting": name,
+            "value": value,
+            "source": "given" if name in given else _source(hyperparameters, name),
+        }
         for name, value in values.items()
     ]
 
 
 def band(task: Task, config: AlbertConfig) -> Band | None:
-    """Returns what others have reached on `task` with such a model; None where nobody is known to have tried.
+    """Return the scores that others have published for `task` with such a model; None if none are known.
 
-    Scores on dev, or if there are none, on test; of the first of the task's metrics that was published.
+    Scores are on dev or, if there are none, on test, by the first of the task's metrics that was published.
     """
     size = size_name(config)
     release = None if size == "xxlarge" or task.language == "zh" else release_of(config)
@@ -193,39 +196,42 @@ def band(task: Task, config: AlbertConfig) -> Band | None:
                     model=size if release is None else f"{size} {release}",
                     metric=metric,
                     figures=figures,
-                    # The scores of SQuAD are percent, as its scripts give them.
                     scale=1.0 if solver_of(task).scores_are_percent else 100.0,
                 )
     return None
 
 
-def _values(recipe: Hyperparameters) -> dict[str, Any]:
-    by_steps = recipe.max_steps is not None
+def _values(hyperparameters: Hyperparameters) -> dict[str, Any]:
+    by_steps = hyperparameters.max_steps is not None
     length = ("max_steps" if by_steps else "num_epochs",)
-    warmup = ("warmup_steps" if by_steps and recipe.warmup_steps is not None else "warmup_share",)
+    warmup = ("warmup_steps" if by_steps and hyperparameters.warmup_steps is not None else "warmup_share",)
     others = ("max_seq_length", "hidden_dropout_prob", "classifier_dropout_prob")
     return {
-        name: getattr(recipe, name) for name in ("learning_rate", "batch_size", *length, *warmup, *others)
+        name: getattr(hyperparameters, name)
+        for name in ("learning_rate", "batch_size", *length, *warmup, *others)
     }
 
 
-def _source(recipe: Hyperparameters, setting: str) -> str:
-    source = recipe.sources.get(setting, recipe.source)
-    if setting == "max_steps" and recipe.max_steps is None:
-        return f"{recipe.num_epochs:g} passes over the data; {source}"
-    if setting == "warmup_steps" and (recipe.max_steps is None or recipe.warmup_steps is None):
-        return f"{recipe.warmup_share:.0%} of the steps; {recipe.sources.get('warmup_share', recipe.source)}"
+def _source(hyperparameters: Hyperparameters, setting: str) -> str:
+    source = hyperparameters.sources.get(setting, hyperparameters.source)
+    if setting == "max_steps" and hyperparameters.max_steps is None:
+        return f"{hyperparameters.num_epochs:g} passes over the data; {source}"
+    if setting == "warmup_steps" and (
+        hyperparameters.max_steps is None or hyperparameters.warmup_steps is None
+    ):
+        source = hyperparameters.sources.get("warmup_share", hyperparameters.source)
+        return f"{hyperparameters.warmup_share:.0%} of the steps; {source}"
     return source
 
 
-def _changed(recipe: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
-    """Returns the recipe with other numbers, each from `source`."""
-    sources = MappingProxyType({**recipe.sources, **dict.fromkeys(changes, source)})
-    return replace(recipe, sources=sources, **changes)
+def _changed(hyperparameters: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
+    """Return hyperparameters with some numbers changed, all from `source`."""
+    sources = MappingProxyType({**hyperparameters.sources, **dict.fromkeys(changes, source)})
+    return replace(hyperparameters, sources=sources, **changes)
 
 
-def _is_for_tiny(recipe: Hyperparameters) -> bool:
-    return any(script in recipe.source for script in (CLUE_SCRIPT, LCQMC_SCRIPT))
+def _is_for_tiny(hyperparameters: Hyperparameters) -> bool:
+    return any(script in hyperparameters.source for script in (CLUE_SCRIPT, LCQMC_SCRIPT))
 
 
 def _second_release(task: Task) -> Hyperparameters:
@@ -234,26 +240,26 @@ def _second_release(task: Task) -> Hyperparameters:
     return _changed(task.hyperparameters, _V2_RACE, learning_rate=1e-5, hidden_dropout_prob=0.0)
 
 
-def _capped(recipe: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]) -> Hyperparameters:
-    """Returns the recipe with a rate that the model stands."""
+def _capped(hyperparameters: Hyperparameters, config: AlbertConfig, caps: Collection[Cap]) -> Hyperparameters:
+    """Return hyperparameters with the learning rate lowered to the cap for the model's width."""
     cap = next((cap for cap in caps if config.hidden_size >= cap.hidden_size), None)
-    if cap is None or recipe.learning_rate <= cap.learning_rate:
-        return recipe
-    return _changed(recipe, cap.source, learning_rate=cap.learning_rate)
+    if cap is None or hyperparameters.learning_rate <= cap.learning_rate:
+        return hyperparameters
+    return _changed(hyperparameters, cap.source, learning_rate=cap.learning_rate)
 
 
-def _careful(recipe: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
-    """Returns the recipe for a model without dropout: wide ones do not learn with every rate and warm-up."""
-    recipe = _capped(recipe, config, _ENGLISH_CAPS)
+def _careful(hyperparameters: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
+    """Return hyperparameters made safe for a model without dropout; only wide ones need changes."""
+    hyperparameters = _capped(hyperparameters, config, _ENGLISH_CAPS)
     if config.hidden_size < _WIDE:
-        return recipe
-    if recipe.hidden_dropout_prob:
-        source = f"{README}: v2 was trained without, and RACE diverges with it"
-        recipe = _changed(recipe, source, hidden_dropout_prob=0.0)
-    source = "a tenth of the steps, as MNLI and SQuAD have in table 14"
-    if recipe.max_steps is None or recipe.warmup_steps is None:
-        if recipe.warmup_share < _WIDE_WARMUP_SHARE:
-            recipe = _changed(recipe, source, warmup_share=_WIDE_WARMUP_SHARE)
-    elif recipe.warmup_steps < (steps := int(recipe.max_steps * _WIDE_WARMUP_SHARE)):
-        recipe = _changed(recipe, source, warmup_steps=steps)
-    return recipe
+        return hyperparameters
+    if hyperparameters.hidden_dropout_prob:
+        source = f"{README}: v2 was trained without dropout, and RACE diverges with it"
+        hyperparameters = _changed(hyperparameters, source, hidden_dropout_prob=0.0)
+    source = "a tenth of the steps, as for MNLI and SQuAD in table 14"
+    if hyperparameters.max_steps is None or hyperparameters.warmup_steps is None:
+        if hyperparameters.warmup_share < _WIDE_WARMUP_SHARE:
+            hyperparameters = _changed(hyperparameters, source, warmup_share=_WIDE_WARMUP_SHARE)
+    elif hyperparameters.warmup_steps < (steps := int(hyperparameters.max_steps * _WIDE_WARMUP_SHARE)):
+        hyperparameters = _changed(hyperparameters, source, warmup_steps=steps)
+    return hyperparameters

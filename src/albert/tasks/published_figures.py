@@ -1,7 +1,7 @@
-"""Scores that others have published, by task and model: what a result is to be compared with.
+"""Scores that others have published, by task and model, for comparison with a result.
 
-Data only; `published` looks things up in it. Figures are percent, as they were published, single models on
-dev unless another split is named.
+Data only; `published` looks things up in it. Figures are percent, as they were published, for single models
+on dev unless another split is named.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,6 +10,8 @@ from typing import Literal
 
 Version = Literal["v1", "v2"]
 
+TABLE_14 = "Lan et al. (2020), table 14"
+"""Where the paper's hyperparameters are."""
 PAPER = "Lan et al. (2020), GLUE dev, 1.5M steps"
 README = "README of google-research/albert"
 ALBERT_ZH = "README of albert_zh"
@@ -20,19 +22,19 @@ class Figure:
     """One published score."""
 
     task: str
-    """Task it is of."""
+    """Name of the task."""
     size: str
     """Published size of the model."""
     version: Version | None
-    """Release of the model; None where there was but one."""
+    """Release of the model; None if there was only one."""
     metric: str
-    """What was measured, by the name of our score."""
+    """The score, by our name for it."""
     percent: float
     """The score, 0 to 100."""
     split: Literal["dev", "test"] = "dev"
-    """What it was measured on."""
+    """Split on which it was measured."""
     source: str
-    """Who says so."""
+    """Who published it."""
 
 
 # SQuAD 1.1 F1 and exact match, SQuAD 2.0 F1 and exact match, MNLI, SST-2, RACE accuracy

@@ -1,11 +1,12 @@
-"""What a kind of task can do: one class that every kind inherits, and the only thing other rooms know of it.
+"""What a kind of task can do: one abstract class, a subclass for each kind.
 
-`catalogue` finds the solver of a task. Commands, fine-tuning and scripts ask it everything that differs from
-kind to kind: how files are read and encoded, what is minimised, what a model predicts, how predictions are
-scored, written and read. So a new kind is a room of its own and a line in the catalogue.
+`catalogue` finds the solver of a task. The rest of the package (commands, fine-tuning, the original's
+scripts) leaves to it everything that differs between kinds: how files are read and encoded, what is
+minimised, what a model predicts, and how predictions are scored, written and read. So a new kind is a room
+of its own and a line in the catalogue. The price is a wide class; most of its methods have a default.
 
-A solver holds no state. It reads *examples*, objects of its own type in the order of the file; it encodes
-them into *features*, which hold many examples end to end as numpy arrays and give a batch with
+A solver holds no data. It reads *examples*, objects of its own type in the order of the file; it encodes
+them into *features*, which hold many examples end to end as numpy arrays and return a batch with
 `take(indices)`; it returns *predictions* of its own type, one for each example, in the order of the examples.
 """
 
@@ -29,9 +30,9 @@ from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
 TOKENS_AT_ONCE = 8192
-"""Tokens that go through a model at once where nothing is learnt."""
+"""Tokens that go through a model at once in prediction."""
 LINES = re.compile(rb"[^\n]\n|[^\n]\Z")
-"""Occurs once in every line that is not empty."""
+"""Matches once in every line that is not empty."""
 
 
 class Features(Protocol):
@@ -42,7 +43,7 @@ class Features(Protocol):
         """Token ids of all sequences, (N,)."""
 
     def __len__(self) -> int:
-        """Return the number of items that are shuffled and batched: texts, questions, windows."""
+        """Return the number of items that are shuffled and batched: texts, questions or windows."""
 
     def take(self, indices: NDArray[np.int64]) -> Self:
         """Return the items at `indices`, in that order."""
@@ -58,7 +59,7 @@ class TaskObjective(Protocol[BatchT_contra]):
     """What is minimised, as `training.loop` takes it: one part, called `task`."""
 
     def counts(self, batch: BatchT_contra) -> dict[str, int]:
-        """Return over how many items the loss is averaged."""
+        """Return the number of items over which the loss is averaged."""
 
     def sums(self, model: Any, batch: BatchT_contra) -> dict[str, LossSum]:
         """Return the summed loss of the items of `batch`."""
@@ -67,17 +68,17 @@ class TaskObjective(Protocol[BatchT_contra]):
 class Solver(ABC):
     """One kind of task. Examples, features and predictions are of the kind's own types.
 
-    Methods that are not abstract serve kinds that have nothing to add.
+    Methods that are not abstract are defaults; a kind overrides those that do not fit it.
     """
 
     features_class: ClassVar[type[Any]]
     """Class of the kind's features, a dataclass of arrays."""
     row_suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".jsonl")
-    """How a file with a row for each prediction may end."""
+    """Suffixes of files with a row for each prediction."""
     scores_are_percent: ClassVar[bool] = False
-    """Whether scores go up to 100, as the official scripts give them, instead of 1."""
+    """Whether scores go up to 100, as in the official scripts, instead of 1."""
     threshold_score: ClassVar[str | None] = None
-    """Name of the score that is the best threshold on dev, which a trained model brings; None for none."""
+    """Name of the score that is the best threshold on dev, stored with a trained model; None for none."""
 
     # Models
 
@@ -87,22 +88,22 @@ class Solver(ABC):
 
     @abstractmethod
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Return all public classes of which a trained model may be used."""
+        """Return all public classes that a trained model of this kind may have."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether a trained model of one of these classes with `config` solves tasks of this kind."""
+        """Whether a trained model of one of these classes with `config` solves tasks of this kind."""
         del config
         return True
 
     @abstractmethod
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Return what the head needs in the model's configuration: `id2label`, `problem_type`, dropout."""
+        """Return the settings of the model's configuration that the head needs: `id2label`, dropout, ..."""
 
     def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Return `task` as a trained model with `config` knows it: labels in the order of its outputs.
+        """Return `task` with its labels in the order of a trained model's outputs.
 
         Raises:
-            ConfigError: The model knows other labels.
+            ConfigError: The model has other labels.
         """
         del config
         return task
@@ -111,31 +112,31 @@ class Solver(ABC):
 
     @abstractmethod
     def read(self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True) -> Iterator[Any]:
-        """Read the examples of a split's files as a stream, with their labels where `labelled`.
+        """Yield the examples of a split's files, with their labels if `labelled`.
 
         Raises:
-            DataError: A file is not laid out as the task says; with file and line or place.
+            DataError: A file does not have the task's layout; the message names file and line or place.
         """
 
     def read_text(self, task: Task, path: Path) -> Iterator[Any]:
-        """Read a plain text, an example a line, without labels.
+        """Yield the unlabelled examples of a plain text file, one a line.
 
         Raises:
             ConfigError: A line of text is not enough for an example.
-            DataError: A line is empty; with file and line.
+            DataError: A line is empty; the message names file and line.
         """
         raise ConfigError(
-            f"--input {path}: lines of text are single texts, but task {task.name!r} asks for more; "
-            "give a file with columns, or one of the task"
+            f"--input {path}: lines of text are single texts, but an example of task {task.name!r} has more "
+            "than one; give a file with columns, or one of the task"
         )
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
-        """Return what occurs about once an example in a file, to estimate their number; None for unknown."""
+        """Return a pattern that occurs about once an example in a file, to estimate their number, or None."""
         del task, path
         return LINES
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Return `task` with the labels that occur in the training files, where it does not know them.
+        """Return `task` with the labels that occur in the training files, if its record names none.
 
         Raises:
             DataError: There are too few or too many of them to be labels.
@@ -147,7 +148,7 @@ class Solver(ABC):
     def encode(
         self, task: Task, examples: Sequence[Any], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> Any:
-        """Return the features of `examples`; those without label have none.
+        """Return the features of `examples`, labels included where they are known.
 
         Raises:
             ConfigError: `lengths` leaves no room for text.
@@ -155,24 +156,24 @@ class Solver(ABC):
 
     @abstractmethod
     def shown(self, task: Task, example: Any) -> dict[str, str]:
-        """Return an example for people: its texts, and as `label` what is right, if it is known."""
+        """Return an example as people read it: its texts, and as `label` the right answer if it is known."""
 
     # Learning
 
     @abstractmethod
     def objective(self, task: Task) -> TaskObjective[Any]:
-        """Return what is minimised."""
+        """Return the training objective."""
 
     def guessing_loss(self, task: Task, examples: Sequence[Any]) -> float | None:
-        """Return the loss of a guess by frequency: it knows how often each label occurs, and no text.
+        """Return the loss of the best guess that ignores the text, from the frequencies of the labels.
 
-        None where no such loss is known; then a training is not watched for collapse.
+        None if no such loss is known; then a training is not watched for collapse.
         """
         del task, examples
         return None
 
     def are_all_alike(self, task: Task, predictions: Any) -> bool:
-        """Tell whether every example gets the same prediction; asked only where a guessing loss is known."""
+        """Whether every example gets the same prediction; called only if a guessing loss is known."""
         del task, predictions
         return False
 
@@ -180,33 +181,31 @@ class Solver(ABC):
 
     @abstractmethod
     def predict(self, task: Task, model: Pretrained, examples: Sequence[Any], features: Any) -> Any:
-        """Return what the model predicts for each of `examples`, whose `features` are given.
+        """Return the model's prediction for each of `examples`, whose `features` are given.
 
         Computed in groups of similar length, without dropout.
         """
 
     def with_threshold(self, task: Task, predictions: Any, threshold: float | None) -> Any:
-        """Return `predictions` that are decided at a threshold; None leaves the choice to the kind.
+        """Return `predictions` decided at a threshold; None means the kind's default.
 
         Raises:
-            ConfigError: A threshold is given, and the kind decides nothing by one.
+            ConfigError: A threshold is given, but the kind has no use for one.
         """
         if threshold is not None:
-            raise ConfigError(
-                f"--threshold {threshold:g}: task {task.name!r} decides nothing by one; drop it"
-            )
+            raise ConfigError(f"--threshold {threshold:g}: task {task.name!r} uses no threshold; drop it")
         return predictions
 
     @abstractmethod
     def scores(self, task: Task, examples: Sequence[Any], predictions: Any) -> dict[str, float]:
-        """Return the official scores for labelled examples, those in `task.metrics` among them."""
+        """Return the official scores for labelled examples, `task.metrics` included."""
 
     @abstractmethod
     def losses(self, task: Task, examples: Sequence[Any], predictions: Any) -> NDArray[np.float64]:
-        """Return how wrong each prediction is, (B,): its loss, or what it lacks to a full score."""
+        """Return how wrong each prediction is, (B,): its loss, or 1 minus its score."""
 
     def label_pairs(self, task: Task, examples: Sequence[Any], predictions: Any) -> list[tuple[str, str]]:
-        """Return the right and the predicted label of each example; nothing where that is not one label."""
+        """Return the right and the predicted label of each example; empty if an example has not one label."""
         del task, examples, predictions
         return []
 
@@ -214,22 +213,23 @@ class Solver(ABC):
     def records(self, task: Task, examples: Sequence[Any], predictions: Any) -> Iterator[dict[str, Any]]:
         """Yield a flat record for each prediction: what `albert predict` writes.
 
-        A class is `label`, its probability `score`; a number `score`; a choice `label` (its letter), `score`;
-        a span `answer`, `score`, `start`, `end`; tags `tags` and `entities`.
+        Keys by kind: `label` and its probability `score` (one label; a choice, whose label is a letter),
+        `labels` and `scores` (several labels), `score` (a number), `answer`, `score`, `start` and `end` (a
+        span), `tags` and `entities` (tags).
         """
 
     # Files of predictions
 
     @abstractmethod
     def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return how predictions are written to a file of rows with `suffix`, one of `row_suffixes`."""
+        """Return the format of a file of predictions with `suffix`, one of `row_suffixes`."""
 
     def submission(self, task: Task) -> Submission | None:
-        """Return the official file of `task`; None where there is none."""
+        """Return the official file of `task`; None if there is none."""
         return task.submission
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat | ObjectFormat:
-        """Return how an official file is written."""
+        """Return the format of an official file."""
         del submission
         raise ConfigError(f"task {task.name!r} has no official format")
 
@@ -239,27 +239,30 @@ class Solver(ABC):
 
         Raises:
             DataError: The file cannot be read, or its predictions are not those of `examples`.
-            ConfigError: Null odds or a threshold are given where nothing is decided by them.
+            ConfigError: Null odds or a threshold are given, but the kind has no use for them.
         """
 
 
 def refuse_null_odds(task: Task, file: PredictionFile) -> None:
-    """Refuse null odds and thresholds for a kind that decides nothing by them.
+    """Refuse null odds and thresholds for a kind that has no use for them.
 
     Raises:
         ConfigError: One of them is given.
     """
     if file.null_odds is not None or file.threshold is not None:
-        raise ConfigError(f"null odds are for questions that may have no answer; task {task.name!r} has none")
+        raise ConfigError(
+            f"--null-odds and --threshold are for questions that may have no answer, task {task.name!r} has "
+            "none; drop them"
+        )
 
 
 def without_loss(scores: dict[str, float]) -> dict[str, float]:
-    """Return scores without the loss, which predictions in a file do not have."""
+    """Return scores without the loss, which is unknown for predictions from a file."""
     return {name: value for name, value in scores.items() if name != "loss"}
 
 
 def groups_of_similar_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yields the indices of items of `lengths` (B,) pieces, shortest first, `TOKENS_AT_ONCE` at a time."""
+    """Yield the indices of items of `lengths` (B,) tokens, shortest first, `TOKENS_AT_ONCE` at a time."""
     order = np.argsort(lengths, kind="stable")
     group = lengths[order].cumsum() // TOKENS_AT_ONCE
     for indices in np.split(order, np.flatnonzero(np.diff(group)) + 1):

@@ -1,8 +1,9 @@
-"""The file a benchmark takes for a task: its name, and how predictions are written in it.
+"""The file a benchmark takes for a task: its name and its layout.
 
-A task's record names its file; the kind of task writes it. GLUE takes a table of `index` and `prediction` for
-each of eleven tasks; CLUE takes JSON lines of `id` and `label`, or one JSON object for reading comprehension;
-the scripts of SQuAD take one object of answers by question, and we write the same for RACE, with letters.
+A task's record names its file; the solver of its kind writes it. GLUE takes a table of `index` and
+`prediction` for each of eleven tasks. CLUE takes JSON lines of `id` and `label`, or one JSON object for
+reading comprehension. The scripts of SQuAD take one object of answers by question id; for RACE we write such
+an object of letters.
 
 Source: the FAQ of gluebenchmark.com; CLUEbenchmark/CLUE, submission notes of September 2021, whose names are
 those of version 1.1 of the test sets; `write_predictions_v2` (squad_utils.py) of the original.
@@ -22,15 +23,15 @@ class Submission:
     """The file a benchmark takes for one task."""
 
     benchmark: Literal["GLUE", "CLUE", ""] = ""
-    """Takes one archive of all its files; "" where each file is handed in alone."""
+    """Benchmark that takes one archive of all its files; "" if each file is submitted alone."""
     file: str = PREDICTIONS_FILE
     """Name of the file."""
     layout: str
-    """What the file holds; the kind of task knows its layouts."""
+    """Layout of the file, one that the solver of the task's kind knows."""
     is_required: bool = True
     """Whether a complete archive needs the file."""
     label_descriptions: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """A text that goes with each label; empty where labels go alone."""
+    """A text written next to each label; empty for none."""
 
 
 def glue(file: str) -> Submission:

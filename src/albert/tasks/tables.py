@@ -1,12 +1,12 @@
-"""Reads the rows of a table: TSV as the benchmarks publish it, CSV, JSON lines, and plain lines of text.
+"""Tables as examples: TSV as the benchmarks publish it, CSV, and JSON lines.
 
-Stands between a task's files and `features`. Everything is read as a stream, one row at a time.
+Everything is read as a stream, one row at a time.
 
-- `.tsv`, `.txt`: tabs alone separate, and a quotation mark is a letter (GLUE's files hold single ones).
-- `.csv`: commas separate, and quotation marks enclose, so that a cell may hold commas and line ends.
-- `.jsonl`, `.json`: one object a line, as CLUE publishes; the columns are its fields.
+- `.tsv`, `.txt`: separated by tabs alone; quotation marks are ordinary characters (GLUE has unpaired ones).
+- `.csv`: separated by commas; a cell in quotation marks may hold commas and line ends.
+- `.jsonl`, `.json`: one object a line, as in CLUE; the columns are its fields.
 
-A byte order mark and CRLF line ends are dropped; blank lines of a table are passed over.
+A byte order mark, CRLF line ends and blank lines are dropped.
 """
 
 import csv
@@ -18,13 +18,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from albert.data.corpus.files import Tally, read_lines, report_skipped
+from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError, did_you_mean
 from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
+from albert.tasks.text_files import kind_of_value, read_objects, read_text_lines
 
 LabelParser = Callable[[str, str], Any]
-"""Makes a label of a cell and its place, file and line."""
+"""Function that turns a cell and its place (file and line) into a label."""
 
 MAX_LABELS = 1000
 
@@ -35,25 +36,25 @@ _HOW_TO_NAME = "with --text-column, --pair-column, --label-column"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Columns:
-    """Which columns of a table are wanted, and what may be odd about the table."""
+    """Which columns of a table to read, and what may be unusual about the table."""
 
-    wanted: tuple[str, ...]
-    """Columns that must be there."""
+    required: tuple[str, ...]
+    """Columns that the table must have."""
     optional: tuple[str, ...] = ()
-    """Columns that may be there."""
+    """Columns that the table may have."""
     aliases: Mapping[str, Sequence[str]] = field(default_factory=lambda: MappingProxyType({}))
     """Other names of columns, tried in that order."""
     header: tuple[str, ...] | None = None
-    """Names of all columns where the table has no header line; None where it has one."""
+    """Names of all columns if the table has no header line; None if it has one."""
     bare: tuple[str, ...] = ()
-    """Names of the columns, as far as a row goes, if the first line names none of those that are wanted."""
+    """Names of the columns, from the left, if the first line names none of the columns to read."""
     short_rows: Tally | None = None
-    """Counts rows with too few columns, which are skipped; None where they are an error."""
+    """Counter of rows with too few columns, which are skipped; None if they are an error."""
     lists: tuple[str, ...] = ()
-    """Columns that may hold a list in JSON lines, which becomes a cell as JSON text."""
+    """Columns that may hold a list in JSON lines; the cell is its JSON text."""
 
     def spellings(self, column: str) -> tuple[str, ...]:
-        """Returns all names under which `column` may stand, its own first."""
+        """Return all names that `column` may have in the table, its own first."""
         return (column, *self.aliases.get(column, ()))
 
 
@@ -62,9 +63,9 @@ class Row:
     """Some cells of one row."""
 
     line: int
-    """Line of the file the row begins on, from 1."""
+    """First line of the row in the file, from 1."""
     cells: tuple[str, ...]
-    """The cells of the columns that were asked for, in that order; "" where an optional one is not there."""
+    """The cells of the required, then of the optional columns; "" for a column that the table lacks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +75,11 @@ class Example:
     text: str
     """The text, or the first of a pair."""
     pair: str | None = None
-    """The second text; None where there is none."""
+    """The second text; None if there is none."""
     label: Any = None
-    """What the kind of task reads from the label's cell, such as a label id; None where it is not known."""
+    """The parsed label, such as a label id; its type depends on the kind of task. None if unknown."""
     id: str | None = field(default=None, kw_only=True)
-    """What the benchmark calls the example; None where it is known by its place."""
+    """The benchmark's id of the example; None if it is identified by its place."""
 
 
 def read_examples(
@@ -90,37 +91,37 @@ def read_examples(
     labelled: bool = True,
     lists: tuple[str, ...] = (),
 ) -> Iterator[Example]:
-    """Read the examples of the table `path` of `task`.
+    """Yield the examples of the table `path` of `task`.
 
     Args:
-        task: Names the columns.
-        path: Table.
-        parse: Makes a label of its cell and its place, file and line; raises DataError for what is no label.
-        split: Decides whether a benchmark's file has a header line.
-        labelled: Whether labels are read. Examples labelled as having none are skipped and counted.
+        task: The task, whose record names the columns.
+        path: The table.
+        parse: Turns a label's cell and its place into a label; raises DataError if it is not one.
+        split: Split of the file, which decides whether a benchmark's table has a header line.
+        labelled: Whether labels are read. Examples without a gold label are then skipped and counted.
         lists: Columns that may hold a list in JSON lines, see `Columns`.
 
     Raises:
-        DataError: A column is missing, a row is of another width, a text is empty, a label is missing or
-            unknown; with file and line.
+        DataError: A column is missing, a row has another width, a text is empty, a label is missing or
+            unknown; the message names file and line.
     """
     data, tally = task.data, Tally()
     texts = (data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column)
-    wanted = (*texts, data.label_column) if labelled else texts
+    required = (*texts, data.label_column) if labelled else texts
     filters = tuple(data.rows_with)
     columns = Columns(
-        wanted=wanted,
+        required=required,
         optional=filters if data.id_column is None else (*filters, data.id_column),
         aliases=data.aliases,
         header=data.headerless.get(split),
         bare=data.bare_columns,
-        # A row that is missing from the answers to a test set would shift all behind it.
+        # Predictions for a test set must not skip a row: all later ones would be shifted.
         short_rows=tally if data.has_blemishes and labelled else None,
         lists=lists,
     )
     read_label = LabelReader(task, tally, parse)
     for row in read_rows(path, columns):
-        cells = dict(zip((*wanted, *columns.optional), row.cells, strict=True))
+        cells = dict(zip((*required, *columns.optional), row.cells, strict=True))
         if any(cells[name] not in {"", value} for name, value in data.rows_with.items()):
             continue
         where = f"{path}:{row.line}"
@@ -139,7 +140,7 @@ def read_examples(
 
 
 class LabelReader:
-    """Turns the cells of a label column into labels."""
+    """Function that turns the cells of a label column into labels."""
 
     def __init__(self, task: Task, tally: Tally, parse: LabelParser) -> None:
         self._data = task.data
@@ -147,7 +148,7 @@ class LabelReader:
         self._parse = parse
 
     def __call__(self, text: str, where: str) -> Any:
-        """Return the label, or None, and count it, where the cell says that there is none.
+        """Return the label; None, counted, if the cell says that the example has none.
 
         Raises:
             DataError: The task has no such label.
@@ -155,44 +156,48 @@ class LabelReader:
         text = text.strip()
         text = self._data.spellings.get(text, text)
         if text in self._data.dropped_labels:
-            self._tally.skip(f"examples labelled {text!r}, that is without label", where)
+            self._tally.skip(f"examples labelled {text!r}, which means no label", where)
             return None
         return self._parse(text, where)
 
 
 def label_id_parser(task: Task) -> LabelParser:
-    """Return a parser of the labels of `task`, which returns their ids."""
+    """Return a function that turns the labels of `task` into their ids."""
     ids = {label: number for number, label in enumerate(task.labels)}
     return lambda text, where: _label_id(text, ids, where)
 
 
 def parse_number(text: str, where: str) -> float:
-    """Return a label that is a finite number.
+    """Return the finite number in a cell.
 
     Raises:
-        DataError: It is none.
+        DataError: The cell holds something else.
     """
     try:
         number = float(text)
     except ValueError:
         number = math.nan
     if not math.isfinite(number):
-        raise DataError(f"{where}: expected a number as label, found {text[:60]!r}; fix it or drop the row")
+        raise DataError(f"{where}: expected a finite number, found {text[:60]!r}; correct it")
     return number
 
 
-def check_text(text: str, column: str, where: str) -> None:
-    """Refuses an empty text.
+def unknown_label(name: str, known: Sequence[str], where: str) -> DataError:
+    """Return the error for a label that is none of the `known` ones."""
+    return DataError(
+        f"{where}: unknown label {name[:60]!r}{did_you_mean(name[:60], list(known))}; "
+        f"known: {', '.join(known[:20])}"
+    )
 
-    Raises:
-        DataError: The text is empty.
-    """
+
+def check_text(text: str, column: str, where: str) -> None:
+    """Raise a DataError if a text is empty."""
     if not text.strip():
         raise DataError(f"{where}: the text in column {column!r} is empty; fill it or drop the row")
 
 
 def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Returns the labels that occur in the training files: numbers in their order, then words from A to Z.
+    """Return the labels that occur in the training files: numbers in order, then words from A to Z.
 
     Raises:
         DataError: There is only one label, or so many that the column can hardly hold labels.
@@ -217,21 +222,23 @@ def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
 
 
 def read_columns(path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None) -> Iterator[Row]:
-    """Reads the cells of `columns` from the table `path`.
+    """Yield the cells of `columns` in each row of the table `path`.
 
-    `header` names the columns of a file of lines that has no header line.
+    `header` names all columns of a table without a header line.
 
     Raises:
-        DataError: The file cannot be read as its suffix says, or lacks a column; with file and line.
+        DataError: The file does not have the format of its suffix, or lacks a column; the message names file
+            and line.
     """
-    return read_rows(path, Columns(wanted=tuple(columns), header=None if header is None else tuple(header)))
+    return read_rows(path, Columns(required=tuple(columns), header=None if header is None else tuple(header)))
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
-    """Reads the cells of `columns` from the table `path`, wanted ones first, then optional ones.
+    """Yield the cells of `columns` in each row of the table `path`, required ones first.
 
     Raises:
-        DataError: The file cannot be read as its suffix says, or lacks a column; with file and line.
+        DataError: The file does not have the format of its suffix, or lacks a column; the message names file
+            and line.
     """
     if path.suffix in _JSON:
         for line, fields in read_objects(path):
@@ -245,45 +252,11 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
         )
 
 
-def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Reads the JSON objects of a file, one a line, with their lines from 1.
-
-    Raises:
-        DataError: A line holds no JSON object; with file and line.
-    """
-    for line, text in read_text_lines(path):
-        # A second mark stands where files were joined end to end.
-        text = text.lstrip("\ufeff")  # noqa: PLW2901  # the mark is no part of the line
-        if not text.strip():
-            continue
-        try:
-            fields = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}:{line}: not a JSON object ({error}); expected one on each line"
-            ) from error
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}:{line}: expected a JSON object, found {type(fields).__name__}")
-        yield line, fields
-
-
-def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Reads the lines of a UTF-8 text with their numbers from 1, without line ends and byte order mark.
-
-    Raises:
-        DataError: The file cannot be read, is not UTF-8, or has an endless line.
-    """
-    tally = Tally()
-    for number, line in read_lines(path, tally=tally):
-        yield number, line.removesuffix("\r")
-    report_skipped(tally)  # NUL bytes
-
-
 def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: str) -> str:
-    """Returns a field of a JSON object as text; "" where it is null, or optional and not there.
+    """Return a field of a JSON object as text; "" if it is null, or optional and missing.
 
     Raises:
-        DataError: It is not there though wanted, or is neither text nor number.
+        DataError: It is required and missing, or is neither a text nor a number.
     """
     name = next((name for name in columns.spellings(column) if name in fields), None)
     if name is None:
@@ -298,11 +271,11 @@ def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: 
         return value or ""
     if isinstance(value, int | float) or (isinstance(value, list) and column in columns.lists):
         return json.dumps(value, ensure_ascii=False)
-    raise DataError(f"{where}: field {name!r} holds {type(value).__name__}, not a text or a number")
+    raise DataError(f"{where}: expected a text or a number in field {name!r}, found {kind_of_value(value)}")
 
 
 def _cells_of(fields: Mapping[str, Any], columns: Columns, where: str) -> tuple[str, ...]:
-    names = (*columns.wanted, *columns.optional)
+    names = (*columns.required, *columns.optional)
     return tuple(text_field(fields, columns, name, where) for name in names)
 
 
@@ -327,7 +300,7 @@ def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
         else:
             yield Row(line, tuple("" if at is None else cells[at] for at in positions))
     if header is None:
-        names = ", ".join(columns.wanted)
+        names = ", ".join(columns.required)
         raise DataError(f"{path}: the file is empty; expected a header line with {names}")
 
 
@@ -338,7 +311,7 @@ def _split_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
-    # Line ends go back on: inside quotation marks they belong to the cell.
+    # Line ends are put back: inside quotation marks they belong to the cell.
     reader = csv.reader((f"{text}\n" for _, text in read_text_lines(path)), strict=True)
     line = 1
     try:
@@ -351,19 +324,19 @@ def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
 
 
 def _names_any(cells: Sequence[str], columns: Columns) -> bool:
-    """Returns whether a first line names one of the columns, so that it is a header."""
-    names = (*columns.wanted, *columns.optional, *columns.bare)
+    """Whether a first line names one of the columns, so that it is a header."""
+    names = (*columns.required, *columns.optional, *columns.bare)
     known = {spelling for name in names for spelling in columns.spellings(name)}
     return any(cell.strip() in known for cell in cells)
 
 
 def _positions(path: Path, columns: Columns, header: Sequence[str]) -> list[int | None]:
-    """Returns where the cells of wanted and optional columns stand in a row."""
+    """Return the position in a row of each required and optional column; None for one that is missing."""
     names = [name.strip() for name in header]
     positions: list[int | None] = []
-    for column in (*columns.wanted, *columns.optional):
+    for column in (*columns.required, *columns.optional):
         at = next((names.index(name) for name in columns.spellings(column) if name in names), None)
-        if at is None and column in columns.wanted:
+        if at is None and column in columns.required:
             raise DataError(
                 f"{path}:1: no column {column!r}{did_you_mean(column, names)}; "
                 f"found {', '.join(names)}; name columns {_HOW_TO_NAME}"
@@ -376,11 +349,7 @@ def _label_id(text: str, label_ids: Mapping[str, int], where: str) -> int:
     if text not in label_ids:
         if not text:
             raise DataError(f"{where}: the label is empty; fill it or drop the row")
-        known = list(label_ids)
-        raise DataError(
-            f"{where}: unknown label {text[:60]!r}{did_you_mean(text[:60], known)}; "
-            f"known: {', '.join(known[:20])}"
-        )
+        raise unknown_label(text, list(label_ids), where)
     return label_ids[text]
 
 

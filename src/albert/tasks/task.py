@@ -1,8 +1,8 @@
-"""What a task is: a frozen record. Nothing here computes; readers, features and scores read the record.
+"""What a task is: a frozen record of its data, labels, metrics and hyperparameters.
 
-A benchmark is a few rows in a table of such records (`glue`, `clue`, `reading`, `choices`, `entities`), the
-user's own data is some more (`own`), and `catalogue` finds them by name. Adding a task of a known kind means
-adding a row. How tasks of a kind are read, learnt and scored is its `solver`.
+The records are data; the solver of their kind reads, trains and scores by them. Each kind's room has a table
+of records, for benchmarks and for the user's own data, and `catalogue` finds them by name. To add a task of
+a known kind, add a record.
 """
 
 from collections.abc import Mapping
@@ -19,94 +19,94 @@ class HubData:
     name: str
     """Id on the Hub, such as `nyu-mll/glue`."""
     config: str | None = None
-    """One of several data sets under that name."""
+    """Name of one of several data sets under that id."""
     splits: Mapping[str, str] = field(
         default_factory=lambda: MappingProxyType({"train": "train", "dev": "validation", "test": "test"})
     )
     """The Hub's name of each split it has."""
     columns: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Our column for a column of the Hub, where the names differ."""
+    """Our name for a column of the Hub, where the names differ."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskData:
-    """Where the examples of a task lie, how the files are laid out, and which columns hold what."""
+    """Where the examples of a task are, how the files are laid out, and which columns hold what."""
 
     folder: str = ""
-    """Folder the benchmark unpacks to; the files may also lie in the data folder itself."""
+    """Folder the benchmark unpacks to; the files may also be in the data folder itself."""
     files: Mapping[str, tuple[str, ...]] = field(
         default_factory=lambda: MappingProxyType({"train": ("train",), "dev": ("dev",), "test": ("test",)})
     )
-    """Names or patterns of the files of each split, the first that is found wins; a name without a suffix
-    stands for .tsv, .csv and .jsonl."""
+    """Names or patterns of the files of each split, tried in that order; a name without a suffix stands for
+    .tsv, .csv and .jsonl."""
     layout: str = "table"
-    """How a file is laid out: `table`, rows with columns (.tsv, .csv, .jsonl), or a benchmark's own layout,
-    which the kind of task reads."""
+    """Layout of a file: `table`, rows with columns (.tsv, .csv, .jsonl), or a benchmark's own, which the
+    reader of the kind knows."""
     text_column: str = "text"
     """Column of the text: of the first of a pair, of the passage, of the words to be tagged."""
     pair_column: str | None = None
-    """Column of the second text, or of the question; None where an example is a single text."""
+    """Column of the second text, or of the question; None if an example is a single text."""
     choices_column: str = "choices"
-    """Column of the choices, a list; only where one of some choices is asked for."""
+    """Column of the list of choices; multiple choice only."""
     label_column: str = "label"
     """Column of the label, the number, the right choice, the answers or the tags."""
     id_column: str | None = None
-    """Column of the example's id; None where examples are known by their place, from 0."""
+    """Column of the example's id; None if examples are identified by their place, from 0."""
     headerless: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Column names of those splits whose table has no header line."""
     bare_columns: tuple[str, ...] = ()
-    """Column names of tables that circulate with a header line and without, as far as a row goes; used where
-    the first line names none of the columns that are wanted."""
+    """Column names, from the left, of tables that circulate both with and without a header line; used if the
+    first line names none of the columns."""
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Other names of columns in files that circulate, tried in that order."""
     spellings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Labels by other words for them that some files have."""
+    """The task's label for other spellings of it that occur in files."""
     dropped_labels: tuple[str, ...] = ()
-    """Labels that mean that an example has none and is passed over, counted and said."""
+    """Labels of examples without a gold label, which are skipped, counted and reported."""
     rows_with: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """What cells of a row must hold for it to belong to the task, where the table has such a column."""
+    """Cell values, by column, of the rows that belong to the task; ignored if the table lacks the column."""
     has_blemishes: bool = False
-    """Whether the published files have blemishes: training rows with too few columns, which are passed over,
-    counted and said, and empty texts, which are kept, both as in the original."""
+    """Whether the published files have blemishes: training rows with too few columns, which are skipped,
+    counted and reported, and empty texts, which are kept, both as in the original."""
     hub: HubData | None = None
-    """Where to fetch the data if no folder is given; None where the Hub has none that we know."""
+    """Where to fetch the data if no folder is given; None if no data set of the Hub is known."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Hyperparameters:
-    """The settings a published result was trained with; flags override each."""
+    """The numbers of a fine-tuning, each with its source; flags override each."""
 
     learning_rate: float
     """Peak learning rate."""
     batch_size: int
     """Examples per optimiser step."""
     max_steps: int | None = None
-    """Optimiser steps; None where `num_epochs` decides."""
+    """Optimiser steps; None if `num_epochs` decides."""
     num_epochs: float = 3
-    """Passes over the training data, where `max_steps` is None."""
+    """Passes over the training data, if `max_steps` is None."""
     warmup_steps: int | None = None
-    """Steps until the peak learning rate; None where `warmup_share` decides."""
+    """Steps until the peak learning rate; None if `warmup_share` decides."""
     warmup_share: float = 0.1
-    """Share of all steps until the peak learning rate, where `warmup_steps` is None."""
+    """Share of all steps until the peak learning rate, if `warmup_steps` is None."""
     max_seq_length: int = 512
-    """Pieces an example is cut to, special ones included."""
+    """Tokens an example is cut to, special tokens included."""
     hidden_dropout_prob: float | None = 0.0
     """Dropout inside the encoder, hidden states and attention alike; None for the model's own."""
     classifier_dropout_prob: float = 0.1
     """Dropout before the classifier."""
     source: str
-    """Where the numbers are from."""
+    """Source of the numbers."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    """Where single numbers are from, by the name of their field, if not from `source`."""
+    """Sources of single numbers, by the name of their field, if not `source`."""
 
     def steps(self, num_examples: int, batch_size: int) -> int:
-        """Returns the optimiser steps for `num_examples` training examples in batches of `batch_size`."""
+        """Return the number of optimiser steps for `num_examples` in batches of `batch_size`."""
         if self.max_steps is not None:
             return self.max_steps
         return max(1, round(self.num_epochs * -(-num_examples // batch_size)))
 
     def warmup(self, num_steps: int) -> int:
-        """Returns the warm-up for a run of `num_steps`: the same share of them as in the recipe."""
+        """Return the warm-up steps of a run of `num_steps`: the same share as in these hyperparameters."""
         if self.warmup_steps is None or self.max_steps is None:
             return int(num_steps * self.warmup_share)
         return num_steps * self.warmup_steps // self.max_steps
@@ -114,39 +114,39 @@ class Hyperparameters:
 
 @dataclass(frozen=True, kw_only=True)
 class Lengths:
-    """How many pieces of what go into one sequence; travels with a fine-tuned model."""
+    """Lengths to which sequences and their parts are cut; stored with a fine-tuned model."""
 
     max_seq_length: int
-    """Pieces of a sequence, special ones included."""
+    """Tokens of a sequence, special tokens included."""
     max_query_length: int = 64
-    """Spans: pieces of the question that are kept, its first."""
+    """Spans: tokens kept from the beginning of the question."""
     doc_stride: int = 128
-    """Spans: pieces from the start of one window of a long passage to that of the next."""
+    """Spans: tokens from the start of one window of a long passage to the start of the next."""
     max_qa_length: int = 128
-    """Choice: pieces of question and choice that are kept, their last."""
+    """Choice: tokens kept from the end of question and choice."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One task: its data, its labels, how it is scored, and the recipe that is known to work."""
+    """One task: its data, labels, metrics, and the hyperparameters known to work."""
 
     name: str
     """Name on the command line."""
     title: str
-    """Name and subject in words."""
+    """Name and subject, as shown to people."""
     kind: str
     """Kind of task, a key of `catalogue.SOLVERS`."""
     data: TaskData
-    """Where the examples lie."""
+    """Where the examples are."""
     labels: tuple[str, ...] = ()
-    """Label strings; the position is the id. Empty where nothing is chosen by name, and where the training
-    file tells them."""
+    """Labels; the position is the id. Empty for kinds without labels, and if they are to be found in the
+    training file."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
     hyperparameters: Hyperparameters
-    """Default settings of a fine-tuning."""
+    """Hyperparameters of a fine-tuning, unless a recipe or a flag says otherwise."""
     submission: Submission | None = None
-    """File that the benchmark takes; None where none is known."""
+    """File that the benchmark takes; None if none is known."""
     language: str = "en"
     """ISO 639 code of the language of the texts; scores and defaults may depend on it."""
     may_lack_answer: bool = False
@@ -154,13 +154,13 @@ class Task:
 
     @property
     def best_metric(self) -> str:
-        """Returns the score that chooses the best checkpoint."""
+        """The score that chooses the best checkpoint."""
         return self.metrics[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColumnSettings:
-    """Which columns of own tables hold what; a benchmark knows its own."""
+    """Which columns of own tables hold what; for benchmarks they are known."""
 
     text_column: str | None = None
     """Column of the text, of the passage, or of the words to be tagged; the task's own if not given."""
@@ -173,6 +173,6 @@ class ColumnSettings:
 
 
 def with_columns(task: Task, columns: ColumnSettings) -> Task:
-    """Returns `task` reading from the columns that are given."""
+    """Return `task` with the columns that are given."""
     given = {name: value for name, value in asdict(columns).items() if value is not None}
     return replace(task, data=replace(task.data, **given))

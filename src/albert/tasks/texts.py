@@ -1,7 +1,8 @@
-"""What the kinds share whose example is a text or a pair of texts: classification, multi-label, regression.
+"""What classification, multi-label and regression share: an example is a text or a pair of texts.
 
-They differ in what a label is; all of them encode `[CLS] text [SEP] pair [SEP]`, fine-tune
-`AlbertForSequenceClassification`, and predict a row of logits (B, K) for each example.
+They differ in what a label is. All of them encode `[CLS] text [SEP] pair [SEP]`, fine-tune
+`AlbertForSequenceClassification`, and predict a row of logits for each example.
+Letters: B examples, K outputs.
 """
 
 from abc import abstractmethod
@@ -14,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from albert.errors import DataError
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.predictions import LineFormat, json_lines
+from albert.tasks.published_figures import TABLE_14
 from albert.tasks.solver import Solver, groups_of_similar_length
-from albert.tasks.tables import Example, LabelParser, read_examples, read_text_lines
+from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Hyperparameters, Lengths, Task
+from albert.tasks.text_files import read_plain_texts
 from albert.text.tokenizer import AlbertTokenizer
 
 Logits = NDArray[np.float32]
@@ -29,9 +31,9 @@ Logits = NDArray[np.float32]
 OWN_HYPERPARAMETERS = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
-    source="the middle of Lan et al. (2020), table 14; three passes over the data",
+    source=f"the middle of {TABLE_14}; three passes over the data",
 )
-"""For own data of these kinds."""
+"""Hyperparameters for own data of these kinds."""
 
 
 class TextSolver(Solver):
@@ -41,50 +43,48 @@ class TextSolver(Solver):
 
     @abstractmethod
     def label_parser(self, task: Task) -> LabelParser:
-        """Return what makes a label of a cell."""
+        """Return the parser of a label's cell."""
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Return the one class of these kinds."""
+        """Return the class with a linear head on [CLS]."""
         del task
         return AlbertForSequenceClassification
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Return the one class of these kinds."""
+        """Return the class with a linear head on [CLS]."""
         return (AlbertForSequenceClassification,)
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Example]:
-        """Read tables."""
+        """Yield the rows of tables as examples."""
         parse = self.label_parser(task)
         for path in paths:
             yield from read_examples(task, path, parse=parse, split=split, labelled=labelled)
 
     def read_text(self, task: Task, path: Path) -> Iterator[Example]:
-        """Read a text a line."""
+        """Yield each line of a plain text as an example."""
         if task.data.pair_column is not None:
             yield from super().read_text(task, path)
-        for number, line in read_text_lines(path):
-            if not line.strip():
-                raise DataError(f"{path}:{number}: the line is empty; drop it, as each line is one text")
-            yield Example(line)
+        for _, text in read_plain_texts(path):
+            yield Example(text)
 
     def encode(
         self, task: Task, examples: Sequence[Example], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> TextFeatures:
-        """Return `[CLS] text [SEP] pair [SEP]` of every example."""
+        """Return every example as `[CLS] text [SEP] pair [SEP]`."""
         del task
         return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length)
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
     ) -> Any:
-        """Return the logits (B, K)."""
+        """Return the logits, (B, K)."""
         del task, examples
         return self.predict_logits(model, features)
 
     def predict_logits(self, model: Pretrained, features: TextFeatures) -> Logits:
-        """Return the logits (B, K) of texts, computed in groups of similar length."""
+        """Return the logits of texts, (B, K), computed in groups of similar length."""
         assert isinstance(model, AlbertForSequenceClassification)
         logits = np.zeros((len(features), model.config.num_labels), np.float32)
         model.eval()
@@ -100,7 +100,7 @@ class TextSolver(Solver):
 
     @abstractmethod
     def label_text(self, task: Task, label: Any) -> str:
-        """Return a label for people."""
+        """Return a label as people read it."""
 
     def row_format(self, task: Task, suffix: str) -> LineFormat:
         """Return JSON lines of the records, or the kind's table."""
@@ -112,5 +112,5 @@ class TextSolver(Solver):
 
 
 def packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:
-    """Return the logits (B, K) of a batch."""
+    """Return the logits of a batch, (B, K)."""
     return model.packed_logits(*model.packed_inputs(batch))

@@ -1,4 +1,4 @@
-"""Features of questions equal the original's, record by record; taking and cutting obey their laws."""
+"""Features of questions: equal to the original's for every record; laws of truncating and taking."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def make_examples() -> list[ChoiceExample]:
 
 
 def real(record: dict[str, Any], name: str) -> list[int]:
-    """Returns a field of the four sequences of a record, end to end, without padding."""
+    """Return a field of the four sequences of a record, end to end, without padding."""
     rows = zip(record[name], record["length"], strict=True)
     return [value for row, length in rows for value in row[:length]]
 
@@ -103,12 +103,12 @@ def test_taking_questions_equals_encoding_them_in_that_order(
     assert taken.input_ids.size == taken.token_type_ids.size == taken.question_lengths.sum()
 
 
-def test_a_passage_is_kept_once_whatever_is_asked_of_it(tokenizers: dict[bool, AlbertTokenizer]) -> None:
+def test_a_passage_is_stored_once_for_all_its_questions(tokenizers: dict[bool, AlbertTokenizer]) -> None:
     passage = "a long passage of many words " * 30
     examples = [ChoiceExample(passage=passage, question=f"{n}?", choices=("yes", "no")) for n in range(50)]
     features = make_choice_features(examples, tokenizers[True], lengths=Lengths(max_seq_length=128))
     assert features.input_ids.size == 100 * 128
-    assert features.pieces.size < 1000
+    assert features.tokens.size < 1000
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_a_blank_is_filled_in_with_the_choice(question: str, expected: tuple[str
     assert texts_of(example) == [("p", text) for text in expected]
 
 
-def test_a_cause_stands_before_the_premise_and_an_effect_behind_it() -> None:
+def test_a_cause_comes_before_the_premise_and_an_effect_after_it() -> None:
     cause = ChoiceExample(passage="p", choices=("a", "b"), relation="cause")
     effect = ChoiceExample(passage="p", choices=("a", "b"), relation="effect")
     assert texts_of(cause) == [("a", "p"), ("b", "p")]
@@ -150,5 +150,5 @@ def test_unknown_labels_are_left_out_of_the_loss(tokenizers: dict[bool, AlbertTo
 def test_a_length_without_room_for_text_is_refused(
     tokenizers: dict[bool, AlbertTokenizer], lengths: Lengths
 ) -> None:
-    with pytest.raises(ConfigError, match="needs at least 5 pieces"):
+    with pytest.raises(ConfigError, match="needs at least 5 tokens"):
         make_choice_features(make_examples(), tokenizers[True], lengths=lengths)

@@ -1,4 +1,4 @@
-"""Questions with choices are read as published; what is wrong with a file is said with its place."""
+"""Questions with choices are read in every published layout; errors in a file name their place."""
 
 import json
 from dataclasses import replace
@@ -43,7 +43,7 @@ def read(name: str, path: Path, *, labelled: bool = True) -> list[ChoiceExample]
 @pytest.mark.parametrize(
     "name", ["RACE/dev/high/all.txt", "RACE/dev/high/7.txt", "dev_high.jsonl", "dev.jsonl"]
 )
-def test_race_is_found_and_read_alike_in_every_layout(tmp_path: Path, name: str) -> None:
+def test_race_is_found_and_read_the_same_way_in_every_layout(tmp_path: Path, name: str) -> None:
     path = write(tmp_path / name, PASSAGE)
     assert find_files(TASKS["race"], tmp_path, "dev") == (path,)
     where, what = read("race", path)
@@ -72,15 +72,15 @@ def test_rows_of_the_hub_give_the_questions_of_the_passage(tmp_path: Path) -> No
     ("change", "message"),
     [
         ({"options": [["mat", "hat", "bed"], ["a"] * 4]}, r":1: question 1: expected 4 options, found 3"),
-        ({"options": [["mat", None], ["a"] * 4]}, r"question 1: expected a text as number 2 of 'options'"),
+        ({"options": [["mat", None], ["a"] * 4]}, r"question 1: expected a text as item 2 of 'options'"),
         ({"answers": ["A", "E"]}, r":1: question 2: expected an answer A to D, found 'E'"),
-        ({"answers": ["A"]}, r":1: expected as many of each, found 2 questions, 2 options, 1 answers"),
-        ({"questions": "Where?"}, r":1: expected a list in 'questions', found a text"),
+        ({"answers": ["A"]}, r":1: expected the same number of each, found 2 questions, 2 options, 1 "),
+        ({"questions": "Where?"}, r":1: expected a list in field 'questions', found a text"),
         ({"questions": [1, "b"]}, r"question 1: expected a text, found a whole number"),
-        ({"article": None}, r":1: expected a text in 'article', found null"),
+        ({"article": None}, r":1: expected a text in field 'article', found null"),
     ],
 )  # fmt: skip
-def test_a_broken_passage_of_race_is_named_with_line_and_question(
+def test_a_broken_passage_of_race_is_refused_with_line_and_question(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(DataError, match=f"all.txt{message}|all.txt:1: {message}"):
@@ -93,7 +93,7 @@ def test_a_missing_field_is_named_with_the_nearest_one(tmp_path: Path) -> None:
         read("race", write(tmp_path / "a.txt", PASSAGE, broken))
 
 
-def test_what_is_no_json_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_line_that_is_not_json_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "all.txt", PASSAGE)
     path.write_text(path.read_text() + "{'id': 1}\n")
     with pytest.raises(DataError, match=r"all\.txt:2: not a JSON object"):
@@ -104,7 +104,7 @@ def test_what_is_no_json_is_named_with_its_line(tmp_path: Path) -> None:
         read("c3", whole)
 
 
-def test_without_labels_answers_are_not_looked_at(tmp_path: Path) -> None:
+def test_without_labels_answers_are_ignored(tmp_path: Path) -> None:
     bare = {name: value for name, value in PASSAGE.items() if name != "answers"}
     assert [e.label for e in read("race", write(tmp_path / "all.txt", bare), labelled=False)] == [None, None]
     path = tmp_path / "m-test.json"
@@ -133,7 +133,7 @@ def test_rows_of_c3_from_the_hub_give_the_same_questions(tmp_path: Path) -> None
     assert found == [replace(example, id="") for example in read("c3", whole)]
 
 
-def test_an_answer_of_c3_that_is_no_choice_is_refused(tmp_path: Path) -> None:
+def test_an_answer_of_c3_that_is_not_a_choice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d-dev.json"
     path.write_text(json.dumps([[["a"], [{"question": "b", "choice": ["c", "d"], "answer": "e"}], "7"]]))
     with pytest.raises(
@@ -142,7 +142,7 @@ def test_an_answer_of_c3_that_is_no_choice_is_refused(tmp_path: Path) -> None:
         read("c3", path)
 
 
-def test_copa_says_what_a_choice_is_to_the_premise(tmp_path: Path) -> None:
+def test_choices_of_copa_are_causes_or_effects_of_the_premise(tmp_path: Path) -> None:
     rows = [
         {"premise": "p", "choice0": "a", "choice1": "b", "question": "cause", "label": 1, "id": 3},
         {"premise": "p", "choice1": "a", "choice2": "b", "question": "effect", "label": 0, "idx": 4},
@@ -153,13 +153,13 @@ def test_copa_says_what_a_choice_is_to_the_premise(tmp_path: Path) -> None:
     for change, message in (
         ({"question": "why"}, "cause or effect, found 'why'"),
         ({"label": 2}, "label 0 or 1, found 2"),
-        ({"label": True}, "a whole number in 'label', found true"),
+        ({"label": True}, "a whole number in field 'label', found true"),
     ):
         with pytest.raises(DataError, match=rf"b\.jsonl:1: expected .*{message}"):
             read("copa", write(tmp_path / "b.jsonl", rows[0] | change))
 
 
-def test_own_choices_are_a_list_or_columns_in_lines_of_json_and_in_tables(tmp_path: Path) -> None:
+def test_own_choices_are_a_list_or_columns_in_json_lines_and_tables(tmp_path: Path) -> None:
     own = {"passage": "p", "question": "q", "label": "y"}
     expected = [ChoiceExample(passage="p", question="q", choices=("x", "y"), label=1)]
     assert read("choice", write(tmp_path / "a.jsonl", own | {"choices": ["x", "y"]})) == expected
@@ -171,7 +171,7 @@ def test_own_choices_are_a_list_or_columns_in_lines_of_json_and_in_tables(tmp_pa
     assert read("choice", table) == expected
 
 
-def test_a_question_of_ones_own_may_be_missing_unless_its_column_was_named(tmp_path: Path) -> None:
+def test_own_data_may_lack_questions_unless_their_column_is_named(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", {"passage": "p", "choices": ["x", "y"], "label": 0})
     assert read("choice", path)[0].question == ""
     task = replace(TASKS["choice"], data=replace(TASKS["choice"].data, pair_column="asked"))
@@ -195,16 +195,16 @@ def test_the_right_choice_is_named_by_number_letter_or_text(
         ({"label": "D"}, "the label 'D' is none of the choices '1', '0', 'x'; expected a text, a letter A"),
         ({"label": "3"}, "the label '3' is none"),
         ({"label": ""}, "the label '' is none"),
-        ({"label": "1"}, "the label '1' means choice A or B, by its text or by its place"),
+        ({"label": "1"}, "the label '1' may mean choice A or B, by text, letter or number"),
         ({"choices": ["x"]}, "expected 2 to 26 choices, found 1"),
         ({"choices": ["x", " "]}, "choice B is empty"),
-        ({"choices": "x"}, "expected a list in 'choices', found a text"),
+        ({"choices": "x"}, "expected a list in field 'choices', found a text"),
         ({"choices": None}, "no choices; expected a list in 'choices', or the columns choice0, choice1"),
         ({"choices": None, "choice0": "x", "choice2": "y"}, "expected choices in choice0, choice1, ... wi"),
         ({"passage": " "}, "the text in column 'passage' is empty"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_question_of_ones_own_is_said(
+def test_a_bad_question_of_own_data_is_refused_with_file_and_line(
     tmp_path: Path, change: dict[str, Any], message: str
 ) -> None:
     row = {"passage": "p", "choices": ["1", "0", "x"], "label": "x"}
@@ -212,8 +212,8 @@ def test_what_is_wrong_with_a_question_of_ones_own_is_said(
         read("choice", write(tmp_path / "a.jsonl", row, row | change))
 
 
-def test_choices_of_a_table_that_are_no_json_are_refused(tmp_path: Path) -> None:
+def test_choices_in_a_table_that_are_not_json_are_refused(tmp_path: Path) -> None:
     table = tmp_path / "c.tsv"
     table.write_text("passage\tchoices\tlabel\np\tx, y\ty\n")
-    with pytest.raises(DataError, match=r"c\.tsv:2: column 'choices' holds no list in JSON"):
+    with pytest.raises(DataError, match=r"c\.tsv:2: column 'choices' does not hold a JSON list"):
         read("choice", table)

@@ -1,4 +1,4 @@
-"""Loss and answers over choices: the original's steps, laws of uneven numbers, what is reported."""
+"""Multiple choice: the original's steps, questions with different numbers of choices, records and scores."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def make_features(num_choices: list[int], *, seed: int) -> ChoiceFeatures:
     draw = np.random.default_rng(seed)
     sequences = sum(num_choices)
     return ChoiceFeatures(
-        pieces=np.concatenate([[2, 3], draw.integers(5, 31, 200)]).astype(np.int32),
+        tokens=np.concatenate([[2, 3], draw.integers(5, 31, 200)]).astype(np.int32),
         starts=draw.integers(2, 180, (sequences, 2)),
         counts=draw.integers(1, 18, (sequences, 2)),
         num_choices=np.array(num_choices, np.int64),
@@ -66,7 +66,7 @@ def examples_of(features: ChoiceFeatures, groups: list[str] | None = None) -> li
     ]
 
 
-def test_logits_do_not_depend_on_the_company_of_a_question(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_do_not_depend_on_the_rest_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     features, model = make_features([2, 4, 3, 2, 4], seed=1), make_model()
     together = SOLVER.predict(RACE, model, [], features)
     monkeypatch.setattr(solver, "TOKENS_AT_ONCE", 60)
@@ -93,7 +93,7 @@ def test_loss_and_gradients_of_uneven_questions_are_the_sum_of_each_alone() -> N
     assert objective.counts(features) == {"task": 3}
 
 
-def test_even_questions_are_rated_as_by_the_fixed_number_of_choices() -> None:
+def test_equal_numbers_of_choices_give_the_logits_of_a_fixed_number() -> None:
     features, model = make_features([3, 3], seed=3), make_model()
     arrays = (features.input_ids, features.token_type_ids, features.lengths)
     with torch.inference_mode():
@@ -101,7 +101,7 @@ def test_even_questions_are_rated_as_by_the_fixed_number_of_choices() -> None:
     np.testing.assert_allclose(SOLVER.predict(RACE, model, [], features), expected.numpy(), atol=1e-6)
 
 
-def test_scores_tell_middle_and_high_apart_in_one_pass() -> None:
+def test_scores_include_the_accuracy_of_middle_and_high() -> None:
     features, model = make_features([4, 4, 2, 4, 3], seed=4), make_model()
     groups = ["high", "middle", "high", "high", "middle"]
     examples = examples_of(features, groups)
@@ -141,7 +141,7 @@ def test_an_example_is_shown_with_lettered_choices() -> None:
     assert asked == {"passage": "p", "question": "What is the cause?", "choices": "A. x B. y"}
 
 
-def test_a_model_that_rates_texts_is_refused() -> None:
+def test_a_regression_model_is_refused() -> None:
     rating = AlbertConfig(
         vocab_size=31, embedding_size=8, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
         intermediate_size=20, problem_type="regression", id2label={0: "score"},
@@ -187,12 +187,12 @@ def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
 def features_of_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> ChoiceFeatures:
-    """Returns the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
+    """Return the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
     pieces = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
     begins = 2 + np.arange(len(rows)) * rows.shape[1]
     first = (rows == 3).argmax(1) - 1
     return ChoiceFeatures(
-        pieces=pieces,
+        tokens=pieces,
         starts=np.stack([begins + 1, begins + first + 2], axis=1),
         counts=np.stack([first, lengths - first - 3], axis=1),
         num_choices=np.full(len(labels), 4),
@@ -202,7 +202,7 @@ def features_of_rows(
 
 @pytest.mark.reference
 def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) -> None:
-    """From features over the loss and the loop to the weights; rates and clipping are those of the trace."""
+    """Features, loss, loop and weights; rates and clipping are those of the trace."""
     trace = dict(np.load(reference / "finetune" / "race.npz"))
     meta = json.loads(str(trace["meta"]))
     body = np.load(reference / "ckpt_tiny" / "variables.npz")

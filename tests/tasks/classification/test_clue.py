@@ -77,7 +77,7 @@ def test_pairs_without_labels_are_read_with_and_without_header(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("task", ["cmnli", "ocnli"])
-def test_pairs_without_an_agreed_label_are_passed_over_and_said(
+def test_pairs_without_a_gold_label_are_skipped_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], task: str
 ) -> None:
     content = line(sentence1="一", sentence2="二", label="-", id=1) + line(

@@ -1,4 +1,4 @@
-"""CSL and CLUEWSC: what becomes text, and each way their lines can be wrong."""
+"""CSL and CLUEWSC: their examples as texts, and every error in their lines."""
 
 import json
 from pathlib import Path
@@ -30,7 +30,7 @@ def test_keywords_are_the_first_text_of_the_pair(tmp_path: Path) -> None:
     assert read("csl", tmp_path / "a.json", fields, labelled=False) == [Example("水稻 耐 旱", "摘要", id="5")]
 
 
-def test_words_in_question_are_marked(tmp_path: Path) -> None:
+def test_the_words_of_cluewsc_are_marked(tmp_path: Path) -> None:
     fields = {"idx": 3, "text": TEXT, "target": TARGET, "label": "false"}
     assert read("cluewsc", tmp_path / "a.json", fields) == [
         Example("_树叶_飘入林中，[它]很美。", None, 1, id="3")
@@ -38,7 +38,7 @@ def test_words_in_question_are_marked(tmp_path: Path) -> None:
 
 
 def marked_as_albert_zh(text: str, span: tuple[int, int], pronoun: tuple[int, int]) -> str:
-    """Inserts character by character, the earlier word first, as albert_zh describes it."""
+    """Insert the marks character by character, the earlier word first, as albert_zh describes it."""
     characters = list(text)
     for (begin, end), (opening, closing) in sorted([(span, "__"), (pronoun, "[]")], reverse=True):
         characters.insert(end, closing)
@@ -47,14 +47,14 @@ def marked_as_albert_zh(text: str, span: tuple[int, int], pronoun: tuple[int, in
 
 
 @given(st.text(min_size=4, max_size=12), st.data())
-def test_marks_stand_around_two_words_in_either_order(text: str, data: st.DataObject) -> None:
+def test_marks_enclose_two_words_in_either_order(text: str, data: st.DataObject) -> None:
     places = sorted(data.draw(st.lists(st.integers(0, len(text)), min_size=4, max_size=4, unique=True)))
     first, second = (places[0], places[1]), (places[2], places[3])
     for span, pronoun in ((first, second), (second, first)):
         assert mark_words(text, span=span, pronoun=pronoun) == marked_as_albert_zh(text, span, pronoun)
 
 
-def test_a_word_inside_another_is_marked_inside_it() -> None:
+def test_marks_of_a_word_inside_another_are_nested() -> None:
     assert mark_words("他的书", span=(0, 3), pronoun=(0, 1)) == "_[他]的书_"
     assert mark_words("书他的", span=(0, 3), pronoun=(2, 3)) == "_书他[的]_"
     assert mark_words("他她", span=(0, 1), pronoun=(1, 2)) == "_他_[她]"
@@ -74,7 +74,7 @@ def test_a_word_inside_another_is_marked_inside_it() -> None:
         (
             "cluewsc",
             {"text": TEXT, "target": {**TARGET, "span1_index": "0"}, "label": "true"},
-            "a number span1_",
+            "a number in span1_",
         ),
         (
             "cluewsc",

@@ -9,7 +9,7 @@ from albert.tasks.files import require_files
 from albert.tasks.tables import Example
 
 
-def test_labels_stand_in_the_originals_order(golden: Path) -> None:
+def test_labels_are_in_the_originals_order(golden: Path) -> None:
     labels = json.loads((golden / "glue" / "labels.json").read_text())
     assert len(labels) == len(GLUE_TASKS)
     for name, known in labels.items():
@@ -23,7 +23,7 @@ def test_every_task_of_the_benchmark_is_known() -> None:
     assert {task.hyperparameters.source for task in GLUE_TASKS} == {TABLE_14}
 
 
-def test_rows_of_test_files_carry_the_names_that_answers_are_sent_in_under(golden: Path) -> None:
+def test_rows_of_test_files_have_the_ids_of_the_submission(golden: Path) -> None:
     for task in GLUE_TASKS:
         (path,) = require_files(task, golden / "glue" / "data", "test")
         found = [example.id for example in solver_of(task).read(task, [path], split="test", labelled=False)]
@@ -37,8 +37,8 @@ def test_the_mismatched_task_trains_on_the_files_of_the_matched(golden: Path) ->
     assert require_files(matched, data, "dev") != require_files(mismatched, data, "dev")
 
 
-def test_blemishes_of_the_official_files_leave_no_trace(tmp_path: Path) -> None:
-    """MRPC's dev file begins with a byte order mark, and texts with a quotation mark that none closes."""
+def test_blemishes_of_the_official_files_do_no_harm(tmp_path: Path) -> None:
+    """MRPC's dev file starts with a byte order mark, and some texts with an unpaired quotation mark."""
     rows = [
         "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String",
         '1\t1355540\t1355592\tHe said so .\t" He said so',

@@ -1,4 +1,4 @@
-"""Loss and logits of classifiers: the original's numbers, and indifference to how examples are grouped."""
+"""Loss and logits of classifiers: equal to the original's, and independent of the grouping of examples."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -55,7 +55,7 @@ def logits_of(model: AlbertForSequenceClassification, features: TextFeatures) ->
     return SOLVER.predict(TASK, model, [], features)
 
 
-def test_logits_do_not_depend_on_the_company_of_an_example(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_logits_do_not_depend_on_the_rest_of_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     features = make_batch([7, 33, 3, 12, 12, 25, 4], seed=1)
     model = make_model()
     together = logits_of(model, features)
@@ -66,7 +66,7 @@ def test_logits_do_not_depend_on_the_company_of_an_example(monkeypatch: pytest.M
         np.testing.assert_allclose(alone[0], together[index], atol=1e-5)
 
 
-def test_nothing_to_classify_gives_no_logits() -> None:
+def test_no_examples_give_no_logits() -> None:
     assert logits_of(make_model(), make_batch([], seed=0)).shape == (0, 3)
 
 
@@ -98,7 +98,7 @@ def test_an_example_is_shown_with_the_name_of_its_label() -> None:
 
 def test_a_model_with_other_labels_is_refused() -> None:
     config = replace(make_model().config, id2label={0: "yes", 1: "no"})
-    message = "knows the labels yes, no, but task 'rte' has entailment, not_entailment"
+    message = "has the labels yes, no, but task 'rte' has entailment, not_entailment"
     with pytest.raises(ConfigError, match=message):
         SOLVER.with_labels_of(find_task("rte"), config)
 

@@ -1,4 +1,4 @@
-"""Any number of labels for a text: read, learnt, decided at a threshold, scored, written and read back."""
+"""Any number of labels for a text: reading, training, thresholds, scores, and files of predictions."""
 
 import json
 import random
@@ -28,7 +28,7 @@ from samples.toy_task import settings, write_encoder, write_table
 SOLVER = MultiLabelSolver()
 TASK = replace(find_task("multi-label"), labels=("blue", "red", "round"))
 LABELS_OF_WORD = {"error": "bad", "true": "good", "string": "bad,good", "list": ""}
-"""One of these words decides the labels of a text."""
+"""Words, one of which determines the labels of a text."""
 LABELS = np.array([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0], [0.0, 1.0, 1.0]])
 EXAMPLES = [Example(text, label=tuple(row)) for text, row in zip("abc", LABELS, strict=True)]
 LOGITS = np.array([[2.0, -1.0, 0.5], [-0.2, -3.0, 1.0], [-1.0, -0.4, 3.0]], np.float32)
@@ -74,8 +74,8 @@ def test_tables_and_json_lines_hold_the_same_examples(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("text\tlabels\na\tred,rond\n", r"t\.tsv:2: unknown label 'rond'; did you mean 'round'"),
-        ('text\tlabels\na\t["red"\n', r"t\.tsv:2: the labels are no list in JSON"),
-        ("text\tlabels\na\t[[1]]\n", r"t\.tsv:2: expected labels that are texts, found \[\[1\]\]"),
+        ('text\tlabels\na\t["red"\n', r"t\.tsv:2: the labels are not a JSON list"),
+        ("text\tlabels\na\t[[1]]\n", r"t\.tsv:2: expected a list of texts as labels, found \[\[1\]\]"),
         ("text\tlabel\na\tred\n", r"t\.tsv:1: no column 'labels'; did you mean 'label'"),
     ],
 )
@@ -85,7 +85,7 @@ def test_bad_labels_are_refused_with_file_and_line(tmp_path: Path, content: str,
 
 
 def test_a_training_file_without_any_label_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="column 'labels' holds no label; expected such as red,blue"):
+    with pytest.raises(DataError, match="column 'labels' holds no label; expected labels such as red,blue"):
         SOLVER.with_labels_in(find_task("multi-label"), [write(tmp_path / "t.tsv", "text\tlabels\na\t\n")])
 
 
@@ -117,7 +117,7 @@ def test_scores_are_those_of_scikit_learn_at_the_threshold() -> None:
         assert scores["subset_accuracy"] == pytest.approx(((LABELS > 0) == predicted).all(1).mean())
 
 
-def test_the_best_threshold_is_that_of_an_exhaustive_search() -> None:
+def test_the_best_threshold_equals_that_of_an_exhaustive_search() -> None:
     draw = np.random.default_rng(0)
     for _ in range(20):
         probabilities = draw.integers(0, 8, (6, 3)) / 8  # with ties
@@ -151,7 +151,7 @@ def test_a_record_names_the_labels_and_the_probability_of_each() -> None:
 
 @pytest.fixture(scope="module")
 def run(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A model fine-tuned on texts whose labels one word decides, and its data."""
+    """A model fine-tuned on texts whose labels depend on one word, and its data."""
     folder, draw = tmp_path_factory.mktemp("multi-label"), random.Random(0)
     for name, count in (("train", 160), ("dev", 40)):
         rows = []
@@ -168,7 +168,7 @@ def run(golden: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
     return folder / "run" / "best", folder / "data"
 
 
-def test_a_model_learns_more_than_to_name_every_label(run: tuple[Path, Path]) -> None:
+def test_a_model_learns_better_than_predicting_every_label(run: tuple[Path, Path]) -> None:
     model, data = run
     scores = evaluate(EvaluateSettings(task="multi-label", model=str(model), data=data))
     assert scores["f1_micro"] > 0.7  # every label for every text: 2/3
@@ -197,9 +197,7 @@ def test_a_label_that_the_examples_lack_counts_as_wrong(tmp_path: Path) -> None:
     assert found["f1_micro"] == pytest.approx(2 * 2 / (3 + 2))
 
 
-def test_lines_of_text_are_labelled_at_the_threshold_that_is_asked_for(
-    run: tuple[Path, Path], tmp_path: Path
-) -> None:
+def test_lines_of_text_are_labelled_at_the_given_threshold(run: tuple[Path, Path], tmp_path: Path) -> None:
     texts = write(tmp_path / "texts.txt", "the value is this string\nthe value\n")
     for threshold, expected in ((None, 0.5), (0.0, 0.0), (0.3, 0.3), (1.0, 1.0)):
         output = tmp_path / "out.jsonl"

@@ -1,4 +1,4 @@
-"""Numbers for texts: what is written, shown, and scored."""
+"""Regression: records, the loss of guessing, collapse."""
 
 import numpy as np
 import pytest
@@ -25,5 +25,5 @@ def test_the_loss_of_guessing_the_mean_is_the_variance() -> None:
 
 
 @pytest.mark.parametrize(("numbers", "alike"), [([2.5, 2.501, 2.499], True), ([2.4, 2.5, 2.6], False)])
-def test_predictions_that_hardly_differ_are_all_alike(numbers: list[float], alike: bool) -> None:
+def test_predictions_that_hardly_differ_count_as_alike(numbers: list[float], alike: bool) -> None:
     assert SOLVER.are_all_alike(TASK, np.array(numbers, np.float32)[:, None]) is alike

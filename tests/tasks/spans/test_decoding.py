@@ -60,7 +60,7 @@ def logits_of(features: SpanFeatures, seed: int = 0) -> tuple[np.ndarray, np.nda
 def spans_one_by_one(
     features: SpanFeatures, question: int, context: str, logits: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, float]:
-    """Returns the best score of every text of at most six pieces."""
+    """Return the best score of every text of at most six pieces."""
     found: dict[str, float] = {}
     offsets = np.concatenate([[0], features.lengths.cumsum()])
     for window in np.flatnonzero(features.questions == question):
@@ -119,7 +119,7 @@ def test_rows_shorter_than_the_number_of_candidates_are_filled() -> None:
 
 
 def beams(features: SpanFeatures, starts: list[int], ends: list[int]) -> SpanCandidates:
-    """Returns what a head with two starts and two ends each found in every window."""
+    """Return what a head with two starts and two ends each found in every window."""
     size = len(features)
     scores = -np.arange(4, dtype=np.float32)
     return candidates_of_beams(

@@ -105,7 +105,7 @@ def test_an_answer_that_occurs_once_is_found_and_the_repair_said(
     [question] = read(path, for_training=True)
     assert question.answers == (Answer(text="every borrow", start=12),)
     [line] = capsys.readouterr().err.splitlines()
-    assert "1 answers do not stand at their answer_start" in line
+    assert "1 answers are not at their answer_start" in line
     assert "question 1" in line
 
 
@@ -129,7 +129,7 @@ def test_good_data_is_read_in_silence(tmp_path: Path, capsys: pytest.CaptureFixt
 
 def test_an_id_that_occurs_twice_is_refused_with_both_places(tmp_path: Path) -> None:
     path = write_articles(tmp_path, asked(), asked())
-    with pytest.raises(DataError, match=r"question 2: the id 'q1' stands at .*question 1 already"):
+    with pytest.raises(DataError, match=r"question 2: the id 'q1' is already used at .*question 1"):
         read(path)
 
 
@@ -137,10 +137,10 @@ def test_an_id_that_occurs_twice_is_refused_with_both_places(tmp_path: Path) -> 
     ("changes", "message"),
     [
         ({"question": " "}, "question 1: the field 'question' is empty"),
-        ({"question": 7}, "'question' holds a number; expected a text"),
+        ({"question": 7}, "expected a text in field 'question', found a whole number"),
         ({"id": ""}, "the id is empty"),
-        ({"id": None}, "'id' holds null; expected a text or a number"),
-        ({"answers": "Rust"}, "'answers' holds a text; expected a list"),
+        ({"id": None}, "expected a text or a whole number in field 'id', found null"),
+        ({"answers": "Rust"}, "expected a list in field 'answers', found a text"),
         ({"answers": ["Rust"]}, "expected a JSON object with 'text', found a text"),
         ({"answers": [{"text": "", "answer_start": 0}]}, "the answer 'text' is empty"),
         ({"answers": [{"text": "Rust", "answer_start": "0"}]}, "answer_start is '0'"),
@@ -180,7 +180,7 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path, name: str, content:
 
 def test_texts_and_starts_of_a_row_must_be_as_many(tmp_path: Path) -> None:
     row = asked(answers={"text": ["Rust"], "answer_start": []}) | {"context": CONTEXT}
-    with pytest.raises(DataError, match="holds 1 texts and 0 of answer_start"):
+    with pytest.raises(DataError, match="holds 1 texts but 0 values of answer_start"):
         read(write_rows(tmp_path, row))
 
 

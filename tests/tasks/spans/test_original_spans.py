@@ -44,7 +44,7 @@ def read_split(folder: Path, name: str) -> list[Question]:
 
 
 def windows_of(folder: Path, golden: Path, questions: list[Question], *, config: str) -> SpanFeatures:
-    """Returns our windows of the questions that the original does not pass over."""
+    """Return our windows of the questions that the original does not pass over."""
     numbers = config_of(folder, config)
     features = make_span_features(
         questions,
@@ -68,7 +68,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_candidates(folder: Path, version: str, config: str, *, n_best_size: int) -> SpanCandidates:
-    """Returns what the fixed logits propose."""
+    """Return what the fixed logits propose."""
     if version == "v1":
         found = np.load(folder / f"decode_v1_{config}_logits.npz")
         return candidates_of_logits(found["start_logits"], found["end_logits"], n_best_size=n_best_size)
@@ -156,7 +156,7 @@ def check_best_spans(
 
 
 def with_accent(theirs: str, ours: str) -> bool:
-    """Tells whether texts are equal but for an accent behind the last letter, which the original loses."""
+    """Whether texts are equal but for an accent behind the last letter, which the original loses."""
     return ours in {theirs, f"{theirs}\u0301"}
 
 

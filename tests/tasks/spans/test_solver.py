@@ -81,7 +81,7 @@ def encode(questions: list[Question], tokenizer: AlbertTokenizer) -> SpanFeature
 
 
 def padded(features: SpanFeatures) -> dict[str, torch.Tensor]:
-    """Returns windows as the public door of the models takes them."""
+    """Return windows as the public door of the models takes them."""
     shape = len(features), int(features.lengths.max())
     real = np.arange(shape[1]) < features.lengths[:, None]
     rows = {}
@@ -156,7 +156,7 @@ def test_a_model_learns_where_answers_are_and_that_there_is_none(
 def given(
     *answers: tuple[str, float], may_lack_answer: bool = True, null_threshold: float | None = None
 ) -> SpanPredictions:
-    """Returns answers of one span each, and their null odds."""
+    """Return answers of one span each, and their null odds."""
     spans = [
         Span(text=text, start=3, end=3 + len(text), probability=0.5, start_score=0.0, end_score=0.0)
         for text, _ in answers

@@ -29,7 +29,7 @@ def tokenizer(
 
 
 def make_questions(seed: int, *, count: int = 20) -> list[Question]:
-    """Makes questions about five passages, each with the answer some of their words."""
+    """Make questions about five passages, each with the answer some of their words."""
     draw = np.random.default_rng(seed)
     contexts = [" ".join(draw.choice(WORDS, size)).capitalize() + " ." for size in (1, 5, 9, 30, 80)]
     questions = []
@@ -179,7 +179,7 @@ def test_no_questions_make_no_windows(tokenizer: AlbertTokenizer) -> None:
 @pytest.mark.parametrize(
     ("lengths", "message"),
     [
-        (replace(SHORT, max_seq_length=8), "leaves 0 pieces for the passage"),
+        (replace(SHORT, max_seq_length=8), "leaves 0 tokens for the passage"),
         (replace(SHORT, max_query_length=0), "max_query_length 0"),
         (replace(SHORT, doc_stride=0), "doc_stride is 0"),
     ],

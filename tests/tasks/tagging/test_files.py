@@ -148,12 +148,12 @@ def test_what_is_written_is_read_and_every_word_stands_in_the_text(
             "conll2003",
             "t.txt",
             "a x y O\nb x y B-PERS\n",
-            r"t\.txt:1: unknown tag 'B-PERS' of word 2, 'b'; did you mean 'B-PER'",
+            r"t\.txt:1: word 2, 'b': unknown label 'B-PERS'; did you mean 'B-PER'",
         ),
         ("tagging", "t.txt", b"\xff O\n", r"t\.txt:1: .*UTF-8"),
-        ("tagging", "t.txt", "a O\n" * 20_001, r"t\.txt:20001: the sentence of line 1 .* blank line"),
+        ("tagging", "t.txt", "a O\n" * 20_001, r"t\.txt:20001: the sentence from line 1 on .* blank line"),
         ("tagging", "t.jsonl", '{"words": ["a"', r"t\.jsonl:1: not a JSON object"),
-        ("tagging", "t.jsonl", "[1]", r"t\.jsonl:1: expected a JSON object, found list"),
+        ("tagging", "t.jsonl", "[1]", r"t\.jsonl:1: expected a JSON object, found a list"),
         ("tagging", "t.jsonl", '{"word": ["a"], "tags": ["O"]}', r"no field 'words'; did you mean 'word'"),
         ("tagging", "t.jsonl", '{"words": ["a"]}', r"t\.jsonl:1: no field 'tags'"),
         ("tagging", "t.jsonl", '{"words": ["a"], "tags": ["O", "O"]}', r"1 words in 'words', but 2 tags"),
@@ -161,7 +161,7 @@ def test_what_is_written_is_read_and_every_word_stands_in_the_text(
         ("tagging", "t.jsonl", '{"words": ["a", ""], "tags": ["O", "O"]}', r"none of them empty"),
         ("tagging", "t.jsonl", '{"words": "a", "tags": ["O"]}', r"expected a list of texts in 'words'"),
         ("tagging", "t.jsonl", '{"words": ["a"], "tags": [0]}', r"expected a list of texts in 'tags'"),
-        ("cluener", "t.json", '{"text": "", "label": {}}', r"t\.json:1: expected a text in 'text'"),
+        ("cluener", "t.json", '{"text": "", "label": {}}', r"t\.json:1: the text in 'text' is empty"),
         ("cluener", "t.json", '{"text": "ab"}', r"t\.json:1: no field 'label'"),
         (
             "cluener",
@@ -180,7 +180,7 @@ def test_what_is_written_is_read_and_every_word_stands_in_the_text(
             "cluener",
             "t.json",
             '{"text": "ab", "label": {"nam": {"b": [[1, 1]]}}}',
-            r"t\.json:1: unknown tag 'B-nam' of word 2, 'b'; did you mean 'B-name'",
+            r"t\.json:1: word 2, 'b': unknown label 'B-nam'; did you mean 'B-name'",
         ),
     ],
 )
@@ -191,25 +191,25 @@ def test_a_bad_file_is_refused_with_file_and_line(
         sentences(task, write(tmp_path, name, content))
 
 
-def test_a_running_text_of_blanks_is_refused(tmp_path: Path) -> None:
+def test_a_running_text_of_spaces_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path, "t.jsonl", '{"words": " "}')
     with pytest.raises(DataError, match=r"t\.jsonl:1: the text has no words"):
         sentences("tagging", path, labelled=False)
 
 
-def test_own_tags_come_from_the_training_file_b_and_i_of_a_type_together(tmp_path: Path) -> None:
+def test_own_tags_come_from_the_training_file_with_both_tags_of_each_type(tmp_path: Path) -> None:
     path = write(tmp_path, "train.txt", "a B-PER\nb I-PER\nc O\n\nd B-LOC\n")
     assert tags_in(find_task("tagging"), [path]) == ("O", "B-LOC", "I-LOC", "B-PER", "I-PER")
 
 
-def test_own_tags_of_other_schemes_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_own_tags_of_other_schemes_are_not_completed(tmp_path: Path) -> None:
     parts = write(tmp_path, "a.txt", "a NOUN\nb VERB\nc ADJ\n")
     assert tags_in(find_task("tagging"), [parts]) == ("ADJ", "NOUN", "VERB")
     bioes = write(tmp_path, "b.txt", "a S-PER\nb B-LOC\nc E-LOC\nd O\n")
     assert tags_in(find_task("tagging"), [bioes]) == ("O", "B-LOC", "E-LOC", "S-PER")
 
 
-def test_a_column_that_can_hardly_hold_tags_is_noticed(tmp_path: Path) -> None:
+def test_too_few_or_too_many_tags_are_refused(tmp_path: Path) -> None:
     one = write(tmp_path, "a.txt", "a O\nb O\n")
     with pytest.raises(DataError, match=r"a\.txt: holds 1 different tags"):
         tags_in(find_task("tagging"), [one])

@@ -76,7 +76,7 @@ def encode(
 
 
 def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
-    """Returns answers that are sure of `tags`."""
+    """Return answers that are sure of `tags`."""
     ids = [names.index(tag) for sentence in tags for tag in sentence]
     return TagPredictions(
         10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags])
@@ -204,7 +204,7 @@ def test_a_models_own_order_of_tags_is_kept() -> None:
     assert SOLVER.with_labels_of(TASK, backwards).labels == TASK.labels[::-1]
     unnamed = replace(config, id2label={number: f"LABEL_{number}" for number in range(9)})
     assert SOLVER.with_labels_of(TASK, unnamed) == TASK
-    with pytest.raises(ConfigError, match="the model knows the labels O, B-PER"):
+    with pytest.raises(ConfigError, match="the model has the labels O, B-PER"):
         SOLVER.with_labels_of(find_task("cluener"), config)
 
 

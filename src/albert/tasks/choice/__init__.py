@@ -1,1 +1,1 @@
-"""Multiple choice: records, files, features, solver."""
+"""Multiple choice: choosing one of several answers to a question on a passage."""

@@ -1,7 +1,7 @@
-"""The tasks of choosing one of some answers, one record each, own data among them.
+"""The tasks of multiple choice, one record each, own data included.
 
-C3 and COPA are learnt as RACE is, each choice behind its passage; published results on them were found with a
-[SEP] more, between question and choice (C3), or with each choice as an example by itself (COPA).
+C3 and COPA are encoded as RACE is, passage first, then question and choice. Published results on them used
+another encoding: one more [SEP] between question and choice (C3), each choice as a separate example (COPA).
 
 Source: Lan et al. (2020), table 14; `run_race.py` of the original; `run_classifier_clue.py` of albert_zh.
 """
@@ -9,6 +9,7 @@ Source: Lan et al. (2020), table 14; `run_race.py` of the original; `run_classif
 from types import MappingProxyType
 
 from albert.tasks.choice.files import DEFAULT_QUESTION
+from albert.tasks.published_figures import TABLE_14
 from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
@@ -19,12 +20,12 @@ _RACE = Hyperparameters(
     warmup_steps=1000,
     max_seq_length=512,
     hidden_dropout_prob=0.1,
-    source="Lan et al. (2020), table 14",
+    source=TABLE_14,
 )
 _OWN = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
-    source="RACE in Lan et al. (2020), table 14; three passes over the data",
+    source=f"RACE in {TABLE_14}; three passes over the data",
 )
 
 CHOICE_TASKS = (
@@ -88,7 +89,7 @@ CHOICE_TASKS = (
     ),
     Task(
         name="choice",
-        title="own data: one of some choices, on a passage",
+        title="own data: one of several choices, on a passage",
         kind="choice",
         data=TaskData(text_column="passage", pair_column=DEFAULT_QUESTION),
         metrics=("accuracy",),

@@ -1,8 +1,8 @@
-"""Choosing the right one of some choices: the solver of `choice`.
+"""The kind `choice`: the right one of several choices.
 
-Stands on `choice_features` and the model that rates one choice at a time. An answer is a row of logits, one a
-choice; a question with fewer choices than others has -inf behind its own.
-Letters: B questions, C the most choices that one of them has.
+The model gives each choice a logit, without seeing the others. A prediction is a row of logits, one a choice;
+a question with fewer choices than others has -inf after its own.
+Letters: B questions, K the largest number of choices that one of them has.
 """
 
 import math
@@ -52,36 +52,36 @@ from albert.tasks.submissions import PREDICTIONS_FILE, Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
-_ASKED = {"answer": "", "cause": "What is the cause?", "effect": "What is the effect?"}
+_IMPLIED_QUESTIONS = {"answer": "", "cause": "What is the cause?", "effect": "What is the effect?"}
 
 
 @dataclass(frozen=True, slots=True)
 class ChoiceObjective:
-    """What fine-tuning minimises: cross-entropy over the choices of each question."""
+    """Cross-entropy over the choices of each question."""
 
     def counts(self, batch: ChoiceFeatures) -> dict[str, int]:
-        """Returns the number of questions."""
+        """Return the number of questions."""
         return {"task": len(batch)}
 
     def sums(self, model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the questions of `batch`."""
+        """Return the summed loss of the questions of `batch`."""
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
 
 class ChoiceSolver(Solver):
-    """One of some choices for a question on a passage."""
+    """One of several choices for a question on a passage."""
 
     features_class = ChoiceFeatures
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
-        """Return a line's pattern; None for RACE and C3, whose lines hold several questions."""
+        """Return the pattern of a line; None for RACE and C3, whose lines hold several questions."""
         return None if task.data.layout in {"race", "c3"} else super().example_pattern(task, path)
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[ChoiceExample]:
-        """Reads the files of RACE, C3 or COPA, or own tables."""
+        """Yield the questions of RACE, C3, COPA, or own tables."""
         del split
         for path in paths:
             yield from read_choices(task, path, labelled=labelled)
@@ -89,25 +89,25 @@ class ChoiceSolver(Solver):
     def encode(
         self, task: Task, examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> ChoiceFeatures:
-        """Returns `[CLS] passage [SEP] question and choice [SEP]` of every choice of every question."""
+        """Return every choice of every question as `[CLS] passage [SEP] question and choice [SEP]`."""
         del task
         return make_choice_features(examples, tokenizer, lengths=lengths)
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the one class of this kind."""
+        """Return the class that gives each choice a logit."""
         del task
         return AlbertForMultipleChoice
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the one class of this kind."""
+        """Return the class that gives each choice a logit."""
         return (AlbertForMultipleChoice,)
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model rates choices: one that rates texts with a number has the same head."""
+        """Whether the model was not trained for regression, which has the same head."""
         return config.problem_type != "regression"
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns dropout before the classifier, and that there are no labels."""
+        """Return the dropout before the classifier, and remove labels and kind of loss."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": None,
@@ -115,7 +115,7 @@ class ChoiceSolver(Solver):
         }
 
     def objective(self, task: Task) -> ChoiceObjective:
-        """Returns the one loss of this kind."""
+        """Return the cross-entropy."""
         del task
         return ChoiceObjective()
 
@@ -125,14 +125,14 @@ class ChoiceSolver(Solver):
         return float(np.mean([math.log(len(example.choices)) for example in examples]))
 
     def are_all_alike(self, task: Task, predictions: NDArray[np.float32]) -> bool:
-        """Tell whether the same place among the choices is chosen everywhere."""
+        """Whether the choice with the same number is predicted for every question."""
         del task
         return len(np.unique(predictions.argmax(-1))) == 1
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[ChoiceExample], features: ChoiceFeatures
     ) -> NDArray[np.float32]:
-        """Returns the logits (B, C)."""
+        """Return the logits, (B, K)."""
         del task, examples
         assert isinstance(model, AlbertForMultipleChoice)
         shape = (len(features), features.num_choices.max(initial=0))
@@ -147,7 +147,7 @@ class ChoiceSolver(Solver):
     def scores(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> dict[str, float]:
-        """Returns the accuracy, that of every group of the benchmark, and the mean `loss`."""
+        """Return the accuracy, overall and for every group of the benchmark, and the mean `loss`."""
         labels, chosen = _labels(examples), predictions.argmax(-1)
         groups = [example.group for example in examples]
         found = score(task.metrics, labels=labels, predictions=chosen)
@@ -158,7 +158,7 @@ class ChoiceSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> NDArray[np.float64]:
-        """Returns the cross-entropy of each answer, (B,)."""
+        """Return the cross-entropy of each prediction, (B,)."""
         del task
         labels = _labels(examples)
         return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -166,9 +166,9 @@ class ChoiceSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> Iterator[dict[str, Any]]:
-        """Yields the letter of the choice as `label`, its text as `answer`, its probability as `score`.
+        """Yield the letter of the choice as `label`, its text as `answer`, its probability as `score`.
 
-        `scores` has the probabilities of all choices by letter.
+        `scores` holds the probabilities of all choices by letter.
         """
         del task
         for example, logits in zip(examples, predictions, strict=True):
@@ -184,26 +184,26 @@ class ChoiceSolver(Solver):
             }
 
     def shown(self, task: Task, example: ChoiceExample) -> dict[str, str]:
-        """Returns passage, question, choices with their letters, and the right one."""
+        """Return the passage, the question, the choices with their letters, and the right one."""
         del task
-        question = example.question or _ASKED[example.relation]
+        question = example.question or _IMPLIED_QUESTIONS[example.relation]
         lettered = [f"{letter}. {choice}" for letter, choice in zip(LETTERS, example.choices, strict=False)]
         texts = {"passage": example.passage} | ({"question": question} if question else {})
         texts["choices"] = " ".join(lettered)
         return texts if example.label is None else texts | {"label": lettered[example.label]}
 
     def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, or a table of the letter, its probability and the text of the choice."""
+        """Return JSON lines, or a table of the letter, its probability and the choice's text."""
         del task
         names = ("label", "score", "answer")
         return json_lines(with_id) if suffix == ".jsonl" else table_format(names, recorded(names))
 
     def submission(self, task: Task) -> Submission:
-        """Return the task's official file, or one of letters by question."""
+        """Return the task's official file, or an object of letters by question."""
         return task.submission or Submission(layout="letters")
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat | ObjectFormat:
-        """Return the lines of C3, a table of letters as for GLUE, or an object of letters by question."""
+        """Return C3's JSON lines, GLUE's table with letters, or an object of letters by question."""
         del task
         if submission.layout == "glue":
             return glue_table(lambda row: row.record["label"])
@@ -230,8 +230,8 @@ class ChoiceSolver(Solver):
         for number, example in zip(chosen, examples, strict=True):
             if number >= len(example.choices):
                 raise DataError(
-                    f"{path}: question {example.id!r} is answered by choice {LETTERS[number]}, "
-                    f"but has only {len(example.choices)}"
+                    f"{path}: the prediction for question {example.id!r} is choice {LETTERS[number]}, "
+                    f"but it has only {len(example.choices)}"
                 )
         logits = certain_logits(chosen, max(len(example.choices) for example in examples))
         return without_loss(self.scores(task, examples, logits.astype(np.float32)))
@@ -244,13 +244,13 @@ def _labels(examples: Sequence[ChoiceExample]) -> NDArray[np.int64]:
 
 
 def _packed_logits(model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> Tensor:
-    """Returns logits (B, C), -inf where a question has no such choice."""
+    """Return the logits, (B, K); -inf where a question has no such choice."""
     num_choices = torch.from_numpy(batch.num_choices)
     return model.packed_logits(*model.packed_inputs(batch), num_choices=num_choices)
 
 
 def _choice(text: str, where: str) -> int:
-    """Return a choice given by its letter from A, or its number from 0."""
+    """Return the number of a choice named by its letter from A, or its number from 0."""
     if text in tuple(LETTERS):
         return LETTERS.index(text)
     if text.isascii() and text.isdecimal() and int(text) < len(LETTERS):

@@ -1,10 +1,10 @@
 """Chinese text classification: the tasks of CLUE, and LCQMC, BQ, XNLI and ChnSentiCorp, one record each.
 
-Files are found and read in CLUE's layout, JSON lines, and in the tables in which the data circulate, whose
-columns go by several names. Labels stand in the order of albert_zh's processors, where it has one.
+Files are found and read in CLUE's layout, JSON lines, and as the tables in which the data circulate, whose
+columns have several names. Labels are in the order of albert_zh's processors, where it has one.
 
 Source: Xu et al. (2020), CLUE; run_classifier_clue.py, run_classifier_clue.sh and run_classifier_lcqmc.sh
-of albert_zh, whose numbers are for `tiny`; `published` says what larger models want.
+of albert_zh, whose hyperparameters are for `tiny`; `published` adapts them to larger models.
 """
 
 from collections.abc import Mapping
@@ -45,12 +45,12 @@ TNEWS_DESCRIPTIONS: Mapping[str, str] = MappingProxyType(
         "116": "news_game",
     }
 )
-"""The subjects of TNEWS by label, which a submission names, too."""
+"""The subjects of TNEWS by label; a submission contains both."""
 _PAIR = ("sentence1", "sentence2", "label")
 
 
 def _files(*, names: tuple[str, ...] = (), train: tuple[str, ...] = ()) -> Mapping[str, tuple[str, ...]]:
-    """Returns the files of CLUE, then tables, then those of `names`, "{}" being the split, then FewCLUE's."""
+    """Return patterns for CLUE's files, tables, those in `names` ("{}" is the split), and FewCLUE's files."""
     patterns = ("{}.json", "{}", "{}.txt", *names, "{}_few_all.json", "{}_0.json")
     files = {
         split: tuple(pattern.replace("{}", split) for pattern in patterns)
@@ -139,7 +139,7 @@ CLUE_TASKS = (
     ),
     Task(
         name="iflytek",
-        title="IFLYTEK: which of 119 kinds an app is of (Chinese)",
+        title="IFLYTEK: which of 119 categories an app belongs to (Chinese)",
         kind="classification",
         data=TaskData(
             folder="iflytek",
@@ -177,7 +177,7 @@ CLUE_TASKS = (
     ),
     Task(
         name="ocnli",
-        title="OCNLI: does the first text entail, contradict or leave open the second (Chinese by birth)",
+        title="OCNLI: does the first text entail, contradict or leave open the second (originally Chinese)",
         kind="classification",
         data=TaskData(
             folder="ocnli",

@@ -1,6 +1,5 @@
-"""The two layouts of CLUE that are no tables: CSL with its keywords, CLUEWSC with its marked words.
+"""Readers for the two layouts of CLUE that are not tables: CSL with keywords, CLUEWSC with marked words.
 
-Stands on `tables`, beside which it is chosen by the layout of a task.
 Source: `CslProcessor` and `WscProcessor` in run_classifier_clue.py of albert_zh; Xu et al. (2020), CLUE.
 """
 
@@ -16,41 +15,41 @@ from albert.tasks.tables import (
     LabelReader,
     check_text,
     label_id_parser,
-    read_objects,
     text_field,
 )
 from albert.tasks.task import Task
+from albert.tasks.text_files import read_objects
 
 Texts = tuple[str, str | None]
 
 
 def read_csl(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads abstracts with keywords: the keywords, joined by spaces, are the first text of the pair.
+    """Yield abstracts with keywords; the keywords, joined by spaces, are the first text of the pair.
 
     Raises:
-        DataError: A line is no object with these fields; with file and line.
+        DataError: A line is not an object with these fields; the message names file and line.
     """
     del split
     return _read(task, path, _csl_texts, labelled=labelled)
 
 
 def read_cluewsc(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
-    """Reads texts with two marked words: the first stands between underscores, the second in brackets.
+    """Yield texts with two marked words, the first between underscores, the second in brackets.
 
     Raises:
-        DataError: A line is no object with these fields, or a word does not stand where it says; with file
-            and line.
+        DataError: A line is not an object with these fields, or a word is not at its index; the message
+            names file and line.
     """
     del split
     return _read(task, path, _cluewsc_texts, labelled=labelled)
 
 
 def mark_words(text: str, *, span: tuple[int, int], pronoun: tuple[int, int]) -> str:
-    """Returns `text` with `_` around the characters of `span` and `[`, `]` around those of `pronoun`.
+    """Return `text` with `_` around the characters of `span` and `[`, `]` around those of `pronoun`.
 
-    Both are given as begin and end; what one of them encloses is marked inside it.
+    Both are pairs of start and end. If one encloses the other, the marks are nested.
     """
-    # At one place ends come before begins; of two ends the shorter word's first, of two begins the longer's.
+    # At the same place, ends come before starts, a shorter word's end first, a longer word's start first.
     marks = sorted(
         mark
         for (begin, end), (opening, closing) in ((span, "__"), (pronoun, "[]"))
@@ -68,7 +67,7 @@ def _read(
 ) -> Iterator[Example]:
     data, tally = task.data, Tally()
     columns = Columns(
-        wanted=(data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column),
+        required=(data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column),
         optional=() if data.id_column is None else (data.id_column,),
         aliases=data.aliases,
     )
@@ -87,7 +86,7 @@ def _read(
 
 
 def _csl_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> Texts:
-    column, abstract_column = columns.wanted
+    column, abstract_column = columns.required
     keywords = next((fields[name] for name in columns.spellings(column) if name in fields), None)
     if not isinstance(keywords, list) or not all(isinstance(keyword, str) for keyword in keywords):
         raise DataError(f"{where}: expected a list of keywords in field {column!r}, as CLUE publishes CSL")
@@ -99,8 +98,8 @@ def _csl_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> Texts
 
 
 def _cluewsc_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> Texts:
-    text = text_field(fields, columns, columns.wanted[0], where)
-    check_text(text, columns.wanted[0], where)
+    text = text_field(fields, columns, columns.required[0], where)
+    check_text(text, columns.required[0], where)
     target = fields.get("target")
     if not isinstance(target, dict):
         raise DataError(f"{where}: expected an object with span1_text, span1_index, ... in field 'target'")
@@ -109,10 +108,12 @@ def _cluewsc_texts(fields: Mapping[str, Any], columns: Columns, where: str) -> T
 
 
 def _span(text: str, target: Mapping[str, Any], name: str, where: str) -> tuple[int, int]:
-    """Returns begin and end of a word in `text`."""
+    """Return start and end of a word in `text`."""
     word, begin = target.get(f"{name}_text"), target.get(f"{name}_index")
     if not isinstance(word, str) or not isinstance(begin, int) or not word:
-        raise DataError(f"{where}: the target needs a text {name}_text and a number {name}_index")
+        raise DataError(
+            f"{where}: expected a text in {name}_text and a number in {name}_index of the target; fix them"
+        )
     if begin < 0 or text[begin : begin + len(word)] != word:
         raise DataError(
             f"{where}: expected {word[:20]!r} at character {begin} of the text, found "

@@ -1,7 +1,7 @@
 """The tasks of the GLUE benchmark, one record each.
 
-Columns are named as in the headers of the official files. Labels stand in the order of the original's
-processors, so that a position is the original's label id. Recipes are those of the paper.
+Columns have the names in the headers of the official files. Labels are in the order of the original's
+processors, so a label's position is its id there. Hyperparameters are those of the paper.
 
 Source: Wang et al. (2019); `classifier_utils.py` of the original; Lan et al. (2020), table 14.
 """
@@ -9,10 +9,9 @@ Source: Wang et al. (2019); `classifier_utils.py` of the original; Lan et al. (2
 from dataclasses import replace
 from types import MappingProxyType
 
+from albert.tasks.published_figures import TABLE_14
 from albert.tasks.submissions import glue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
-
-TABLE_14 = "Lan et al. (2020), table 14"
 
 _NOT_OR_YES = ("0", "1")
 _ENTAILMENT = ("entailment", "not_entailment")
@@ -21,7 +20,7 @@ _COLA_COLUMNS = ("source", "label", "mark", "sentence")
 
 
 def _hub(config: str, *, id_column: str = "index", **columns: str) -> HubData:
-    """Returns a data set of GLUE on the Hub; `columns` are ours by the Hub's name, where they differ."""
+    """Return a data set of GLUE on the Hub; `columns` maps its column names to ours, where they differ."""
     return HubData(
         name="nyu-mll/glue", config=config, columns=MappingProxyType({"idx": id_column, **columns})
     )
@@ -75,7 +74,7 @@ _MNLI_MISMATCHED = replace(
 _AX = replace(
     _MNLI,
     name="ax",
-    title="AX: the diagnostic sentences of GLUE, for models fine-tuned on MNLI; no labels",
+    title="AX: the diagnostic sentences of GLUE, for models fine-tuned on MNLI; without labels",
     submission=glue("AX.tsv"),
     data=TaskData(
         folder="diagnostic",

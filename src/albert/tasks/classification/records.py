@@ -1,4 +1,4 @@
-"""The record of own texts to classify: the columns come from flags, the labels from the training file."""
+"""The task `classification`: own texts, their columns given by flags, their labels by the training file."""
 
 from albert.tasks.task import Task, TaskData
 from albert.tasks.texts import OWN_HYPERPARAMETERS

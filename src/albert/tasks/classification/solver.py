@@ -4,7 +4,7 @@ A prediction is a row of logits. Letters: B examples, K labels.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from albert.model.losses import LossSum, cross_entropy_sum
 from albert.model.packing import on_device
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.classification.clue_files import read_cluewsc, read_csl
-from albert.tasks.features import TextFeatures
+from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import labels_of_model
 from albert.tasks.prediction_files import (
     PredictionFile,
@@ -57,16 +57,15 @@ class ClassificationObjective:
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long())}
 
 
-@dataclass(frozen=True)
 class ClassificationSolver(TextSolver):
     """One label for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model has several outputs of which one is the label."""
+        """Whether the model chooses one label among several."""
         return config.num_labels > 1 and config.problem_type in {None, "single_label_classification"}
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Return labels, kind of loss, and dropout before the classifier."""
+        """Return the labels, the kind of loss, and the dropout before the classifier."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": "single_label_classification",
@@ -79,14 +78,14 @@ class ClassificationSolver(TextSolver):
         A model that does not name its labels (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
         Raises:
-            ConfigError: The model knows other labels than the task has.
+            ConfigError: The model has other labels than the task.
         """
         return replace(task, labels=labels_of_model(task, config))
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Example]:
-        """Read tables, and the two layouts of CLUE that are none."""
+        """Yield the examples of tables, or of CLUE's two layouts that are not tables."""
         read = {"csl": read_csl, "cluewsc": read_cluewsc}.get(task.data.layout)
         if read is None:
             yield from super().read(task, paths, split=split, labelled=labelled)
@@ -95,7 +94,7 @@ class ClassificationSolver(TextSolver):
             yield from read(task, path, labelled=labelled)
 
     def label_parser(self, task: Task) -> LabelParser:
-        """Return what makes a label id of a label."""
+        """Return a function that turns a label into its id."""
         return label_id_parser(task)
 
     def label_text(self, task: Task, label: int) -> str:
@@ -103,7 +102,7 @@ class ClassificationSolver(TextSolver):
         return task.labels[label]
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Return `task` with the labels that occur in its column: numbers in their order, then words.
+        """Return `task` with the labels that occur in the training files: numbers in order, then words.
 
         Raises:
             DataError: There is only one label, or so many that the column can hardly hold labels.
@@ -111,30 +110,30 @@ class ClassificationSolver(TextSolver):
         return task if task.labels else replace(task, labels=labels_in(task, paths))
 
     def objective(self, task: Task) -> ClassificationObjective:
-        """Return the one loss of this kind."""
+        """Return the cross-entropy."""
         del task
         return ClassificationObjective()
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
         """Return the entropy of the labels."""
         del task
-        shares = np.unique(_labels(examples), return_counts=True)[1] / len(examples)
+        shares = np.unique(label_array(examples), return_counts=True)[1] / len(examples)
         return float(-(shares * np.log(shares)).sum())
 
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:
-        """Tell whether every example gets the same label."""
+        """Whether every example gets the same label."""
         del task
         return len(np.unique(predictions.argmax(-1))) == 1
 
     def scores(self, task: Task, examples: Sequence[Example], predictions: Logits) -> dict[str, float]:
         """Return the task's metrics and the mean `loss`."""
-        named = score(task.metrics, labels=_labels(examples), predictions=predictions.argmax(-1))
+        named = score(task.metrics, labels=label_array(examples), predictions=predictions.argmax(-1))
         return {**named, "loss": float(self.losses(task, examples, predictions).mean())}
 
     def losses(self, task: Task, examples: Sequence[Example], predictions: Logits) -> NDArray[np.float64]:
         """Return the cross-entropy of each prediction, (B,)."""
         del task
-        labels = _labels(examples).astype(np.int64)
+        labels = label_array(examples).astype(np.int64)
         return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
 
     def label_pairs(
@@ -155,7 +154,7 @@ class ClassificationSolver(TextSolver):
             yield {"label": label, "score": scores[label], "scores": scores}
 
     def table(self, task: Task) -> LineFormat:
-        """Return a table of the label, its probability, and those of all labels."""
+        """Return a table of the label, its probability, and the probabilities of all labels."""
 
         def cells(row: PredictionRow) -> list[object]:
             return [row.record["label"], row.record["score"], *row.record["scores"].values()]
@@ -163,7 +162,7 @@ class ClassificationSolver(TextSolver):
         return table_format(["label", "score", *task.labels], cells)
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
-        """Return GLUE's table, or CLUE's lines."""
+        """Return GLUE's table or CLUE's JSON lines."""
         del task
         if submission.layout == "glue":
             return glue_table(lambda row: row.record["label"])
@@ -185,7 +184,3 @@ class ClassificationSolver(TextSolver):
         task = with_more_labels(task, names)
         predictions = certain_logits(ids_of(task, names), len(task.labels))
         return without_loss(self.scores(task, examples, predictions.astype(np.float32)))
-
-
-def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
-    return np.array([np.nan if example.label is None else example.label for example in examples], np.float64)

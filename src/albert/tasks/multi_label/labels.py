@@ -1,4 +1,4 @@
-"""Sets of labels in a cell: separated by commas, or a list in JSON for labels that hold commas themselves."""
+"""Sets of labels in a cell: separated by commas, or a JSON list for labels that contain commas."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -7,19 +7,19 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.errors import DataError, did_you_mean
-from albert.tasks.tables import MAX_LABELS, Columns, read_rows
+from albert.errors import DataError
+from albert.tasks.tables import MAX_LABELS, Columns, read_rows, unknown_label
 from albert.tasks.task import Task
 
 MultiHot = tuple[float, ...]
-"""1 for each label that an example has, 0 for the others, (K,)."""
+"""1 for each label of an example, 0 for the others, (K,)."""
 
 
 def split_labels(cell: str, where: str) -> list[str]:
-    """Return the labels in a cell; none in an empty one.
+    """Return the labels in a cell; an empty one has none.
 
     Raises:
-        DataError: It begins as a list in JSON and is none of texts.
+        DataError: It starts as a JSON list, but is not a list of texts.
     """
     cell = cell.strip()
     if not cell.startswith("["):
@@ -28,39 +28,36 @@ def split_labels(cell: str, where: str) -> list[str]:
         labels = json.loads(cell)
     except (ValueError, RecursionError) as error:
         raise DataError(
-            f'{where}: the labels are no list in JSON ({error}); expected ["red", "blue"] or red,blue'
+            f'{where}: the labels are not a JSON list ({error}); expected ["red", "blue"] or red,blue'
         ) from error
     if not all(isinstance(label, str | int) and not isinstance(label, bool) for label in labels):
-        raise DataError(f"{where}: expected labels that are texts, found {cell[:60]}")
+        raise DataError(f"{where}: expected a list of texts as labels, found {cell[:60]}")
     return [label for value in labels if (label := str(value).strip())]
 
 
 def join_labels(labels: Sequence[str]) -> str:
-    """Return the cell that `split_labels` reads as `labels`."""
+    """Return a cell from which `split_labels` reads `labels`."""
     if any("," in label or label.startswith("[") for label in labels):
         return json.dumps(list(labels), ensure_ascii=False)
     return ",".join(labels)
 
 
 def known_labels_parser(labels: Sequence[str]) -> Callable[[str, str], list[str]]:
-    """Return a parser of cells that raises DataError for a label that is not among `labels`."""
+    """Return a parser of cells that raises a DataError for labels other than `labels`."""
     known = set(labels)
 
     def parse(cell: str, where: str) -> list[str]:
         found = split_labels(cell, where)
         for label in found:
             if label not in known:
-                raise DataError(
-                    f"{where}: unknown label {label[:60]!r}{did_you_mean(label[:60], list(labels))}; "
-                    f"known: {', '.join(labels[:20])}"
-                )
+                raise unknown_label(label, labels, where)
         return found
 
     return parse
 
 
 def multi_hot(found: Sequence[str], labels: Sequence[str]) -> MultiHot:
-    """Return which of `labels` are among those of an example, (K,)."""
+    """Return 1 for those of `labels` that were `found` in an example, 0 for the others, (K,)."""
     return tuple(float(label in found) for label in labels)
 
 
@@ -73,7 +70,7 @@ def labels_in_sets(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     column = task.data.label_column
     found: set[str] = set()
     for path in paths:
-        for row in read_rows(path, Columns(wanted=(column,), lists=(column,))):
+        for row in read_rows(path, Columns(required=(column,), lists=(column,))):
             where = f"{path}:{row.line}"
             found.update(split_labels(row.cells[0], where))
             if len(found) > MAX_LABELS:
@@ -82,7 +79,7 @@ def labels_in_sets(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
                     "name another with --label-column, or separate labels by commas"
                 )
     if not found:
-        raise DataError(f"{paths[0]}: column {column!r} holds no label; expected such as red,blue")
+        raise DataError(f"{paths[0]}: column {column!r} holds no label; expected labels such as red,blue")
     return tuple(sorted(found))
 
 
@@ -90,12 +87,12 @@ def best_threshold(probabilities: NDArray[np.float64], labels: NDArray[np.float6
     """Return the threshold at which micro-F1 is best, and that F1.
 
     Args:
-        probabilities: Of every label of every example, (B, K).
-        labels: 1 for the right ones, 0 for others, (B, K).
+        probabilities: Probability of every label of every example, (B, K).
+        labels: 1 for the right labels, 0 for others, (B, K).
     """
-    order = np.argsort(-probabilities, axis=None, kind="stable")
+    order = np.argsort(-probabilities, axis=None, kind="stable")  # (B, K) -> (B * K,)
     sorted_probabilities = probabilities.ravel()[order]
-    # (B * K,): right among the first 1, 2, 3, ... labels, if so many are predicted
+    # How many are right if the first 1, 2, 3, ... labels are predicted.
     right = labels.ravel()[order].cumsum()
     f1 = 2 * right / (np.arange(1, len(order) + 1) + labels.sum())
     # Equal probabilities are predicted together or not at all.

@@ -1,4 +1,4 @@
-"""The record of own texts with any number of labels each."""
+"""The task `multi-label`: own texts with any number of labels each."""
 
 from albert.tasks.task import Task, TaskData
 from albert.tasks.texts import OWN_HYPERPARAMETERS

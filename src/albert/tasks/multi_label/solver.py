@@ -1,8 +1,8 @@
-"""The kind `multi-label`: any number of labels for a text or a pair of texts, each decided by itself.
+"""The kind `multi-label`: any number of labels for a text or a pair of texts, each decided independently.
 
-Every label is a question of its own, so scores are probabilities by the logistic function and do not add up
-to 1. A label is predicted from a threshold on, 0.5 unless another is asked for; the scores name the one that
-gives the best micro-F1. Letters: B examples, K labels.
+Every label is a binary decision with a sigmoid, so the probabilities do not add up to 1. A label is predicted
+if its probability reaches a threshold, 0.5 unless another is given; the scores report the threshold with the
+best micro-F1. Letters: B examples, K labels.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,7 +20,7 @@ from albert.model.losses import LossSum
 from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
-from albert.tasks.features import TextFeatures
+from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import labels_of_model
 from albert.tasks.multi_label.labels import (
     MultiHot,
@@ -39,23 +39,23 @@ from albert.tasks.task import Task
 from albert.tasks.texts import TextSolver, packed_logits
 
 EVEN = 0.5
-"""Threshold where none is asked for."""
+"""Default threshold."""
 CERTAIN = 40.0
-"""Logit of a label that is predicted without doubt."""
+"""Logit of a label predicted with certainty."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelSets:
-    """Predictions: how probable each label is, and from where on it is predicted."""
+    """Predictions: the logit of each label, and the threshold at which it is predicted."""
 
     logits: NDArray[np.float32]
-    """(B, K)."""
+    """Logits of all labels, (B, K)."""
     threshold: float = EVEN
-    """Probability from which on a label is predicted."""
+    """Lowest probability at which a label is predicted."""
 
     @property
     def probabilities(self) -> NDArray[np.float64]:
-        """How probable each label is, (B, K)."""
+        """Probability of each label, (B, K)."""
         return expit(self.logits.astype(np.float64))
 
     @property
@@ -68,7 +68,7 @@ class MultiLabelObjective:
     """Binary cross-entropy of each label, averaged over labels and examples."""
 
     def counts(self, batch: TextFeatures) -> dict[str, int]:
-        """Return the number of decisions."""
+        """Return the number of decisions, examples times labels."""
         return {"task": batch.labels.size}
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
@@ -83,11 +83,11 @@ class MultiLabelSolver(TextSolver):
     """Any number of labels for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model decides each label by itself."""
+        """Whether the model decides each label independently."""
         return config.problem_type == "multi_label_classification"
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Return labels, kind of loss, and dropout before the classifier."""
+        """Return the labels, the kind of loss, and the dropout before the classifier."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": "multi_label_classification",
@@ -101,39 +101,39 @@ class MultiLabelSolver(TextSolver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Example]:
-        """Read tables; in JSON lines the labels may be a list."""
+        """Yield the rows of tables as examples; in JSON lines the labels may be a list."""
         parse, lists = self.label_parser(task), (task.data.label_column,)
         for path in paths:
             yield from read_examples(task, path, parse=parse, split=split, labelled=labelled, lists=lists)
 
     def label_parser(self, task: Task) -> LabelParser:
-        """Return what makes a row of ones and zeros of a cell."""
+        """Return a function that turns a cell into a row of ones and zeros."""
         names = known_labels_parser(task.labels)
         return lambda cell, where: multi_hot(names(cell, where), task.labels)
 
     def label_text(self, task: Task, label: MultiHot) -> str:
-        """Return the names of the labels."""
+        """Return the names of the labels, "(none)" if there are none."""
         return join_labels(_names(task, np.array(label) > 0)) or "(none)"
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Return `task` with the labels that occur in its column."""
+        """Return `task` with the labels that occur in the training files."""
         return task if task.labels else replace(task, labels=labels_in_sets(task, paths))
 
     def objective(self, task: Task) -> MultiLabelObjective:
-        """Return the one loss of this kind."""
+        """Return the binary cross-entropy."""
         del task
         return MultiLabelObjective()
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
-        """Return the mean entropy of the labels, each by itself."""
+        """Return the mean over labels of the entropy of having the label or not."""
         del task
-        shares = _labels(examples).mean(0)
+        shares = label_array(examples).mean(0)  # (B, K) -> (K,)
         uncertain = shares[(shares > 0) & (shares < 1)]
         entropies = -(uncertain * np.log(uncertain) + (1 - uncertain) * np.log(1 - uncertain))
         return float(entropies.sum() / len(shares))
 
     def are_all_alike(self, task: Task, predictions: LabelSets) -> bool:
-        """Tell whether every example gets the same labels."""
+        """Whether every example gets the same labels."""
         del task
         return len(np.unique(predictions.predicted, axis=0)) == 1
 
@@ -156,7 +156,7 @@ class MultiLabelSolver(TextSolver):
         """
         from sklearn.metrics import f1_score
 
-        labels, predicted = _labels(examples) > 0, predictions.predicted
+        labels, predicted = label_array(examples) > 0, predictions.predicted
         found = {
             "f1_micro": f1_score(labels, predicted, average="micro", zero_division=0.0),
             "f1_macro": f1_score(labels, predicted, average="macro", zero_division=0.0),
@@ -172,12 +172,12 @@ class MultiLabelSolver(TextSolver):
         """Return the mean binary cross-entropy of each example, (B,)."""
         del task
         logits = predictions.logits.astype(np.float64)
-        return (np.logaddexp(0, logits) - logits * _labels(examples)).mean(1)
+        return (np.logaddexp(0, logits) - logits * label_array(examples)).mean(1)
 
     def records(
         self, task: Task, examples: Sequence[Example], predictions: LabelSets
     ) -> Iterator[dict[str, Any]]:
-        """Yield the predicted `labels` and the `scores` of all of them."""
+        """Yield the predicted `labels` and the `scores` of all labels."""
         del examples
         for chosen, probabilities in zip(predictions.predicted, predictions.probabilities, strict=True):
             yield {"labels": _names(task, chosen), "scores": score_by_name(task.labels, probabilities)}
@@ -193,7 +193,7 @@ class MultiLabelSolver(TextSolver):
     def scores_of_file(
         self, task: Task, examples: Sequence[Example], file: PredictionFile
     ) -> dict[str, float]:
-        """Return the scores of predicted labels; those that own examples lack are wrong ones."""
+        """Return the scores of predicted labels; labels that no example has count as wrong."""
         refuse_null_odds(task, file)
         parse = split_labels if file.has_other_labels else known_labels_parser(task.labels)
         found = read_values(file.path, ("prediction", "labels", "label"), parse, may_be_empty=True)
@@ -208,11 +208,6 @@ class MultiLabelSolver(TextSolver):
         predictions = LabelSets(logits=((2 * chosen - 1) * CERTAIN).astype(np.float32))
         scores = self.scores(task, examples, predictions)
         return {name: scores[name] for name in task.metrics}
-
-
-def _labels(examples: Sequence[Example]) -> NDArray[np.float64]:
-    """Return the labels of examples as ones and zeros, (B, K)."""
-    return np.array([example.label for example in examples], np.float64)
 
 
 def _names(task: Task, chosen: NDArray[np.bool_]) -> list[str]:

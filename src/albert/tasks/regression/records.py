@@ -1,4 +1,4 @@
-"""The record of own texts to rate with a number; STS-B is in GLUE's table."""
+"""The task `regression`: own texts rated with a number. STS-B is with the other tasks of GLUE."""
 
 from albert.tasks.task import Task, TaskData
 from albert.tasks.texts import OWN_HYPERPARAMETERS

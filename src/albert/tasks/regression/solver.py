@@ -1,6 +1,6 @@
 """The kind `regression`: one number for a text or a pair of texts.
 
-A prediction is a row of one output, (B, 1).
+A prediction is a row with a single output, (B, 1). Letters: B examples.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.config import AlbertConfig
-from albert.errors import DataError
 from albert.metrics.scores import score
 from albert.model.losses import LossSum, squared_error_sum
 from albert.model.packing import on_device
 from albert.model.task_models import AlbertForSequenceClassification
-from albert.tasks.features import TextFeatures
+from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile, matched, read_values
 from albert.tasks.predictions import LineFormat, PredictionRow, glue_table, recorded, table_format
@@ -26,11 +25,11 @@ from albert.tasks.task import Task
 from albert.tasks.texts import Logits, TextSolver, packed_logits
 
 SAME_NUMBER = 0.01
-"""Standard deviation of the predictions below which they count as one number."""
+"""Standard deviation below which predictions count as the same number."""
 
 
 class RegressionObjective:
-    """Squared error of the number."""
+    """Squared error of the predicted number."""
 
     def counts(self, batch: TextFeatures) -> dict[str, int]:
         """Return the number of examples."""
@@ -46,11 +45,11 @@ class RegressionSolver(TextSolver):
     """One number for a text or a pair of texts."""
 
     def is_made_for(self, config: AlbertConfig) -> bool:
-        """Tell whether the model has one output that is a number."""
+        """Whether the model has a single output, a number."""
         return config.num_labels == 1 and config.problem_type in {None, "regression"}
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Return the name of the output, kind of loss, and dropout before the classifier."""
+        """Return the name of the output, the kind of loss, and the dropout before the classifier."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "problem_type": "regression",
@@ -58,39 +57,39 @@ class RegressionSolver(TextSolver):
         }
 
     def label_parser(self, task: Task) -> LabelParser:
-        """Return what reads a number."""
+        """Return the parser of numbers."""
         del task
         return parse_number
 
     def label_text(self, task: Task, label: float) -> str:
-        """Return the number."""
+        """Return the number as text."""
         del task
         return f"{label:g}"
 
     def objective(self, task: Task) -> RegressionObjective:
-        """Return the one loss of this kind."""
+        """Return the squared error."""
         del task
         return RegressionObjective()
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
         """Return the variance of the numbers."""
         del task
-        return float(_numbers(examples).var())
+        return float(label_array(examples).var())
 
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:
-        """Tell whether every example gets about the same number."""
+        """Whether every example gets about the same number."""
         del task
         return float(predictions[:, 0].std()) < SAME_NUMBER
 
     def scores(self, task: Task, examples: Sequence[Example], predictions: Logits) -> dict[str, float]:
         """Return the task's metrics and the mean `loss`."""
-        named = score(task.metrics, labels=_numbers(examples), predictions=predictions[:, 0])
+        named = score(task.metrics, labels=label_array(examples), predictions=predictions[:, 0])
         return {**named, "loss": float(self.losses(task, examples, predictions).mean())}
 
     def losses(self, task: Task, examples: Sequence[Example], predictions: Logits) -> NDArray[np.float64]:
         """Return the squared error of each prediction, (B,)."""
         del task
-        return np.square(predictions[:, 0].astype(np.float64) - _numbers(examples))
+        return np.square(predictions[:, 0].astype(np.float64) - label_array(examples))
 
     def records(
         self, task: Task, examples: Sequence[Example], predictions: Logits
@@ -101,12 +100,12 @@ class RegressionSolver(TextSolver):
             yield {"score": six_digits(logits[0])}
 
     def table(self, task: Task) -> LineFormat:
-        """Return a table of the numbers."""
+        """Return a table with the column `score`."""
         del task
         return table_format(["score"], recorded(["score"]))
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
-        """Return GLUE's table; its numbers are STS-B's, and a regression may leave their scale."""
+        """Return GLUE's table, with numbers clipped to the scale of STS-B, 0 to 5."""
         del task, submission
 
         def on_scale(row: PredictionRow) -> float:
@@ -119,20 +118,6 @@ class RegressionSolver(TextSolver):
     ) -> dict[str, float]:
         """Return the scores of predicted numbers."""
         refuse_null_odds(task, file)
-        found = read_values(file.path, ("prediction", "score", "label"), _parse_prediction)
+        found = read_values(file.path, ("prediction", "score", "label"), parse_number)
         numbers = matched(found, examples, file.path)
         return without_loss(self.scores(task, examples, np.array(numbers)[:, None]))
-
-
-def _numbers(examples: Sequence[Example]) -> NDArray[np.float64]:
-    return np.array([np.nan if example.label is None else example.label for example in examples], np.float64)
-
-
-def _parse_prediction(text: str, where: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = np.nan
-    if not np.isfinite(number):
-        raise DataError(f"{where}: expected a number, found {text[:60]!r}")
-    return number

@@ -1,1 +1,1 @@
-"""Questions answered by a span of a passage: records, files, windows, decoding, solver."""
+"""Questions answered by a span of a passage, or by nothing in it."""

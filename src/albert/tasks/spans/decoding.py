@@ -1,9 +1,9 @@
-"""Answers from what a model says of windows: the best spans of each question, and whether there is none.
+"""From a model's scores of windows to answers: the best spans of each question, and the odds of no answer.
 
-Stands between `windows` and `spans`. A model proposes starts and ends in every window; what is no span of
-the passage is left out; the windows of a question compete; the text is cut from the passage as it is written.
+A model proposes starts and ends in every window. Pairs that are not a span of the passage are dropped, all
+windows of a question compete, and the text is cut from the passage as written.
 
-Letters: B windows, T columns, K starts and J ends proposed for each, M spans.
+Letters: B windows, T columns, I starts and J ends proposed for each start, S spans.
 Source: `accumulate_predictions_v1`, `write_predictions_v1`, and those of v2 (squad_utils.py) of the original.
 The null odds of a linear head are those of transformers' `compute_predictions_logits`.
 """
@@ -23,9 +23,9 @@ from albert.tasks.spans.windows import SpanFeatures
 
 N_BEST_SIZE = 20
 MAX_ANSWER_LENGTH = 30
-"""Pieces an answer has at most."""
+"""Largest number of tokens in an answer."""
 NO_SPAN_SCORE = -1e6
-"""Score of the start, and of the end, where there is no span at all."""
+"""Score of start and end if there is no span at all."""
 WINDOWS_AT_ONCE = 1024
 
 IntArray = NDArray[np.int64]
@@ -34,24 +34,24 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanCandidates:
-    """Starts and ends that a model proposes in each window; positions count from its [CLS]."""
+    """Starts and ends that a model proposes in each window, as positions from its [CLS]."""
 
     starts: IntArray
-    """The best starts, (B, K)."""
+    """The best starts, (B, I)."""
     start_scores: FloatArray
-    """Logits or log-probabilities, (B, K)."""
+    """Their logits or log-probabilities, (B, I)."""
     ends: IntArray
-    """The best ends for each start, (B, K, J); (B, 1, J) where they do not depend on it."""
+    """The best ends for each start, (B, I, J); (B, 1, J) if they do not depend on the start."""
     end_scores: FloatArray
-    """Likewise."""
+    """Their logits or log-probabilities, of the same shape."""
     null_scores: FloatArray
-    """How much speaks for no answer, (B,)."""
+    """Evidence for no answer, (B,)."""
     null_is_relative: bool
-    """Whether `null_scores` are sums of a start's and an end's score, to be compared with the best span's;
-    otherwise they are odds already."""
+    """Whether `null_scores` are sums of a start's and an end's score, to compare with the best span's; if
+    not, they are odds already."""
 
     def take(self, rows: slice | IntArray) -> "SpanCandidates":
-        """Returns those of some windows, in that order."""
+        """Return the candidates of some windows, in that order."""
         return SpanCandidates(
             starts=self.starts[rows],
             start_scores=self.start_scores[rows],
@@ -63,7 +63,7 @@ class SpanCandidates:
 
     @staticmethod
     def join(parts: Sequence["SpanCandidates"]) -> "SpanCandidates":
-        """Returns those of several groups of windows, one behind the other."""
+        """Return the candidates of several groups of windows, end to end."""
         return SpanCandidates(
             starts=np.concatenate([part.starts for part in parts]),
             start_scores=np.concatenate([part.start_scores for part in parts]),
@@ -76,39 +76,39 @@ class SpanCandidates:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
-    """One text of the passage that may be the answer."""
+    """A text of the passage that may be the answer."""
 
     text: str
     """Characters `start` to `end` of the passage."""
     start: int
-    """Its first character."""
+    """Index of its first character."""
     end: int
-    """One past its last character."""
+    """Index after its last character."""
     probability: float
-    """Among the spans that were kept."""
+    """Probability among the spans that were kept."""
     start_score: float
     """Logit or log-probability of the start."""
     end_score: float
-    """That of the end."""
+    """Logit or log-probability of the end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanAnswer:
-    """What a model answers to one question."""
+    """A model's answer to one question."""
 
     spans: tuple[Span, ...]
-    """The best ones of different text, best first; none where nothing in the passage can be an answer."""
+    """The best spans of distinct texts, best first; empty if nothing in the passage can be an answer."""
     null_odds: float
-    """The higher, the more speaks for no answer; only comparable among answers of one model."""
+    """Evidence for no answer, the higher the stronger; comparable only between answers of one model."""
 
     def best(self, null_threshold: float | None) -> Span | None:
-        """Returns the best span; None where there is none, or the null odds exceed the threshold."""
+        """Return the best span; None if there is none or the null odds exceed the threshold."""
         if not self.spans or (null_threshold is not None and self.null_odds > null_threshold):
             return None
         return self.spans[0]
 
     def text(self, null_threshold: float | None) -> str:
-        """Returns the text of `best`, "" where there is none."""
+        """Return the text of `best`, "" if it is None."""
         span = self.best(null_threshold)
         return "" if span is None else span.text
 
@@ -116,10 +116,10 @@ class SpanAnswer:
 def candidates_of_logits(
     start_logits: FloatArray, end_logits: FloatArray, *, n_best_size: int = N_BEST_SIZE
 ) -> SpanCandidates:
-    """Returns the best starts and ends by the logits (B, T) of a linear head; of equal ones the first.
+    """Return the best starts and ends by the logits (B, T) of a linear head, with ties to the first.
 
-    No answer is a span that starts and ends at [CLS]. Where T is less than `n_best_size`, columns behind the
-    row follow.
+    No answer is a span that starts and ends at [CLS]. If T is less than `n_best_size`, positions beyond the
+    window fill the rest.
     """
     missing = max(0, n_best_size - start_logits.shape[1])
     if missing:
@@ -127,6 +127,7 @@ def candidates_of_logits(
             np.pad(logits, ((0, 0), (0, missing)), constant_values=NEVER)
             for logits in (start_logits, end_logits)
         )
+    # (B, T) -> (B, n_best_size)
     starts, ends = (_best_columns(logits, n_best_size) for logits in (start_logits, end_logits))
     return SpanCandidates(
         starts=starts,
@@ -141,14 +142,15 @@ def candidates_of_logits(
 def candidates_of_beams(
     starts: tuple[IntArray, FloatArray], ends: tuple[IntArray, FloatArray], cls_logits: FloatArray
 ) -> SpanCandidates:
-    """Returns what the head with beam search found.
+    """Return the candidates of the head with beam search.
 
     Args:
-        starts: Positions and log-probabilities of the best starts, (B, K).
-        ends: Those of the best ends, (B, K * J), the ends of one start side by side.
-        cls_logits: Above 0 where no answer is more probable than one, (B,).
+        starts: Positions and log-probabilities of the best starts, (B, I).
+        ends: Positions and log-probabilities of the best ends, (B, I * J), those of one start together.
+        cls_logits: Logits of having no answer, (B,).
     """
     size, num_starts = starts[0].shape
+    # Ends: (B, I * J) -> (B, I, J)
     return SpanCandidates(
         starts=starts[0].astype(np.int64),
         start_scores=starts[1],
@@ -167,21 +169,21 @@ def decode_spans(
     n_best_size: int = N_BEST_SIZE,
     max_answer_length: int = MAX_ANSWER_LENGTH,
 ) -> list[SpanAnswer]:
-    """Returns the answer to each of `questions`, in their order.
+    """Return the answer to each of `questions`, in order.
 
-    A span starts where its window shows most of the context, ends in the same window, and has at most
-    `max_answer_length` pieces. Of spans with the same text the best is kept; those of no text are left out.
+    A span starts at a token for which its window shows the most context, ends in the same window, and has at
+    most `max_answer_length` tokens. Of spans with the same text the best is kept; empty texts are dropped.
 
     Args:
-        questions: What is asked.
+        questions: The questions.
         features: Their windows.
-        candidates: What the model says of each window.
-        n_best_size: Spans to keep of a question.
-        max_answer_length: In pieces.
+        candidates: The starts and ends that the model proposes in each window.
+        n_best_size: Number of spans to keep for each question.
+        max_answer_length: Largest number of tokens in an answer.
     """
     found = _valid_spans(features, candidates, max_answer_length=max_answer_length)
     owners = features.questions[found.windows]
-    # Stable: of equal scores the earlier window, start and end come first, as in the original.
+    # A stable sort: for equal scores, the earlier window, start and end come first, as in the original.
     order = np.lexsort((-found.scores, owners))
     bounds = np.searchsorted(owners[order], np.arange(len(questions) + 1))
     nulls = np.full(len(questions), np.inf)
@@ -199,7 +201,7 @@ def decode_spans(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _ValidSpans:
-    """Spans of the passage, (M,) each, by window, start and end."""
+    """Spans of passages, (S,) each, ordered by window, start and end."""
 
     windows: IntArray
     character_starts: IntArray
@@ -215,27 +217,28 @@ class _ValidSpans:
 def _valid_spans(
     features: SpanFeatures, candidates: SpanCandidates, *, max_answer_length: int
 ) -> _ValidSpans:
-    """Returns all proposed spans that may be answers; some windows at a time, as most of the pairs go."""
+    """Return all proposed spans that may be answers, some windows at a time to bound the memory for pairs."""
     firsts = features.lengths.cumsum() - features.lengths
     parts = []
     for begin in range(0, max(1, len(features)), WINDOWS_AT_ONCE):
         rows = slice(begin, begin + WINDOWS_AT_ONCE)
         part = candidates.take(rows)
+        # (B, I, 1) and (B, I or 1, J) -> (B, I, J)
         starts, ends = np.broadcast_arrays(part.starts[:, :, None], part.ends)
         last = (features.lengths[rows] - 2)[:, None]
         in_context = (part.starts >= features.context_starts[rows][:, None]) & (part.starts <= last)
-        pieces = firsts[rows][:, None] + np.where(in_context, part.starts, 0)
-        may_start = in_context & features.is_max_context[pieces]
+        tokens = firsts[rows][:, None] + np.where(in_context, part.starts, 0)
+        may_start = in_context & features.is_max_context[tokens]
         valid = may_start[:, :, None] & (ends >= starts) & (ends <= last[:, :, None])
         valid &= ends - starts < max_answer_length
-        windows, start_numbers, end_numbers = np.nonzero(valid)
+        windows, start_numbers, end_numbers = np.nonzero(valid)  # (B, I, J) -> (S,) each
         end_scores = np.broadcast_to(part.end_scores, ends.shape)
-        first_pieces = firsts[rows][windows]
+        first_tokens = firsts[rows][windows]
         parts.append(
             (
                 begin + windows,
-                features.character_starts[first_pieces + starts[valid]],
-                features.character_ends[first_pieces + ends[valid]],
+                features.character_starts[first_tokens + starts[valid]],
+                features.character_ends[first_tokens + ends[valid]],
                 part.start_scores[windows, start_numbers],
                 end_scores[windows, start_numbers, end_numbers],
             )
@@ -251,7 +254,7 @@ def _valid_spans(
 
 
 def _best_texts(context: str, found: _ValidSpans, rows: IntArray, n_best_size: int) -> tuple[Span, ...]:
-    """Returns the first `n_best_size` of the spans at `rows`, best first, that have different texts."""
+    """Return the first `n_best_size` spans with distinct texts among those at `rows`, best first."""
     kept: dict[str, tuple[int, int, int]] = {}
     for row in rows.tolist():
         start, end = int(found.character_starts[row]), int(found.character_ends[row])
@@ -286,28 +289,28 @@ def _softmax(scores: NDArray[np.float64]) -> list[float]:
 
 
 def _best_columns(logits: FloatArray, count: int) -> IntArray:
-    """Returns the columns of the `count` highest of each row (B, T), descending; of equal ones the first."""
+    """Return the columns of the `count` highest logits of each row (B, T), descending, ties to the first."""
     return np.argsort(-logits, axis=1, kind="stable")[:, :count]
 
 
 def predicted_texts(
     questions: Sequence[Question], answers: Sequence[SpanAnswer], *, null_threshold: float | None = None
 ) -> dict[str, str]:
-    """Returns the predicted text of each question by its id, "" for no answer: `predictions.json`."""
+    """Return the predicted text of each question by its id, "" for no answer: `predictions.json`."""
     return {q.id: answer.text(null_threshold) for q, answer in zip(questions, answers, strict=True)}
 
 
 def null_odds_by_id(questions: Sequence[Question], answers: Sequence[SpanAnswer]) -> dict[str, float]:
-    """Returns the odds of no answer of each question by its id: `null_odds.json`."""
+    """Return the null odds of each question by its id: `null_odds.json`."""
     return {q.id: answer.null_odds for q, answer in zip(questions, answers, strict=True)}
 
 
 def best_spans_by_id(
     questions: Sequence[Question], answers: Sequence[SpanAnswer]
 ) -> dict[str, list[dict[str, Any]]]:
-    """Returns the best spans of each question by its id: `nbest_predictions.json`.
+    """Return the best spans of each question by its id: `nbest_predictions.json`.
 
-    Names are those of the original. Where there is none, the list has one entry with the text "".
+    Names are the original's. If a question has no span, its list has one entry with the text "".
     """
     nothing = Span(
         text="", start=0, end=0, probability=1.0, start_score=NO_SPAN_SCORE, end_score=NO_SPAN_SCORE
@@ -333,9 +336,9 @@ def write_prediction_files(
     *,
     null_threshold: float | None = None,
 ) -> None:
-    """Writes `predictions.json` and `nbest_predictions.json`, and with a threshold `null_odds.json`.
+    """Write `predictions.json`, `nbest_predictions.json` and, with a threshold, `null_odds.json`.
 
-    They are what the official scripts of SQuAD take.
+    These are the files that SQuAD's official scripts read.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, dict[str, Any]] = {

@@ -1,27 +1,25 @@
-"""Reads questions about passages: the JSON of SQuAD, CMRC 2018 and DRCD, and JSON lines.
+"""Readers of questions about passages: the JSON of SQuAD, CMRC 2018 and DRCD, and JSON lines.
 
-Stands between a task's files and `windows`.
+- `.json`: SQuAD's layout, `data` > `paragraphs` > `context` and `qas` > `id`, `question`, `answers`; both
+  version 1.1 and 2.0.
+- `.jsonl`: one question a line. Its answers are a text (maybe with a field `answer_start`), a list of texts,
+  a list of SQuAD's answers, or the Hub's `{"text": [...], "answer_start": [...]}`.
 
-- `.json`: SQuAD's layout, `data` > `paragraphs` > `context` and `qas` > `id`, `question`, `answers`; that of
-  1.1 and of 2.0 alike.
-- `.jsonl`: one question a line. Its answers are a text or a list of texts (maybe with a field `answer_start`
-  beside them), a list of SQuAD's answers, or the Hub's `{"text": [...], "answer_start": [...]}`.
-
-A question whose list of answers is empty has none in its passage. An answer that does not stand at its
-`answer_start` is looked for, and is taken to stand where it occurs if it occurs once. Where it cannot be
-placed, it is good for scoring, which compares texts, but not for training. Both are counted and said.
+A question whose list of answers is empty has no answer in its passage. An answer that is not at its
+`answer_start` is searched for in the passage, and its place is corrected if it occurs exactly once. An answer
+without a place can be scored, as scores compare texts, but not trained on. Both cases are counted and
+reported.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from albert import console
-from albert.errors import DataError, did_you_mean
-from albert.tasks.tables import read_text_lines
+from albert.errors import DataError
 from albert.tasks.task import Task
+from albert.tasks.text_files import kind_of_value, read_field, read_json, read_objects
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,9 +27,9 @@ class Answer:
     """One text that answers a question."""
 
     text: str
-    """As it stands in the passage."""
+    """The answer as in the passage."""
     start: int | None
-    """Its first character in the passage; None where it could not be placed."""
+    """Index of its first character in the passage; None if it could not be located."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,41 +37,41 @@ class Question:
     """One question about a passage."""
 
     id: str
-    """Known to nobody else in the split."""
+    """Id, unique in the split."""
     context: str
-    """The passage, as it is: predicted answers are cut from it."""
+    """The passage, unchanged, as predicted answers are cut from it."""
     question: str
-    """What is asked."""
+    """The question."""
     answers: tuple[Answer, ...] | None
-    """What answers it; none if nothing in the passage does; None where that is not known."""
+    """The gold answers; empty if the passage has none, None if they are unknown."""
     where: str
     """File and place, for messages."""
 
     @property
     def is_impossible(self) -> bool:
-        """Tells whether it is known that the passage does not answer the question."""
+        """Whether the passage is known not to answer the question."""
         return self.answers == ()
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Returns the texts of the answers that are known."""
+        """The texts of the known answers."""
         return tuple(answer.text for answer in self.answers or ())
 
 
 def read_questions(
     task: Task, paths: Sequence[Path], *, labelled: bool = True, for_training: bool = False
 ) -> Iterator[Question]:
-    """Reads the questions of some files of `task`, in their order.
+    """Yield the questions of some files of `task`, in order.
 
     Args:
-        task: Names the fields of JSON lines.
-        paths: Files ending in .json or .jsonl.
+        task: The task, whose record names the fields of JSON lines.
+        paths: Files with the suffix .json or .jsonl.
         labelled: Whether answers are read.
-        for_training: Whether questions are left out whose answers cannot be placed.
+        for_training: Whether questions whose answers cannot be located are left out.
 
     Raises:
-        DataError: A file is no JSON or has another layout, a field is missing or of the wrong type, a text is
-            empty, an id occurs twice; with file and place.
+        DataError: A file is not JSON or has another layout, a field is missing or of the wrong type, a text
+            is empty, an id occurs twice; the message names file and place.
     """
     repairs = _Repairs()
     places: dict[str, str] = {}
@@ -82,11 +80,11 @@ def read_questions(
             earlier = places.setdefault(question.id, question.where)
             if earlier != question.where:
                 raise DataError(
-                    f"{question.where}: the id {question.id!r} stands at {earlier} already; "
+                    f"{question.where}: the id {question.id!r} is already used at {earlier}; "
                     "each question needs its own"
                 )
             placed = repairs.place(question)
-            if not for_training or _can_be_taught(placed):
+            if not for_training or _is_trainable(placed):
                 yield placed
             else:
                 repairs.left_out += 1
@@ -94,16 +92,16 @@ def read_questions(
 
 
 def lacks_answers(task: Task, paths: Sequence[Path]) -> bool:
-    """Tells whether a question of some files has no answer in its passage.
+    """Whether a question of some files has no answer in its passage.
 
     Raises:
-        DataError: As of `read_questions`.
+        DataError: The same as from `read_questions`.
     """
     return any(question.is_impossible for path in paths for question in _read_file(task, path, labelled=True))
 
 
 def place_answer(answer: Answer, context: str) -> Answer:
-    """Returns `answer` where it stands in `context`: at its start, else where it occurs, if once."""
+    """Return `answer` at its start if it is there in `context`, else where it occurs, if exactly once."""
     start = answer.start
     if start is not None and start >= 0 and context.startswith(answer.text, start):
         return answer
@@ -113,7 +111,7 @@ def place_answer(answer: Answer, context: str) -> Answer:
 
 
 class _Repairs:
-    """Places answers, and counts those that were not where they should be."""
+    """Corrects the places of answers, and counts the corrections."""
 
     def __init__(self) -> None:
         self._moved, self._lost = 0, 0
@@ -121,7 +119,7 @@ class _Repairs:
         self.left_out = 0
 
     def place(self, question: Question) -> Question:
-        """Returns `question` with its answers placed."""
+        """Return `question` with the places of its answers corrected."""
         if not question.answers:
             return question
         placed = tuple(place_answer(answer, question.context) for answer in question.answers)
@@ -135,10 +133,10 @@ class _Repairs:
         return replace(question, answers=placed)
 
     def report(self, *, for_training: bool) -> None:
-        """Says what was found, one line for each kind of repair."""
+        """Report the corrections, one line for each kind."""
         if self._moved:
             console.warn(
-                f"{self._moved:,} answers do not stand at their answer_start and are taken where they occur "
+                f"{self._moved:,} answers are not at their answer_start; the place where they occur is used "
                 f"(first: {self._first['moved']})"
             )
         if self._lost:
@@ -148,13 +146,13 @@ class _Repairs:
                 else "their questions are kept and scored by text"
             )
             console.warn(
-                f"{self._lost:,} answers do not occur in their passage, or at several places of which "
-                f"answer_start names none; {consequence} (first: {self._first['lost']})"
+                f"{self._lost:,} answers do not occur in their passage, or occur several times but not at "
+                f"answer_start; {consequence} (first: {self._first['lost']})"
             )
 
 
-def _can_be_taught(question: Question) -> bool:
-    """Tells whether it is known what the question is answered by, and where."""
+def _is_trainable(question: Question) -> bool:
+    """Whether the question has no answer, or one whose place is known."""
     return not question.answers or any(answer.start is not None for answer in question.answers)
 
 
@@ -171,20 +169,20 @@ def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
-    """Reads a file in SQuAD's layout."""
-    content = _load(path)
+    """Yield the questions of a file in SQuAD's layout."""
+    content = read_json(path, expected="SQuAD's layout")
     if not isinstance(content, dict) or "data" not in content:
         raise DataError(
-            f"{path}: expected SQuAD's layout, an object with the list 'data', found {_kind(content)}; "
-            "put questions one a line into a .jsonl file"
+            f"{path}: expected SQuAD's layout, an object with the list 'data', found "
+            f"{kind_of_value(content)}; a file with one question a line must end in .jsonl"
         )
-    for article_number, article in enumerate(_field(content, "data", list, str(path)), start=1):
+    for article_number, article in enumerate(read_field(content, "data", list, str(path)), start=1):
         in_article = f"{path}: article {article_number}"
-        paragraphs = _field(article, "paragraphs", list, in_article)
+        paragraphs = read_field(article, "paragraphs", list, in_article)
         for paragraph_number, paragraph in enumerate(paragraphs, start=1):
             in_paragraph = f"{in_article}, paragraph {paragraph_number}"
             context = _text(paragraph, "context", in_paragraph)
-            asked = _field(paragraph, "qas", list, in_paragraph)
+            asked = read_field(paragraph, "qas", list, in_paragraph)
             for number, record in enumerate(asked, start=1):
                 where = f"{in_paragraph}, question {number}"
                 yield Question(
@@ -197,35 +195,18 @@ def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _squad_answers(record: dict[str, Any], where: str) -> tuple[Answer, ...]:
-    """Returns the answers of one of the `qas` of SQuAD's layout."""
-    answers = _answer_list(_field(record, "answers", list, where), where)
+    """Return the answers of a question in SQuAD's layout."""
+    answers = _answer_list(read_field(record, "answers", list, where), where)
     if record.get("is_impossible") and answers:
-        raise DataError(f"{where}: is_impossible is true, but there are answers; drop one of both")
+        raise DataError(f"{where}: is_impossible is true, but there are answers; drop one of the two")
     return answers
 
 
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise DataError(f"{path}: not UTF-8 (byte {error.start:,}); save the file as UTF-8") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected SQuAD's layout") from error
-
-
 def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
-    """Reads JSON lines, one question a line."""
+    """Yield the questions of JSON lines, one a line."""
     data = task.data
-    for line, text in read_text_lines(path):
-        if not text.strip():
-            continue
+    for line, row in read_objects(path):
         where = f"{path}:{line}"
-        try:
-            row = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not a JSON object ({error}); put one question on each line") from error
         yield Question(
             id=_id(row, data.id_column or "id", where, default=where),
             context=_text(row, data.text_column, where),
@@ -236,13 +217,13 @@ def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
 
 
 def _row_answers(row: dict[str, Any], column: str, where: str) -> tuple[Answer, ...]:
-    """Returns the answers in the field `column` of a line."""
-    value = _field(row, column, (str, list, dict, type(None)), where)
+    """Return the answers in the field `column` of a line."""
+    value = read_field(row, column, (str, list, dict, type(None)), where)
     if isinstance(value, dict):
-        texts, starts = _field(value, "text", list, where), _field(value, "answer_start", list, where)
+        texts, starts = read_field(value, "text", list, where), read_field(value, "answer_start", list, where)
         if len(texts) != len(starts):
             raise DataError(
-                f"{where}: {column!r} holds {len(texts)} texts and {len(starts)} of answer_start; "
+                f"{where}: {column!r} holds {len(texts)} texts but {len(starts)} values of answer_start; "
                 "give one for each"
             )
         value = [{"text": text, "answer_start": start} for text, start in zip(texts, starts, strict=True)]
@@ -266,53 +247,23 @@ def _start(answer: dict[str, Any], where: str) -> int | None:
     start = answer.get("answer_start")
     if start is not None and (not isinstance(start, int) or isinstance(start, bool)):
         raise DataError(
-            f"{where}: answer_start is {start!r}; expected the number of characters before the answer"
+            f"{where}: answer_start is {start!r}; expected the index of the answer's first character"
         )
     return start
 
 
 def _id(record: Any, name: str, where: str, *, default: str | None = None) -> str:
-    """Returns an id; numbers are written out."""
+    """Return an id as text."""
     if default is not None and isinstance(record, dict) and record.get(name) is None:
         return default
-    value = _field(record, name, (str, int), where)
+    value = read_field(record, name, (str, int), where)
     if value == "":
         raise DataError(f"{where}: the id is empty; give each question its own")
     return str(value)
 
 
 def _text(record: Any, name: str, where: str, *, subject: str = "field") -> str:
-    text: str = _field(record, name, str, where)
+    text: str = read_field(record, name, str, where)
     if not text.strip():
         raise DataError(f"{where}: the {subject} {name!r} is empty; fill it or drop the question")
     return text
-
-
-def _field(record: Any, name: str, kinds: type | tuple[type, ...], where: str) -> Any:
-    """Returns the field `name` of a JSON object; refuses one that is missing or of another kind."""
-    if not isinstance(record, dict):
-        raise DataError(f"{where}: expected a JSON object with {name!r}, found {_kind(record)}")
-    if name not in record:
-        hint = did_you_mean(name, list(record))
-        raise DataError(f"{where}: no field {name!r}{hint}; found {', '.join(record) or 'none'}")
-    value = record[name]
-    kinds = kinds if isinstance(kinds, tuple) else (kinds,)
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        expected = " or ".join(_KINDS[kind] for kind in kinds)
-        raise DataError(f"{where}: field {name!r} holds {_kind(value)}; expected {expected}")
-    return value
-
-
-_KINDS = {
-    str: "a text",
-    list: "a list",
-    dict: "an object",
-    int: "a number",
-    float: "a number",
-    bool: "true or false",
-    type(None): "null",
-}
-
-
-def _kind(value: Any) -> str:
-    return _KINDS[type(value)]

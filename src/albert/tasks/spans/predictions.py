@@ -1,4 +1,4 @@
-"""Predicted answers: what a model says of questions, and the official files of SQuAD, read and written."""
+"""Predicted answers, and the official files of SQuAD: content, reading, and scoring."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,26 +21,26 @@ BEST_SPANS_FILE = "nbest_predictions.json"
 NULL_ODDS_FILE = "null_odds.json"
 
 OFFICIAL_NULL_THRESHOLD = 1.0
-"""Threshold of evaluate-v2.0 where none is given."""
+"""Default threshold of the script evaluate-v2.0."""
 EVEN_ODDS = 0.0
-"""Null threshold of a model of which no better is known."""
+"""Null threshold of a model without a better one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanPredictions:
-    """What a model answers to some questions, and when it declines to."""
+    """Predicted answers to some questions, and the threshold for giving none."""
 
     answers: tuple[SpanAnswer, ...]
-    """One a question, (Q,)."""
+    """One for each question."""
     may_lack_answer: bool
-    """Whether "" can be an answer."""
+    """Whether "", no answer, is possible."""
     null_threshold: float | None = None
-    """Null odds above which there is no answer; where None, scoring takes the best one by F1, and all else
-    even odds."""
+    """Null odds above which there is no answer; if None, scoring uses the threshold with the best F1, and all
+    else even odds."""
 
     @property
     def threshold(self) -> float | None:
-        """Returns the null odds above which nothing is answered; None where everything is."""
+        """Null odds above which the prediction is no answer; None if every question is answered."""
         if not self.may_lack_answer:
             return None
         return EVEN_ODDS if self.null_threshold is None else self.null_threshold
@@ -49,7 +49,7 @@ class SpanPredictions:
 def official_members(chunk: Chunk) -> dict[str, dict[str, Any]]:
     """Return what some predictions add to each official file, by its name: answers, best spans, null odds.
 
-    There are null odds where a question may lack an answer.
+    Null odds are included if a question may lack an answer.
     """
     predictions: SpanPredictions = chunk.predictions
     questions, answers, threshold = chunk.examples, predictions.answers, predictions.threshold
@@ -63,23 +63,23 @@ def official_members(chunk: Chunk) -> dict[str, dict[str, Any]]:
 
 
 def read_texts(path: Path) -> dict[str, str]:
-    """Read answers by question: a JSON object, or JSON lines with `id` and `answer`.
+    """Return predicted answers by question id, from a JSON object or JSON lines with `id` and `answer`.
 
     Raises:
         DataError: The file is neither.
     """
     if path.suffix == ".jsonl":
-        columns = Columns(wanted=("id", "answer"))
+        columns = Columns(required=("id", "answer"))
         return {row.cells[0]: row.cells[1] for row in read_rows(path, columns)}
     return dict(read_object(path, str, what="a text for each question"))
 
 
 def score_answer_file(task: Task, examples: Sequence[Question], file: PredictionFile) -> dict[str, float]:
-    """Return the official scores of a file of answers; reports missing ones and those of other questions.
+    """Return the official scores of a file of answers, with a warning for missing and for surplus ones.
 
     Raises:
         DataError: A file cannot be read.
-        ConfigError: Null odds are given where every question has an answer, or a threshold without them.
+        ConfigError: Null odds are given but every question has an answer, or a threshold without null odds.
     """
     gold = {question.id: question.texts for question in examples}
     texts = read_texts(file.path)
@@ -105,5 +105,5 @@ def score_answer_file(task: Task, examples: Sequence[Question], file: Prediction
     if scores["missing"]:
         warn(f"{file.path}: {scores['missing']:,} of {len(gold):,} questions have no prediction")
     if others := sum(question not in gold for question in texts):
-        warn(f"{file.path}: {others:,} predictions are for other questions and are skipped")
+        warn(f"{file.path}: {others:,} predictions are for other questions and are ignored")
     return scores

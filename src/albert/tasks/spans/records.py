@@ -1,19 +1,18 @@
-"""Tasks of reading: SQuAD 1.1 and 2.0 in English, CMRC 2018 and DRCD in Chinese, and own questions.
+"""The tasks of reading comprehension: SQuAD 1.1 and 2.0, CMRC 2018 and DRCD in Chinese, and own questions.
 
-Stands beside the other tables of records. Files are in SQuAD's layout, or JSON lines whose fields are those
-of the Hub's data sets.
+Files are in SQuAD's layout, or JSON lines with the fields of the Hub's data sets.
 
-Source: Rajpurkar et al. (2016), (2018); Cui et al. (2019); Shao et al. (2018). Recipes of SQuAD are those of
-the ALBERT paper, that of CMRC 2018 is albert_zh's of its largest model.
+Source: Rajpurkar et al. (2016), (2018); Cui et al. (2019); Shao et al. (2018). Hyperparameters of SQuAD are
+those of the ALBERT paper, those of CMRC 2018 are albert_zh's for its largest model.
 """
 
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from albert.tasks.published_figures import TABLE_14
 from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
-_TABLE_14 = "Lan et al. (2020), table 14"
 _CHINESE = Hyperparameters(
     learning_rate=2e-5,
     batch_size=32,
@@ -25,7 +24,7 @@ _CHINESE = Hyperparameters(
 
 
 def _squad_data(*, folder: str, files: Mapping[str, tuple[str, ...]], hub: str | None = None) -> TaskData:
-    """Returns where a data set in SQuAD's layout lies; `hub` has the same fields as JSON lines."""
+    """Return the record of a data set in SQuAD's layout; the one on the Hub, `hub`, has the same fields."""
     splits = MappingProxyType({"train": "train", "dev": "validation"})
     return TaskData(
         folder=folder,
@@ -58,7 +57,7 @@ READING_TASKS = (
             max_steps=3649,
             warmup_steps=365,
             max_seq_length=384,
-            source=_TABLE_14,
+            source=TABLE_14,
         ),
     ),
     Task(
@@ -77,7 +76,7 @@ READING_TASKS = (
             max_steps=8144,
             warmup_steps=814,
             max_seq_length=512,
-            source=f"{_TABLE_14}; the original's scripts cut at 384 pieces",
+            source=f"{TABLE_14}; the original's scripts cut at 384 tokens",
         ),
         may_lack_answer=True,
     ),
@@ -122,7 +121,7 @@ READING_TASKS = (
             batch_size=48,
             num_epochs=2,
             max_seq_length=384,
-            source="Lan et al. (2020), table 14, SQuAD; two passes over the data",
+            source=f"{TABLE_14}, SQuAD; two passes over the data",
         ),
     ),
 )

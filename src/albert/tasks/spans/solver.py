@@ -1,8 +1,8 @@
-"""Answering questions by a span of a passage: the solver of `spans`.
+"""The kind `spans`: a question is answered by a span of a passage, or by nothing in it.
 
-Stands on `windows`, `span_decoding` and the models that find answers. Where every question has an answer,
-that is the linear head of SQuAD 1.1; where some have none, the head with beam search of SQuAD 2.0. A model
-with a linear head that was trained on SQuAD 2.0 elsewhere, as transformers does, can be used, too.
+If every question has an answer, the head is the linear one of SQuAD 1.1; if some have none, it is the one
+with beam search of SQuAD 2.0, as in the original. A model with a linear head that was trained on SQuAD 2.0
+elsewhere, as in transformers, can be used, too.
 Letters: B windows, Q questions.
 """
 
@@ -60,17 +60,17 @@ AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
 
 
 class SpanObjective:
-    """What fine-tuning minimises: cross-entropy of start and end, and of answerability if the head has it.
+    """Cross-entropy of start and end, and of answerability if the head has it.
 
-    A window that lacks its question's answer is taught to start and end at [CLS].
+    For a window without its question's answer, the right start and end are [CLS].
     """
 
     def counts(self, batch: SpanFeatures) -> dict[str, int]:
-        """Returns the number of windows."""
+        """Return the number of windows."""
         return {"task": len(batch)}
 
     def sums(self, model: AnswerModel, batch: SpanFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the windows of `batch`."""
+        """Return the summed loss of the windows of `batch`."""
         inputs = model.packed_inputs(batch)
         start, end = _tensors(model, batch.start_positions, batch.end_positions)
         if isinstance(model, AlbertForQuestionAnswering):
@@ -84,79 +84,77 @@ class SpanObjective:
 
 @dataclass(frozen=True, kw_only=True)
 class SpanSolver(Solver):
-    """Questions that a span of a passage answers, or nothing in it."""
+    """Questions that are answered by a span of a passage, or by nothing in it."""
 
     features_class = SpanFeatures
     scores_are_percent = True
     threshold_score = "best_f1_thresh"
 
     n_best_size: int = N_BEST_SIZE
-    """Spans to keep of a question; of a linear head also the starts, and the ends, that are looked at."""
+    """Spans kept for each question; with a linear head, also the number of starts and of ends considered."""
     max_answer_length: int = MAX_ANSWER_LENGTH
-    """Pieces an answer has at most."""
+    """Largest number of tokens in an answer."""
     start_n_top: int = 5
-    """Starts that are looked at where questions may lack an answer; 5 is the original's."""
+    """Starts considered by the head with beam search; 5 is the original's."""
     end_n_top: int = 5
-    """Ends that are looked at for each of them; likewise."""
+    """Ends considered for each start; 5 is the original's."""
 
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Question]:
-        """Reads SQuAD's layout and JSON lines; for training only questions whose answers have a place."""
+        """Yield the questions of SQuAD's layout or JSON lines; for training, only located answers."""
         return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
-        """Return what stands before a question: its key in SQuAD's layout, else the line."""
+        """Return the pattern of a question: its key in SQuAD's layout, else a line."""
         is_json = task.data.layout == "squad" and path.suffix == ".json"
         return _QUESTIONS if is_json else super().example_pattern(task, path)
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` as one whose questions may lack an answer, if some in the training files do."""
+        """Return `task` with `may_lack_answer` set if some questions in the training files have no answer."""
         if task.may_lack_answer or not lacks_answers(task, paths):
             return task
-        say(
-            f"{task.name}: some questions have no answer, so the model learns to decline, scored as SQuAD 2.0"
-        )
+        say(f"{task.name}: some questions have no answer, so the model may give none, scored as SQuAD 2.0")
         return replace(task, may_lack_answer=True, metrics=("f1", "exact"))
 
     def encode(
         self, task: Task, examples: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> SpanFeatures:
-        """Returns the windows of all questions."""
+        """Return the windows of all questions."""
         del task
         return make_span_features(examples, tokenizer, lengths=lengths)
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the class with beam search where questions may lack an answer, else the linear one."""
+        """Return the class with beam search if questions may lack an answer, else the linear one."""
         if task.may_lack_answer:
             return AlbertForQuestionAnsweringBeamSearch
         return AlbertForQuestionAnswering
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the linear class and that with beam search."""
+        """Return the linear class and the one with beam search."""
         return (AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns dropout in the part that tells whether there is an answer."""
+        """Return the dropout in the part of the head that predicts whether there is an answer."""
         return {"classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob}
 
     def objective(self, task: Task) -> SpanObjective:
-        """Returns the loss; the model's head decides which."""
+        """Return the objective; its loss depends on the model's head."""
         del task
         return SpanObjective()
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
     ) -> SpanPredictions:
-        """Returns the best spans of every question, with the odds that there is no answer."""
+        """Return the best spans of every question, with its null odds."""
         assert isinstance(model, AnswerModel)
         model.eval()
         groups = list(groups_of_similar_length(features.lengths))
         with torch.inference_mode():
             parts = [self._candidates(model, features.take(indices)) for indices in groups]
-        declines = task.may_lack_answer or isinstance(model, AlbertForQuestionAnsweringBeamSearch)
+        may_lack_answer = task.may_lack_answer or isinstance(model, AlbertForQuestionAnsweringBeamSearch)
         if not parts:
-            return SpanPredictions(answers=(), may_lack_answer=declines)
+            return SpanPredictions(answers=(), may_lack_answer=may_lack_answer)
         candidates = SpanCandidates.join(parts).take(np.argsort(np.concatenate(groups)))
         answers = decode_spans(
             examples,
@@ -165,22 +163,22 @@ class SpanSolver(Solver):
             n_best_size=self.n_best_size,
             max_answer_length=self.max_answer_length,
         )
-        return SpanPredictions(answers=tuple(answers), may_lack_answer=declines)
+        return SpanPredictions(answers=tuple(answers), may_lack_answer=may_lack_answer)
 
     def with_threshold(
         self, task: Task, predictions: SpanPredictions, threshold: float | None
     ) -> SpanPredictions:
-        """Return `predictions` whose null odds are held against a threshold."""
+        """Return `predictions` with a threshold for the null odds."""
         del task
         return replace(predictions, null_threshold=threshold)
 
     def scores(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> dict[str, float]:
-        """Returns the scores of the task's official script.
+        """Return the scores of the task's official script.
 
-        Those of SQuAD 2.0 are `exact` and `f1` at the null threshold, which is the best for F1 of these
-        questions, `best_f1_thresh`, unless the answers bring one.
+        Those of SQuAD 2.0 are `exact` and `f1` at the null threshold of the predictions or, if that is None,
+        at the one with the best F1 on these questions, `best_f1_thresh`.
         """
         gold = {question.id: question.texts for question in examples}
         texts = predicted_texts(examples, predictions.answers)
@@ -197,7 +195,7 @@ class SpanSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> NDArray[np.float64]:
-        """Returns what each answer lacks to an F1 of 1, (Q,)."""
+        """Return 1 minus the F1 of each answer, (Q,)."""
         texts = [answer.text(predictions.threshold) for answer in predictions.answers]
         pairs = zip(examples, texts, strict=True)
         return np.array([1.0 - _f1(task, question.texts, text) for question, text in pairs], np.float64)
@@ -205,10 +203,10 @@ class SpanSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[Question], predictions: SpanPredictions
     ) -> Iterator[dict[str, Any]]:
-        """Yields `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
+        """Yield `id`, `answer`, its `score`, and the characters `start` to `end` of the passage.
 
-        The score of a span is its probability among the best ones; that of no answer, "" from 0 to 0, is how
-        likely there is none. Where that can be, `null_odds` come last.
+        The score of a span is its probability among the best ones. No answer is "" from 0 to 0, and its score
+        is the probability of having none. If questions may lack an answer, `null_odds` come last.
         """
         del task
         for question, answer in zip(examples, predictions.answers, strict=True):
@@ -224,7 +222,7 @@ class SpanSolver(Solver):
             yield record
 
     def shown(self, task: Task, example: Question) -> dict[str, str]:
-        """Returns question, passage, and the first answer."""
+        """Return the question, the passage, and as label the first answer."""
         del task
         texts = {"question": example.question, "context": example.context}
         if example.answers is None:
@@ -232,17 +230,17 @@ class SpanSolver(Solver):
         return texts | {"label": example.texts[0] if example.texts else "(no answer)"}
 
     def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, or a table of the answer, its probability, and where it stands."""
+        """Return JSON lines, or a table of the answer, its probability and its place."""
         del task
         names = ("id", "answer", "score", "start", "end")
         return json_lines() if suffix == ".jsonl" else table_format(names, recorded(names))
 
     def submission(self, task: Task) -> Submission:
-        """Return the task's official file, or what the scripts of SQuAD take."""
+        """Return the task's official file, or the one that SQuAD's scripts read."""
         return task.submission or Submission(layout="answers")
 
     def official_format(self, task: Task, submission: Submission) -> ObjectFormat:
-        """Return an object of answers, with best spans and null odds next to it."""
+        """Return an object of answers, with best spans and null odds in files next to it."""
         del task, submission
         return ObjectFormat(members=official_members, also=(BEST_SPANS_FILE, NULL_ODDS_FILE))
 
@@ -253,7 +251,7 @@ class SpanSolver(Solver):
         return score_answer_file(task, examples, file)
 
     def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
-        """Returns what the model proposes for the windows of `batch`."""
+        """Return the starts and ends that the model proposes for the windows of `batch`."""
         inputs = model.packed_inputs(batch)
         if isinstance(model, AlbertForQuestionAnswering):
             start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
@@ -280,7 +278,7 @@ def _is_scored_with_nulls(task: Task, examples: Sequence[Question]) -> bool:
 
 
 def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
-    """Returns the best F1 of a prediction against the gold answers, none of which means ""."""
+    """Return the best F1 of a prediction against the gold answers; without any, the right one is ""."""
     if task.language == "zh":
         return max((longest_run_f1(answer, predicted) for answer in gold), default=float(not predicted))
     if task.may_lack_answer:

@@ -1,1 +1,1 @@
-"""A tag for every word: records, files, features, solver."""
+"""Tagging: a tag for every word of a sentence, such as its entity."""

@@ -1,17 +1,15 @@
 """Tagged sentences as the model takes them: [CLS] words [SEP], all laid end to end.
 
-Stands between `tagged_files` (sentences as words) and the training loop.
-
-- A word's tag stands on the first of its pieces; the others, [CLS] and [SEP] have none.
-- No piece reaches beyond its word: each word is cut by itself, which between spaces gives the pieces of the
-  running text, equally likely ones apart. Where a word touches the one before it, its first piece takes the
-  form it has inside a text: without the space of SentencePiece, with the `##` of WordPiece behind a letter
-  or digit. So the pieces of a word depend on it and on what it touches, and on nothing else.
-- A word of which cleaning leaves nothing, such as U+FFFD, is the unknown piece: every word has a tag.
+- A word's tag belongs to its first token; its other tokens, [CLS] and [SEP] have none.
+- Each word is tokenized by itself, so no token crosses a word's end. Between spaces this gives the tokens of
+  the running text, ties between equally likely ones aside. If a word touches the word before it, its first
+  token takes the form for the middle of a text: without SentencePiece's space, with WordPiece's `##` after a
+  letter or digit. The tokens of a word thus depend only on the word and its neighbours.
+- A word that cleaning removes, such as U+FFFD, becomes the unknown token: every word has a tag.
 - A sentence that is too long is cut between words into windows of about the same length, so no word is lost.
-  The items that are shuffled and batched are windows; in order they are the sentences.
+  Windows are shuffled and batched; in order they make up the sentences.
 
-Letters: B sentences, M words of all of them, P pieces of the words, W windows, N pieces of the windows.
+Letters: S sentences, B windows, W words of all sentences, P tokens of the words, N tokens of the windows.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -38,23 +36,23 @@ IntArray = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class TagFeatures:
-    """Encoded windows of sentences, one behind the other."""
+    """Encoded windows of sentences, end to end."""
 
     input_ids: IntArray
-    """Piece ids, (N,)."""
+    """Token ids, (N,)."""
     opens_word: NDArray[np.bool_]
-    """Whether a piece is the first of a word, (N,)."""
+    """Whether a token is the first of a word, (N,)."""
     lengths: IntArray
-    """Pieces of each window, (W,)."""
+    """Number of tokens of each window, (B,)."""
     labels: IntArray
-    """Tag id of the word that a piece opens, (N,); -100 where it opens none, and where tags are not known."""
+    """Tag id of the word that starts with a token, (N,); -100 if none does, or if its tag is unknown."""
 
     def __len__(self) -> int:
-        """Returns the number of windows."""
+        """Return the number of windows."""
         return len(self.lengths)
 
     def take(self, indices: IntArray) -> "TagFeatures":
-        """Returns the windows at `indices`, in that order."""
+        """Return the windows at `indices`, in that order."""
         positions = taken_positions(self.lengths, indices)
         return TagFeatures(
             self.input_ids[positions],
@@ -65,12 +63,12 @@ class TagFeatures:
 
     @property
     def token_type_ids(self) -> IntArray:
-        """Segments, (N,): there is but one."""
+        """Segment of each token, (N,): always 0."""
         return np.zeros_like(self.input_ids)
 
     @property
     def num_words(self) -> IntArray:
-        """Words of each window, (W,)."""
+        """Number of words of each window, (B,)."""
         ends = self.lengths.cumsum()
         before = np.concatenate([[0], self.opens_word.cumsum()])
         return before[ends] - before[ends - self.lengths]
@@ -83,9 +81,9 @@ def make_tag_features(
     label_ids: Mapping[str, int],
     max_seq_length: int,
 ) -> TagFeatures:
-    """Encodes `examples` in windows of at most `max_seq_length` pieces, special ones included.
+    """Encode `examples` in windows of at most `max_seq_length` tokens, special tokens included.
 
-    A word that alone is longer than a window loses its last pieces.
+    A word that is longer than a window loses its last tokens.
 
     Raises:
         ConfigError: `max_seq_length` leaves no room for a word.
@@ -93,23 +91,23 @@ def make_tag_features(
     if max_seq_length < SHORTEST_LENGTH:
         raise ConfigError(
             f"max_seq_length is {max_seq_length}, but [CLS] word [SEP] needs at least {SHORTEST_LENGTH} "
-            "pieces; raise --max-seq-length"
+            "tokens; raise --max-seq-length"
         )
     room = max_seq_length - 2
-    pieces, widths = encode_words(examples, tokenizer, longest=room)
+    tokens, widths = encode_words(examples, tokenizer, longest=room)
     sentence_words = np.array([len(example.words) for example in examples], np.int64)
     window_words = np.fromiter(_window_words(widths, sentence_words, room), np.int64)
     word_starts = np.concatenate([[0], widths.cumsum()])
     window_bounds = word_starts[np.concatenate([[0], window_words.cumsum()])]
     lengths = np.diff(window_bounds) + 2
-    # Before every piece of a word stand two special ones for each window before its own, and one [CLS].
-    places = np.arange(len(pieces)) + np.repeat(2 * np.arange(len(lengths)) + 1, lengths - 2)
+    # (P,): a token of a word is shifted by one [CLS], and by two special tokens for each earlier window.
+    places = np.arange(len(tokens)) + np.repeat(2 * np.arange(len(lengths)) + 1, lengths - 2)
     ends = lengths.cumsum()
     input_ids = np.empty(lengths.sum(), np.int64)
-    input_ids[places] = pieces
+    input_ids[places] = tokens
     input_ids[ends - lengths] = tokenizer.cls_token_id
     input_ids[ends - 1] = tokenizer.sep_token_id
-    first_places = places[word_starts[:-1]]
+    first_places = places[word_starts[:-1]]  # (P,) -> (W,)
     opens_word = np.zeros(len(input_ids), np.bool_)
     opens_word[first_places] = True
     labels = np.full(len(input_ids), IGNORED_LABEL, np.int64)
@@ -120,14 +118,14 @@ def make_tag_features(
 def encode_words(
     examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, longest: int
 ) -> tuple[IntArray, IntArray]:
-    """Returns the ids of the pieces of all words end to end, (P,), and how many each word has, (M,).
+    """Return the token ids of all words end to end, (P,), and the number of tokens of each word, (W,).
 
     Args:
         examples: The sentences.
-        tokenizer: The model's.
-        longest: Pieces that are kept of a word, its first.
+        tokenizer: The model's tokenizer.
+        longest: Largest number of tokens kept of a word, from its beginning.
     """
-    # Each distinct word is cut once, apart from whether it continues what stands before it.
+    # Each distinct word is encoded once, or twice if it occurs both touching the word before it and alone.
     numbers: dict[tuple[str, bool], int] = {}
     used = np.fromiter(
         (
@@ -150,7 +148,7 @@ def encode_words(
 
 
 def _continues(example: TaggedExample, tokenizer: AlbertTokenizer) -> Iterable[bool]:
-    """Returns for every word whether its first piece has the form of those inside a text."""
+    """Return for every word whether it continues the word before it without a space."""
     words = example.words
     if example.text == " ".join(words):
         return repeat(False, len(words))
@@ -164,12 +162,12 @@ def _continues(example: TaggedExample, tokenizer: AlbertTokenizer) -> Iterable[b
 
 @lru_cache(maxsize=1 << 16)
 def _stands_alone(character: str) -> bool:
-    """Tells whether a character is a word of WordPiece by itself."""
+    """Whether WordPiece treats a character as a word of its own."""
     return is_ideograph(character) or is_punctuation(character)
 
 
 def _inside_form(ids: list[int], tokenizer: AlbertTokenizer, vocabulary: Mapping[str, int]) -> list[int]:
-    """Returns the pieces of a word, the first as it is behind a letter, if the vocabulary has that form."""
+    """Return a word's tokens, the first in its form for the middle of a text if the vocabulary has it."""
     if not ids:
         return ids
     first = tokenizer.convert_ids_to_tokens(ids[0])
@@ -183,27 +181,27 @@ def _inside_form(ids: list[int], tokenizer: AlbertTokenizer, vocabulary: Mapping
 
 
 def _window_words(widths: IntArray, sentence_words: IntArray, room: int) -> Iterator[int]:
-    """Yields how many words stand in each window, whose words have at most `room` pieces together."""
+    """Yield the number of words of each window, whose words have at most `room` tokens together."""
     bounds = np.concatenate([[0], sentence_words.cumsum()])
-    pieces = np.diff(np.concatenate([[0], widths.cumsum()])[bounds])
+    tokens = np.diff(np.concatenate([[0], widths.cumsum()])[bounds])  # of each sentence, (S,)
     for number, (start, end) in enumerate(pairwise(bounds.tolist())):
-        if pieces[number] <= room:
+        if tokens[number] <= room:
             yield end - start
         else:
             yield from _cut(widths[start:end].tolist(), room)
 
 
 def _cut(widths: list[int], room: int) -> Iterator[int]:
-    """Yields how many words of a long sentence stand in each of its windows."""
+    """Yield the number of words of each window of a long sentence."""
     total = sum(widths)
-    share = -(-total // -(-total // room))  # pieces of a window if all were equally long
-    num_words = num_pieces = 0
+    share = -(-total // -(-total // room))  # tokens of a window if all were equally long
+    num_words = num_tokens = 0
     for width in widths:
-        if num_words and (num_pieces >= share or num_pieces + width > room):
+        if num_words and (num_tokens >= share or num_tokens + width > room):
             yield num_words
-            num_words = num_pieces = 0
+            num_words = num_tokens = 0
         num_words += 1
-        num_pieces += width
+        num_tokens += width
     yield num_words
 
 

@@ -1,15 +1,15 @@
-"""Reads sentences whose words are tagged: CoNLL's columns, lists in JSON lines, and CLUENER.
+"""Readers of sentences with tagged words: CoNLL's columns, lists in JSON lines, and CLUENER.
 
-Stands between a task's files and `tagged_features`. Everything is read as a stream, one sentence at a time.
+Everything is read as a stream, one sentence at a time.
 
-- Columns: one word a line, blanks or tabs between columns, the word first and its tag last; a blank line ends
-  a sentence, and lines that begin with `-DOCSTART-` are none. Chinese files have a character as word.
-- `.jsonl`, `.json`: one object a line, with a list of words and one of tags. Where no tags are asked for, the
-  words may also be a text: whitespace, punctuation and ideographs separate its words.
+- Columns: one word a line, its columns separated by spaces or tabs, the word first and its tag last. A blank
+  line ends a sentence; `-DOCSTART-` lines are ignored. In Chinese files a word is a character.
+- `.jsonl`, `.json`: one object a line, with a list of words and a list of tags. Without tags, the words may
+  also be a text, which is split at whitespace, punctuation and ideographs.
 - CLUENER: one object a line, with a text, whose characters are the words, and its entities by type.
 
-A byte order mark and CRLF line ends are dropped. A sentence has a text also where the file has words alone:
-they are joined by spaces, in Chinese by nothing.
+A byte order mark and CRLF line ends are dropped. Where a file has only words, the sentence's text is the
+words joined by spaces, or by nothing in Chinese.
 
 Source: Tjong Kim Sang and De Meulder (2003); Xu et al. (2020), CLUENER2020.
 """
@@ -22,47 +22,48 @@ from pathlib import Path
 from typing import Any
 
 from albert.data.corpus.files import Tally, report_skipped
-from albert.errors import DataError, did_you_mean
+from albert.errors import DataError
 from albert.metrics.entities import OUTSIDE
-from albert.tasks.tables import MAX_LABELS, read_text_lines
+from albert.tasks.tables import MAX_LABELS, unknown_label
 from albert.tasks.task import Task
+from albert.tasks.text_files import read_field, read_objects, read_plain_texts, read_text_lines
 from albert.text.cleaning import is_ideograph, split_words_aligned
 
 MAX_WORDS = 20_000
-"""Words of a sentence; a longer one is a file that lacks its blank lines."""
+"""Words of a sentence at most; more mean that blank lines between sentences are missing."""
 
 _DOCUMENT = "-DOCSTART-"
 _COLUMN_ENDS = re.compile("[ \t]+")
-# CJK punctuation and kana; full-width forms.
+# Ranges of CJK punctuation and kana, and of full-width forms.
 _SPACELESS = (("\u3000", "\u30ff"), ("\uff00", "\uffef"))
 
 
 @dataclass(frozen=True, slots=True)
 class TaggedExample:
-    """One sentence: its words, where they stand in its text, and their tags."""
+    """One sentence: its words, their positions in its text, and their tags."""
 
     words: tuple[str, ...]
-    """Words as the file has them, at least one."""
+    """Words as in the file, at least one."""
     text: str
     """The running text."""
     starts: tuple[int, ...]
-    """Character of `text` at which each word begins."""
+    """Index in `text` of the first character of each word."""
     tags: tuple[str, ...] | None
-    """Tag of each word; None where they are not known."""
+    """Tag of each word; None if unknown."""
     where: str
-    """File and line of the first word."""
+    """File and line of the first word, for messages."""
 
     def ends(self) -> Iterator[int]:
-        """Yields the character of `text` behind each word."""
+        """Return the index in `text` of the end of each word, exclusive."""
         return (start + len(word) for start, word in zip(self.starts, self.words, strict=True))
 
 
 def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[TaggedExample]:
-    """Reads the sentences of the file `path` of `task`, with tags where `labelled`.
+    """Yield the sentences of the file `path` of `task`, with tags if `labelled`.
 
     Raises:
-        DataError: The file has no sentence; a line has too few or too many columns, a sentence no words or
-            another number of tags, or a tag is unknown; with file and line.
+        DataError: The file has no sentence; a line has too few or too many columns, a sentence has no words
+            or another number of tags, or a tag is unknown; the message names file and line.
     """
     if task.data.layout == "cluener":
         sentences = _read_cluener(task, path, labelled=labelled)
@@ -76,45 +77,43 @@ def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[Ta
         empty = False
         for number, tag in enumerate(example.tags or ()):
             if known and tag not in known:
-                raise DataError(_unknown_tag(task, example, number))
+                word = f"word {number + 1}, {example.words[number][:60]!r}"
+                raise unknown_label(tag, task.labels, f"{example.where}: {word}")
         yield example
     if empty:
-        raise DataError(f"{path}: holds no sentence; expected lines of a word and its tag")
+        raise DataError(f"{path}: holds no sentence; expected lines with a word and its tag")
 
 
 def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
-    """Reads a plain text, a sentence a line, whose tags are not known.
+    """Yield the sentences of a plain text, one a line, without tags.
 
-    Blanks separate words; every character of a script that is written without them is a word, and in Chinese
-    tasks every character of any.
+    Words are separated by whitespace. Each character of a script written without spaces is a word, and in
+    Chinese tasks every character.
 
     Raises:
-        DataError: A line has no words; with file and line.
+        DataError: A line has no words; the message names file and line.
     """
-    for number, line in read_text_lines(path):
-        where = f"{path}:{number}"
-        if not line.strip():
-            raise DataError(f"{where}: the line is empty; drop it, as each line is one text")
+    for where, line in read_plain_texts(path):
         words: list[str] = []
         starts: list[int] = []
-        goes_on = False
+        inside_word = False
         for place, character in enumerate(line):
             alone = task.language == "zh" or _is_spaceless(character)
             if character.isspace():
-                goes_on = False
-            elif goes_on and not alone:
+                inside_word = False
+            elif inside_word and not alone:
                 words[-1] += character
             else:
                 words.append(character)
                 starts.append(place)
-                goes_on = not alone
+                inside_word = not alone
         yield TaggedExample(tuple(words), line, tuple(starts), None, where)
 
 
 def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
-    """Returns the tags that occur in the training files: O, then from A to Z, B- and I- of a type together.
+    """Return the tags that occur in the training files: O, then the others by type, B- before I-.
 
-    Where tags have no other marks than B- and I-, every type has both: a long entity may be met later only.
+    If B- and I- are the only prefixes, every type gets both tags, even if only one occurs in training.
 
     Raises:
         DataError: There is only one tag, or so many that they can hardly be tags.
@@ -137,17 +136,8 @@ def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     return (OUTSIDE, *ordered) if OUTSIDE in found else tuple(ordered)
 
 
-def _unknown_tag(task: Task, example: TaggedExample, number: int) -> str:
-    assert example.tags is not None
-    tag = example.tags[number][:60]
-    return (
-        f"{example.where}: unknown tag {tag!r} of word {number + 1}, {example.words[number][:60]!r}"
-        f"{did_you_mean(tag, list(task.labels))}; known: {', '.join(task.labels[:20])}"
-    )
-
-
 def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
-    """Reads a file of columns; every line must have as many as the first."""
+    """Yield the sentences of a file of columns; every line must have as many columns as the first."""
     words: list[str] = []
     tags: list[str] = []
     num_columns = first = number = 0
@@ -165,8 +155,8 @@ def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
             tags.append(columns[-1])
             if len(words) > MAX_WORDS:
                 raise DataError(
-                    f"{path}:{number}: the sentence of line {first} has more than {MAX_WORDS} words; "
-                    "expected a blank line behind every sentence"
+                    f"{path}:{number}: the sentence from line {first} on has more than {MAX_WORDS} words; "
+                    "expected a blank line after every sentence"
                 )
         elif words:
             yield sentence()
@@ -176,7 +166,7 @@ def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
 
 
 def _columns(line: str) -> list[str]:
-    """Cuts a line at blanks and tabs; any other space is a character, and may be a word of Chinese."""
+    """Split a line at spaces and tabs; other kinds of whitespace may be words of Chinese."""
     if line.isascii():
         return line.split()
     return [column for column in _COLUMN_ENDS.split(line) if column]
@@ -186,26 +176,27 @@ def _check_columns(columns: list[str], num_columns: int, *, labelled: bool, wher
     if labelled and len(columns) == 1:
         raise DataError(
             f"{where}: expected a word and its tag, found only {columns[0][:60]!r}; "
-            "put a blank or a tab between them, and no blank inside a word"
+            "separate them by a space or a tab, and put no space inside a word"
         )
     if len(columns) != num_columns:
         raise DataError(
             f"{where}: expected {num_columns} columns as in the lines before, found {len(columns)}; "
-            "give every word all of its columns, and no blank inside"
+            "give every word all of its columns, and put no space inside one"
         )
 
 
 def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
     data = task.data
-    for where, fields in _read_objects(path):
-        content = _field(fields, data.text_column, where)
+    for line, fields in read_objects(path):
+        where = f"{path}:{line}"
+        content = _field(fields, data.text_column, (list, str), where)
         if not labelled and isinstance(content, str):
             yield _from_text(content, where)
             continue
         words = _strings(content, data.text_column, where)
         tags = None
         if labelled:
-            tags = _strings(_field(fields, data.label_column, where), data.label_column, where)
+            tags = _strings(_field(fields, data.label_column, list, where), data.label_column, where)
             if len(tags) != len(words):
                 raise DataError(
                     f"{where}: {len(words)} words in {data.text_column!r}, but {len(tags)} tags in "
@@ -217,16 +208,17 @@ def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExa
 
 
 def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
-    """Reads texts whose characters are tagged B- and I- by their entities.
+    """Yield texts whose characters are tagged B- and I- by their entities.
 
-    A character has one tag: of entities that overlap the one that begins first counts, then the longest.
+    Of entities that overlap, the one that starts first counts, then the longest; the others are skipped.
     """
     tally = Tally()
-    for where, fields in _read_objects(path):
-        text = _field(fields, task.data.text_column, where)
-        if not isinstance(text, str) or not text:
+    for line, fields in read_objects(path):
+        where = f"{path}:{line}"
+        text = _field(fields, task.data.text_column, str, where)
+        if not text:
             raise DataError(
-                f"{where}: expected a text in {task.data.text_column!r}; fill it or drop the line"
+                f"{where}: the text in {task.data.text_column!r} is empty; fill it or drop the line"
             )
         tags = None
         if labelled:
@@ -246,21 +238,9 @@ def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
 def _cluener_entities(
     task: Task, fields: dict[str, Any], text: str, where: str
 ) -> Iterator[tuple[int, int, str]]:
-    """Yields start, end (exclusive) and type of every entity; its characters must be those it names."""
-    by_type = _field(fields, task.data.label_column, where)
-    try:
-        found = [
-            (kind, name, int(first), int(last))
-            for kind, names in by_type.items()
-            for name, places in names.items()
-            for first, last in places
-        ]
-    except (AttributeError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{where}: expected {task.data.label_column!r} as {{type: {{entity: [[first, last], ...]}}}}, "
-            f"found {json.dumps(by_type, ensure_ascii=False)[:80]}"
-        ) from error
-    for kind, name, first, last in found:
+    """Yield start, end (exclusive) and type of every entity; its characters must spell its name."""
+    column = task.data.label_column
+    for kind, name, first, last in entity_places(_field(fields, column, (dict, list), where), column, where):
         if not 0 <= first <= last < len(text) or text[first : last + 1] != name:
             raise DataError(
                 f"{where}: the characters {first} to {last} of the text are not {name[:60]!r}; "
@@ -269,28 +249,28 @@ def _cluener_entities(
         yield first, last + 1, kind
 
 
-def _read_objects(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields place and content of every line that is not blank."""
-    for number, line in read_text_lines(path):
-        if not line.strip():
-            continue
-        where = f"{path}:{number}"
-        try:
-            fields = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataError(f"{where}: not a JSON object ({error}); expected one on every line") from error
-        if not isinstance(fields, dict):
-            raise DataError(f"{where}: expected a JSON object, found {type(fields).__name__}")
-        yield where, fields
+def entity_places(by_type: object, column: str, where: str) -> list[tuple[str, str, int, int]]:
+    """Return type, name, first and last character of every entity in CLUENER's `{type: {name: places}}`.
 
-
-def _field(fields: dict[str, Any], name: str, where: str) -> Any:
-    if name not in fields:
+    Raises:
+        DataError: It has another form.
+    """
+    try:
+        return [
+            (kind, name, int(first), int(last))
+            for kind, names in by_type.items()  # type: ignore[attr-defined]  # checked by the except
+            for name, places in names.items()
+            for first, last in places
+        ]
+    except (AttributeError, TypeError, ValueError) as error:
         raise DataError(
-            f"{where}: no field {name!r}{did_you_mean(name, list(fields))}; found {', '.join(fields)}; "
-            "name fields with --text-column and --label-column"
-        )
-    return fields[name]
+            f"{where}: expected {column!r} as {{type: {{entity: [[first, last], ...]}}}}, "
+            f"found {json.dumps(by_type, ensure_ascii=False)[:80]}"
+        ) from error
+
+
+def _field(fields: dict[str, Any], name: str, kinds: type | tuple[type, ...], where: str) -> Any:
+    return read_field(fields, name, kinds, where, advice="name fields with --text-column and --label-column")
 
 
 def _strings(value: Any, name: str, where: str) -> list[str]:
@@ -301,7 +281,7 @@ def _strings(value: Any, name: str, where: str) -> list[str]:
 
 
 def _from_words(task: Task, words: list[str], tags: list[str] | None, where: str) -> TaggedExample:
-    """Joins the words of a sentence to a text."""
+    """Return a sentence whose text is its words, joined by spaces where their script has them."""
     characters = all(len(word) == 1 for word in words) and any(map(is_ideograph, words))
     spaceless = task.language == "zh" or characters
     parts: list[str] = []
@@ -320,7 +300,7 @@ def _from_words(task: Task, words: list[str], tags: list[str] | None, where: str
 
 
 def _from_text(text: str, where: str) -> TaggedExample:
-    """Cuts a running text into words."""
+    """Return a running text split into words."""
     found = split_words_aligned(text, lower_case=False)
     if not found:
         raise DataError(f"{where}: the text has no words; fill it or drop the line")
@@ -331,7 +311,7 @@ def _from_text(text: str, where: str) -> TaggedExample:
 
 
 def _is_spaceless(character: str) -> bool:
-    """Tells whether a character belongs to a script that is written without spaces."""
+    """Whether a character belongs to a script that is written without spaces."""
     if character.isascii():
         return False
     return is_ideograph(character) or any(first <= character <= last for first, last in _SPACELESS)

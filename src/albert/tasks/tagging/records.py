@@ -1,6 +1,6 @@
-"""Tasks of finding entities: CoNLL-2003 in English, CLUENER and MSRA in Chinese, and the user's own tags.
+"""The tagging tasks: CoNLL-2003 in English, CLUENER and MSRA in Chinese, and the user's own tags.
 
-Stands beside the other tables of records. All are scored by whole entities, as CoNLL does.
+All are scored by whole entities, as in CoNLL.
 
 Source: Tjong Kim Sang and De Meulder (2003); Xu et al. (2020), CLUENER2020; Levow (2006).
 """
@@ -11,6 +11,14 @@ from albert.tasks.submissions import clue
 from albert.tasks.task import HubData, Hyperparameters, Task, TaskData
 
 _METRICS = ("f1", "precision", "recall", "accuracy")
+_BERT = "Devlin et al. (2019), appendix A.3"
+_HYPERPARAMETERS = Hyperparameters(
+    learning_rate=5e-5,
+    batch_size=32,
+    num_epochs=3,
+    max_seq_length=256,
+    source=f"{_BERT}, for fine-tuning BERT",
+)
 
 
 def _tags_of(*types: str) -> tuple[str, ...]:
@@ -43,8 +51,8 @@ ENTITY_TASKS = (
             batch_size=32,
             num_epochs=3,
             max_seq_length=128,
-            source="Devlin et al. (2019), appendix A.3, as BERT is fine-tuned; ALBERT xxlarge v1 has reached "
-            "91.39 F1 on test in transformers (pull request 1683)",
+            source=f"{_BERT}, for fine-tuning BERT; ALBERT xxlarge v1 reached 91.39 F1 on test with "
+            "transformers (pull request 1683)",
         ),
     ),
     Task(
@@ -76,7 +84,7 @@ ENTITY_TASKS = (
             batch_size=32,
             num_epochs=5,
             max_seq_length=128,
-            source="Devlin et al. (2019), appendix A.3, with more passes over a small training set",
+            source=f"{_BERT}, with more passes over a small training set",
         ),
     ),
     Task(
@@ -97,13 +105,7 @@ ENTITY_TASKS = (
         ),
         labels=_tags_of("PER", "ORG", "LOC"),
         metrics=_METRICS,
-        hyperparameters=Hyperparameters(
-            learning_rate=5e-5,
-            batch_size=32,
-            num_epochs=3,
-            max_seq_length=256,
-            source="Devlin et al. (2019), appendix A.3, as BERT is fine-tuned",
-        ),
+        hyperparameters=_HYPERPARAMETERS,
     ),
     Task(
         name="tagging",
@@ -122,12 +124,6 @@ ENTITY_TASKS = (
             label_column="tags",
         ),
         metrics=_METRICS,
-        hyperparameters=Hyperparameters(
-            learning_rate=5e-5,
-            batch_size=32,
-            num_epochs=3,
-            max_seq_length=256,
-            source="Devlin et al. (2019), appendix A.3, as BERT is fine-tuned",
-        ),
+        hyperparameters=_HYPERPARAMETERS,
     ),
 )

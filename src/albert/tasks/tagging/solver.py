@@ -1,10 +1,9 @@
-"""Tagging the words of sentences, such as with the entities they belong to: the solver of `tagging`.
+"""The kind `tagging`: a tag for every word of a sentence, such as its entity.
 
-Stands on `tagged_features` and the model with a linear head on every token. An answer is a row of logits for
-every word; the likeliest tag is taken, each by itself. Tags that cannot follow each other, as an I- behind O,
-are read as the scorer of CoNLL reads them. Tags that mark no entities, such as parts of speech, are scored by
-their accuracy alone.
-Letters: B sentences, M words of all of them, N pieces, K tags.
+A linear head predicts a row of logits for every word, and the likeliest tag is taken, without regard to its
+neighbours: no CRF. Impossible sequences, such as I- after O, are interpreted as in CoNLL's scorer. Tags that
+do not mark entities, such as parts of speech, are scored by accuracy alone.
+Letters: S sentences, W words of all of them, N tokens, K tags.
 """
 
 import re
@@ -43,39 +42,40 @@ _SENTENCES = re.compile(rb"[^\r\n]\r?\n\r?\n|[^\r\n]\s*\Z")
 
 @dataclass(frozen=True, slots=True)
 class TagPredictions:
-    """What a model says of every word of some sentences."""
+    """Logits of every word of some sentences."""
 
     logits: NDArray[np.float32]
-    """A row for each word of all sentences, one sentence behind the other, (M, K)."""
+    """A row for each word of all sentences, in order, (W, K)."""
     num_words: NDArray[np.int64]
-    """Words of each sentence, (B,)."""
+    """Number of words of each sentence, (S,)."""
 
     def __len__(self) -> int:
-        """Returns the number of sentences."""
+        """Return the number of sentences."""
         return len(self.num_words)
 
     def tags(self, names: Sequence[str]) -> list[list[str]]:
-        """Returns the likeliest tags of each sentence; `names` are those of all tags, (K,)."""
+        """Return the likeliest tags of each sentence, given the names of all tags, (K,)."""
         return [[names[id_] for id_ in ids] for ids in self._by_sentence(self.logits.argmax(-1))]
 
     def probabilities(self) -> list[list[float]]:
-        """Returns how probable the likeliest tag of each word of each sentence is."""
+        """Return the probability of each word's likeliest tag, by sentence."""
         return self._by_sentence(np.exp(log_softmax(self.logits, axis=-1).max(-1)))
 
     def _by_sentence(self, values: NDArray[Any]) -> list[list[Any]]:
+        # (W,) -> one list for each of S sentences
         return [part.tolist() for part in np.split(values, self.num_words.cumsum()[:-1])][: len(self)]
 
 
 @dataclass(frozen=True, slots=True)
 class TaggingObjective:
-    """What fine-tuning minimises: cross-entropy over the tags, averaged over words."""
+    """Cross-entropy over the tags, averaged over words."""
 
     def counts(self, batch: TagFeatures) -> dict[str, int]:
-        """Returns the number of words with a tag."""
+        """Return the number of words with a tag."""
         return {"task": int(np.count_nonzero(batch.labels != IGNORED_LABEL))}
 
     def sums(self, model: AlbertForTokenClassification, batch: TagFeatures) -> dict[str, LossSum]:
-        """Returns the summed loss of the words of `batch`."""
+        """Return the summed loss of the words of `batch`."""
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
@@ -89,24 +89,24 @@ class TaggingSolver(Solver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[TaggedExample]:
-        """Reads columns, lists in JSON lines, or CLUENER's files."""
+        """Yield the sentences of columns, lists in JSON lines, or CLUENER's files."""
         del split
         for path in paths:
             yield from read_tagged(task, path, labelled=labelled)
 
     def read_text(self, task: Task, path: Path) -> Iterator[TaggedExample]:
-        """Read a sentence a line, cut into words at blanks, and Chinese into characters."""
+        """Yield each line as a sentence, split into words at spaces, and Chinese into characters."""
         return read_sentences(task, path)
 
     def example_pattern(self, task: Task, path: Path) -> re.Pattern[bytes] | None:
-        """Return what ends a sentence: a blank line in files of columns, else the line's end."""
+        """Return the pattern of a sentence's end: a blank line in files of columns, else a line's end."""
         del task
         return LINES if path.suffix in {".json", ".jsonl"} else _SENTENCES
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
-        """Returns `task` with the tags of its training files: O, then those of each type together.
+        """Return `task` with the tags of its training files: O, then the others by type.
 
-        Tags that mark no entities leave the task `accuracy` as its only score.
+        If the tags do not mark entities, `accuracy` is the only score.
 
         Raises:
             DataError: There is only one tag, or so many that they can hardly be tags.
@@ -116,48 +116,48 @@ class TaggingSolver(Solver):
     def encode(
         self, task: Task, examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
     ) -> TagFeatures:
-        """Returns `[CLS] words [SEP]` of every sentence; a long one is cut into windows, none loses words."""
+        """Return every sentence as `[CLS] words [SEP]`, a long one in several windows."""
         label_ids = {label: number for number, label in enumerate(task.labels)}
         return make_tag_features(
             examples, tokenizer, label_ids=label_ids, max_seq_length=lengths.max_seq_length
         )
 
     def model_class(self, task: Task) -> type[Pretrained]:
-        """Returns the one class of this kind."""
+        """Return the class with a linear head on every token."""
         del task
         return AlbertForTokenClassification
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
-        """Returns the one class of this kind."""
+        """Return the class with a linear head on every token."""
         return (AlbertForTokenClassification,)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
-        """Returns tags and dropout before the classifier."""
+        """Return the tags and the dropout before the classifier."""
         return {
             "classifier_dropout_prob": task.hyperparameters.classifier_dropout_prob,
             "id2label": dict(enumerate(task.labels)),
         }
 
     def with_labels_of(self, task: Task, config: AlbertConfig) -> Task:
-        """Returns `task` with its tags in the order of the model's outputs.
+        """Return `task` with its tags in the order of the model's outputs.
 
         A model that does not name its tags (LABEL_0, LABEL_1, ...) is taken to have the task's order.
 
         Raises:
-            ConfigError: The model knows other tags than the task has.
+            ConfigError: The model has other tags than the task.
         """
         names = labels_of_model(task, config)
         return task if names == task.labels else _with_tags(task, names)
 
     def objective(self, task: Task) -> TaggingObjective:
-        """Returns the one loss of this kind."""
+        """Return the cross-entropy."""
         del task
         return TaggingObjective()
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[TaggedExample], features: TagFeatures
     ) -> TagPredictions:
-        """Returns the logits of every word."""
+        """Return the logits of every word, taken at its first token."""
         del task
         assert isinstance(model, AlbertForTokenClassification)
         num_words = features.num_words
@@ -166,6 +166,7 @@ class TaggingSolver(Solver):
         with torch.inference_mode():
             for indices in groups_of_similar_length(features.lengths):
                 batch = features.take(indices)
+                # (N, K) -> (words of the batch, K)
                 found = _packed_logits(model, batch)[on_device(batch.opens_word, model.device)]
                 logits[taken_positions(num_words, indices)] = found.float().cpu().numpy()
         return TagPredictions(logits, np.array([len(example.words) for example in examples], np.int64))
@@ -173,7 +174,7 @@ class TaggingSolver(Solver):
     def scores(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> dict[str, float]:
-        """Returns the scores of whole entities, the accuracy over words, and the mean `loss`."""
+        """Return the scores of whole entities, the accuracy over words, and the mean `loss`."""
         losses, right = _word_losses(task, examples, predictions)
         found = {"accuracy": float(right.mean())}
         if _mark_entities(task.labels):
@@ -185,7 +186,7 @@ class TaggingSolver(Solver):
     def losses(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> NDArray[np.float64]:
-        """Returns the mean cross-entropy of the words of each sentence, (B,)."""
+        """Return the mean cross-entropy of the words of each sentence, (S,)."""
         if not len(predictions):
             return np.zeros(0)
         starts = predictions.num_words.cumsum() - predictions.num_words
@@ -194,10 +195,10 @@ class TaggingSolver(Solver):
     def records(
         self, task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
     ) -> Iterator[dict[str, Any]]:
-        """Yields `tags`, one a word, and `entities`, none where tags mark none.
+        """Yield `tags`, one a word, and `entities`, an empty list if the tags do not mark entities.
 
-        An entity has its `type`, the `text` from character `start` up to `end` of the sentence, and as
-        `score` the mean probability of its tags.
+        An entity has its `type`, the `text` from character `start` to `end` (exclusive) of the sentence, and
+        as `score` the mean probability of its tags.
         """
         marked = _mark_entities(task.labels)
         found = zip(examples, predictions.tags(task.labels), predictions.probabilities(), strict=True)
@@ -206,7 +207,7 @@ class TaggingSolver(Solver):
             yield {"tags": tags, "entities": list(entities)}
 
     def shown(self, task: Task, example: TaggedExample) -> dict[str, str]:
-        """Returns the text, and the words that have another tag than O with theirs."""
+        """Return the text, and as label the words whose tag is not O, with their tags."""
         del task
         if example.tags is None:
             return {"text": example.text}
@@ -216,7 +217,7 @@ class TaggingSolver(Solver):
         return {"text": example.text, "label": " ".join(tagged) or OUTSIDE}
 
     def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, a table of words and tags, or columns with a word a line."""
+        """Return JSON lines, a table of words and tags, or columns with one word a line."""
         del task
         if suffix == ".jsonl":
             return json_lines(lambda row: {"words": list(row.example.words), **row.record})
@@ -227,7 +228,7 @@ class TaggingSolver(Solver):
         )
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
-        """Return CLUENER's lines of entities."""
+        """Return CLUENER's JSON lines of entities."""
         del task, submission
         return clue_lines(lambda row: {"label": entities_by_type(row.record["entities"])})
 
@@ -249,7 +250,7 @@ def _with_tags(task: Task, tags: tuple[str, ...]) -> Task:
 
 
 def _mark_entities(tags: Sequence[str]) -> bool:
-    """Tells whether tags say where entities begin and go on."""
+    """Whether tags mark the beginning and the rest of entities."""
     letters = BEGINNINGS | CONTINUATIONS
     return all(tag == OUTSIDE or (tag[:1] in letters and (tag[1:2] == "-") == (len(tag) > 1)) for tag in tags)
 
@@ -257,23 +258,23 @@ def _mark_entities(tags: Sequence[str]) -> bool:
 def _entities(
     example: TaggedExample, tags: list[str], probabilities: list[float]
 ) -> Iterator[dict[str, Any]]:
-    """Yields the entities of a sentence; `probabilities` are those of its tags."""
+    """Yield the entities of a sentence, given its tags and their probabilities."""
     ends = list(example.ends())
-    for kind, first, behind in entity_spans(tags):
-        start, end = example.starts[first], ends[behind - 1]
+    for kind, first, stop in entity_spans(tags):
+        start, end = example.starts[first], ends[stop - 1]
         yield {
             "type": kind,
             "text": example.text[start:end],
             "start": start,
             "end": end,
-            "score": six_digits(float(np.mean(probabilities[first:behind]))),
+            "score": six_digits(float(np.mean(probabilities[first:stop]))),
         }
 
 
 def _word_losses(
     task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """Returns the cross-entropy of every word, and whether its likeliest tag is right, each (M,)."""
+    """Return the cross-entropy of every word, and whether its likeliest tag is right, each (W,)."""
     label_ids = {label: number for number, label in enumerate(task.labels)}
     labels = np.array([label_ids[tag] for example in examples for tag in example.tags or ()], np.int64)
     losses = -log_softmax(predictions.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -281,21 +282,21 @@ def _word_losses(
 
 
 def _packed_logits(model: AlbertForTokenClassification, batch: TagFeatures) -> Tensor:
-    """Returns logits (N, K)."""
+    """Return the logits of a batch, (N, K)."""
     return model.packed_logits(*model.packed_inputs(batch))
 
 
 def _columns(row: PredictionRow) -> str:
-    """Return a line of word and tag for each word, and a blank line after the sentence.
+    """Return a line with word and tag for each word, and a blank line after the sentence.
 
     Raises:
-        DataError: A word holds a blank.
+        DataError: A word contains a space.
     """
     example = row.example
     for word in example.words:
         if not word.strip() or len(word.split()) > 1:
             raise DataError(
-                f"{example.where}: the word {word[:40]!r} holds a blank, which separates columns; "
+                f"{example.where}: the word {word[:40]!r} contains a space, which separates columns; "
                 "name an --output that ends in .jsonl or .tsv"
             )
     tagged = zip(example.words, row.record["tags"], strict=True)

@@ -1,0 +1,52 @@
+"""Predictions as a stream: examples are encoded, predicted and returned in chunks.
+
+A chunk is a thousand examples, so memory does not depend on the size of the input, while sequences of similar
+length can still be grouped.
+"""
+
+import mmap
+import re
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from albert.inference.trained_model import TrainedModel
+from albert.tasks.predictions import Chunk, PredictionRow
+
+EXAMPLES_AT_ONCE = 1024
+
+
+def encoded_chunks(trained: TrainedModel, examples: Iterator[Any]) -> Iterator[tuple[list[Any], Any]]:
+    """Yield chunks of examples with their features."""
+    while chunk := list(islice(examples, EXAMPLES_AT_ONCE)):
+        yield chunk, trained.solver.encode(trained.task, chunk, trained.tokenizer, lengths=trained.lengths)
+
+
+def predicted_chunks(
+    trained: TrainedModel, encoded: Iterator[tuple[list[Any], Any]], *, threshold: float | None
+) -> Iterator[Chunk]:
+    """Yield the predictions for each chunk of encoded examples, decided at `threshold`."""
+    task, solver, place = trained.task, trained.solver, 0
+    for examples, features in encoded:
+        found = solver.predict(task, trained.model, examples, features)
+        predictions = solver.with_threshold(task, found, threshold)
+        records = zip(examples, solver.records(task, examples, predictions), strict=True)
+        rows = tuple(
+            PredictionRow(place=number, example=example, record=record)
+            for number, (example, record) in enumerate(records, start=place)
+        )
+        yield Chunk(examples=examples, predictions=predictions, rows=rows)
+        place += len(examples)
+
+
+def count_matches(paths: tuple[Path, ...], pattern: re.Pattern[bytes] | None) -> int | None:
+    """Return how often a pattern occurs in some files; None without a pattern or for a pipe."""
+    if pattern is None or not all(path.is_file() for path in paths):
+        return None
+    total = 0
+    for path in paths:
+        if path.stat().st_size:  # An empty file cannot be mapped.
+            with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                total += sum(1 for _ in pattern.finditer(content))
+    return total
