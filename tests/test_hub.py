@@ -1,6 +1,7 @@
 """Fetching by name, against a fake Hub on this machine; the real Hub is never contacted."""
 
 import json
+import os
 import subprocess
 import sys
 from base64 import b64decode
@@ -115,6 +116,7 @@ def ask(
         "except AlbertError as error: sys.exit(f'error: {error}')"
     )
     environment = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": "", "HF_TOKEN": "hf_fake"}
+    environment["PYTHONPATH"] = os.environ.get("PYTHONPATH", "")  # the package that is tested here
     if offline:
         environment["HF_HUB_OFFLINE"] = "1"
     return subprocess.run(

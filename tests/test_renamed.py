@@ -140,6 +140,11 @@ def test_the_settings_of_a_run_of_the_previous_version_are_taken_over(
     assert capsys.readouterr().err == ""
 
 
-def test_json_values_of_other_types_are_left_alone() -> None:
-    values = {"schedule": None, "held_out": 0.1, "input": ["original"], "data": {"style": "original"}}
+def test_other_names_and_values_of_a_record_are_left_alone() -> None:
+    values = {
+        "schedule": None,
+        "held_out": 0.1,
+        "input": ["original"],
+        "data": {"style": "original", "held-out": "digest", "a/b-c_d.tsv": "digest"},
+    }
     assert rename_settings(json.loads(json.dumps(values))) == values

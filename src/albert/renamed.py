@@ -37,8 +37,10 @@ def rename_settings(settings: dict[str, Any]) -> dict[str, Any]:
     """Return settings read from a `run.json`, nested as they were, under today's names."""
     renamed: dict[str, Any] = {}
     for name, value in settings.items():
-        flag = _rename_flag("--" + name.replace("_", "-"), [])
-        new_name = flag.removeprefix("--").replace("-", "_")
+        old_flag = "--" + name.replace("_", "-")
+        flag = _rename_flag(old_flag, [])
+        # A name that is not in the table stays as it is, even with a hyphen.
+        new_name = name if flag == old_flag else flag.removeprefix("--").replace("-", "_")
         if isinstance(value, dict):
             renamed[new_name] = rename_settings(value)
         else:

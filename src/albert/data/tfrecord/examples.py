@@ -2,8 +2,8 @@
 
 The source is deterministic and can start anywhere, like `masked_text`: an epoch takes the files in a random
 order, a window of a few at a time, and the records of a window in a random order. The reader only finds
-where records start; any worker can read a block of them. The price is that finding them reads through all
-files of a window before its first example.
+where records start; any worker can read a block of them. The price is that finding them visits every
+record of a window before its first example.
 
 Letters: B records of a block.
 """
