@@ -110,6 +110,11 @@ class AlbertConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected 0 <= p < 1")
 
     @property
+    def has_map(self) -> bool:
+        """Whether a linear layer maps the embeddings from E to H; where E equals H there is none."""
+        return self.embedding_size != self.hidden_size
+
+    @property
     def num_labels(self) -> int:
         """Outputs of a classification head."""
         return len(self.id2label) if self.id2label else 2
@@ -120,12 +125,12 @@ class AlbertConfig:
         return {label: index for index, label in (self.id2label or {}).items()}
 
     def group_of_layer(self, layer: int) -> int:
-        """Returns the group whose weights layer `layer` uses."""
+        """Return the group whose weights layer `layer` uses."""
         return layer * self.num_hidden_groups // self.num_hidden_layers
 
     @classmethod
     def of_size(cls, name: str, *, vocab_size: int) -> Self:
-        """Returns the published configuration `name` with a vocabulary of `vocab_size` pieces.
+        """Return the published configuration `name` with a vocabulary of `vocab_size` pieces.
 
         Names are `base`, `large`, `xlarge`, `xxlarge` (alone or with -v2: no dropout; with -v1: the
         dropout of the first release), albert_zh's `tiny` and `small`, and `mini`, our own: one layer of width
@@ -154,7 +159,7 @@ class AlbertConfig:
 
     @classmethod
     def from_json(cls, path: Path, **changes: Any) -> Self:
-        """Reads a Hugging Face `config.json` or the original's `albert_config.json`.
+        """Read a Hugging Face `config.json` or the original's `albert_config.json`.
 
         They are told apart by the key `model_type`, which only the former has.
 
@@ -181,7 +186,7 @@ class AlbertConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Makes a configuration of the keys and values of either JSON dialect.
+        """Make a configuration of the keys and values of either JSON dialect.
 
         Raises:
             ConfigError: A key that decides the shape is missing, or a key is unknown.
@@ -208,7 +213,7 @@ class AlbertConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the keys and values of a Hugging Face `config.json`."""
+        """Return the keys and values of a Hugging Face `config.json`."""
         content: dict[str, Any] = {"model_type": "albert", **asdict(self)}
         for name in ("problem_type", "id2label"):
             if content[name] is None:
@@ -236,13 +241,13 @@ _UNVERSIONED = ("mini", "tiny", "small")
 
 
 def size_names() -> list[str]:
-    """Returns the names that `AlbertConfig.of_size` knows."""
+    """Return the names that `AlbertConfig.of_size` knows."""
     versions = [f"{size}-{v}" for size in _SIZES if size not in _UNVERSIONED for v in ("v1", "v2")]
     return [*_SIZES, *versions]
 
 
 def size_name(config: AlbertConfig) -> str:
-    """Returns the published size of this shape, or "own"."""
+    """Return the published size of this shape, or "own"."""
     fields = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
     for name in size_names():
         size = AlbertConfig.of_size(name, vocab_size=config.vocab_size)
@@ -252,7 +257,7 @@ def size_name(config: AlbertConfig) -> str:
 
 
 def _labels(content: dict[str, Any]) -> dict[int, str] | None:
-    """Returns the class names of a Hugging Face config, which may give only their number."""
+    """Return the class names of a Hugging Face config, which may give only their number."""
     if content.get("id2label"):
         return {int(index): str(label) for index, label in content["id2label"].items()}
     if "num_labels" in content:

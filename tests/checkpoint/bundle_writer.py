@@ -92,7 +92,7 @@ def write_index(path: Path, *rows: tuple[str | bytes, bytes], **table_settings: 
 def write_bundle(
     prefix: Path, tensors: dict[str, Tensor], *, num_shards: int = 1, **table_settings: int
 ) -> Path:
-    """Writes tensors to the shards in turn, in the order of the names."""
+    """Write tensors to the shards in turn, in the order of the names."""
     shards = [b""] * num_shards
     rows: list[tuple[str | bytes, bytes]] = [("", header(num_shards))]
     for number, (name, tensor) in enumerate(sorted(tensors.items())):

@@ -199,7 +199,7 @@ def zh_variables(shape: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def zh_forward(v: dict[str, Tensor], ids: Tensor, types: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns pooled vector, masked LM logits of all tokens, and sentence logits, for one sequence (T,)."""
+    """Return pooled vector, masked LM logits of all tokens, and sentence logits, for one sequence (T,)."""
 
     def dense(x: Tensor, name: str) -> Tensor:
         return x @ v[f"{name}/kernel"] + v[f"{name}/bias"]
@@ -304,7 +304,7 @@ def published() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def expected_shapes(variables: dict[str, dict[str, Any]], *, layers: int, folded: bool) -> dict[str, Any]:
-    """Returns names and shapes of our model, its configuration read off a few variables."""
+    """Return names and shapes of our model, its configuration read off a few variables."""
     shape = {name: variables[name]["shape"] for name in variables}
     vocab_size, embedding_size = shape["bert/embeddings/word_embeddings"]
     hidden_size = shape["bert/pooler/dense/kernel"][0]

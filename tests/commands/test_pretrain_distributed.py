@@ -233,7 +233,7 @@ def test_two_hosts_give_the_weights_that_one_process_gives(
 
 
 def rank_of(process: "subprocess.Popen[Any]", rank: str) -> psutil.Process:
-    """Returns the process that torchrun started as this rank."""
+    """Return the process that torchrun started as this rank."""
     children = psutil.Process(process.pid).children(recursive=True)
     return next(child for child in children if child.environ().get("RANK") == rank)
 

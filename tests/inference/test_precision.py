@@ -23,7 +23,13 @@ from albert.commands.predict import PredictSettings, predict
 from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.embedding import Embedder
-from albert.inference.precision import MAX_DIFFERENCE, MIN_COSINE, ensure_agreement, freeze, measure
+from albert.inference.precision import (
+    MAX_DIFFERENCE,
+    MIN_COSINE,
+    ensure_agreement,
+    measure,
+    prepare_for_inference,
+)
 from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
 from albert.model.pretrained import Pretrained
 from albert.tasks.features import TextFeatures
@@ -229,7 +235,7 @@ def test_every_pipeline_checks_int8_before_it_answers(
     task, model_class, inputs = kind
     folder = write_model(tmp_path / "model", model_class, tokenizer_folder)
     answer = pipeline(task, model=folder, device="cpu", dtype="int8")
-    frozen = answer.model.encoder_of_layers.frozen
+    frozen = answer.model.encoder_of_layers.prepared
     monkeypatch.setattr("albert.inference.precision.MAX_DIFFERENCE", -1.0)
     monkeypatch.setattr("albert.inference.precision.MIN_COSINE", 2.0)
     with pytest.raises(CheckpointError, match="does not answer as in float32"):
@@ -254,7 +260,7 @@ def test_numbers_are_compared_by_their_size(tokenizer_folder: Path, tmp_path: Pa
             problem_type="regression",
         )
         model = AlbertForSequenceClassification.from_pretrained(folder)
-        freeze(model, "int8")
+        prepare_for_inference(model, "int8")
         found.append(measure(model, make_ids(20)))
     assert found[0].agreement is None
     assert found[0].difference < found[1].difference / 5
@@ -271,7 +277,7 @@ def make_ids(count: int) -> TextFeatures:
 def test_a_checked_model_is_not_checked_again(classifier: Path) -> None:
     model = AlbertForSequenceClassification.from_pretrained(classifier)
     assert ensure_agreement(model, make_ids(9)) is None
-    freeze(model, "int8")
+    prepare_for_inference(model, "int8")
     found = ensure_agreement(model, make_ids(9))
     assert found is not None
     assert found.items == 9

@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from albert.errors import ConfigError
-from albert.model.linear import freeze, linear, prepare
+from albert.model.linear import linear, prepare, prepare_for_inference
 
 
 @pytest.mark.parametrize("rows", [1, 7, 200])
@@ -52,7 +52,7 @@ def test_a_frozen_map_equals_torch_s(rows: int) -> None:
     parts = (nn.Linear(12, 20), nn.Linear(12, 8))
     x = torch.randn(rows, 12)
     with torch.no_grad():
-        found = linear(x, freeze(parts, "float32"))
+        found = linear(x, prepare_for_inference(parts, "float32"))
         torch.testing.assert_close(found, outputs(parts, x), atol=1e-6, rtol=0)
         torch.testing.assert_close(found, linear(x, prepare(parts, torch.float32)), atol=1e-6, rtol=0)
 
@@ -63,7 +63,7 @@ def test_int8_loses_less_than_its_steps_whatever_the_sizes_of_channels_and_rows(
     part = nn.Linear(64, 48)
     part.weight.mul_(torch.logspace(-4, 2, 48)[:, None])
     x = torch.randn(30, 64) * torch.logspace(-3, 3, 30)[:, None]
-    found = linear(x, freeze((part,), "int8")) - part.bias
+    found = linear(x, prepare_for_inference((part,), "int8")) - part.bias
     expected = x @ part.weight.t()
     # Each of 64 products is off by half a step of the input (1/63 of the row) and of the weight (1/127).
     largest = x.abs().amax(1, keepdim=True) * part.weight.abs().amax(1)
@@ -78,7 +78,7 @@ def test_sums_in_int8_do_not_overflow() -> None:
     part.weight.fill_(0.5)
     part.bias.zero_()
     x = torch.ones(3, 3072)
-    weights = freeze((part,), "int8")
+    weights = prepare_for_inference((part,), "int8")
     torch.testing.assert_close(linear(x, weights), torch.full((3, 8), 1536.0))
     torch.testing.assert_close(linear(-x, weights), torch.full((3, 8), -1536.0))
 
@@ -86,7 +86,7 @@ def test_sums_in_int8_do_not_overflow() -> None:
 @torch.no_grad()
 def test_a_row_in_int8_does_not_depend_on_the_rows_beside_it() -> None:
     torch.manual_seed(0)
-    weights = freeze((nn.Linear(40, 24),), "int8")
+    weights = prepare_for_inference((nn.Linear(40, 24),), "int8")
     x = torch.randn(9, 40)
     alone = torch.cat([linear(row[None], weights) for row in x])
     torch.testing.assert_close(linear(x, weights), alone, atol=1e-6, rtol=0)
@@ -97,10 +97,10 @@ def test_a_row_in_int8_does_not_depend_on_the_rows_beside_it() -> None:
 def test_a_row_and_a_channel_of_zeros_stay_finite_in_int8() -> None:
     part = nn.Linear(8, 4)
     part.weight[1] = 0
-    found = linear(torch.zeros(3, 8), freeze((part,), "int8"))
+    found = linear(torch.zeros(3, 8), prepare_for_inference((part,), "int8"))
     torch.testing.assert_close(found, part.bias.expand(3, 4))
 
 
 def test_int8_is_refused_off_the_cpu() -> None:
     with pytest.raises(ConfigError, match="--dtype int8 is for CPUs, the model is on meta"):
-        freeze((nn.Linear(4, 4, device="meta"),), "int8")
+        prepare_for_inference((nn.Linear(4, 4, device="meta"),), "int8")

@@ -61,7 +61,7 @@ def padded_batch(config: AlbertConfig) -> dict[str, Tensor]:
 
 
 def shake(model: torch.nn.Module) -> None:
-    """Moves every parameter off its start, so that biases and norms count."""
+    """Move every parameter off its start, so that biases and norms count."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():

@@ -36,7 +36,7 @@ def rows() -> AnswerRows:
 
 
 def xlnet_head(kind: type, ours: torch.nn.Module) -> torch.nn.Module:
-    """Makes transformers' head of `kind` with our weights, moved off their start."""
+    """Make transformers' head of `kind` with our weights, moved off their start."""
     torch.manual_seed(0)
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

@@ -36,7 +36,7 @@ LENGTHS = torch.tensor([11, 4, 7, 11])
 
 
 def shaken(model: Pretrained) -> Pretrained:
-    """Returns `model` with every parameter off its start, so that biases and norms count."""
+    """Return `model` with every parameter off its start, so that biases and norms count."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -59,7 +59,7 @@ def packed(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def question_mask(batch: dict[str, Tensor]) -> Tensor:
-    """Returns a p_mask: [CLS] and the columns from 2 on are allowed, the last token of each row is not."""
+    """Return a p_mask: [CLS] and the columns from 2 on are allowed, the last token of each row is not."""
     mask = torch.zeros_like(batch["input_ids"])
     mask[:, 1] = 1
     mask[torch.arange(4), LENGTHS - 1] = 1
@@ -71,7 +71,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 
 def both_directions(model: Pretrained, theirs: type, folder: Path) -> tuple[torch.nn.Module, Pretrained]:
-    """Returns transformers' model from our folder, and ours from its folder."""
+    """Return transformers' model from our folder, and ours from its folder."""
     model.save_pretrained(folder / "ours")
     oracle = theirs.from_pretrained(folder / "ours").eval()
     oracle.save_pretrained(folder / "theirs")

@@ -72,5 +72,5 @@ def test_power_and_start_of_the_warmup_are_the_original_s_alone() -> None:
     rate = make_schedule("original", **settings, power=2.0, start_warmup_step=3)  # type: ignore[arg-type]
     assert [rate(step) for step in (0, 3, 4, 5)] == pytest.approx([0.0, 0.0, 1.0, 0.5])
     for more in ({"power": 2.0}, {"start_warmup_step": 3}):
-        with pytest.raises(ConfigError, match="of --schedule original, not of cosine"):
+        with pytest.raises(ConfigError, match="belong to --schedule original, not cosine"):
             make_schedule("cosine", **settings, **more)  # type: ignore[arg-type]

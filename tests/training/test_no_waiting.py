@@ -97,7 +97,7 @@ KINDS: dict[str, tuple[type[Pretrained], Any, Any]] = {
 
 
 class Questions(TorchDispatchMode):
-    """Counts what would wait for a GPU."""
+    """Count what would wait for a GPU."""
 
     def __init__(self) -> None:
         super().__init__()

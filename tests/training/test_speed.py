@@ -47,7 +47,7 @@ def make_model(*, dropout: float = 0.0, groups: int = 1) -> AlbertForPreTraining
 
 
 def loss_of(model: AlbertForPreTraining, lengths: list[int], *, seed: int) -> Tensor:
-    """Returns both losses of a batch that is easy to learn: five pieces in turn."""
+    """Return both losses of a batch that is easy to learn: five pieces in turn."""
     generator = torch.Generator().manual_seed(seed)
     count = sum(lengths)
     ids = torch.arange(count) % 5 + 5
@@ -61,7 +61,7 @@ def loss_of(model: AlbertForPreTraining, lengths: list[int], *, seed: int) -> Te
 
 
 def losses(model: AlbertForPreTraining, *, steps: int, bf16: bool = False) -> Tensor:
-    """Trains on batches of changing size and returns the loss of each step, (steps,)."""
+    """Train on batches of changing size and returns the loss of each step, (steps,)."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
     found = []
     for step in range(steps):
@@ -76,7 +76,7 @@ def losses(model: AlbertForPreTraining, *, steps: int, bf16: bool = False) -> Te
 
 
 def gradients(model: AlbertForPreTraining, *, bf16: bool = False) -> tuple[Tensor, list[Tensor]]:
-    """Returns the loss of one batch and all gradients."""
+    """Return the loss of one batch and all gradients."""
     torch.manual_seed(5)
     with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
         loss = loss_of(model, [9, 30, 11], seed=5)

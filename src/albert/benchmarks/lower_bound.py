@@ -46,7 +46,7 @@ class Product:
 def encoder_products(config: AlbertConfig, lengths: IntArray, *, num_rows: int) -> Iterator[Product]:
     """Yields the products of the encoder on sequences of `lengths` (B,), looked at in `num_rows` rows."""
     tokens, hidden, blocks = int(lengths.sum()), config.hidden_size, num_blocks(config)
-    if config.embedding_size != hidden:
+    if config.has_map:
         yield Product(tokens, config.embedding_size, hidden)
     yield Product(tokens, hidden, 3 * hidden, times=blocks)
     heads = config.num_attention_heads

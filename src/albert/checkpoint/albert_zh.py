@@ -37,7 +37,7 @@ _SCOPES = {
 
 
 def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
-    """Returns the configuration of the converted model for the JSON of an albert_zh checkpoint.
+    """Return the configuration of the converted model for the JSON of an albert_zh checkpoint.
 
     Configurations without `ln_type` are older than the pre-LN variant.
 
@@ -56,7 +56,7 @@ def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
 
 
 def read_shape(path: Path) -> AlbertConfig:
-    """Returns the shape in a file of the original, of Hugging Face or of albert_zh, for the converted model.
+    """Return the shape in a file of the original, of Hugging Face or of albert_zh, for the converted model.
 
     Raises:
         CheckpointError: There is no such file, or it is of albert_zh's other model.
@@ -72,7 +72,7 @@ def read_shape(path: Path) -> AlbertConfig:
 
 
 def original_of_albert_zh(variable: str) -> str:
-    """Returns the original's variable that takes the place of albert_zh's `variable`."""
+    """Return the original's variable that takes the place of albert_zh's `variable`."""
     for scope, original in _SCOPES.items():
         if variable.startswith(_SHARED + scope):
             return _BLOCK + original + variable.removeprefix(_SHARED + scope)
@@ -80,7 +80,7 @@ def original_of_albert_zh(variable: str) -> str:
 
 
 def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights of an albert_zh checkpoint under our names, for E = H.
+    """Return the weights of an albert_zh checkpoint under our names, for E = H.
 
     The product of the two tables is computed in float64 and rounded once.
 
@@ -110,7 +110,7 @@ def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def folding_cost(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Returns a sentence on what the conversion costs a checkpoint of these variables and shapes."""
+    """Return a sentence on what the conversion costs a checkpoint of these variables and shapes."""
     vocab_size, embedding_size = shapes[_WORDS]
     hidden_size = shapes[_MAP][1]
     before = sum(prod(shape) for name, shape in shapes.items() if is_weight(name))

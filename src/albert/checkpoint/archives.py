@@ -25,7 +25,7 @@ def is_archive(path: Path) -> bool:
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Gives a folder with the files of the archive `path`; it is gone after the block.
+    """Give a folder with the files of the archive `path`; it is gone after the block.
 
     Raises:
         CheckpointError: The archive is damaged, holds what it should not, or does not fit on the disk.

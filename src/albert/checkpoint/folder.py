@@ -32,7 +32,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; after the block it is synced and takes the place of `path`."""
+    """Give a temporary path beside `path`; after the block it is synced and takes the place of `path`."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         yield temporary
@@ -44,20 +44,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content` to `path` as indented JSON, atomically."""
+    """Write `content` to `path` as indented JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes `tensors` to a safetensors file, atomically."""
+    """Write `tensors` to a safetensors file, atomically."""
     with replacing(path) as temporary:
         # transformers refuses a file that does not say which framework's layout it holds.
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a safetensors file.
+    """Read a safetensors file.
 
     Raises:
         CheckpointError: It is missing or damaged.
@@ -71,7 +71,7 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
+    """Read the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
 
     The latter is a pickle; only tensors are taken from it, code in it is never run.
 
@@ -93,7 +93,7 @@ def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def refuse_lfs_pointer(path: Path) -> None:
-    """Refuses what Git leaves in place of a large file that was not fetched.
+    """Refuse what Git leaves in place of a large file that was not fetched.
 
     Raises:
         CheckpointError: The file is such a pointer.
@@ -106,7 +106,7 @@ def refuse_lfs_pointer(path: Path) -> None:
 
 
 def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
-    """Writes configuration and weights of a model to `folder`.
+    """Write configuration and weights of a model to `folder`.
 
     Args:
         folder: Made if missing.
@@ -122,7 +122,7 @@ def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *,
 
 
 def read_config(folder: Path, **changes: Any) -> AlbertConfig:
-    """Reads the configuration of a model folder, with `changes` to its fields.
+    """Read the configuration of a model folder, with `changes` to its fields.
 
     Raises:
         CheckpointError: `folder` is no model folder.
@@ -134,7 +134,7 @@ def read_config(folder: Path, **changes: Any) -> AlbertConfig:
 
 
 def read_architecture(folder: Path) -> str | None:
-    """Returns the name of the public class that a model folder says it holds; None where it says nothing.
+    """Return the name of the public class that a model folder says it holds; None where it says nothing.
 
     Raises:
         CheckpointError: `folder` is no model folder.
@@ -151,7 +151,7 @@ def read_architecture(folder: Path) -> str | None:
 def load_weights(
     model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False
 ) -> tuple[str, ...]:
-    """Fills `model` from the weights in `folder`, says how many tensors matched, returns the missing ones.
+    """Fill `model` from the weights in `folder`, says how many tensors matched, returns the missing ones.
 
     Tensors outside the encoder may be missing: those heads keep their random start, and that is said.
 
@@ -196,17 +196,17 @@ def load_weights(
 
 
 def _first_group(name: str) -> str:
-    """Returns the name of the tensor that a layer group's tensor is in the first group."""
+    """Return the name of the tensor that a layer group's tensor is in the first group."""
     return re.sub(r"(albert_layer_groups)\.\d+\.", r"\1.0.", name)
 
 
 def is_encoder(name: str) -> bool:
-    """Tells whether a tensor belongs to embeddings or layers; the pooler is a head: masked LM has none."""
+    """Return whether a tensor belongs to embeddings or layers; the pooler is a head: masked LM has none."""
     return name.removeprefix("albert.").startswith(("embeddings.", "encoder."))
 
 
 def account_of(matched: int, *, missing: Sequence[str], unused: Sequence[str]) -> str:
-    """Returns the words that tell how the tensors of a file matched those of a model."""
+    """Return the words that tell how the tensors of a file matched those of a model."""
     line = f"{matched} of {matched + len(missing)} tensors"
     if missing:
         line += f"; new, with random weights: {', '.join(missing)}"

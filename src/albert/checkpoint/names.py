@@ -75,7 +75,7 @@ _ORIGINALS = {ours: original for original, ours in _OURS.items()}
 
 
 def family_of(variables: Iterable[str]) -> Family:
-    """Returns whose checkpoint holds `variables`.
+    """Return whose checkpoint holds `variables`.
 
     Raises:
         CheckpointError: They belong to no ALBERT.
@@ -96,12 +96,12 @@ def family_of(variables: Iterable[str]) -> Family:
 
 
 def is_weight(variable: str) -> bool:
-    """Tells whether a variable is a weight, and not the optimiser's or the step count."""
+    """Return whether a variable is a weight, and not the optimiser's or the step count."""
     return not _NO_WEIGHT.fullmatch(variable)
 
 
 def name_of_original(variable: str) -> str:
-    """Returns our name of the original's variable `variable`, with or without TF-Hub's prefix.
+    """Return our name of the original's variable `variable`, with or without TF-Hub's prefix.
 
     Raises:
         CheckpointError: The original's model has no such variable.
@@ -115,7 +115,7 @@ def name_of_original(variable: str) -> str:
 
 
 def original_name(name: str) -> str:
-    """Returns the original's variable of our `name`.
+    """Return the original's variable of our `name`.
 
     Raises:
         CheckpointError: The original has no such variable.
@@ -128,7 +128,7 @@ def original_name(name: str) -> str:
 
 
 def from_original(variables: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the original's weights under our names, kernels transposed; what is no weight is left out.
+    """Return the original's weights under our names, kernels transposed; what is no weight is left out.
 
     Raises:
         CheckpointError: A variable is unknown, or a kernel is no matrix.
@@ -139,7 +139,7 @@ def from_original(variables: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns our tensors under the original's names, kernels transposed.
+    """Return our tensors under the original's names, kernels transposed.
 
     Raises:
         CheckpointError: The original has no such variable.
@@ -149,7 +149,7 @@ def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) -> dict[str, Tensor]:
-    """Returns a state dict as transformers expects it in a file.
+    """Return a state dict as transformers expects it in a file.
 
     Args:
         state: Ours.
@@ -165,7 +165,7 @@ def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) 
 
 
 def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, Tensor]:
-    """Returns the tensors of a Hugging Face file under our names: no copies of tied ones, no identity map.
+    """Return the tensors of a Hugging Face file under our names: no copies of tied ones, no identity map.
 
     A folder of the bare encoder names its tensors without the prefix `albert.`.
 
@@ -197,13 +197,13 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
 
 
 def _today(name: str) -> str:
-    """Returns a tensor's present name; the first ports kept the original's `bert`, `gamma` and `beta`."""
+    """Return a tensor's present name; the first ports kept the original's `bert`, `gamma` and `beta`."""
     name = re.sub(r"^bert\.", "albert.", name)
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 
 def _turned(variable: str, value: Tensor) -> Tensor:
-    """Returns a kernel transposed, anything else as it is."""
+    """Return a kernel transposed, anything else as it is."""
     if not variable.endswith("/kernel"):
         return value
     if value.dim() != 2:

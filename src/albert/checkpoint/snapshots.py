@@ -42,7 +42,7 @@ class TrainingState:
 
 
 def save_snapshot(folder: Path, place: TrainingState, model: nn.Module, optimizer: Optimizer) -> None:
-    """Writes the snapshot of a place into `folder`.
+    """Write the snapshot of a place into `folder`.
 
     Args:
         folder: Of all snapshots of the run; made if missing.
@@ -66,7 +66,7 @@ def save_snapshot(folder: Path, place: TrainingState, model: nn.Module, optimize
 
 
 def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-    """Fills `model` and `optimizer` from the newest whole snapshot in `folder`.
+    """Fill `model` and `optimizer` from the newest whole snapshot in `folder`.
 
     A damaged one is named in a warning and the one before is taken.
 
@@ -88,7 +88,7 @@ def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -
 
 
 def read_snapshot_weights(snapshot: Path) -> dict[str, Tensor]:
-    """Returns the parameters in a snapshot by their names, after its checksums proved right.
+    """Return the parameters in a snapshot by their names, after its checksums proved right.
 
     Raises:
         CheckpointError: It is damaged, or gone.
@@ -98,7 +98,7 @@ def read_snapshot_weights(snapshot: Path) -> dict[str, Tensor]:
 
 
 def load_snapshot_weights(snapshot: Path, model: nn.Module) -> None:
-    """Fills `model` from a snapshot.
+    """Fill `model` from a snapshot.
 
     Raises:
         CheckpointError: It is damaged, gone, or of another shape.
@@ -115,7 +115,7 @@ def load_snapshot_weights(snapshot: Path, model: nn.Module) -> None:
 
 
 def drop_old_snapshots(folder: Path, *, keep: int, keep_every: int | None = None) -> None:
-    """Removes all but the `keep` newest snapshots, and what a killed run left half-written.
+    """Remove all but the `keep` newest snapshots, and what a killed run left half-written.
 
     Those of multiples of `keep_every` steps stay, and all of them do unless the newest is whole on the disk.
     """
@@ -133,13 +133,13 @@ def drop_old_snapshots(folder: Path, *, keep: int, keep_every: int | None = None
 
 
 def snapshot_steps(folder: Path) -> list[int]:
-    """Returns the steps of the snapshots in `folder`, ascending."""
+    """Return the steps of the snapshots in `folder`, ascending."""
     names = (path.name.removeprefix("step-") for path in folder.glob("step-*"))
     return sorted(int(name) for name in names if name.isdigit())
 
 
 def _read_state(snapshot: Path) -> TrainingState:
-    """Returns the place of a snapshot, after its checksums proved right."""
+    """Return the place of a snapshot, after its checksums proved right."""
     try:
         state = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))
         expected = {name: state["sha256"][name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
@@ -155,7 +155,7 @@ def _read_state(snapshot: Path) -> TrainingState:
 
 
 def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-    """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
+    """Fill `model` and `optimizer` from one snapshot, after its checksums proved right."""
     place = _read_state(snapshot)
     model.load_state_dict(read_tensors(snapshot / WEIGHTS_FILE))
     moments = read_tensors(snapshot / OPTIMIZER_FILE)
@@ -169,7 +169,7 @@ def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> TrainingSta
 
 
 def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Returns the optimiser's tensors as `moment/parameter name`."""
+    """Return the optimiser's tensors as `moment/parameter name`."""
     return {
         f"{key}/{name}": tensor.cpu()
         for name, parameter in model.named_parameters()
@@ -183,7 +183,7 @@ def _checksum(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Makes the names in `folder` survive a power cut."""
+    """Make the names in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

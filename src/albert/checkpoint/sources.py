@@ -40,7 +40,7 @@ class Source:
 
 @contextmanager
 def opened(source: str | Path) -> Iterator[Source]:
-    """Gives the model that `source` names: a path, an archive, a prefix, a Hub id or a tfhub.dev handle.
+    """Give the model that `source` names: a path, an archive, a prefix, a Hub id or a tfhub.dev handle.
 
     What an archive held is gone after the block.
 
@@ -59,12 +59,12 @@ def opened(source: str | Path) -> Iterator[Source]:
 
 
 def is_model_folder(path: Path) -> bool:
-    """Tells whether `path` is a folder in the layout of Hugging Face that needs no conversion."""
+    """Return whether `path` is a folder in the layout of Hugging Face that needs no conversion."""
     return (path / CONFIG_FILE).is_file() and (path / WEIGHT_FILES[0]).is_file()
 
 
 def _find(path: Path, *, told: Path) -> Source:
-    """Returns the model in the folder `path`, or the one that the file `path` belongs to."""
+    """Return the model in the folder `path`, or the one that the file `path` belongs to."""
     if path.is_file():
         prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
         if Path(prefix + _INDEX).is_file():
@@ -86,7 +86,7 @@ def _find(path: Path, *, told: Path) -> Source:
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """Yields `path` and, where it holds nothing but one folder, that one: archives have such a shell."""
+    """Yield `path` and, where it holds nothing but one folder, that one: archives have such a shell."""
     for _ in range(_MAX_DEPTH):
         yield path
         inside = [entry for entry in path.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
@@ -100,7 +100,7 @@ def _weights_file(folder: Path) -> Path | None:
 
 
 def _newest(prefixes: list[Path]) -> Path:
-    """Returns the best of several checkpoints if the original marked one, else the one of the last step."""
+    """Return the best of several checkpoints if the original marked one, else the one of the last step."""
     for prefix in prefixes:
         if prefix.name == _BEST:
             return prefix
@@ -112,7 +112,7 @@ def _newest(prefixes: list[Path]) -> Path:
 
 
 def _checkpoint(prefix: Path) -> Source:
-    """Returns the checkpoint of a prefix, with the configuration and vocabulary beside it."""
+    """Return the checkpoint of a prefix, with the configuration and vocabulary beside it."""
     return Source(
         form="TensorFlow checkpoint",
         weights=prefix,
@@ -132,7 +132,7 @@ def _hub_module(folder: Path) -> Source:
 
 
 def _config_in(folder: Path) -> Path:
-    """Returns the original's configuration in `folder`; under its own name, or the only one like it.
+    """Return the original's configuration in `folder`; under its own name, or the only one like it.
 
     Raises:
         CheckpointError: There is none, or several.

@@ -38,7 +38,7 @@ class _Handle(NamedTuple):
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields keys and values of the table that the file `data` is, ascending.
+    """Yield keys and values of the table that the file `data` is, ascending.
 
     Raises:
         ValueError: It is damaged, cut off, no table, or compressed.
@@ -65,14 +65,14 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _read_handle(data: bytes, position: int) -> tuple[_Handle, int]:
-    """Reads where a block lies; returns that and the position behind it."""
+    """Read where a block lies; returns that and the position behind it."""
     offset, position = read_varint(data, position)
     num_bytes, position = read_varint(data, position)
     return _Handle(offset, num_bytes), position
 
 
 def _read_block(data: bytes, handle: _Handle) -> bytes:
-    """Returns a block after its checksum proved right."""
+    """Return a block after its checksum proved right."""
     start, end = handle.offset, handle.offset + handle.num_bytes
     limit = len(data) - _FOOTER_BYTES
     if end + _TRAILER_BYTES > limit:
@@ -90,7 +90,7 @@ def _read_block(data: bytes, handle: _Handle) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields keys and values of a block.
+    """Yield keys and values of a block.
 
     Each key is stored as the length of what it shares with the one before, and the rest. At the end stands
     a list of the keys that share nothing; it serves searches and is skipped.
@@ -173,7 +173,7 @@ class BundleIndex:
 
 
 def read_index(path: Path) -> BundleIndex:
-    """Reads `PREFIX.index`; no data file is needed.
+    """Read `PREFIX.index`; no data file is needed.
 
     Raises:
         CheckpointError: It is missing, damaged, contradicts itself, or holds partitioned variables.
@@ -217,11 +217,11 @@ class TensorBundle:
         return self._index.entries
 
     def shard_path(self, shard: int) -> Path:
-        """Returns the path of a data file."""
+        """Return the path of a data file."""
         return Path(f"{self.prefix}.data-{shard:05d}-of-{self._index.num_shards:05d}")
 
     def read(self, name: str) -> Tensor:
-        """Reads one tensor, after its checksum proved right.
+        """Read one tensor, after its checksum proved right.
 
         It lies in the mapped file; writing to it changes only the copy in memory.
 
@@ -248,7 +248,7 @@ class TensorBundle:
         return content.view(dtype).view(entry.shape)
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        """Yields names and tensors in the order of the data files; none is kept.
+        """Yield names and tensors in the order of the data files; none is kept.
 
         Raises:
             CheckpointError: See `read`.
@@ -257,7 +257,7 @@ class TensorBundle:
             yield entry.name, self.read(entry.name)
 
     def _open_shard(self, last: TensorEntry) -> Tensor:
-        """Returns the bytes of the data file whose last tensor is `last`, mapped into memory."""
+        """Return the bytes of the data file whose last tensor is `last`, mapped into memory."""
         path = self.shard_path(last.shard)
         try:
             num_bytes = path.stat().st_size
@@ -284,7 +284,7 @@ class _UnsupportedError(Exception):
 
 
 def _parse_index(data: bytes) -> BundleIndex:
-    """Returns what the index file `data` says; a ValueError tells that it is damaged."""
+    """Return what the index file `data` says; a ValueError tells that it is damaged."""
     rows = read_table(data)
     num_shards = _parse_header(*next(rows, (b"nothing", b"")))
     entries = {}
@@ -302,7 +302,7 @@ def _parse_index(data: bytes) -> BundleIndex:
 
 
 def _parse_header(key: bytes, value: bytes) -> int:
-    """Returns the number of data files."""
+    """Return the number of data files."""
     if key:
         raise ValueError("it has no header")
     header = read_fields(value)
@@ -312,7 +312,7 @@ def _parse_header(key: bytes, value: bytes) -> int:
 
 
 def _parse_entry(key: bytes, value: bytes) -> TensorEntry:
-    """Returns the record of one tensor after a check that it does not contradict itself."""
+    """Return the record of one tensor after a check that it does not contradict itself."""
     if key.startswith(b"\0"):  # A slice; the name of the whole follows, and ends with another 0.
         raise _partitioned(key[1:].split(b"\0")[0].decode())
     name = key.decode()
@@ -335,7 +335,7 @@ def _parse_entry(key: bytes, value: bytes) -> TensorEntry:
 
 
 def _check_size(entry: TensorEntry) -> None:
-    """Refuses a tensor whose type and shape give another number of bytes than it claims."""
+    """Refuse a tensor whose type and shape give another number of bytes than it claims."""
     if len(entry.shape) > _MAX_DIMENSIONS:
         raise ValueError(f"{entry.name!r} has {len(entry.shape)} dimensions, more than {_MAX_DIMENSIONS}")
     # Sizes beside a 0 multiply to nothing, but torch multiplies some of them for its strides.
@@ -358,5 +358,5 @@ def _partitioned(name: str) -> _UnsupportedError:
 
 
 def _position(entry: TensorEntry) -> tuple[int, int, int]:
-    """Returns what sorts tensors as they lie in the data files."""
+    """Return what sorts tensors as they lie in the data files."""
     return entry.shard, entry.offset, entry.num_bytes

@@ -26,7 +26,7 @@ from albert.training.speed import apply_switches
 
 
 def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[str, Any]:
-    """Pretrains a model and returns its scores on held-out text.
+    """Pretrain a model and returns its scores on held-out text.
 
     Args:
         settings: What is asked for.
@@ -75,7 +75,7 @@ def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[s
 def _plan(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, world: World
 ) -> dict[str, Any]:
-    """Returns the plan of the run; one process makes it for all."""
+    """Return the plan of the run; one process makes it for all."""
     if not world.is_first:
         return {}
     return make_plan(
@@ -89,7 +89,7 @@ def _plan(
 
 
 def _open_run(settings: PretrainSettings, data: PretrainingData, world: World, allow: Leniency) -> Run | None:
-    """Opens the folder of the run; only the first process has it."""
+    """Open the folder of the run; only the first process has it."""
     if not world.is_first:
         return None
     return Run.open(
@@ -104,14 +104,14 @@ def _open_run(settings: PretrainSettings, data: PretrainingData, world: World, a
 def _make_model(
     settings: PretrainSettings, config: AlbertConfig, device: torch.device
 ) -> AlbertForPreTraining:
-    """Returns the model at its start: random weights, or those to begin with."""
+    """Return the model at its start: random weights, or those to begin with."""
     torch.manual_seed(settings.loop.seed)
     model = AlbertForPreTraining(config).to(device)
     if settings.init_from is not None:
         load_weights(
             model,
             model_folder(settings.init_from),
-            has_map=config.embedding_size != config.hidden_size,
+            has_map=config.has_map,
             from_first_group=settings.init_from_group0,
         )
     apply_switches(
@@ -124,7 +124,7 @@ def _make_model(
 
 
 def _find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertConfig:
-    """Returns the model's shape from --size, --config or --init-from, with the vocabulary of the data."""
+    """Return the model's shape from --size, --config or --init-from, with the vocabulary of the data."""
     if settings.size is not None and settings.config is not None:
         raise ConfigError("--size and --config both give a shape; choose one")
     if settings.config is not None:
@@ -148,7 +148,7 @@ def _find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertCon
 def _with_micro_batch(
     settings: PretrainSettings, model: AlbertForPreTraining, world: World
 ) -> PretrainSettings:
-    """Returns the settings with the number of examples that go through the model at once."""
+    """Return the settings with the number of examples that go through the model at once."""
     length, vocab_size = settings.examples.max_seq_length, model.config.vocab_size
     objective, precision = PretrainingObjective(), settings.loop
 
@@ -170,7 +170,7 @@ def _with_micro_batch(
 def _announce(
     model: AlbertForPreTraining, data: PretrainingData, settings: PretrainSettings, world: World
 ) -> None:
-    """Says what is about to happen."""
+    """Print what is about to happen."""
     parameters = sum(p.numel() for p in model.parameters())
     loop = settings.loop
     place = str(model.device) if world.size == 1 else f"{world.size} processes, this one on {model.device}"

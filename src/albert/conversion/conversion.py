@@ -219,7 +219,7 @@ class _Found:
 def _read_hugging_face(source: Source) -> _Found:
     config = AlbertConfig.from_json(source.config)
     stored = read_hugging_face_tensors(source.weights)
-    state = from_hugging_face(stored, has_map=config.embedding_size != config.hidden_size)
+    state = from_hugging_face(stored, has_map=config.has_map)
     return _Found(form=source.form, config=config, state=state, checked="the file's own structure")
 
 

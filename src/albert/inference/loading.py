@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from albert.checkpoint.folder import load_weights, read_architecture, read_config
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError
-from albert.inference.precision import freeze
+from albert.inference.precision import prepare_for_inference
 from albert.model.linear import Dtype
 from albert.model.pretrained import AlbertModel, Pretrained
 from albert.model.task_models import (
@@ -73,11 +73,11 @@ def load(
         )
     is_encoder = model_class is AlbertModel
     model = AlbertModel(config, add_pooling_layer=False) if is_encoder else model_class(config)
-    missing = load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+    missing = load_weights(model, folder, has_map=config.has_map)
     if missing:
         raise CheckpointError(
             f"{source}: the model has no {missing[0]}, so an {model_class.__name__} would answer at random; "
             f"train it first: {remedy}"
         )
-    freeze(model.to(place), dtype)
+    prepare_for_inference(model.to(place), dtype)
     return Loaded(model, read_tokenizer(folder, config))

@@ -69,7 +69,7 @@ class Agreement:
         return ", ".join(found)
 
 
-def freeze(model: Pretrained, dtype: Dtype) -> None:
+def prepare_for_inference(model: Pretrained, dtype: Dtype) -> None:
     """Makes `model`, on its device, answer in `dtype`; in int8 it does once `ensure_agreement` has seen it.
 
     Raises:
@@ -77,7 +77,7 @@ def freeze(model: Pretrained, dtype: Dtype) -> None:
     """
     if dtype == "bf16" and autocast_dtype("auto", model.device) is None:
         console.warn(f"{model.device} has no bf16 of its own; float32 is faster here")
-    model.freeze(dtype)
+    model.prepare_for_inference(dtype)
 
 
 def ensure_agreement(
@@ -86,7 +86,7 @@ def ensure_agreement(
     """Compares int8 with float32 on some of `features`, once for a model; others are not looked at.
 
     Args:
-        model: As `freeze` made it.
+        model: As `prepare_for_inference` made it.
         features: Encoded examples of its kind, one or more; up to 64, evenly spread, are compared.
         mask_token_id: For masked LM, whose answers stand at the masks.
 
@@ -96,7 +96,7 @@ def ensure_agreement(
     Raises:
         CheckpointError: They differ too much for the model to be of use.
     """
-    frozen = model.encoder_of_layers.frozen
+    frozen = model.encoder_of_layers.prepared
     if frozen is None or frozen.dtype != "int8" or frozen.is_checked or not len(features):
         return None
     found = measure(model, features, mask_token_id=mask_token_id)
@@ -154,11 +154,11 @@ def _probe(features: Any) -> Any:
 def in_float32(model: Pretrained) -> Iterator[None]:
     """Lets a frozen `model` compute in float32."""
     encoder = model.encoder_of_layers
-    frozen, encoder.frozen = encoder.frozen, None
+    frozen, encoder.prepared = encoder.prepared, None
     try:
         yield
     finally:
-        encoder.frozen = frozen
+        encoder.prepared = frozen
 
 
 def _outputs(model: Any, probe: Any, mask_token_id: int | None) -> list[Tensor]:

@@ -9,7 +9,7 @@ from albert.checkpoint.folder import read_architecture, read_config
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, ConfigError
-from albert.inference.precision import freeze
+from albert.inference.precision import prepare_for_inference
 from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.tasks.catalogue import SOLVERS, find_task, solver_of
@@ -66,7 +66,7 @@ def open_trained(
     solver = solver_of(asked)
     _check_kind(folder, config, asked)
     trained, tokenizer = read_trained(solver, folder)
-    freeze(trained.to(find_device(device)), dtype)
+    prepare_for_inference(trained.to(find_device(device)), dtype)
     record = _read_record(folder)
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}

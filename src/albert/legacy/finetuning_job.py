@@ -106,7 +106,7 @@ class Job:
         config = read_config(folder or self.model.folder, **self.solver.config_changes(self.task))
         model = self.solver.model_class(self.task)(config)
         if folder is not None:
-            load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+            load_weights(model, folder, has_map=config.has_map)
         return model.to(find_device("auto"))
 
     @property

@@ -122,7 +122,7 @@ def _check_same_shape(path: str, shape: AlbertConfig, config: AlbertConfig, fold
         ConfigError: They differ.
     """
     # A converted model of albert_zh has no map from embeddings to states.
-    folded = config.embedding_size == config.hidden_size
+    folded = not config.has_map
     for field in _SHAPE:
         if folded and field == "embedding_size":
             continue

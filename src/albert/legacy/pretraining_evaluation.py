@@ -144,7 +144,7 @@ class Evaluation:
                 return False  # the training has removed it meanwhile
         else:
             folder = bare_folder(path, self.config_file)
-            load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
+            load_weights(self.model, folder, has_map=config.has_map)
         self._write(checkpoint, self.scores())
         return True
 

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from albert.config import AlbertConfig
 from albert.model.encoder import initialize
-from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel, PaddedBatch, Pretrained, mean_cross_entropy, without_classes
+from albert.model.packing import Packing, PaddedBatch
+from albert.model.pretrained import AlbertModel, Pretrained, mean_cross_entropy, without_classes
 from albert.model.spans import (
     NEVER,
     AnswerClass,
@@ -87,7 +87,7 @@ class AlbertForQuestionAnswering(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns logits of starts and ends, (B, T) each, for packed inputs (N,) of `lengths` (B,).
+        """Return logits of starts and ends, (B, T) each, for packed inputs (N,) of `lengths` (B,).
 
         T is the longest sequence; behind the end of a shorter one stands -1e30.
         """
@@ -104,7 +104,7 @@ class AlbertForQuestionAnswering(Pretrained):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
     ) -> QuestionAnsweringOutput:
-        """Finds answers in a padded batch (B, T).
+        """Find answers in a padded batch (B, T).
 
         Args:
             input_ids: (B, T).
@@ -113,9 +113,9 @@ class AlbertForQuestionAnswering(Pretrained):
             start_positions: Columns, (B,); those behind the row are left out.
             end_positions: Likewise.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
-        logits = _rows_of(door).spread(self.qa_outputs(x))
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
+        logits = _rows_of(batch).spread(self.qa_outputs(x))
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = _span_loss((logits[..., 0], logits[..., 1]), start_positions, end_positions)
@@ -148,7 +148,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         p_mask: Tensor,
         start_positions: Tensor,
     ) -> SpanLogits:
-        """Returns the logits for known starts; T is the longest sequence.
+        """Return the logits for known starts; T is the longest sequence.
 
         Args:
             input_ids: (N,).
@@ -171,7 +171,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         start_n_top: int = 5,
         end_n_top: int = 5,
     ) -> BeamSearchOutput:
-        """Returns the best starts and ends of packed inputs; positions count from each [CLS].
+        """Return the best starts and ends of packed inputs; positions count from each [CLS].
 
         Args:
             input_ids: (N,).
@@ -198,7 +198,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         start_n_top: int = 5,
         end_n_top: int = 5,
     ) -> BeamSearchOutput:
-        """Finds answers in a padded batch (B, T), or computes the loss where the positions are given.
+        """Find answers in a padded batch (B, T), or computes the loss where the positions are given.
 
         Args:
             input_ids: (B, T).
@@ -211,20 +211,20 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             start_n_top: Starts to keep.
             end_n_top: Ends to keep of each start.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
         forbidden = torch.zeros_like(input_ids) if p_mask is None else p_mask
-        forbidden = forbidden.flatten()[door.cells].bool()
+        forbidden = forbidden.flatten()[batch.cells].bool()
         if start_positions is None or end_positions is None:
-            return self._candidates(x, _rows_of(door), forbidden, (start_n_top, end_n_top))
-        found = self._logits(x, _rows_of(door), forbidden, start_positions)
+            return self._candidates(x, _rows_of(batch), forbidden, (start_n_top, end_n_top))
+        found = self._logits(x, _rows_of(batch), forbidden, start_positions)
         loss = _span_loss((found.start_logits, found.end_logits), start_positions, end_positions)
         if is_impossible is not None:
             loss = loss + answerability_loss_sum(found.cls_logits, is_impossible).total / len(is_impossible)
         return BeamSearchOutput(loss=loss, cls_logits=found.cls_logits)
 
     def _logits(self, x: Tensor, rows: AnswerRows, forbidden: Tensor, starts: Tensor) -> SpanLogits:
-        """Returns the logits for `x` (N, H), what p_mask forbids (N,), and known starts (B,)."""
+        """Return the logits for `x` (N, H), what p_mask forbids (N,), and known starts (B,)."""
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
         states = x[rows.tokens_at(starts[:, None])]
         end = self.end_logits(x, states, rows.sequences()).squeeze(-1)
@@ -237,7 +237,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
     def _candidates(
         self, x: Tensor, rows: AnswerRows, forbidden: Tensor, n_top: tuple[int, int]
     ) -> BeamSearchOutput:
-        """Returns the `n_top` best starts, and ends of each, for `x` (N, H)."""
+        """Return the `n_top` best starts, and ends of each, for `x` (N, H)."""
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
         start_log_probs, start_index = most_probable(F.log_softmax(start, -1), n_top[0])
         end = self.end_logits(x, x[rows.tokens_at(start_index)], rows.sequences())  # (N, start_n_top)
@@ -252,13 +252,13 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         )
 
 
-def _rows_of(door: PaddedBatch) -> AnswerRows:
-    """Returns the rows of a padded batch, whose columns are the positions."""
-    return AnswerRows(door.cells, door.packing.starts, door.shape)
+def _rows_of(batch: PaddedBatch) -> AnswerRows:
+    """Return the rows of a padded batch, whose columns are the positions."""
+    return AnswerRows(batch.cells, batch.packing.starts, batch.shape)
 
 
 def _span_loss(logits: tuple[Tensor, Tensor], start_positions: Tensor, end_positions: Tensor) -> Tensor:
-    """Returns the mean of the mean cross-entropies of starts and of ends; see `span_loss_sum`."""
+    """Return the mean of the mean cross-entropies of starts and of ends; see `span_loss_sum`."""
     start, end = (
         mean_cross_entropy(edge, labels_of_positions(positions, edge.shape[1]))
         for edge, positions in zip(logits, (start_positions, end_positions), strict=True)

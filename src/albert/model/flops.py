@@ -32,7 +32,7 @@ CPU_SLACK_SHARE = 0.25
 
 
 def encoder_flops(config: AlbertConfig, lengths: IntArray, *, num_rows: int | None = None) -> int:
-    """Returns the FLOPs of sending sequences through the encoder once, forward.
+    """Return the FLOPs of sending sequences through the encoder once, forward.
 
     The map from E to H costs 2 N E H; a block 8 N H^2 for query, key, value and the map behind attention,
     4 H times the sum of the squared lengths for attention, 4 N H F for the feed-forward part.
@@ -45,13 +45,13 @@ def encoder_flops(config: AlbertConfig, lengths: IntArray, *, num_rows: int | No
     tokens, squares = int(np.sum(lengths)), int(np.sum(np.square(lengths, dtype=np.int64)))
     hidden, blocks = config.hidden_size, num_blocks(config)
     rows = (blocks - 1) * tokens + (tokens if num_rows is None else num_rows)
-    mapping = 2 * tokens * config.embedding_size * hidden if config.embedding_size != hidden else 0
+    mapping = 2 * tokens * config.embedding_size * hidden if config.has_map else 0
     attention = blocks * (6 * tokens * hidden**2 + 4 * hidden * squares)
     return mapping + attention + rows * (2 * hidden**2 + 4 * hidden * config.intermediate_size)
 
 
 def pretraining_flops(config: AlbertConfig, lengths: IntArray, num_masked: int) -> int:
-    """Returns the FLOPs of a training step on some sequences, forward and backward.
+    """Return the FLOPs of a training step on some sequences, forward and backward.
 
     Backward costs exactly twice as much as forward: a product has two factors, each with a gradient. The
     count is additive: that of a batch is the sum of those of its sequences.
@@ -68,15 +68,15 @@ def pretraining_flops(config: AlbertConfig, lengths: IntArray, num_masked: int) 
 
 
 def num_blocks(config: AlbertConfig) -> int:
-    """Returns how many blocks a token goes through."""
+    """Return how many blocks a token goes through."""
     return config.num_hidden_layers * config.inner_group_num
 
 
 def num_parameters(config: AlbertConfig) -> int:
-    """Returns the number of parameters of the encoder with both heads of pretraining."""
+    """Return the number of parameters of the encoder with both heads of pretraining."""
     embedding, hidden, vocabulary = config.embedding_size, config.hidden_size, config.vocab_size
     rows = vocabulary + config.max_position_embeddings + config.type_vocab_size
-    mapping = (embedding + 1) * hidden if embedding != hidden else 0
+    mapping = (embedding + 1) * hidden if config.has_map else 0
     block = _block_weights(config) + 9 * hidden + config.intermediate_size
     unique = config.num_hidden_groups * config.inner_group_num
     pooler_and_order = (hidden + 1) * hidden + (hidden + 1) * 2
@@ -112,7 +112,7 @@ def step_memory(
     dtype: torch.dtype,
     activation_checkpointing: bool = False,
 ) -> StepMemory:
-    """Returns about how much memory a training step needs on top of the program and its libraries.
+    """Return about how much memory a training step needs on top of the program and its libraries.
 
     Of P parameters: 16 P bytes, and 4 P in the update. A block keeps for backward, for each token, 3 H for
     query, key and value (where lengths differ H more on a CPU, and 4 H of each cell where a GPU must pad for
@@ -157,7 +157,7 @@ def step_memory(
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Measures for about half a second how many FLOP/s large matrix products reach, by the model's kernels.
+    """Measure for about half a second how many FLOP/s large matrix products reach, by the model's kernels.
 
     Products grow until one takes 20 ms; the median of the largest counts. What the model reaches as a share
     of it is its utilisation. The rate that a vendor prints is higher than any product reaches.
@@ -176,7 +176,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 @torch.no_grad()
 def _product_seconds(x: Tensor, weights: LinearWeights) -> float:
-    """Returns how long the map of `x` takes."""
+    """Return how long the map of `x` takes."""
     _wait(x.device)
     start = time.perf_counter()
     linear(x, weights)
@@ -190,14 +190,14 @@ def _wait(device: torch.device) -> None:
 
 
 def _block_weights(config: AlbertConfig) -> int:
-    """Returns the number of weights of a block, without biases and normalisations."""
+    """Return the number of weights of a block, without biases and normalisations."""
     return 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
 
 
 def _attention_bytes(
     config: AlbertConfig, lengths: IntArray, device: torch.device, dtype: torch.dtype
 ) -> int:
-    """Returns what one block's attention keeps for backward."""
+    """Return what one block's attention keeps for backward."""
     tokens, cells = round_up_to_bucket(int(np.sum(lengths))), len(lengths) * int(np.max(lengths))
     on_cpu = device.type == "cpu"
     dropout = config.attention_probs_dropout_prob > 0
@@ -214,7 +214,7 @@ def _attention_bytes(
 
 
 def _row_bytes(config: AlbertConfig, device: torch.device, dtype: torch.dtype) -> int:
-    """Returns what one block keeps of a token behind attention."""
+    """Return what one block keeps of a token behind attention."""
     hidden, item = config.hidden_size, dtype.itemsize
     on_gpu = device.type == "cuda"
     kept = (hidden + 2 * config.intermediate_size) * item + 4 * hidden * (4 if on_gpu else item)

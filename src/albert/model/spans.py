@@ -36,21 +36,21 @@ class AnswerRows:
 
     @classmethod
     def of_packing(cls, packing: Packing) -> "AnswerRows":
-        """Makes rows as long as the longest sequence; position 0 is [CLS]."""
+        """Make rows as long as the longest sequence; position 0 is [CLS]."""
         cells = packing.cells[: packing.num_tokens]
         return cls(cells, packing.starts, (len(packing.lengths), packing.max_length))
 
     def spread(self, logits: Tensor) -> Tensor:
-        """Returns `logits` of the tokens (N, ...) in rows (B, T, ...), float32; -1e30 without a token."""
+        """Return `logits` of the tokens (N, ...) in rows (B, T, ...), float32; -1e30 without a token."""
         rows = logits.new_full((self.shape[0] * self.shape[1], *logits.shape[1:]), NEVER, dtype=torch.float32)
         return rows.index_copy(0, self.cells, logits.float()).view(*self.shape, *logits.shape[1:])
 
     def sequences(self) -> Tensor:
-        """Returns the sequence of each token, (N,)."""
+        """Return the sequence of each token, (N,)."""
         return self.cells // self.shape[1]
 
     def tokens_at(self, positions: Tensor) -> Tensor:
-        """Returns the packed index of the tokens at `positions` (B, K); of [CLS] where there is none."""
+        """Return the packed index of the tokens at `positions` (B, K); of [CLS] where there is none."""
         tokens = self.starts.repeat_interleave(self.shape[1])
         tokens = tokens.index_copy(0, self.cells, torch.arange(len(self.cells), device=tokens.device))
         inside = positions < self.shape[1]
@@ -66,7 +66,7 @@ class StartLogits(nn.Module):
         self.dense = nn.Linear(config.hidden_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (N,) for `x` (N, H)."""
+        """Return logits (N,) for `x` (N, H)."""
         return self.dense(x).squeeze(-1)
 
 
@@ -80,7 +80,7 @@ class EndLogits(nn.Module):
         self.dense_1 = nn.Linear(config.hidden_size, 1)
 
     def forward(self, x: Tensor, starts: Tensor, sequences: Tensor) -> Tensor:
-        """Returns logits (N, K) for `x` (N, H), the states of K starts (B, K, H), and the tokens' sequences.
+        """Return logits (N, K) for `x` (N, H), the states of K starts (B, K, H), and the tokens' sequences.
 
         The kernel stands on [token, start]; its halves are applied apart, so that neither is computed for
         every pair.
@@ -92,7 +92,7 @@ class EndLogits(nn.Module):
 
 
 class AnswerClass(nn.Module):
-    """Tells whether there is no answer: above 0 where none is more probable than one."""
+    """Return whether there is no answer: above 0 where none is more probable than one."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class AnswerClass(nn.Module):
         self.dense_1 = nn.Linear(config.hidden_size, 1, bias=False)
 
     def forward(self, x: Tensor, start_logits: Tensor, rows: AnswerRows) -> Tensor:
-        """Returns logits (B,) for `x` (N, H) and the logits of starts (B, T).
+        """Return logits (B,) for `x` (N, H) and the logits of starts (B, T).
 
         Read are the states of the tokens, averaged by their probability as starts, and that of [CLS].
         """
@@ -112,7 +112,7 @@ class AnswerClass(nn.Module):
 
 
 def most_probable(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the `count` highest values (..., count) of `log_probs` (..., T) and their positions.
+    """Return the `count` highest values (..., count) of `log_probs` (..., T) and their positions.
 
     Of equal ones the first stands first, as in TensorFlow. Where T is less than `count`, positions behind
     the row follow, with -1e30.
@@ -123,12 +123,12 @@ def most_probable(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def labels_of_positions(positions: Tensor, num_columns: int) -> Tensor:
-    """Returns `positions` (B,) as labels: those behind the row or before it, to be left out, become -100."""
+    """Return `positions` (B,) as labels: those behind the row or before it, to be left out, become -100."""
     return positions.masked_fill((positions < 0) | (positions >= num_columns), IGNORED_LABEL)
 
 
 def span_loss_sum(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor]) -> LossSum:
-    """Returns the sum over sequences of the mean of the start's and the end's cross-entropy.
+    """Return the sum over sequences of the mean of the start's and the end's cross-entropy.
 
     Args:
         logits: Of starts and of ends, (B, T) each.
@@ -141,7 +141,7 @@ def span_loss_sum(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor
 
 
 def answerability_loss_sum(cls_logits: Tensor, is_impossible: Tensor) -> LossSum:
-    """Returns half the summed cross-entropy of `cls_logits` (B,) against `is_impossible` (B,), 1: no answer.
+    """Return half the summed cross-entropy of `cls_logits` (B,) against `is_impossible` (B,), 1: no answer.
 
     Half of it is what the original adds to the loss of the span.
     """

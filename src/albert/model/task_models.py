@@ -17,13 +17,12 @@ from albert.config import AlbertConfig
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.encoder import initialize
 from albert.model.losses import squared_error_sum
-from albert.model.packing import Packing, on_device
+from albert.model.packing import Packing, PaddedBatch, on_device
 from albert.model.pretrained import (
     AlbertForMaskedLM,
     AlbertForPreTraining,
     AlbertModel,
     LogitsOutput,
-    PaddedBatch,
     Pretrained,
     mean_cross_entropy,
     without_classes,
@@ -44,7 +43,7 @@ class AlbertForSequenceClassification(Pretrained):
         initialize(self.classifier, std=CLASSIFIER_STD)
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
+        """Return logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
         return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
@@ -57,9 +56,9 @@ class AlbertForSequenceClassification(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Classifies a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
+        """Classify a padded batch (B, T); `labels` (B,) are class numbers, for regression real numbers."""
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
         if labels is None:
             return LogitsOutput(logits=logits)
         if self.config.problem_type == "regression" or self.config.num_labels == 1:
@@ -82,7 +81,7 @@ class AlbertForMultipleChoice(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, *, num_choices: int | Tensor
     ) -> Tensor:
-        """Returns logits (B, C) for packed inputs (N,) of `lengths` (M,), the choices of one together.
+        """Return logits (B, C) for packed inputs (N,) of `lengths` (M,), the choices of one together.
 
         `num_choices` are those of every question, or of each, (B,). C is the most; a question with fewer has
         -inf behind its own, so that the others' share of a softmax is 0.
@@ -106,10 +105,10 @@ class AlbertForMultipleChoice(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Rates the choices of a padded batch (B, C, T); `labels` (B,) are the right choices."""
+        """Rate the choices of a padded batch (B, C, T); `labels` (B,) are the right choices."""
         flat = (None if x is None else x.flatten(0, 1) for x in (attention_mask, token_type_ids))
-        door = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing).view(input_ids.shape[:2])
+        batch = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing).view(input_ids.shape[:2])
         return LogitsOutput(
             loss=None if labels is None else mean_cross_entropy(logits, labels), logits=logits
         )
@@ -126,7 +125,7 @@ class AlbertForTokenClassification(Pretrained):
         initialize(self.classifier, std=config.initializer_range)
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
+        """Return logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
         return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
@@ -139,15 +138,15 @@ class AlbertForTokenClassification(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Classifies the tokens of a padded batch (B, T); `labels` (B, T) are -100 where none is asked."""
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
-        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
-        return LogitsOutput(loss=loss, logits=door.unpack(logits))
+        """Classify the tokens of a padded batch (B, T); `labels` (B, T) are -100 where none is asked."""
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
+        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[batch.cells])
+        return LogitsOutput(loss=loss, logits=batch.unpack(logits))
 
 
 def model_class(shapes: Mapping[str, tuple[int, ...]]) -> type[Pretrained]:
-    """Returns the public class that fits tensors of these names (ours) and shapes.
+    """Return the public class that fits tensors of these names (ours) and shapes.
 
     A classifier of one row is taken for one that rates choices. One that rates texts with a number, or tags
     tokens, looks the same as others; who knows better chooses the class.

@@ -36,10 +36,10 @@ class PretrainingData(Protocol):
         """How much it is, for people."""
 
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
-        """Returns the examples to train on."""
+        """Return the examples to train on."""
 
     def held_out(self, settings: ExampleSettings) -> ExampleSource | None:
-        """Returns the examples to evaluate on, always the same; None where there are none."""
+        """Return the examples to evaluate on, always the same; None where there are none."""
 
 
 def open_pretraining_data(
@@ -49,7 +49,7 @@ def open_pretraining_data(
     eval_data: Sequence[Path] = (),
     vocab_size: int | None = None,
 ) -> PretrainingData:
-    """Opens a folder of token shards, or TFRecord files.
+    """Open a folder of token shards, or TFRecord files.
 
     Args:
         paths: The folder, or files.

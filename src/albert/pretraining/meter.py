@@ -38,7 +38,7 @@ class Meter:
         self.label_counts = np.zeros(self.config.vocab_size, np.int64)
 
     def counted(self, batches: Iterable[PretrainingBatch]) -> Iterator[PretrainingBatch]:
-        """Passes batches on and counts them."""
+        """Pass batches on and counts them."""
         for batch in batches:
             if len(batch):
                 self.tokens += len(batch.input_ids)
@@ -53,12 +53,12 @@ class Meter:
         return 1 - self.tokens / max(1, self.cells)
 
     def unigram_entropy(self) -> float:
-        """Returns the masked LM loss, in nats, of who knows how frequent each piece is, and nothing else."""
+        """Return the masked LM loss, in nats, of who knows how frequent each piece is, and nothing else."""
         shares = self.label_counts[self.label_counts > 0] / max(1, self.label_counts.sum())
         return float(-(shares * np.log(shares)).sum())
 
     def reset(self) -> None:
-        """Begins to count anew."""
+        """Begin to count anew."""
         self.tokens = self.cells = self.flops = 0
 
 
@@ -72,7 +72,7 @@ def trial_steps(
     seconds: float,
     warm_up_steps: int,
 ) -> list[Step]:
-    """Returns the steps taken within some seconds, at least one, those of the warm-up left out.
+    """Return the steps taken within some seconds, at least one, those of the warm-up left out.
 
     The weights of `model` are spoiled. What is measured is one process, whatever their number will be.
     """

@@ -13,7 +13,7 @@ CPU_MICRO_BATCH = 64
 def largest_micro_batch(
     try_examples: Callable[[int], object], *, batch_size: int, device: torch.device, world: World
 ) -> int:
-    """Returns the largest divisor of the batch size that goes through the model on every rank.
+    """Return the largest divisor of the batch size that goes through the model on every rank.
 
     Args:
         try_examples: Runs so many of the longest examples forward and backward.
@@ -31,7 +31,7 @@ def largest_micro_batch(
 
 
 def _probe(try_examples: Callable[[int], object], limit: int) -> int:
-    """Doubles the number of examples until they no longer fit."""
+    """Double the number of examples until they no longer fit."""
     try_examples(1)
     fitting = 1
     while fitting < limit:

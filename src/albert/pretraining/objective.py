@@ -15,18 +15,18 @@ class PretrainingObjective:
     """Masked LM over all hidden pieces plus sentence order over all pairs."""
 
     def counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        """Returns how many pieces are hidden and how many sequences have an order."""
+        """Return how many pieces are hidden and how many sequences have an order."""
         ordered = int((batch.sentence_order_labels != NO_ORDER_LABEL).sum())
         return {"masked_lm": len(batch.masked_positions), "sentence_order": ordered}
 
     def sums(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Returns both losses summed over the batch."""
+        """Return both losses summed over the batch."""
         return self.losses(model, batch)[0]
 
     def losses(
         self, model: AlbertForPreTraining, batch: PretrainingBatch
     ) -> tuple[dict[str, LossSum], VocabularyLoss]:
-        """Returns both losses summed over the batch, and that of each hidden piece."""
+        """Return both losses summed over the batch, and that of each hidden piece."""
         positions, labels, order_labels = (
             on_device(array, model.device)
             for array in (batch.masked_positions, batch.masked_labels, batch.sentence_order_labels)
@@ -43,12 +43,12 @@ class HeldOutObjective(PretrainingObjective):
     """The same two losses, and masked LM apart for short and for long sequences."""
 
     def counts(self, batch: PretrainingBatch) -> dict[str, int]:
-        """Returns over how many items each part is averaged; parts without one are left out."""
+        """Return over how many items each part is averaged; parts without one are left out."""
         by_length = {name: len(places) for name, places in _places_by_length(batch).items()}
         return super().counts(batch) | by_length
 
     def sums(self, model: AlbertForPreTraining, batch: PretrainingBatch) -> dict[str, LossSum]:
-        """Returns the sum of each part over the batch."""
+        """Return the sum of each part over the batch."""
         sums, masked_lm = self.losses(model, batch)
         for name, places in _places_by_length(batch).items():
             index = on_device(places, model.device)
@@ -57,7 +57,7 @@ class HeldOutObjective(PretrainingObjective):
 
 
 def longest_examples(count: int, length: int, *, vocab_size: int) -> PretrainingBatch:
-    """Returns `count` made-up examples of full length, a fifth of their pieces hidden: a hard case."""
+    """Return `count` made-up examples of full length, a fifth of their pieces hidden: a hard case."""
     places = np.arange(count * length)
     hidden = places[places % 5 == 1]
     ids = places % vocab_size
@@ -73,7 +73,7 @@ def longest_examples(count: int, length: int, *, vocab_size: int) -> Pretraining
 
 
 def _places_by_length(batch: PretrainingBatch) -> dict[str, IntArray]:
-    """Returns which of the M hidden pieces lie in sequences of each length class, if any do."""
+    """Return which of the M hidden pieces lie in sequences of each length class, if any do."""
     sequences = np.searchsorted(np.cumsum(batch.lengths), batch.masked_positions, side="right")
     lengths = batch.lengths[sequences]
     classes = {

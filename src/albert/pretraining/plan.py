@@ -37,7 +37,7 @@ RULE_WIDTH = 768
 
 
 def proposed_rate(batch_size: int, optimizer: Literal["lamb", "adamw"]) -> float:
-    """Returns the peak learning rate that goes with a batch size, by the square-root rule.
+    """Return the peak learning rate that goes with a batch size, by the square-root rule.
 
     LAMB: the paper's 1.76e-3 at 4096, times the root of the ratio (You et al. 2020, section 4). AdamW: 1e-4
     at 256, BERT base's (Devlin et al. 2019, appendix A.2), likewise; narrower models stand more.
@@ -55,7 +55,7 @@ def make_plan(
     price_per_hour: float | None = None,
     activation_checkpointing: bool = False,
 ) -> dict[str, Any]:
-    """Returns the plan of a run, with a `report` for people.
+    """Return the plan of a run, with a `report` for people.
 
     Args:
         settings: What was asked for.
@@ -135,11 +135,11 @@ class _Sample:
         return float(self.lengths.mean())
 
     def flops(self, config: AlbertConfig) -> float:
-        """Returns the operations that training on one example takes."""
+        """Return the operations that training on one example takes."""
         return pretraining_flops(config, self.lengths, self.num_masked) / len(self.lengths)
 
     def as_json(self, examples: int) -> dict[str, Any]:
-        """Returns what it tells of an epoch, and of a run of so many examples."""
+        """Return what it tells of an epoch, and of a run of so many examples."""
         return {
             "examples_per_epoch": self.per_epoch,
             "pieces_per_epoch": round(self.per_epoch * self.mean_length),
@@ -196,7 +196,7 @@ class _Memory:
         return cls(step=step, free_bytes=free_bytes, largest_that_fits=size)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns it as JSON."""
+        """Return it as JSON."""
         return {
             "bytes": self.step.total,
             "parameters_bytes": self.step.parameters,
@@ -207,7 +207,7 @@ class _Memory:
 
 
 def _free_bytes(device: torch.device) -> int | None:
-    """Returns how much memory the device has left."""
+    """Return how much memory the device has left."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
     meminfo = Path("/proc/meminfo")
@@ -225,7 +225,7 @@ def _measure(
     *,
     largest: int,
 ) -> dict[str, Any] | None:
-    """Returns the speed of one process at `largest` examples at once, or as many as a second allows.
+    """Return the speed of one process at `largest` examples at once, or as many as a second allows.
 
     None where not even one example fits.
     """
@@ -266,7 +266,7 @@ def _measure(
 
 
 def _evaluated_examples(settings: PretrainSettings, data: PretrainingData) -> int:
-    """Returns how many held-out examples the run looks at, the same ones again and again."""
+    """Return how many held-out examples the run looks at, the same ones again and again."""
     source = data.held_out(settings.examples)
     if source is None:
         return 0
@@ -275,7 +275,7 @@ def _evaluated_examples(settings: PretrainSettings, data: PretrainingData) -> in
 
 
 def _rate(settings: PretrainSettings, schedule: Schedule) -> dict[str, Any]:
-    """Returns the learning rate over the run, and what the square-root rule proposes."""
+    """Return the learning rate over the run, and what the square-root rule proposes."""
     steps = np.linspace(0, settings.loop.max_steps - 1, CURVE_POINTS).round().astype(int).tolist()
     return {
         "schedule": settings.optimizer.schedule,
@@ -287,12 +287,12 @@ def _rate(settings: PretrainSettings, schedule: Schedule) -> dict[str, Any]:
 
 
 def _columns(num_steps: int) -> list[int]:
-    """Returns the steps whose rate the columns of the sketch show."""
+    """Return the steps whose rate the columns of the sketch show."""
     return [round(step) for step in np.linspace(0, num_steps - 1, SKETCH_COLUMNS).tolist()]
 
 
 def sketch(values: Sequence[float]) -> list[str]:
-    """Returns values of at least 0, a column each, as lines of text, the highest on top."""
+    """Return values of at least 0, a column each, as lines of text, the highest on top."""
     top = max(values) or 1.0
     heights = [math.ceil(SKETCH_LINES * value / top) for value in values]
     lines = range(SKETCH_LINES, 0, -1)
@@ -300,7 +300,7 @@ def sketch(values: Sequence[float]) -> list[str]:
 
 
 def _remarks(plan: dict[str, Any], settings: PretrainSettings, config: AlbertConfig) -> list[str]:
-    """Returns what should give pause."""
+    """Return what should give pause."""
     remarks = []
     rate, proposed = plan["learning_rate"]["peak"], plan["learning_rate"]["proposed"]
     factor = max(rate, proposed) / max(min(rate, proposed), 1e-12)
@@ -324,7 +324,7 @@ def _remarks(plan: dict[str, Any], settings: PretrainSettings, config: AlbertCon
 
 
 def _report(plan: dict[str, Any], settings: PretrainSettings) -> Iterator[str]:
-    """Yields the lines for people."""
+    """Yield the lines for people."""
     rate, memory, speed = plan["learning_rate"], plan["memory"], plan["speed"]
     yield from (
         f"data      {plan['examples_per_epoch']:,} examples an epoch, "
@@ -358,7 +358,7 @@ def _report(plan: dict[str, Any], settings: PretrainSettings) -> Iterator[str]:
 
 
 def _duration(hours: float) -> str:
-    """Returns a duration in the unit people would say it in."""
+    """Return a duration in the unit people would say it in."""
     if hours < 1:
         return f"{60 * hours:.2g} minutes"
     return f"{hours:.3g} hours" + (f" ({hours / 24:.3g} days)" if hours >= 48 else "")

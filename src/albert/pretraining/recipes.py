@@ -112,7 +112,7 @@ RECIPES = {
 
 
 def find_command(name: str) -> PretrainingRecipe:
-    """Returns the recipe of this name.
+    """Return the recipe of this name.
 
     Raises:
         ConfigError: There is none.
@@ -124,7 +124,7 @@ def find_command(name: str) -> PretrainingRecipe:
 
 
 def apply_recipe(name: str, settings: PretrainSettings) -> PretrainSettings:
-    """Returns `settings` with the numbers of a recipe in the place of their own.
+    """Return `settings` with the numbers of a recipe in the place of their own.
 
     Raises:
         ConfigError: There is no such recipe.
@@ -133,7 +133,7 @@ def apply_recipe(name: str, settings: PretrainSettings) -> PretrainSettings:
 
 
 def recipe_settings(name: str, **given: Any) -> PretrainSettings:
-    """Returns the settings of a recipe: `recipe_settings("albert-base-v2", data=(folder,), output=run)`.
+    """Return the settings of a recipe: `recipe_settings("albert-base-v2", data=(folder,), output=run)`.
 
     Args:
         name: Of the recipe.
@@ -149,7 +149,7 @@ def recipe_settings(name: str, **given: Any) -> PretrainSettings:
 
 
 def _replace(settings: PretrainSettings, values: Mapping[str, Any]) -> PretrainSettings:
-    """Returns `settings` with other values of some of them, wherever they are nested.
+    """Return `settings` with other values of some of them, wherever they are nested.
 
     Raises:
         ConfigError: There is no setting of a name.

@@ -77,7 +77,7 @@ class Pretraining:
         world: World,
         allow: Leniency = Leniency(),
     ) -> "Pretraining":
-        """Returns the run at its beginning."""
+        """Return the run at its beginning."""
         moves = settings.optimizer
         return cls(
             settings=settings,
@@ -93,7 +93,7 @@ class Pretraining:
         )
 
     def to_the_end(self) -> dict[str, Any]:
-        """Takes the steps that are missing, and returns the scores of the last model on held-out text.
+        """Take the steps that are missing, and returns the scores of the last model on held-out text.
 
         Raises:
             RunError: The loss went astray too often, or a checkpoint cannot be written.
@@ -112,7 +112,7 @@ class Pretraining:
         return result
 
     def _train_from(self, place: TrainingState) -> TrainingState:
-        """Trains on from a place; returns the end, or the place to which a divergence threw it back."""
+        """Train on from a place; returns the end, or the place to which a divergence threw it back."""
         loop = self.settings.loop
         with (
             graceful_stop() as stop,
@@ -143,7 +143,7 @@ class Pretraining:
         return replace(place, step=loop.max_steps)
 
     def _steps(self, place: TrainingState, stop: Stop) -> Iterator[Step]:
-        """Yields the steps behind a place."""
+        """Yield the steps behind a place."""
         loop, world = self.settings.loop, self.world
         self.examples = Examples(
             self.data.train(self.settings.examples, seed=loop.seed), workers=self.settings.workers
@@ -170,7 +170,7 @@ class Pretraining:
         )
 
     def _tell_and_score(self, step: Step, log: StepLog) -> None:
-        """Warns of a plateau, evaluates when that is due, and keeps the best model."""
+        """Warn of a plateau, evaluates when that is due, and keeps the best model."""
         for warning in self.plateau.add(step, unigram_entropy=self.meter.unigram_entropy):
             if self.world.is_first:
                 warn(warning)
@@ -184,7 +184,7 @@ class Pretraining:
                     self._keep(self.run.best, flat_scores(scores))
 
     def _save(self, place: TrainingState) -> None:
-        """Writes a checkpoint."""
+        """Write a checkpoint."""
         self.save_is_due = False
         if self.run is None:
             return
@@ -199,11 +199,11 @@ class Pretraining:
         )
 
     def _next_example(self, place: TrainingState) -> int:
-        """Returns the example of the stream with which the step behind a place begins."""
+        """Return the example of the stream with which the step behind a place begins."""
         return place.step * self.settings.loop.batch_size + place.skipped_examples
 
     def _roll_back(self, error: DivergenceError, log: StepLog) -> TrainingState:
-        """Returns to the last checkpoint, and passes over the examples that were seen since.
+        """Return to the last checkpoint, and passes over the examples that were seen since.
 
         Raises:
             RunError: There is no checkpoint, or there were too many roll-backs.
@@ -227,14 +227,14 @@ class Pretraining:
         return place
 
     def _resume(self) -> TrainingState:
-        """Fills model and optimiser from the newest checkpoint, on all ranks."""
+        """Fill model and optimiser from the newest checkpoint, on all ranks."""
         place = TrainingState() if self.run is None else self.run.resume(self.model, self.optimizer)
         agreed = {name: int(self.world.agree(number)) for name, number in asdict(place).items()}
         self.world.share_state(self.model, self.optimizer)
         return TrainingState(**agreed)
 
     def _score(self) -> dict[str, Score]:
-        """Returns the scores on held-out examples; none where none were held out."""
+        """Return the scores on held-out examples; none where none were held out."""
         source = self.data.held_out(self.settings.examples)
         if source is None:
             return {}
@@ -244,7 +244,7 @@ class Pretraining:
         return evaluate(self.model, batches, HeldOutObjective(), self.settings.loop, world)
 
     def _extras(self, seconds: float) -> dict[str, Any]:
-        """Returns what a log record says of this process beside the steps, for so many seconds of them."""
+        """Return what a log record says of this process beside the steps, for so many seconds of them."""
         meter = self.meter
         extras: dict[str, Any] = {
             "padding_share": meter.padding_share,
@@ -258,7 +258,7 @@ class Pretraining:
         return extras
 
     def _peak(self) -> float:
-        """Returns the operations a second that this device does in a large product; measured once."""
+        """Return the operations a second that this device does in a large product; measured once."""
         if self.measured_peak is None:
             device = self.model.device
             dtype = autocast_dtype(self.settings.loop.precision, device) or torch.float32
@@ -267,7 +267,7 @@ class Pretraining:
         return self.measured_peak
 
     def _held_out_losses(self) -> Iterator[float]:
-        """Yields the masked LM losses of the evaluations that are logged."""
+        """Yield the masked LM losses of the evaluations that are logged."""
         for record in [] if self.run is None else self.run.log_records():
             if "masked_lm_loss" in record.get("held_out", {}):
                 yield record["held_out"]["masked_lm_loss"]
@@ -279,7 +279,7 @@ class Pretraining:
         return open_sinks(self.settings.log_to, folder, folder.name, config)
 
     def _keep(self, folder: Path, scores: dict[str, float]) -> None:
-        """Writes the model as it is now to `folder`, with its card."""
+        """Write the model as it is now to `folder`, with its card."""
         assert self.run is not None
         record = self.run.record
         description = (

@@ -11,7 +11,7 @@ from albert.training.settings import LoopSettings, OptimizerSettings
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainSettings:
-    """Pretrains a model on prepared data.
+    """Pretrain a model on prepared data.
 
     Masked language model plus sentence order, both heads from the start. Running the same command again
     on an unfinished folder continues it.
@@ -71,7 +71,7 @@ class Leniency:
 
 
 def schedule_of(settings: PretrainSettings, allow: Leniency = Leniency()) -> Schedule:
-    """Returns the learning rate of every step.
+    """Return the learning rate of every step.
 
     Raises:
         ConfigError: The settings of the schedule do not go together.

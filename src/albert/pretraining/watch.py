@@ -39,7 +39,7 @@ class LeapWatch:
         return self._calm
 
     def add(self, step: Step) -> None:
-        """Takes in one step.
+        """Take in one step.
 
         Raises:
             DivergenceError: The loss has leapt.
@@ -74,7 +74,7 @@ class PlateauWatch:
         self._order: deque[float] = deque(maxlen=REMEMBERED_STEPS)
 
     def add(self, step: Step, *, unigram_entropy: Callable[[], float]) -> list[str]:
-        """Takes in one step, and returns what there is to warn of.
+        """Take in one step, and returns what there is to warn of.
 
         Args:
             step: Its parts are named `masked_lm` and `sentence_order`.

@@ -161,7 +161,7 @@ def start_model(
     own = read_config(folder)
     keeps = has_head(folder, model) and own.id2label == config.id2label
     encoder = model if keeps else model.get_submodule("albert")
-    load_weights(encoder, folder, has_map=config.embedding_size != config.hidden_size)
+    load_weights(encoder, folder, has_map=config.has_map)
     return model
 
 

@@ -45,11 +45,11 @@ class World:
         return self.rank == 0
 
     def part(self, count: int) -> int:
-        """Returns how many of `count` items are this process's."""
+        """Return how many of `count` items are this process's."""
         return count * (self.rank + 1) // self.size - count * self.rank // self.size
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Returns the sums of all ranks' `numbers`, exact for whole numbers up to 2^53."""
+        """Return the sums of all ranks' `numbers`, exact for whole numbers up to 2^53."""
         if self.size == 1:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64)
@@ -57,7 +57,7 @@ class World:
         return [float(number) for number in tensor.tolist()]
 
     def sum_named(self, numbers: Mapping[str, float]) -> dict[str, float]:
-        """Returns the sums of all ranks' numbers of the same names; a rank may lack some."""
+        """Return the sums of all ranks' numbers of the same names; a rank may lack some."""
         if self.size == 1:
             return dict(numbers)
         gathered: list[Any] = [None] * self.size
@@ -69,13 +69,13 @@ class World:
         return sums
 
     def sum_tensor(self, tensor: Tensor) -> Tensor:
-        """Adds up a tensor over all ranks, in place."""
+        """Add up a tensor over all ranks, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Adds up all gradients over all ranks, in place; a parameter without one counts as 0."""
+        """Add up all gradients over all ranks, in place; a parameter without one counts as 0."""
         if self.size == 1:
             return
         bucket: list[Tensor] = []
@@ -90,11 +90,11 @@ class World:
             _sum_together(bucket)
 
     def agree(self, value: float) -> float:
-        """Returns the first rank's `value` on every rank."""
+        """Return the first rank's `value` on every rank."""
         return self.sum_numbers([value if self.is_first else 0.0])[0]
 
     def least(self, value: int) -> int:
-        """Returns the least of all ranks' values."""
+        """Return the least of all ranks' values."""
         if self.size == 1:
             return value
         tensor = torch.tensor([value])
@@ -102,11 +102,11 @@ class World:
         return int(tensor)
 
     def any(self, flag: bool) -> bool:
-        """Returns whether `flag` is true on some rank."""
+        """Return whether `flag` is true on some rank."""
         return self.sum_numbers([float(flag)])[0] > 0
 
     def share_state(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Gives every rank the first one's weights and optimiser state, so that only that one reads files."""
+        """Give every rank the first one's weights and optimiser state, so that only that one reads files."""
         if self.size == 1:
             return
         parameters = list(model.parameters())
@@ -122,19 +122,19 @@ class World:
                 dist.broadcast(state[key], src=0)
 
     def wait(self) -> None:
-        """Returns when every rank has come here."""
+        """Return when every rank has come here."""
         if self.size > 1:
             dist.barrier(group=self.control)
 
 
 def is_distributed() -> bool:
-    """Returns whether torchrun started this process."""
+    """Return whether torchrun started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Joins the processes that torchrun started with this one, for the `with` block.
+    """Join the processes that torchrun started with this one, for the `with` block.
 
     Raises:
         ConfigError: They cannot be reached.
@@ -166,14 +166,14 @@ def join_world(device: torch.device) -> Iterator[World]:
 
 
 def local_device(device: torch.device) -> torch.device:
-    """Returns this process's own GPU where `device` is a GPU without a number."""
+    """Return this process's own GPU where `device` is a GPU without a number."""
     if device.type == "cuda" and device.index is None and is_distributed():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
 
 
 def _sum_together(gradients: list[Tensor]) -> None:
-    """Adds up some gradients over all ranks in one message."""
+    """Add up some gradients over all ranks in one message."""
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])

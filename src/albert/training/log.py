@@ -40,7 +40,7 @@ class StepLog:
         self._note = ""
 
     def add(self, step: Step) -> None:
-        """Takes in one step."""
+        """Take in one step."""
         self._steps.append(step)
         if step.skipped and self._run is not None:
             warn(f"step {step.number}: loss or gradients not finite, weights left as they were")
@@ -52,11 +52,11 @@ class StepLog:
         self._bar.advance(1, self._note)
 
     def scores(self, step: int, scores: dict[str, Score]) -> None:
-        """Writes one evaluation on held-out data."""
+        """Write one evaluation on held-out data."""
         self._write({"step": step, "held_out": flat_scores(scores)})
 
     def event(self, step: int, name: str, text: str) -> None:
-        """Writes that something happened."""
+        """Write that something happened."""
         self._write({"step": step, "event": name, "text": text})
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class StepLog:
             sink.write(record)
 
     def _record(self) -> dict[str, Any]:
-        """Returns the means over the gathered steps; steps with non-finite numbers only count."""
+        """Return the means over the gathered steps; steps with non-finite numbers only count."""
         last = self._steps[-1]
         good = [step for step in self._steps if not step.skipped]
         tokens = sum(step.tokens for step in self._steps)
@@ -94,7 +94,7 @@ class StepLog:
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Returns the bytes a training holds: the most so far on a GPU, at present on a CPU; 0 if unknown."""
+    """Return the bytes a training holds: the most so far on a GPU, at present on a CPU; 0 if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/statm")
@@ -102,7 +102,7 @@ def memory_in_use(device: torch.device) -> int:
 
 
 def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
-    """Returns scores as `name_loss` and `name_accuracy`; of masked LM the perplexity, too."""
+    """Return scores as `name_loss` and `name_accuracy`; of masked LM the perplexity, too."""
     flat = {}
     for name, score in scores.items():
         flat[f"{name}_loss"] = score.loss
@@ -114,7 +114,7 @@ def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
 
 
 def note_of(record: dict[str, Any]) -> str:
-    """Returns the numbers of a record that one watches: loss, accuracies, speed."""
+    """Return the numbers of a record that one watches: loss, accuracies, speed."""
     parts = [f"loss {record['loss']:.3f}"] if "loss" in record else []
     parts += [
         f"{key.removesuffix('_accuracy').replace('_', ' ')} {value:.1%}"

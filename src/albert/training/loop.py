@@ -52,10 +52,10 @@ class Sliced(Protocol):
     """A batch that can be cut."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
 
     def take(self, begin: int, end: int) -> Self:
-        """Returns the examples `begin` to `end` (exclusive)."""
+        """Return the examples `begin` to `end` (exclusive)."""
 
 
 SlicedT = TypeVar("SlicedT", bound=Sliced)
@@ -65,10 +65,10 @@ class Objective(Protocol, Generic[B_contra]):
     """What is minimised: named parts of a loss, each a mean over its own items."""
 
     def counts(self, batch: B_contra) -> dict[str, int]:
-        """Returns over how many items each part is averaged; known before the model runs."""
+        """Return over how many items each part is averaged; known before the model runs."""
 
     def sums(self, model: Any, batch: B_contra) -> dict[str, LossSum]:
-        """Returns each part's sum over the items of `batch`."""
+        """Return each part's sum over the items of `batch`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def train(
     world: World = World(),
     stop: Callable[[], object] = lambda: False,
 ) -> Iterator[Step]:
-    """Trains `model`, and yields after every optimiser step.
+    """Train `model`, and yields after every optimiser step.
 
     Randomness of a step (dropout) is seeded by the seed and the step's number, so a resumed training
     needs to know only how many steps were done.
@@ -182,14 +182,14 @@ def train(
 
 
 def _move(optimizer: Optimizer, rate: float) -> None:
-    """Moves the weights at a learning rate."""
+    """Move the weights at a learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
 
 
 def _check_skipped(in_a_row: int, *, step: int) -> None:
-    """Raises DivergenceError when too many steps in a row were skipped."""
+    """Raise DivergenceError when too many steps in a row were skipped."""
     if in_a_row == MAX_SKIPPED_STEPS:
         raise DivergenceError(
             f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, the last is step "
@@ -206,7 +206,7 @@ def evaluate(
     settings: LoopSettings,
     world: World = World(),
 ) -> dict[str, Score]:
-    """Returns loss and accuracy of each part over all ranks' `batches`, dropout off."""
+    """Return loss and accuracy of each part over all ranks' `batches`, dropout off."""
     model.eval()
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
@@ -223,7 +223,7 @@ def evaluate(
 
 
 def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT]:
-    """Yields every batch as `count` micro-batches of nearly equal size; of a small one some are empty."""
+    """Yield every batch as `count` micro-batches of nearly equal size; of a small one some are empty."""
     for batch in batches:
         bounds = [len(batch) * number // count for number in range(count + 1)]
         for begin, end in pairwise(bounds):
@@ -233,7 +233,7 @@ def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT
 def _add_up(
     batches: list[BatchT], objective: Objective[BatchT], world: World, *, stopped: bool
 ) -> tuple[dict[str, float], int, bool]:
-    """Returns over how many items of all ranks each part is averaged, their tokens, and whether to stop."""
+    """Return over how many items of all ranks each part is averaged, their tokens, and whether to stop."""
     counts = [objective.counts(batch) for batch in batches]
     names = list(counts[0])
     own = [sum(count[name] for count in counts) for name in names]
@@ -251,7 +251,7 @@ def _accumulate(
     autocast: AbstractContextManager[object],
     world: World,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adds up the gradients of one global batch, over micro-batches and ranks.
+    """Add up the gradients of one global batch, over micro-batches and ranks.
 
     Returns:
         The loss, and each part's mean loss and accuracy by key; scalars.
@@ -274,25 +274,25 @@ def _accumulate(
 
 
 def _seed_of_step(seed: int, number: int, rank: int) -> int:
-    """Returns the seed of a rank's step, unrelated to those of others; NumPy promises it never changes."""
+    """Return the seed of a rank's step, unrelated to those of others; NumPy promises it never changes."""
     entropy = (seed, number, rank) if rank else (seed, number)
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _sums_by_key(name: str, part: LossSum) -> Iterator[tuple[str, Tensor]]:
-    """Yields the sums of one part as `name/loss` and, where there is one, `name/accuracy`."""
+    """Yield the sums of one part as `name/loss` and, where there is one, `name/accuracy`."""
     yield f"{name}/loss", part.total.detach()
     if part.correct is not None:
         yield f"{name}/accuracy", part.correct
 
 
 def _scores(values: dict[str, float]) -> dict[str, Score]:
-    """Returns `name/loss` and `name/accuracy` pairs as one score a name."""
+    """Return `name/loss` and `name/accuracy` pairs as one score a name."""
     names = dict.fromkeys(key.split("/")[0] for key in values)
     return {name: Score(values[f"{name}/loss"], values.get(f"{name}/accuracy")) for name in names}
 
 
 def autocast_of(settings: LoopSettings, device: torch.device) -> AbstractContextManager[object]:
-    """Returns the block in which the model runs on `device` with the precision of the settings."""
+    """Return the block in which the model runs on `device` with the precision of the settings."""
     dtype = autocast_dtype(settings.precision, device)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

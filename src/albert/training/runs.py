@@ -50,7 +50,7 @@ class Run:
         inputs: dict[str, Any],
         shared: bool = False,
     ) -> "Run":
-        """Begins a run in `folder`, or takes up the one that was begun there.
+        """Begin a run in `folder`, or takes up the one that was begun there.
 
         Args:
             folder: Made if missing.
@@ -86,7 +86,7 @@ class Run:
         return len(self.record.get("attempts", ()))
 
     def begin_again(self, reason: str) -> None:
-        """Drops checkpoints and best model; the log so far becomes `log-N.jsonl`, the reason is recorded."""
+        """Drop checkpoints and best model; the log so far becomes `log-N.jsonl`, the reason is recorded."""
         number = self.attempts
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
@@ -97,12 +97,12 @@ class Run:
         write_json(self.folder / RUN_FILE, self.record)
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Marks the run as finished."""
+        """Mark the run as finished."""
         self.record["result"] = result
         write_json(self.folder / RUN_FILE, self.record)
 
     def resume(self, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-        """Fills `model` and `optimizer` from the newest whole checkpoint.
+        """Fill `model` and `optimizer` from the newest whole checkpoint.
 
         Log records behind it are dropped: their steps will be done again.
 
@@ -129,7 +129,7 @@ class Run:
         keep: int,
         keep_every: int | None = None,
     ) -> None:
-        """Writes the checkpoint of a place, and removes all but the `keep` newest and every so many steps.
+        """Write the checkpoint of a place, and removes all but the `keep` newest and every so many steps.
 
         Raises:
             RunError: The disk is full or refuses; earlier checkpoints stay.
@@ -144,12 +144,12 @@ class Run:
         drop_old_snapshots(self.checkpoints, keep=keep, keep_every=keep_every)
 
     def log(self, record: dict[str, Any]) -> None:
-        """Appends `record`, which has a `step`, to log.jsonl."""
+        """Append `record`, which has a `step`, to log.jsonl."""
         with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def log_records(self) -> Iterator[dict[str, Any]]:
-        """Yields the records of log.jsonl; a last line cut off by a kill is left out."""
+        """Yield the records of log.jsonl; a last line cut off by a kill is left out."""
         path = self.folder / LOG_FILE
         if not path.is_file():
             return
@@ -176,12 +176,12 @@ class Run:
 
 
 def settings_as_json(settings: Any) -> dict[str, Any]:
-    """Returns a settings dataclass as JSON: paths become text."""
+    """Return a settings dataclass as JSON: paths become text."""
     return json.loads(json.dumps(asdict(settings), default=str))
 
 
 def versions() -> dict[str, str]:
-    """Returns what the numbers of a run depend on beside its settings."""
+    """Return what the numbers of a run depend on beside its settings."""
     return {
         "albert": version("albert"),
         "commit": _commit(),
@@ -191,7 +191,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Returns the commit of a source checkout, or "" for an installed package."""
+    """Return the commit of a source checkout, or "" for an installed package."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
@@ -217,7 +217,7 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _check_same(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:
-    """Checks that the run in `folder` is the one that is asked for.
+    """Check that the run in `folder` is the one that is asked for.
 
     Raises:
         RunError: It is not; the message names what differs.
@@ -239,7 +239,7 @@ def _check_same(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> N
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns nested settings as one level, keyed by the innermost name: the flag."""
+    """Return nested settings as one level, keyed by the innermost name: the flag."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat.update(_flat(value) if isinstance(value, dict) else {name: value})

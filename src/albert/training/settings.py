@@ -83,12 +83,12 @@ class LoopSettings:
         return self.micro_batch_size if isinstance(self.micro_batch_size, int) else self.batch_size
 
     def micro_batches(self, ranks: int = 1) -> int:
-        """Returns how many micro-batches each of `ranks` processes computes for a step."""
+        """Return how many micro-batches each of `ranks` processes computes for a step."""
         return math.ceil(math.ceil(self.batch_size / ranks) / self.micro_size)
 
 
 def find_device(name: str) -> torch.device:
-    """Returns the device `name`, or for `auto` a GPU where there is one, else the CPU.
+    """Return the device `name`, or for `auto` a GPU where there is one, else the CPU.
 
     Raises:
         ConfigError: There is no such device.
@@ -105,7 +105,7 @@ def find_device(name: str) -> torch.device:
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """Returns the type that autocast is to use on `device`; None for plain float32."""
+    """Return the type that autocast is to use on `device`; None for plain float32."""
     if precision == "float32":
         return None
     if precision == "bf16" or _computes_bf16(device):
@@ -114,7 +114,7 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    """Tells whether `device` multiplies bf16 matrices in hardware, where they are faster than float32."""
+    """Return whether `device` multiplies bf16 matrices in hardware, where they are faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":

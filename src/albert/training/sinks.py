@@ -33,16 +33,16 @@ class LogSink(Protocol):
     """Somewhere the records of a log go, beside the log."""
 
     def write(self, record: dict[str, Any]) -> None:
-        """Takes in one record of log.jsonl: of training, of an evaluation, or of an event."""
+        """Take in one record of log.jsonl: of training, of an evaluation, or of an event."""
 
     def close(self) -> None:
-        """Writes what is left; no record may follow."""
+        """Write what is left; no record may follow."""
 
 
 def open_sinks(
     names: Sequence[SinkName], folder: Path, run_name: str, config: dict[str, Any]
 ) -> list[LogSink]:
-    """Opens viewers for one run, or goes on with those that an earlier part of it opened.
+    """Open viewers for one run, or goes on with those that an earlier part of it opened.
 
     Args:
         names: Which; each once.
@@ -187,7 +187,7 @@ _OPENERS = {"tensorboard": _open_tensorboard, "trackio": _open_trackio}
 
 
 def _check_installed(name: str, module: str) -> None:
-    """Checks that the package of an extra can be imported.
+    """Check that the package of an extra can be imported.
 
     Raises:
         ConfigError: It cannot; the message says how to install it.
@@ -201,7 +201,7 @@ def _check_installed(name: str, module: str) -> None:
 
 
 def _scalars(record: dict[str, Any]) -> dict[str, float]:
-    """Returns the numbers of a record by the names they are shown under."""
+    """Return the numbers of a record by the names they are shown under."""
     held_out = record.get("held_out")
     prefix, values = ("train", record) if held_out is None else ("held_out", held_out)
     return {

@@ -11,7 +11,7 @@ from albert.model.encoder import AlbertEncoder, AlbertLayer
 
 
 def apply_switches(model: nn.Module, *, compile: bool, activation_checkpointing: bool, tf32: bool) -> None:
-    """Makes the encoder in `model` run as wanted, on the device where it lies.
+    """Make the encoder in `model` run as wanted, on the device where it lies.
 
     Args:
         model: Holds an `AlbertEncoder`.
@@ -42,7 +42,7 @@ def apply_switches(model: nn.Module, *, compile: bool, activation_checkpointing:
 
 
 def _check_compiler(device: torch.device) -> None:
-    """Compiles one small function, so that a machine that cannot says so before the first step.
+    """Compile one small function, so that a machine that cannot says so before the first step.
 
     Raises:
         ConfigError: It could not be compiled.

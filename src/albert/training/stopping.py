@@ -26,7 +26,7 @@ class Stop:
         return self.signal is not None
 
     def leave(self) -> None:
-        """Ends the program the way the signal asks for; call it when all that is worth it was saved.
+        """End the program the way the signal asks for; call it when all that is worth it was saved.
 
         Ctrl-C ends it as ever. Any other signal, which a scheduler or another process got, means that the
         place is needed: the exit code says that the work is to be taken up again.
@@ -39,7 +39,7 @@ class Stop:
 
 @contextmanager
 def graceful_stop() -> Iterator[Stop]:
-    """Turns the first Ctrl-C, SIGTERM or SIGUSR1 in the block into a flag; the second one acts at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGUSR1 in the block into a flag; the second one acts at once."""
     stop = Stop()
     previous: dict[signal.Signals, Any] = {}
 
