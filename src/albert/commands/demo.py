@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import write_json
+from albert.checkpoint.layout import RUN_FILE, RunLayout
 from albert.commands.finetune import FinetuneSettings, finetune
 from albert.commands.prepare import PrepareSettings, prepare
 from albert.commands.pretrain import pretrain
@@ -44,7 +45,6 @@ from albert.inference.pipelines import pipeline
 from albert.pretraining.recipes import recipe_settings
 from albert.pretraining.settings import PretrainSettings
 from albert.reports.curves import Baselines, draw_curves, held_out_points
-from albert.training.runs import RUN_FILE
 
 HELD_OUT = 0.1
 EVALUATIONS = 20
@@ -208,7 +208,7 @@ def _stage_settings(folder: Path, scale: DemoScale, stage: Stage) -> PretrainSet
         data=(folder / "data",),
         output=stage_folder(folder, stage.number),
         config=_config_file(folder, stage),
-        init_from=str(stage_folder(folder, stage.number - 1) / "model") if continues else None,
+        init_from=str(RunLayout(stage_folder(folder, stage.number - 1)).model) if continues else None,
         max_seq_length=scale.max_seq_length,
         masked_lm_prob=scale.masked_lm_prob,
         learning_rate=scale.learning_rate / (2 if continues else 1),

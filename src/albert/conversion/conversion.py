@@ -25,6 +25,7 @@ from albert.checkpoint.folder import (
     write_json,
     write_model,
 )
+from albert.checkpoint.layout import RUN_FILE
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
@@ -178,7 +179,7 @@ def convert(
             record=record,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
-        write_json(temporary / "run.json", record)
+        write_json(temporary / RUN_FILE, record)
         temporary.rename(output)  # takes the place of an empty folder, too
     return model
 

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from albert.checkpoint.folder import replacing
+from albert.checkpoint.layout import LOG_FILE, RUN_FILE
 from albert.finetuning.plan import DevSet, Plan
 from albert.reports.html import page, picture, quiet, table
 from albert.reports.panels import draw_runs, words
 from albert.reports.runs import read_runs
 from albert.tasks.published import band
 from albert.tasks.solver import read_trained
-from albert.training.runs import LOG_FILE, RUN_FILE, Run
+from albert.training.runs import Run
 from albert.training.settings import find_device
 
 PAGE = "report.html"

@@ -15,6 +15,7 @@ import torch
 from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
+from albert.checkpoint.layout import RUN_FILE
 from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.collapse import guessing_loss
 from albert.finetuning.plan import DevSet, Plan
@@ -31,7 +32,6 @@ from albert.tasks.published import recipe_rows
 from albert.tasks.solver import Solver, has_head
 from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
-from albert.training.runs import RUN_FILE
 from albert.training.settings import find_device
 
 ALL_CHECKPOINTS = sys.maxsize

@@ -18,7 +18,8 @@ import numpy as np
 from absl.flags import FlagValues
 
 from albert.checkpoint.folder import load_weights
-from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights
+from albert.checkpoint.layout import RUN_FILE, STATE_FILE, RunLayout
+from albert.checkpoint.snapshots import load_snapshot_weights
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.bare_weights import bare_folder
@@ -35,9 +36,9 @@ from albert.legacy.checkpoints import (
     steps_of_finished,
 )
 from albert.model.pretrained import AlbertForPreTraining
-from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.objective import PretrainingObjective, make_objective
+from albert.pretraining.settings import ObjectiveSettings
 from albert.training.loop import evaluate
-from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, find_device
 
 RESULTS_NAME = "eval_results.txt"
@@ -66,8 +67,11 @@ class Evaluation:
     """Steps of the training; the evaluation of the last one is the last."""
     begin_with: Path | None
     """Model folder to evaluate where nothing is trained."""
-    objective: PretrainingObjective = field(default_factory=PretrainingObjective)
+    objective: PretrainingObjective = field(init=False)
     """The two losses."""
+
+    def __post_init__(self) -> None:
+        self.objective = make_objective(ObjectiveSettings(), self.model.config)
 
     @classmethod
     def of(
@@ -193,7 +197,7 @@ class Evaluation:
             scores=scores,
             record=record,
         )
-        write_model_folder(self.folder / "best", self.model, None, card=card, record=record)
+        write_model_folder(RunLayout(self.folder).best, self.model, None, card=card, record=record)
 
     def _record(self) -> dict[str, Any]:
         """Returns where the weights come from."""

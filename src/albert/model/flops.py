@@ -50,7 +50,9 @@ def encoder_flops(config: AlbertConfig, lengths: IntArray, *, num_rows: int | No
     return mapping + attention + rows * (2 * hidden**2 + 4 * hidden * config.intermediate_size)
 
 
-def pretraining_flops(config: AlbertConfig, lengths: IntArray, num_masked: int) -> int:
+def pretraining_flops(
+    config: AlbertConfig, lengths: IntArray, num_masked: int, *, num_depths: int = 1
+) -> int:
     """Return the FLOPs of a training step on some sequences, forward and backward.
 
     Backward costs exactly twice as much as forward: a product has two factors, each with a gradient. The
@@ -59,12 +61,18 @@ def pretraining_flops(config: AlbertConfig, lengths: IntArray, num_masked: int) 
     Args:
         config: The shape.
         lengths: Pieces of each sequence, (B,).
-        num_masked: Hidden pieces in all of them, M.
+        num_masked: Masked tokens in all of them, M.
+        num_depths: Numbers of layers after which the heads compute their losses.
     """
     sequences, hidden = len(lengths), config.hidden_size
     order = sequences * (2 * hidden**2 + 2 * hidden * 2)
-    masked_lm = 2 * num_masked * config.embedding_size * (hidden + config.vocab_size)
-    return 3 * (encoder_flops(config, lengths, num_rows=sequences + num_masked) + order + masked_lm)
+    heads = num_depths * (order + masked_lm_flops(config, num_masked))
+    return 3 * (encoder_flops(config, lengths, num_rows=sequences + num_masked) + heads)
+
+
+def masked_lm_flops(config: AlbertConfig, num_masked: int) -> int:
+    """Return the FLOPs of the masked LM head on `num_masked` tokens, forward."""
+    return 2 * num_masked * config.embedding_size * (config.hidden_size + config.vocab_size)
 
 
 def num_blocks(config: AlbertConfig) -> int:

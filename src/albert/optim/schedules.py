@@ -82,9 +82,7 @@ def make_schedule(
             f"--decay-power and --start-warmup-step belong to --schedule original, not {name}; leave them out"
         )
     if warmup_steps > train_steps and not long_warmup:
-        raise ConfigError(
-            f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}; shorten the warm-up or train longer"
-        )
+        raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}; shorten it")
     if name == "constant":
         return lambda step: constant(step, peak=peak, warmup_steps=warmup_steps)
     if name == "original":

@@ -21,6 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 from torch.optim import Optimizer
 
 from albert.errors import ConfigError
+from albert.optim import foreach
 
 BUCKET_ELEMENTS = 1 << 23
 """Numbers that travel at once: 32 MB."""
@@ -177,4 +178,4 @@ def _sum_together(gradients: list[Tensor]) -> None:
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
+    foreach.copy(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from albert.errors import ConfigError
+from albert.model import kernels
 from albert.optim.schedules import ScheduleName
 
 Precision = Literal["auto", "float32", "bf16"]
@@ -118,5 +119,5 @@ def _computes_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return kernels.cpu_has("avx512_bf16") or kernels.cpu_has("amx_tile")
     return False
