@@ -195,7 +195,7 @@ def test_a_git_lfs_pointer_is_called_by_its_name(tmp_path: Path, file: str) -> N
     prefix = write_bundle(tmp_path / "model", {"a": torch.ones(2)})
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 47255248\n"
     (tmp_path / file).write_text(pointer)
-    with pytest.raises(CheckpointError, match=f"{file}: this is a Git LFS pointer, fetch the real file"):
+    with pytest.raises(CheckpointError, match=f"{file}: this is a Git LFS pointer; fetch the real file"):
         TensorBundle(prefix)
 
 
@@ -227,14 +227,14 @@ ABSURD_INDICES: dict[str, tuple[list[tuple[str | bytes, bytes]], str]] = {
     "big-endian": ([("", header(big_endian=True))], "big-endian"),
     "slice": ([("", header()), (b"\0word\0\1\1", entry())], "'word' is a partitioned variable"),
     "sliced whole": ([("", header()), ("word", SLICED)], "'word' is a partitioned variable"),
-    "twice": ([("", header()), ("a", entry()), ("a", entry())], "the key b'a' stands twice"),
-    "disorder": ([("", header()), ("b", entry()), ("a", entry(offset=4))], "in the wrong place"),
-    "overlap": ([("", header()), ("a", entry()), ("b", entry(offset=3))], "'a' and 'b' lie over each other"),
-    "shard": ([("", header()), ("a", entry(shard=1))], "'a' lies in data file 1 of 1"),
+    "twice": ([("", header()), ("a", entry()), ("a", entry())], "the key b'a' occurs twice or out of order"),
+    "disorder": ([("", header()), ("b", entry()), ("a", entry(offset=4))], "occurs twice or out of order"),
+    "overlap": ([("", header()), ("a", entry()), ("b", entry(offset=3))], "'a' and 'b' overlap"),
+    "shard": ([("", header()), ("a", entry(shard=1))], "'a' is in data file 1 of 1"),
     "size": ([("", header()), ("a", entry((2, 3), num_bytes=25))], r"\(2, 3\), is 24 bytes, not 25"),
-    "negative": ([("", header()), ("a", entry((2**64 - 1,)))], "'a' claims an absurd size"),
-    "huge": ([("", header()), ("a", entry((2**61,), num_bytes=2**63))], "'a' claims an absurd size"),
-    "huge beside 0": ([("", header()), ("a", entry((0, 2**60), num_bytes=0))], "'a' claims an absurd size"),
+    "negative": ([("", header()), ("a", entry((2**64 - 1,)))], "'a' has an absurd size"),
+    "huge": ([("", header()), ("a", entry((2**61,), num_bytes=2**63))], "'a' has an absurd size"),
+    "huge beside 0": ([("", header()), ("a", entry((0, 2**60), num_bytes=0))], "'a' has an absurd size"),
     "dimensions": ([("", header()), ("a", entry((1,) * 33))], "33 dimensions"),
     "name": ([("", header()), (b"\xff", entry())], "can't decode byte"),
     "long name": ([("", header()), ("a" * 1025, entry())], "a key has 1025 bytes"),
@@ -265,10 +265,10 @@ def test_a_compressed_index_is_refused(tmp_path: Path) -> None:
     [
         (b"", "it has 0 bytes, the footer of a table alone has 48"),
         (b"x" * 100, "its last bytes are 7878787878787878, those of a table 57fb808b247547db"),
-        (varint(0) * 4 + bytes(36) + struct.pack("<Q", MAGIC), "a block should lie at bytes 0 to 5"),
+        (varint(0) * 4 + bytes(36) + struct.pack("<Q", MAGIC), "a block should be at bytes 0 to 5"),
         (
             (varint(0) + varint(2**62) * 3).ljust(40, b"\0") + struct.pack("<Q", MAGIC),
-            "a block should lie at bytes 0 to 4611686018427387909",
+            "a block should be at bytes 0 to 4611686018427387909",
         ),
     ],
 )

@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
 from albert.commands.pretrain import pretrain
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import CheckpointError, ConfigError, RunError, TokenizerError
@@ -82,8 +82,8 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_
     kills = 0
     while kills < 3:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        done = snapshot_steps(slow.output / "checkpoints")
-        while process.poll() is None and snapshot_steps(slow.output / "checkpoints") == done:
+        done = checkpoint_steps(slow.output / "checkpoints")
+        while process.poll() is None and checkpoint_steps(slow.output / "checkpoints") == done:
             time.sleep(0.005)
         time.sleep(draw.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
@@ -120,7 +120,7 @@ def test_a_preempted_run_saves_asks_to_be_requeued_and_continues(
     assert process.returncode == REQUEUE_EXIT_CODE
     assert "the same command continues" in stderr
     assert "Traceback" not in stderr
-    (step,) = snapshot_steps(slow.output / "checkpoints")
+    (step,) = checkpoint_steps(slow.output / "checkpoints")
     assert step > 0
 
 
@@ -265,6 +265,6 @@ def test_interrupted_with_workers_it_saves_and_leaves_no_process(
     _, stderr = process.communicate(timeout=60)
     assert "stopped; the same command continues" in stderr
     assert "Traceback" not in stderr
-    assert snapshot_steps(slow.output / "checkpoints")
+    assert checkpoint_steps(slow.output / "checkpoints")
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []

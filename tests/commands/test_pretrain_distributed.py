@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
 from albert.commands.pretrain import pretrain
 from albert.data.examples.settings import ExampleSettings
 from albert.pretraining.settings import PretrainSettings
@@ -125,7 +125,7 @@ def test_a_run_begun_on_two_ranks_goes_on_with_one_and_with_three(
         )
         wait_for_snapshot(begun, process)
         kill_with_children(process)
-        steps = snapshot_steps(begun.output / "checkpoints")
+        steps = checkpoint_steps(begun.output / "checkpoints")
         assert steps[-1] > 0
         run(torchrun(begun, f"--nproc-per-node={ranks}"))
         assert_close(begun, settings, atol=1e-6)
@@ -146,7 +146,7 @@ def test_a_killed_rank_is_started_again_and_the_result_is_that_of_the_unbroken_r
     rank_of(process, "1").send_signal(signal.SIGKILL)
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
-    assert "resuming behind step" in stderr
+    assert "resuming after step" in stderr
     ours, theirs = weights_of(long), weights_of(replace(long, output=tmp_path / "unbroken"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
@@ -167,7 +167,7 @@ def test_a_signal_to_one_rank_makes_all_save_behind_the_same_step(settings: Pret
     assert process.returncode != 0
     assert f"exitcode  : {REQUEUE_EXIT_CODE}" in stderr
     assert "stopped; the same command continues" in stderr
-    (step,) = snapshot_steps(long.output / "checkpoints")
+    (step,) = checkpoint_steps(long.output / "checkpoints")
     assert step > 0
 
 
@@ -240,7 +240,7 @@ def rank_of(process: "subprocess.Popen[Any]", rank: str) -> psutil.Process:
 
 def wait_for_snapshot(settings: PretrainSettings, process: "subprocess.Popen[Any]") -> None:
     deadline = time.monotonic() + 120
-    while not snapshot_steps(settings.output / "checkpoints"):
+    while not checkpoint_steps(settings.output / "checkpoints"):
         assert process.poll() is None, "it ended before its first checkpoint"
         assert time.monotonic() < deadline
         time.sleep(0.005)

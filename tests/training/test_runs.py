@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from albert.checkpoint import snapshots
-from albert.checkpoint.snapshots import TrainingState, save_snapshot, snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
+from albert.checkpoint.snapshots import TrainingState, save_snapshot
 from albert.errors import CheckpointError, RunError
 from albert.optim.optimizers import Lamb, make_optimizer
 from albert.training.runs import Run
@@ -117,7 +118,7 @@ def test_only_the_newest_checkpoints_are_kept_and_leftovers_go(tmp_path: Path) -
     (run.checkpoints / ".step-7.tmp").mkdir(parents=True)
     for step in (1, 2, 3, 10):
         run.save(TrainingState(step=step), *trained(1), keep=2)
-    assert snapshot_steps(run.checkpoints) == [3, 10]
+    assert checkpoint_steps(run.checkpoints) == [3, 10]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-10", "step-3"]
 
 
@@ -159,7 +160,7 @@ def test_checkpoints_of_every_so_many_steps_stay(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     for step in range(1, 8):
         run.save(TrainingState(step=step), *trained(1), keep=2, keep_every=3)
-    assert snapshot_steps(run.checkpoints) == [3, 6, 7]
+    assert checkpoint_steps(run.checkpoints) == [3, 6, 7]
 
 
 def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
@@ -177,6 +178,6 @@ def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
 
     monkeypatch.setattr(snapshots, "write_json", spoil)
     run.save(TrainingState(step=2), *trained(2), keep=1)
-    assert snapshot_steps(run.checkpoints) == [1, 2]
+    assert checkpoint_steps(run.checkpoints) == [1, 2]
     assert "earlier checkpoints are kept" in capsys.readouterr().err
     assert run.resume(*trained(0)).step == 1

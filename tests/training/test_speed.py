@@ -198,7 +198,7 @@ def test_bf16_follows_float32_for_50_steps_and_keeps_float32_weights() -> None:
 
 
 def test_tf32_on_a_cpu_is_refused() -> None:
-    with pytest.raises(ConfigError, match="no effect there; leave it out"):
+    with pytest.raises(ConfigError, match="without effect on cpu"):
         apply_switches(make_model(), **{**OFF, "tf32": True})
 
 

@@ -17,7 +17,7 @@ SUMMARIES = {
     "vocab": "Makes a vocabulary from raw text.",
     "prepare": "Turns raw text into token shards for pretraining.",
     "show": "Shows masked examples as a model would get them.",
-    "pretrain": "Pretrains a model on prepared data.",
+    "pretrain": "Pretrain a model on prepared data.",
     "finetune": "Fine-tunes a model on a task.",
     "evaluate": "Scores a fine-tuned model, or a file of predictions, on a task.",
     "predict": "Writes what a fine-tuned model answers: labels, numbers, choices, answers, tags.",

@@ -1,8 +1,8 @@
 """The public models that find answers in a text: with one linear layer, or by beam search.
 
-The former is the original's for SQuAD 1.1 and transformers' class of the same name. The latter is the
-original's for SQuAD 2.0; its head is that of transformers' `XLNetForQuestionAnswering`, which ALBERT has not
-there, so transformers loads the encoder of its folders. Doors are those of `pretrained`.
+The former is the original's model for SQuAD 1.1 and transformers' class of the same name. The latter is the
+original's for SQuAD 2.0. Its head is that of transformers' `XLNetForQuestionAnswering`; transformers has no
+such class for ALBERT, and loads only the encoder of its folders. Entry points are those of `pretrained`.
 Letters: B sequences, T padded length, N tokens, H hidden size.
 Source: `create_v1_model` and `create_v2_model` (squad_utils.py) of the original.
 """
@@ -31,10 +31,10 @@ from albert.model.spans import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionAnsweringOutput:
-    """What `AlbertForQuestionAnswering` returns."""
+    """Output of `AlbertForQuestionAnswering`."""
 
     loss: Tensor | None = None
-    """Mean of the start's and the end's cross-entropy, if both positions were given."""
+    """Mean of the cross-entropies of start and end, if both positions were given."""
     start_logits: Tensor
     """(B, T); -1e30 at padding."""
     end_logits: Tensor
@@ -43,7 +43,7 @@ class QuestionAnsweringOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanLogits:
-    """Logits for a known start, which is what training needs."""
+    """Logits for a known start, as training needs them."""
 
     start_logits: Tensor
     """(B, T); -1e30 where no answer can start."""
@@ -55,20 +55,20 @@ class SpanLogits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamSearchOutput:
-    """What `AlbertForQuestionAnsweringBeamSearch` returns: a loss, or the best starts and their best ends.
+    """Output of `AlbertForQuestionAnsweringBeamSearch`: a loss, or the best starts and their best ends.
 
-    Names are those of transformers' XLNet. There the ends of one start do not stand together, and the
-    values are probabilities.
+    Names are those of transformers' XLNet, where the ends of one start are not adjacent and the values are
+    probabilities.
     """
 
     loss: Tensor | None = None
-    """Of the span and, if `is_impossible` was given, of answerability."""
+    """Loss of the span and, if `is_impossible` was given, of answerability."""
     start_top_log_probs: Tensor | None = None
     """(B, start_n_top), descending."""
     start_top_index: Tensor | None = None
     """Columns, (B, start_n_top)."""
     end_top_log_probs: Tensor | None = None
-    """Given the start, (B, start_n_top * end_n_top): those of start i stand from i * end_n_top."""
+    """Given the start, (B, start_n_top * end_n_top): those of start i begin at i * end_n_top."""
     end_top_index: Tensor | None = None
     """Columns, (B, start_n_top * end_n_top)."""
     cls_logits: Tensor
@@ -76,7 +76,7 @@ class BeamSearchOutput:
 
 
 class AlbertForQuestionAnswering(Pretrained):
-    """The encoder with a linear layer that finds where in its text an answer starts and where it ends."""
+    """The encoder with a linear layer that scores where in the text an answer starts and ends."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__(without_classes(config))
@@ -89,11 +89,12 @@ class AlbertForQuestionAnswering(Pretrained):
     ) -> tuple[Tensor, Tensor]:
         """Return logits of starts and ends, (B, T) each, for packed inputs (N,) of `lengths` (B,).
 
-        T is the longest sequence; behind the end of a shorter one stands -1e30.
+        T is the longest sequence; after the end of a shorter one logits are -1e30.
         """
         packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
-        start, end = AnswerRows.of_packing(packing).spread(self.qa_outputs(x)).unbind(-1)
+        logits = AnswerRows.of_packing(packing).spread(self.qa_outputs(x))  # (N, H) -> (B, T, 2)
+        start, end = logits.unbind(-1)
         return start, end
 
     def forward(
@@ -110,12 +111,12 @@ class AlbertForQuestionAnswering(Pretrained):
             input_ids: (B, T).
             attention_mask: (B, T), 0 marks padding.
             token_type_ids: (B, T).
-            start_positions: Columns, (B,); those behind the row are left out.
-            end_positions: Likewise.
+            start_positions: Columns, (B,); those outside the row are ignored.
+            end_positions: Columns, as above.
         """
         batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
-        logits = _rows_of(batch).spread(self.qa_outputs(x))
+        logits = _rows_of(batch).spread(self.qa_outputs(x))  # (N, H) -> (B, T, 2)
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = _span_loss((logits[..., 0], logits[..., 1]), start_positions, end_positions)
@@ -125,9 +126,9 @@ class AlbertForQuestionAnswering(Pretrained):
 class AlbertForQuestionAnsweringBeamSearch(Pretrained):
     """The encoder with the original's head for questions that may have no answer.
 
-    The end is sought given the start: for training the right one, otherwise the `start_n_top` best. A third
-    part tells whether there is no answer. `p_mask` is 1 where no answer may start or end: at the question,
-    at [SEP]; [CLS] stays allowed, for there the answers of unanswerable questions are taught to stand.
+    The end is predicted given the start: the right one in training, otherwise the `start_n_top` best. A third
+    part predicts whether there is no answer. `p_mask` is 1 where no answer may start or end: in the question
+    and at [SEP]. [CLS] is allowed, because it is the answer of unanswerable questions in training.
     """
 
     def __init__(self, config: AlbertConfig) -> None:
@@ -178,8 +179,8 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             token_type_ids: (N,).
             lengths: (B,), summing to N.
             p_mask: (N,); 1 where no answer may start or end.
-            start_n_top: Starts to keep.
-            end_n_top: Ends to keep of each start.
+            start_n_top: Number of starts to keep.
+            end_n_top: Number of ends to keep per start.
         """
         packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
@@ -204,17 +205,17 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
             input_ids: (B, T).
             attention_mask: (B, T), 0 marks padding.
             token_type_ids: (B, T).
-            start_positions: Columns, (B,); that of [CLS] where there is no answer.
-            end_positions: Likewise.
-            is_impossible: (B,); 1 where there is no answer.
-            p_mask: (B, T); 1 where no answer may start or end; without it everywhere may.
-            start_n_top: Starts to keep.
-            end_n_top: Ends to keep of each start.
+            start_positions: Columns, (B,); the column of [CLS] if there is no answer.
+            end_positions: Columns, as above.
+            is_impossible: (B,); 1 if there is no answer.
+            p_mask: (B, T); 1 where no answer may start or end; without it all columns are allowed.
+            start_n_top: Number of starts to keep.
+            end_n_top: Number of ends to keep per start.
         """
         batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
         forbidden = torch.zeros_like(input_ids) if p_mask is None else p_mask
-        forbidden = forbidden.flatten()[batch.cells].bool()
+        forbidden = forbidden.flatten()[batch.cells].bool()  # (B, T) -> (N,)
         if start_positions is None or end_positions is None:
             return self._candidates(x, _rows_of(batch), forbidden, (start_n_top, end_n_top))
         found = self._logits(x, _rows_of(batch), forbidden, start_positions)
@@ -224,9 +225,9 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         return BeamSearchOutput(loss=loss, cls_logits=found.cls_logits)
 
     def _logits(self, x: Tensor, rows: AnswerRows, forbidden: Tensor, starts: Tensor) -> SpanLogits:
-        """Return the logits for `x` (N, H), what p_mask forbids (N,), and known starts (B,)."""
+        """Return the logits for `x` (N, H), tokens forbidden by p_mask (N,), and known starts (B,)."""
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
-        states = x[rows.tokens_at(starts[:, None])]
+        states = x[rows.tokens_at(starts[:, None])]  # (B, 1, H)
         end = self.end_logits(x, states, rows.sequences()).squeeze(-1)
         return SpanLogits(
             start_logits=start,
@@ -241,7 +242,8 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
         start_log_probs, start_index = most_probable(F.log_softmax(start, -1), n_top[0])
         end = self.end_logits(x, x[rows.tokens_at(start_index)], rows.sequences())  # (N, start_n_top)
-        end = rows.spread(end.masked_fill(forbidden[:, None], NEVER)).transpose(1, 2)
+        end = rows.spread(end.masked_fill(forbidden[:, None], NEVER))  # (B, T, start_n_top)
+        end = end.transpose(1, 2)  # (B, start_n_top, T)
         end_log_probs, end_index = most_probable(F.log_softmax(end, -1), n_top[1])
         return BeamSearchOutput(
             start_top_log_probs=start_log_probs,

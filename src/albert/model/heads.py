@@ -16,7 +16,7 @@ from albert.model.packing import fill_up
 
 
 class MaskedLMHead(nn.Module):
-    """Predict masked tokens: H to E, activation, normalisation, then the word embeddings themselves."""
+    """The masked LM head: H to E, activation, normalisation, then the word embeddings themselves."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
@@ -30,13 +30,13 @@ class MaskedLMHead(nn.Module):
         return F.linear(*self.projection(x, word_embeddings))[: len(x)]  # (N, E) -> (M, V)
 
     def projection(self, x: Tensor, word_embeddings: Tensor) -> Projection:
-        """Return what gives the logits for `x` (M, H), for losses that never need all of them at once."""
+        """Return the factors of the logits for `x` (M, H), for losses in slices."""
         x = activate(self.dense(fill_up(x)), self.hidden_act)  # (M, H) -> (N, E), rounded up to a bucket
         return Projection(self.LayerNorm(x), word_embeddings, self.bias)
 
 
 class SentenceOrderHead(nn.Module):
-    """Predict from the pooled [CLS] whether two segments were swapped; no dropout, as in the original."""
+    """The sentence-order head on the pooled [CLS]; no dropout, as in the original."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()

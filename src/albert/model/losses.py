@@ -60,7 +60,7 @@ class VocabularyLoss(NamedTuple):
 
 
 class Projection(NamedTuple):
-    """What gives logits (N, V): states times a transposed table, plus a bias."""
+    """Logits (N, V) before they are computed: states, to be multiplied by a transposed table, and a bias."""
 
     x: Tensor
     """States, (N, E)."""

@@ -31,7 +31,7 @@ from albert.model.packing import Packing, PaddedBatch, fill_up, on_device
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """What `AlbertModel` returns."""
+    """Output of `AlbertModel`."""
 
     last_hidden_state: Tensor
     """(B, T, H)"""
@@ -45,7 +45,7 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreTrainingOutput:
-    """What `AlbertForPreTraining` returns."""
+    """Output of `AlbertForPreTraining`."""
 
     loss: Tensor | None = None
     """Masked LM plus sentence order, as far as labels were given."""
@@ -57,7 +57,7 @@ class PreTrainingOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogitsOutput:
-    """What a model with one head returns."""
+    """Output of a model with one head."""
 
     loss: Tensor | None = None
     """Mean over the labels, if labels were given."""
@@ -176,7 +176,7 @@ class AlbertModel(Pretrained):
     ) -> list[Tensor]:
         """Return the hidden states (M, H) at `rows` (M,) after each of `depths` layers, for inputs (N,)."""
         check_length(packing.max_length, self.config)
-        x = self.embed(input_ids, token_type_ids, packing)
+        x = self.embed(input_ids, token_type_ids, packing)  # (N,) -> (num_rows, E)
         states = self.encoder.at_depths(x, packing, rows=fill_up(rows), depths=depths)
         return [state[: len(rows)] for state in states]
 
@@ -191,7 +191,7 @@ class AlbertModel(Pretrained):
     def pool(self, first: Tensor) -> Tensor:
         """Return the pooled states (B, H) of `first` (B, H), the states of [CLS]."""
         assert self.pooler is not None
-        return torch.tanh(self.pooler(first))
+        return torch.tanh(self.pooler(first))  # (B, H) -> (B, H)
 
     def forward(
         self,
@@ -225,7 +225,7 @@ class AlbertModel(Pretrained):
             attentions=attentions,
         )
         return ModelOutput(
-            last_hidden_state=batch.unpack(x),
+            last_hidden_state=batch.unpack(x),  # (num_rows, H) -> (B, T, H)
             pooler_output=None if self.pooler is None else self.pool(x[batch.packing.starts]),
             hidden_states=None if hidden_states is None else tuple(map(batch.unpack, hidden_states)),
             attentions=None if attentions is None else tuple(attentions),
@@ -297,7 +297,7 @@ class AlbertForPreTraining(Pretrained):
         return self.predictions(x, self.albert.embeddings.word_embeddings.weight)
 
     def masked_lm_projection(self, x: Tensor) -> Projection:
-        """Return what gives the masked LM logits for hidden states `x` (M, H), for losses over row slices."""
+        """Return the factors of the masked LM logits for `x` (M, H), for losses in slices."""
         return self.predictions.projection(x, self.albert.embeddings.word_embeddings.weight)
 
     def sentence_order_logits(self, first: Tensor) -> Tensor:
@@ -326,12 +326,12 @@ class AlbertForPreTraining(Pretrained):
         predictions, order = self.masked_lm_logits(x), self.sentence_order_logits(x[batch.packing.starts])
         losses = []
         if labels is not None:
-            losses.append(mean_cross_entropy(predictions, labels.flatten()[batch.cells]))
+            losses.append(mean_cross_entropy(predictions, labels.flatten()[batch.cells]))  # (B, T) -> (N,)
         if sentence_order_label is not None:
             losses.append(mean_cross_entropy(order, sentence_order_label))
         return PreTrainingOutput(
             loss=torch.stack(losses).sum() if losses else None,
-            prediction_logits=batch.unpack(predictions),
+            prediction_logits=batch.unpack(predictions),  # (N, V) -> (B, T, V)
             sop_logits=order,
         )
 

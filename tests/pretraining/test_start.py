@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from albert.pretraining.micro_batches import largest_micro_batch
 
+from albert.pretraining.start import largest_micro_batch
 from albert.training.distributed import World
 
 GPU = torch.device("cuda")
