@@ -42,7 +42,7 @@ MakeTeacher = Callable[..., str]
 
 @pytest.fixture
 def make_teacher(tiny_config: Path, tmp_path: Path) -> MakeTeacher:
-    """Writes a model folder of some class and returns its name."""
+    """Write a model folder of some class and returns its name."""
 
     def make(model_class: type[Pretrained] = AlbertForMaskedLM, **changes: Any) -> str:
         torch.manual_seed(7)
@@ -63,7 +63,7 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
 
 
 def interrupt(monkeypatch: pytest.MonkeyPatch, settings: PretrainSettings, *, step: int) -> None:
-    """Runs until some step, where the process is killed."""
+    """Run until some step, where the process is killed."""
     add = StepLog.add
 
     def killed(self: StepLog, done: Step) -> None:
@@ -166,7 +166,7 @@ def test_a_plan_counts_the_work_and_the_memory_of_a_teacher(
 
 
 def as_before_objectives(folder: Path) -> None:
-    """Turns a run into one of the version that had no objective settings and no version in state.json."""
+    """Turn a run into one of the version that had no objective settings and no version in state.json."""
     record = json.loads((folder / "run.json").read_text())
     del record["settings"]["objective"]
     (folder / "run.json").write_text(json.dumps(record))

@@ -121,7 +121,7 @@ def test_what_torch_does_not_have_is_not_found(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated")
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")
 def test_without_marked_sizes_a_compiled_model_has_the_same_output(monkeypatch: pytest.MonkeyPatch) -> None:
-    torch._dynamo.reset()
+    torch.compiler.reset()
     torch.manual_seed(0)
     model = AlbertForMaskedLM(CONFIG).eval()
     ids = torch.arange(60) % 31
@@ -137,4 +137,4 @@ def test_without_marked_sizes_a_compiled_model_has_the_same_output(monkeypatch: 
     apply_switches(model, compile=True, activation_checkpointing=False, tf32=False)
     monkeypatch.setattr(torch._dynamo, "maybe_mark_dynamic", None)
     torch.testing.assert_close(logits(), expected, atol=1e-5, rtol=0)
-    torch._dynamo.reset()
+    torch.compiler.reset()

@@ -1,4 +1,4 @@
-"""Prepared linear maps against torch's own, values and gradients."""
+"""Prepared linear layers against torch's own: values and gradients."""
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from albert.model.linear import linear, prepare, prepare_for_inference
 
 
 @pytest.mark.parametrize("rows", [1, 7, 200])
-def test_a_prepared_map_equals_torch_s_with_all_gradients(rows: int) -> None:
+def test_a_prepared_layer_equals_torchs_with_all_gradients(rows: int) -> None:
     torch.manual_seed(0)
     parts = (nn.Linear(12, 20), nn.Linear(12, 8))
     x = torch.randn(rows, 12, requires_grad=True)
@@ -34,7 +34,7 @@ def test_frozen_parameters_get_no_gradient() -> None:
     torch.testing.assert_close(x.grad, part.weight.sum(0).expand(4, 5))
 
 
-def test_a_map_cast_to_bf16_computes_in_bf16() -> None:
+def test_a_layer_cast_to_bf16_computes_in_bf16() -> None:
     part = nn.Linear(5, 3)
     x = torch.randn(4, 5).bfloat16()
     found = linear(x, prepare((part,), torch.bfloat16))
@@ -47,7 +47,7 @@ def outputs(parts: tuple[nn.Linear, ...], x: torch.Tensor) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("rows", [1, 7, 200])
-def test_a_frozen_map_equals_torch_s(rows: int) -> None:
+def test_a_layer_prepared_for_inference_equals_torchs(rows: int) -> None:
     torch.manual_seed(0)
     parts = (nn.Linear(12, 20), nn.Linear(12, 8))
     x = torch.randn(rows, 12)
@@ -58,7 +58,7 @@ def test_a_frozen_map_equals_torch_s(rows: int) -> None:
 
 
 @torch.no_grad()
-def test_int8_loses_less_than_its_steps_whatever_the_sizes_of_channels_and_rows() -> None:
+def test_errors_of_int8_are_below_its_steps_for_channels_and_rows_of_any_size() -> None:
     torch.manual_seed(0)
     part = nn.Linear(64, 48)
     part.weight.mul_(torch.logspace(-4, 2, 48)[:, None])
@@ -84,7 +84,7 @@ def test_sums_in_int8_do_not_overflow() -> None:
 
 
 @torch.no_grad()
-def test_a_row_in_int8_does_not_depend_on_the_rows_beside_it() -> None:
+def test_a_row_in_int8_does_not_depend_on_the_rest_of_the_batch() -> None:
     torch.manual_seed(0)
     weights = prepare_for_inference((nn.Linear(40, 24),), "int8")
     x = torch.randn(9, 40)

@@ -60,7 +60,7 @@ def batch() -> PretrainingBatch:
 
 
 def states_at(model: AlbertForPreTraining, batch: PretrainingBatch, depth: int) -> Tensor:
-    """Returns the hidden states (N, H) after some layers, as the padded entry point gives them."""
+    """Return the hidden states (N, H) after some layers, as the padded entry point gives them."""
     width = int(batch.lengths.max())
     grid = torch.zeros(len(batch), width, dtype=torch.long)
     types, mask = torch.zeros_like(grid), torch.zeros_like(grid)
