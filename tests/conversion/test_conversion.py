@@ -301,7 +301,7 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_git_lfs_pointer_is_called_by_its_name(tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_is_reported_as_such(tmp_path: Path) -> None:
     original_model().save_pretrained(tmp_path / "cloned")
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 46747112\n"
     (tmp_path / "cloned" / "model.safetensors").write_text(pointer)

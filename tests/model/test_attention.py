@@ -54,7 +54,7 @@ Install = Callable[[Any, Any], None]
 
 @pytest.fixture
 def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Replaces the two kernels for GPUs; None stands for a missing one."""
+    """Replace the two kernels for GPUs; None means a missing one."""
 
     def replace(torch_kernel: Any, flash_attn_kernel: Any) -> None:
         monkeypatch.setattr(kernels, "torch_attention", lambda: torch_kernel)

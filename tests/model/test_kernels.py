@@ -1,4 +1,4 @@
-"""Without each private operator of torch the numbers are the same, or the user is told what to use."""
+"""Without each private operator of torch the numbers are the same, or an error names the alternative."""
 
 from collections.abc import Iterator
 
@@ -96,7 +96,7 @@ def test_a_processor_without_bf16_computes_in_float32(monkeypatch: pytest.Monkey
 
 @pytest.fixture
 def lookups() -> Iterator[None]:
-    """Forgets what was looked up, before and after the test."""
+    """Clear the caches of lookups, before and after the test."""
     cached = (kernels.onednn_product, kernels.onednn_order, kernels.onednn_int8, kernels.cpu_has)
     for function in cached:
         function.cache_clear()

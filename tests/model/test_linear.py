@@ -26,7 +26,7 @@ def test_a_prepared_layer_equals_torchs_with_all_gradients(rows: int) -> None:
         torch.testing.assert_close(mine, other, atol=1e-4, rtol=1e-5)
 
 
-def test_frozen_parameters_get_no_gradient() -> None:
+def test_parameters_without_requires_grad_get_no_gradient() -> None:
     part = nn.Linear(5, 3).requires_grad_(requires_grad=False)
     x = torch.randn(4, 5, requires_grad=True)
     linear(x, prepare((part,), torch.float32)).sum().backward()

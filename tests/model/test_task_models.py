@@ -148,7 +148,7 @@ def test_classifier_reads_masked_columns_before_a_text_as_transformers_does(tmp_
     assert_close(model(**batch).logits, expected)
 
 
-def test_beam_search_folder_loads_as_an_encoder_in_transformers_and_comes_back_whole(tmp_path: Path) -> None:
+def test_a_beam_search_folder_loads_as_an_encoder_in_transformers_and_completely_here(tmp_path: Path) -> None:
     model = shaken(AlbertForQuestionAnsweringBeamSearch(CONFIG))
     model.save_pretrained(tmp_path)
     batch = padded_batch()
@@ -160,7 +160,7 @@ def test_beam_search_folder_loads_as_an_encoder_in_transformers_and_comes_back_w
         assert torch.equal(again.state_dict()[name], tensor)
 
 
-def test_beam_search_gives_the_ends_that_a_known_start_gives() -> None:
+def test_beam_search_gives_the_same_ends_as_a_known_start() -> None:
     model = shaken(AlbertForQuestionAnsweringBeamSearch(CONFIG))
     batch = padded_batch()
     p_mask = question_mask(batch)

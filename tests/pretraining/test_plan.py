@@ -1,4 +1,4 @@
-"""The plan before the start, against the run itself."""
+"""The plan of a run, against the data and the model."""
 
 import json
 import math
@@ -55,18 +55,18 @@ def plan_of(
     return make_plan(settings, data, config, make_objective(settings.objective, config), **others)
 
 
-def test_the_plan_counts_what_an_epoch_of_the_stream_holds(
+def test_the_plan_counts_the_examples_of_an_epoch_of_the_stream(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
     plan = plan_of(settings, data, config)
     epoch = list(Examples(data.train(settings.examples, seed=0)).one_pass(64))
     examples = sum(len(batch) for batch in epoch)
-    pieces = sum(len(batch.input_ids) for batch in epoch)
+    tokens = sum(len(batch.input_ids) for batch in epoch)
     masked = sum(len(batch.masked_positions) for batch in epoch)
-    assert examples < plan_module.SAMPLE_EXAMPLES  # so the sample is the epoch, and all is exact.
+    assert examples < plan_module.SAMPLE_EXAMPLES  # so the sample is the whole epoch, and the plan is exact.
     assert plan["examples_per_epoch"] == examples
-    assert plan["pieces_per_epoch"] == pieces
-    assert plan["masked_share"] == masked / pieces
+    assert plan["pieces_per_epoch"] == tokens
+    assert plan["masked_share"] == masked / tokens
     assert plan["epochs"] == 200 * 8 / examples
     lengths = np.concatenate([batch.lengths for batch in epoch])
     flops = pretraining_flops(config, lengths, masked)
@@ -102,7 +102,7 @@ SPEED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_the_plan_is_json_writes_nothing_and_its_report_says_the_same(
+def test_the_plan_is_json_and_writes_nothing_and_its_report_has_the_same_numbers(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
     made = plan_of(replace(settings, price_per_hour=1.0), data, config)
@@ -128,7 +128,7 @@ def test_the_proposed_rate_is_the_papers_at_4096_and_falls_with_the_root() -> No
 @pytest.mark.parametrize(
     ("rate", "words"), [(1.76e-3, "22.6 times above"), (1e-6, "times below"), (1e-4, None), (2e-4, None)]
 )
-def test_a_rate_far_from_the_square_root_rule_is_mentioned_of_a_wide_model(
+def test_a_rate_far_from_the_square_root_rule_is_reported_for_a_wide_model(
     settings: PretrainSettings,
     data: PretrainingData,
     config: AlbertConfig,
@@ -145,7 +145,7 @@ def test_a_rate_far_from_the_square_root_rule_is_mentioned_of_a_wide_model(
     assert len(remarks) == (words is not None)
 
 
-def test_too_little_memory_names_a_micro_batch_that_fits(
+def test_with_too_little_memory_a_fitting_micro_batch_is_proposed(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = replace(settings, loop=replace(settings.loop, batch_size=256, micro_batch_size=None))

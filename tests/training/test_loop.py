@@ -201,7 +201,7 @@ def test_training_ends_with_its_batches() -> None:
     assert len(run(make_model(), list(make_batches([4] * 3)), settings_of(max_steps=9, batch_size=4))) == 3
 
 
-def test_dropout_of_a_step_depends_on_its_number_alone() -> None:
+def test_dropout_of_a_step_depends_only_on_its_number() -> None:
     def trained(parts: list[tuple[int, int]]) -> list[Tensor]:
         model = make_model()
         model[1] = nn.Dropout(0.5)

@@ -46,7 +46,7 @@ def make_model(*, dropout: float = 0.0, groups: int = 1) -> AlbertForPreTraining
 
 
 def loss_of(model: AlbertForPreTraining, lengths: list[int], *, seed: int) -> Tensor:
-    """Return both losses of a batch that is easy to learn: five pieces in turn."""
+    """Return both losses of a batch that is easy to learn: five tokens in turn."""
     generator = torch.Generator().manual_seed(seed)
     count = sum(lengths)
     ids = torch.arange(count) % 5 + 5
@@ -60,7 +60,7 @@ def loss_of(model: AlbertForPreTraining, lengths: list[int], *, seed: int) -> Te
 
 
 def losses(model: AlbertForPreTraining, *, steps: int, bf16: bool = False) -> Tensor:
-    """Train on batches of changing size and returns the loss of each step, (steps,)."""
+    """Train on batches of varying size and return the loss of each step, (steps,)."""
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.005)
     found = []
     for step in range(steps):

@@ -1,14 +1,14 @@
 """Operators outside torch's public interface, each looked up here once.
 
-They are faster than the public ones, and any version of torch may drop or rename them. So every function
-below returns None, or does nothing, where its operator is missing, and its caller then takes a public one:
+They are faster than public ones, and any version of torch may drop or rename them. So every function below
+returns None, or does nothing, where its operator is missing. What happens then:
 
-    oneDNN's float32 product      F.linear
-    oneDNN's order of weights     weights as they are
-    oneDNN's int8 product         int8 is refused, with the types to use instead
-    attention of torch, flash_attn the other one, or a padded grid
-    marking a size as dynamic     the compiler notices by itself, and compiles a second time
-    a processor's instructions    taken as missing
+    oneDNN's float32 product        F.linear is used
+    oneDNN's order of weights       weights stay in their own order
+    oneDNN's int8 product           int8 is refused, with the types to use instead
+    attention over packed tokens    queries, keys and values are padded
+    marking a size as dynamic       the compiler compiles a second time for a second size
+    the processor's instructions    they count as missing
 """
 
 from collections.abc import Callable
@@ -48,7 +48,7 @@ def onednn_product() -> Kernel | None:
 
 @cache
 def onednn_order() -> Kernel | None:
-    """Return `(weight, rows) -> weight` that brings a float32 weight into oneDNN's order for so many rows."""
+    """Return `(weight, rows) -> weight` that reorders a float32 weight for oneDNN, for so many rows."""
     return _operator("mkldnn", "_reorder_linear_weight")
 
 
@@ -74,7 +74,7 @@ def flash_attention() -> Kernel | None:
 
 
 def mark_dynamic(tensor: Tensor, dimension: int) -> None:
-    """Tell the compiler that the size of this dimension changes from call to call."""
+    """Declare to the compiler that the size of a dimension varies between calls."""
     marker = _attribute("torch._dynamo", "maybe_mark_dynamic")
     if marker is not None:
         marker(tensor, dimension)
@@ -82,7 +82,7 @@ def mark_dynamic(tensor: Tensor, dimension: int) -> None:
 
 @cache
 def cpu_has(feature: CpuFeature) -> bool:
-    """Return whether the processor has these instructions, as far as torch can tell."""
+    """Return whether the processor has these instructions, as far as torch reports."""
     probe = getattr(torch.cpu, f"_is_{feature}_supported", None)
     return probe is not None and bool(probe())
 

@@ -93,13 +93,13 @@ class Pretrained(nn.Module):
         """Read a model folder, ready for inference (dropout off).
 
         Args:
-            folder: Holds `config.json` and `model.safetensors` or `pytorch_model.bin`; or the id of a
+            folder: Contains `config.json` and `model.safetensors` or `pytorch_model.bin`; or the id of a
                 model on the Hub.
             changes: Fields of the configuration to change, such as `hidden_dropout_prob` or `id2label`;
                 `num_labels` names the classes of a new head LABEL_0, LABEL_1, ...
 
         Raises:
-            CheckpointError: The folder holds no ALBERT weights, or only a part of the encoder.
+            CheckpointError: The folder contains no ALBERT weights, or only a part of the encoder.
             ConfigError: The configuration cannot be used.
         """
         if "num_labels" in changes:

@@ -1,8 +1,8 @@
 """LAMB and the original's AdamW as plain formulas, one tensor at a time.
 
 This is the readable statement of what `optimizers` computes, and the reference that it is tested against.
-Training uses the fused ones: they go over memory once, where each line here goes over it again. Letters as in
-the paper: x the parameter, g its gradient, m and v the moments, r the update.
+Training uses the fused ones: they go over memory once, where each line here goes over it again.
+Letters: x the parameter, g its gradient, m and v the moments, r the update, as in the paper.
 Source: `LAMBOptimizer` (lamb_optimizer.py), `AdamWeightDecayOptimizer` (optimization.py); You et al. (2020),
 algorithm 2, without its bias correction, as in the original.
 """

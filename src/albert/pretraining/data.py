@@ -64,14 +64,14 @@ def open_pretraining_data(
     """
     if not paths:
         raise ConfigError("--data is empty; give a folder that albert prepare wrote, or TFRecord files")
-    alone = tokenizer is None and vocab_size is None
-    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and alone:
+    is_prepared = tokenizer is None and vocab_size is None
+    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and is_prepared:
         if eval_data:
             raise ConfigError(
                 f"--eval-data is for TFRecord files; {paths[0]} contains its own held-out documents"
             )
         return _Shards.open(paths[0])
-    if alone:
+    if is_prepared:
         raise ConfigError(
             f"{paths[0]}: TFRecord files contain only ids; give the tokenizer that made them with --tokenizer"
         )
