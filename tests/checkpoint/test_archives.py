@@ -1,4 +1,4 @@
-"""Archives: what is unpacked, and what never is."""
+"""Archives: what is unpacked, and what is refused."""
 
 import io
 import tarfile

@@ -304,7 +304,7 @@ def published() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def expected_shapes(variables: dict[str, dict[str, Any]], *, layers: int, folded: bool) -> dict[str, Any]:
-    """Return names and shapes of our model, its configuration read off a few variables."""
+    """Return names and shapes of our model, with a configuration read from a few variables."""
     shape = {name: variables[name]["shape"] for name in variables}
     vocab_size, embedding_size = shape["bert/embeddings/word_embeddings"]
     hidden_size = shape["bert/pooler/dense/kernel"][0]

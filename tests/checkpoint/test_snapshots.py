@@ -50,7 +50,7 @@ def load(run: RunLayout) -> TrainingState:
 
 
 def rewrite(run: RunLayout, **changes: Any) -> None:
-    """Changes the newest `state.json`; a value of None removes a key."""
+    """Change the newest `state.json`; a value of None removes a key."""
     path = run.checkpoint(7) / "state.json"
     content = {**json.loads(path.read_text()), **changes}
     path.write_text(json.dumps({key: value for key, value in content.items() if value is not None}))

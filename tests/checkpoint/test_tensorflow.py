@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints: real indices, bundles of a writer of our own, and what is refused."""
+"""TensorFlow checkpoints: real indices, bundles written by our own writer, and refused files."""
 
 import json
 import os
@@ -155,7 +155,7 @@ def test_indices_of_published_checkpoints_give_their_inventory() -> None:
         ] == published["tensors"]
 
 
-# What is refused, and in which words.
+# Files that are refused, and their messages.
 
 
 def test_a_flipped_byte_names_its_tensor(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
@@ -280,7 +280,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, message: str) 
 
 
 def test_claims_of_a_huge_size_cost_no_memory(tmp_path: Path) -> None:
-    """Sparse sizes, a key that grows with each row, two billion data files: nothing is made on their word."""
+    """Sparse sizes, a key that grows with each row, two billion data files: nothing is allocated for them."""
     grown = [("a" * size, entry((2**40,), offset=size << 43, num_bytes=2**42)) for size in range(1, 500)]
     path = write_index(tmp_path / "model.index", ("", header(2**31 - 1)), *grown)
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Real index files, damaged at random: an error of ours within a second, or an index that makes sense."""
+"""Real index files, damaged at random: our own error within a second, or a consistent index."""
 
 import math
 import struct

@@ -94,7 +94,7 @@ def assert_close(found: PretrainSettings, expected: PretrainSettings, *, atol: f
 def test_one_process_two_and_two_that_accumulate_give_the_same_weights(
     settings: PretrainSettings, tmp_path: Path, optimizer: Any
 ) -> None:
-    # Rounding grows with the rate; each optimiser gets one it would be used with.
+    # Rounding grows with the rate; each optimiser gets one of its usual size.
     rate = {"lamb": 0.01, "adamw": 1e-3}[optimizer]
     alone = replace(settings, optimizer=replace(settings.optimizer, optimizer=optimizer, learning_rate=rate))
     pretrain(alone)

@@ -42,7 +42,7 @@ MakeTeacher = Callable[..., str]
 
 @pytest.fixture
 def make_teacher(tiny_config: Path, tmp_path: Path) -> MakeTeacher:
-    """Write a model folder of some class and returns its name."""
+    """Write a model folder of some class and return its name."""
 
     def make(model_class: type[Pretrained] = AlbertForMaskedLM, **changes: Any) -> str:
         torch.manual_seed(7)

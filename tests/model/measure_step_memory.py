@@ -1,4 +1,4 @@
-"""Prints by how many bytes a few training steps of a shape raise the peak memory of this process."""
+"""Print by how many bytes a few training steps of a shape raise the peak memory of this process."""
 
 import json
 import os

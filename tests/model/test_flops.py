@@ -1,4 +1,4 @@
-"""What a step costs, against torch's own counter of operations and the memory of real processes."""
+"""FLOPs and memory of a step, against torch's own counter and the memory of real processes."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ SHAPES = {
 
 
 def counted_by_torch(config: AlbertConfig, lengths: list[int], num_masked: int) -> int:
-    """Operations of one step; in bf16 on a CPU attention is plain products, which the counter knows."""
+    """FLOPs of one step; in bf16 on a CPU attention is plain products, which the counter supports."""
     model = AlbertForPreTraining(config)
     tokens = sum(lengths)
     ids = torch.randint(5, config.vocab_size, (tokens,))

@@ -1,4 +1,4 @@
-"""Prepared weights: the same numbers, and gone as soon as the parameters may be others."""
+"""Weights prepared for inference: the same numbers, dropped as soon as parameters may have changed."""
 
 import copy
 import pickle

@@ -61,7 +61,7 @@ def padded_batch(config: AlbertConfig) -> dict[str, Tensor]:
 
 
 def shake(model: torch.nn.Module) -> None:
-    """Move every parameter off its start, so that biases and norms count."""
+    """Change every parameter from its initial value, so that biases and norms have an effect."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,7 +69,7 @@ def shake(model: torch.nn.Module) -> None:
 
 
 def check_against_original(model: AlbertForPreTraining, stored: dict[str, np.ndarray]) -> None:
-    """Compares every stored output and every gradient of the total loss, at real positions."""
+    """Compare every stored output and every gradient of the total loss, at real positions."""
     known = {name: torch.tensor(value) for name, value in stored.items() if not name.startswith("grad/")}
     mask, ids, segments = known["input_mask"], known["input_ids"].long(), known["segment_ids"].long()
     real = mask.bool()

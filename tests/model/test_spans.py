@@ -1,4 +1,4 @@
-"""The heads that find answers, against transformers' XLNet, whose heads they are."""
+"""The heads that find answers, against those of transformers' XLNet."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def rows() -> AnswerRows:
 
 
 def xlnet_head(kind: type, ours: torch.nn.Module) -> torch.nn.Module:
-    """Make transformers' head of `kind` with our weights, moved off their start."""
+    """Make transformers' head of `kind` with our weights, which differ from their initial values."""
     torch.manual_seed(0)
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.5)

@@ -36,7 +36,7 @@ LENGTHS = torch.tensor([11, 4, 7, 11])
 
 
 def shaken(model: Pretrained) -> Pretrained:
-    """Return `model` with every parameter off its start, so that biases and norms count."""
+    """Return `model` with every parameter changed, so that biases and norms have an effect."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -90,7 +90,7 @@ def test_question_answering_equals_transformers_in_both_directions(tmp_path: Pat
         for name in ("start_logits", "end_logits"):
             assert_close(getattr(found, name)[real], getattr(theirs, name)[real])
             assert bool((getattr(found, name)[~real] == NEVER).all())
-        # transformers counts padding among the places where an answer might be; without padding both agree.
+        # transformers allows answers at padding; without padding both agree.
         whole = {key: value[:, :4] for key, value in batch.items()} | {"attention_mask": None}
         expected = oracle(**whole, **positions)
         assert_close(candidate(**whole, **positions).loss, expected.loss)
@@ -198,11 +198,9 @@ def test_beam_search_does_not_depend_on_padding_or_company() -> None:
     batch = padded_batch()
     p_mask = question_mask(batch)
     together = model(**batch, p_mask=p_mask)
-    through_the_other_door = model.packed_candidates(
-        *packed(batch), p_mask=p_mask[batch["attention_mask"].bool()]
-    )
+    packed = model.packed_candidates(*packed(batch), p_mask=p_mask[batch["attention_mask"].bool()])
     for name in ("start_top_log_probs", "end_top_log_probs", "cls_logits"):
-        assert_close(getattr(through_the_other_door, name), getattr(together, name))
+        assert_close(getattr(packed, name), getattr(together, name))
     for row, length in enumerate(LENGTHS.tolist()):
         one = {key: value[row : row + 1, :length] for key, value in batch.items()}
         alone = model(**one, p_mask=p_mask[row : row + 1, :length])
@@ -242,7 +240,7 @@ def test_tensors_without_a_head_are_an_encoder() -> None:
     assert model_class(shapes) is AlbertModel
 
 
-# The original's numbers: bodies from one tiny checkpoint, heads from the traces.
+# The original's numbers: encoders from one tiny checkpoint, heads from the traces.
 
 
 def model_of_trace(reference: Path, kind: type[Pretrained], trace: dict[str, np.ndarray]) -> Pretrained:
@@ -314,12 +312,12 @@ def test_question_answering_equals_the_original_on_squad(reference: Path, tmp_pa
     for mode in ("train", "infer"):
         for name in ("start_logits", "end_logits"):
             assert_close(getattr(found, name)[real], torch.tensor(trace[f"{mode}/{name}"])[real])
-    # The original's loss counts padding as a place for answers. Ours does not compute it, so loss and
-    # gradients are held against the same weights in transformers, which does.
+    # The original's loss allows answers at padding. Ours does not compute it, so loss and gradients are
+    # compared with the same weights in transformers, which does.
     model.save_pretrained(tmp_path)
     oracle = transformers.AlbertForQuestionAnswering.from_pretrained(tmp_path).eval()
     positions = {name: torch.tensor(trace[name]).long() for name in ("start_positions", "end_positions")}
-    oracle.albert.embeddings.word_embeddings.padding_idx = None  # It would leave out [PAD]'s gradient.
+    oracle.albert.embeddings.word_embeddings.padding_idx = None  # Otherwise [PAD] gets no gradient.
     theirs = oracle(**batch, **positions)
     assert_close(theirs.loss, torch.tensor(trace["train/loss"]))
     theirs.loss.backward()

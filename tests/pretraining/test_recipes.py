@@ -1,4 +1,4 @@
-"""Recipes by name: their hyperparameters, what overrides them, and the paper's ablations as plain settings."""
+"""Recipes by name: their hyperparameters, overriding them, and the paper's ablations as plain settings."""
 
 import json
 from dataclasses import asdict
@@ -86,7 +86,7 @@ def test_help_with_a_recipe_shows_its_numbers_and_help_without_names_the_recipes
         assert ("(default: 12500)" in shown) == bool(flags)
 
 
-def test_settings_without_a_value_in_the_recipe_are_still_required(
+def test_settings_that_a_recipe_lacks_are_still_required(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with pytest.raises(SystemExit) as ended:
