@@ -202,7 +202,7 @@ def test_a_vocabulary_of_another_size_is_refused(settings: PretrainSettings, tmp
 
 
 def test_a_sequence_longer_than_the_positions_is_refused_before_training(settings: PretrainSettings) -> None:
-    with pytest.raises(ConfigError, match="--max-seq-length 64 exceeds the model's 32 positions"):
+    with pytest.raises(ConfigError, match="--max-seq-length 64 exceeds the 32 positions of the model"):
         pretrain(replace(settings, examples=ExampleSettings(max_seq_length=64)))
     assert not settings.output.exists()
 

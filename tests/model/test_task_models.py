@@ -198,9 +198,9 @@ def test_beam_search_does_not_depend_on_padding_or_company() -> None:
     batch = padded_batch()
     p_mask = question_mask(batch)
     together = model(**batch, p_mask=p_mask)
-    packed = model.packed_candidates(*packed(batch), p_mask=p_mask[batch["attention_mask"].bool()])
+    found = model.packed_candidates(*packed(batch), p_mask=p_mask[batch["attention_mask"].bool()])
     for name in ("start_top_log_probs", "end_top_log_probs", "cls_logits"):
-        assert_close(getattr(packed, name), getattr(together, name))
+        assert_close(getattr(found, name), getattr(together, name))
     for row, length in enumerate(LENGTHS.tolist()):
         one = {key: value[row : row + 1, :length] for key, value in batch.items()}
         alone = model(**one, p_mask=p_mask[row : row + 1, :length])
