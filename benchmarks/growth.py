@@ -43,7 +43,8 @@ from albert.model import encoder
 from albert.model.flops import pretraining_flops
 from albert.model.packing import round_up_to_bucket
 from albert.optim.optimizers import make_optimizer
-from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.objective import make_objective
+from albert.pretraining.settings import ObjectiveSettings
 from albert.training.loop import train
 from albert.training.settings import LoopSettings
 
@@ -108,7 +109,7 @@ def measure_tokens(
 
 def run_step(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
     """Run both losses forward and backward; return their sum, (1,)."""
-    objective = PretrainingObjective()
+    objective = make_objective(ObjectiveSettings(), model.config)
     counts = objective.counts(batch)
     sums = objective.sums(model, batch)
     loss = torch.stack([part.total / counts[name] for name, part in sums.items()]).sum()
@@ -154,7 +155,7 @@ def measure_steps(
     training = train(
         model,
         Examples(source).batches(batch_size),
-        PretrainingObjective(),
+        make_objective(ObjectiveSettings(), model.config),
         make_optimizer("lamb", model, weight_decay=0.01),
         learning_rate=lambda _: LEARNING_RATE,
         settings=LoopSettings(max_steps=steps, batch_size=batch_size, precision="float32"),

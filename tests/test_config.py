@@ -1,4 +1,4 @@
-"""Sizes by name, both JSON dialects, and what is refused."""
+"""Sizes by name, both JSON dialects, and configurations that are refused."""
 
 import json
 from pathlib import Path
@@ -8,9 +8,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from albert.cli.flags import parse
 from albert.config import AlbertConfig, size_names
 from albert.errors import ConfigError
 from albert.model.pretrained import AlbertForPreTraining, AlbertModel
+from albert.pretraining.settings import PretrainSettings
 
 SHAPE = {
     "vocab_size": 31,
@@ -48,12 +50,30 @@ def test_only_the_first_release_has_dropout_and_xxlarge_never() -> None:
     assert AlbertConfig.of_size("xlarge", vocab_size=9).num_attention_heads == 16
 
 
+def test_the_help_of_size_names_every_size(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(PretrainSettings, ["--help"], command="pretrain")
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    assert f"One of {', '.join(size_names())}." in shown
+    assert {"mini", "xxlarge-v2"} < set(size_names())
+    for name in size_names():
+        assert AlbertConfig.of_size(name, vocab_size=9).hidden_size > 0
+
+
+@pytest.mark.parametrize(("embedding_size", "has_map"), [(6, True), (8, False)])
+def test_a_model_has_a_mapping_where_its_sizes_differ(embedding_size: int, *, has_map: bool) -> None:
+    config = AlbertConfig(**{**SHAPE, "embedding_size": embedding_size})  # type: ignore[arg-type]
+    assert config.has_map == has_map
+    names = AlbertModel(config).state_dict()
+    assert ("encoder.embedding_hidden_mapping_in.weight" in names) == has_map
+
+
 def test_unknown_size_names_the_nearest() -> None:
     with pytest.raises(ConfigError, match="did you mean 'xlarge'"):
         AlbertConfig.of_size("xlagre", vocab_size=9)
 
 
-def test_gelu_means_what_its_world_means() -> None:
+def test_gelu_has_the_meaning_of_its_dialect() -> None:
     original = AlbertConfig.from_dict({**SHAPE, "hidden_act": "gelu", "down_scale_factor": 1})
     hugging_face = AlbertConfig.from_dict({**SHAPE, "hidden_act": "gelu", "model_type": "albert"})
     assert original.hidden_act == "gelu_new"
@@ -85,7 +105,7 @@ def test_a_missing_shape_key_is_an_error_and_never_a_default(key: str) -> None:
         ({"model_type": "bert"}, "model_type is 'bert'; expected 'albert'"),
     ],
 )
-def test_a_shape_that_cannot_be_built_is_refused(change: dict[str, object], message: str) -> None:
+def test_an_impossible_shape_is_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         AlbertConfig.from_dict({**SHAPE, **change})
 
@@ -97,7 +117,7 @@ def test_a_file_that_is_not_json_is_an_error_that_names_it(tmp_path: Path) -> No
 
 
 @given(layers=st.integers(1, 60), groups=st.integers(1, 60))
-def test_layers_are_dealt_to_groups_in_order_and_evenly(layers: int, groups: int) -> None:
+def test_layers_are_assigned_to_groups_in_order_and_evenly(layers: int, groups: int) -> None:
     config = AlbertConfig(**{**SHAPE, "num_hidden_layers": layers, "num_hidden_groups": groups})  # type: ignore[arg-type]
     used = [config.group_of_layer(layer) for layer in range(layers)]
     assert used == [int(layer / layers * groups + 1e-9) for layer in range(layers)]
@@ -105,7 +125,7 @@ def test_layers_are_dealt_to_groups_in_order_and_evenly(layers: int, groups: int
     assert used[-1] < groups
 
 
-def test_transformers_writes_a_config_that_comes_back_equal(tmp_path: Path) -> None:
+def test_a_config_written_by_transformers_is_read_back_equal(tmp_path: Path) -> None:
     import transformers
 
     config = AlbertConfig(**SHAPE, id2label={0: "no", 1: "yes"}, hidden_act="relu")  # type: ignore[arg-type]

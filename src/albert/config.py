@@ -1,8 +1,8 @@
 """The shape of an ALBERT model: its fields, the published sizes, and the two JSON dialects it is stored in.
 
-Stands at the bottom of the model layer. Fields carry the names of both worlds' JSON. The worlds differ in
-one meaning: "gelu" is the tanh form in the original's `albert_config.json` and the erf form in a Hugging
-Face `config.json`, where the tanh form is "gelu_new". Inside this package the Hugging Face meaning holds.
+Fields have the names of both dialects. These differ in one meaning: "gelu" is the tanh form in the original's
+`albert_config.json` and the erf form in a Hugging Face `config.json`, where the tanh form is "gelu_new". In
+this package the Hugging Face meaning holds.
 Source: `AlbertConfig` of the original (modeling.py); Lan et al. (2020), table 1.
 """
 
@@ -17,7 +17,7 @@ Activation = Literal["gelu", "gelu_new", "relu", "tanh", "linear"]
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
-# Keys of the original's JSON that its model never reads, and what may stand in any Hugging Face config.
+# Keys of the original's JSON that its model never reads, and general keys of Hugging Face configurations.
 _UNUSED_ORIGINAL_KEYS = {
     "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks",
     "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
@@ -37,27 +37,27 @@ _UNUSED_HUGGING_FACE_KEYS = _UNUSED_ORIGINAL_KEYS | {
 class AlbertConfig:
     """The shape of an ALBERT model.
 
-    No field that decides the shape has a default: the original filled what was missing with the values
-    of xxlarge, silently.
+    No field that decides the shape has a default: the original silently filled missing ones with the values
+    of xxlarge.
 
     Raises:
         ConfigError: A value cannot be used; the message names it.
     """
 
     vocab_size: int
-    """Pieces of the vocabulary (V)."""
+    """Size of the vocabulary (V)."""
     embedding_size: int
     """Width of the word, position and type embeddings (E)."""
     hidden_size: int
     """Width of the encoder (H)."""
     num_hidden_layers: int
-    """How often the input is sent through a layer; the layers of a group share their weights (L)."""
+    """Number of layers; the layers of a group share their weights (L)."""
     num_attention_heads: int
-    """Attention heads; must divide `hidden_size` (N)."""
+    """Attention heads; must divide `hidden_size` (A)."""
     intermediate_size: int
     """Width of the feed-forward part (F)."""
     num_hidden_groups: int = 1
-    """Groups of layers with weights of their own; layer l uses group l * G // L (G)."""
+    """Groups of layers with weights of their own; layer l uses group l * num_hidden_groups // L."""
     inner_group_num: int = 1
     """Blocks with weights of their own inside each layer of a group."""
     hidden_act: Activation = "gelu_new"
@@ -67,9 +67,9 @@ class AlbertConfig:
     attention_probs_dropout_prob: float = 0.0
     """Dropout on attention probabilities."""
     max_position_embeddings: int = 512
-    """Longest sequence, in pieces."""
+    """Tokens of the longest sequence."""
     type_vocab_size: int = 2
-    """Segments."""
+    """Number of segments."""
     initializer_range: float = 0.02
     """Standard deviation of the truncated normal that kernels and embeddings start from."""
     layer_norm_eps: float = 1e-12
@@ -77,7 +77,7 @@ class AlbertConfig:
     classifier_dropout_prob: float = 0.1
     """Dropout before a classification head."""
     pad_token_id: int = 0
-    """Id of the padding piece."""
+    """Id of the padding token."""
     problem_type: ProblemType | None = None
     """What a classification head was trained for."""
     id2label: dict[int, str] | None = None
@@ -118,8 +118,13 @@ class AlbertConfig:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; expected 0 <= p < 1")
 
     @property
+    def has_map(self) -> bool:
+        """Whether a linear layer maps the embeddings from E to H; where E equals H there is none."""
+        return self.embedding_size != self.hidden_size
+
+    @property
     def num_labels(self) -> int:
-        """Outputs of a classification head."""
+        """Number of outputs of a classification head."""
         return len(self.id2label) if self.id2label else 2
 
     @property
@@ -128,16 +133,16 @@ class AlbertConfig:
         return {label: index for index, label in (self.id2label or {}).items()}
 
     def group_of_layer(self, layer: int) -> int:
-        """Returns the group whose weights layer `layer` uses."""
+        """Return the group whose weights layer `layer` uses."""
         return layer * self.num_hidden_groups // self.num_hidden_layers
 
     @classmethod
     def of_size(cls, name: str, *, vocab_size: int) -> Self:
-        """Returns the published configuration `name` with a vocabulary of `vocab_size` pieces.
+        """Return the published configuration `name` with a vocabulary of `vocab_size` tokens.
 
-        Names are `base`, `large`, `xlarge`, `xxlarge` (alone or with -v2: no dropout; with -v1: the
-        dropout of the first release), albert_zh's `tiny` and `small`, and `mini`, our own: one layer of width
-        256, with first weights large enough to learn within minutes on a CPU (docs/pretraining.md).
+        Names are `base`, `large`, `xlarge`, `xxlarge` (alone or with -v2: no dropout; with -v1: the dropout
+        of the first release), albert_zh's `tiny` and `small`, and our own `mini`: one layer of width 256,
+        with initial weights large enough to learn within minutes on a CPU (docs/pretraining.md).
 
         Raises:
             ConfigError: There is no such size.
@@ -162,16 +167,17 @@ class AlbertConfig:
 
     @classmethod
     def from_json(cls, path: Path, **changes: Any) -> Self:
-        """Reads a Hugging Face `config.json` or the original's `albert_config.json`.
+        """Read a Hugging Face `config.json` or the original's `albert_config.json`.
 
-        They are told apart by the key `model_type`, which only the former has.
+        Only the former has the key `model_type`.
 
         Args:
             path: The file.
             changes: Fields that replace those of the file.
 
         Raises:
-            ConfigError: The file is no such JSON, lacks a key that decides the shape, or has an unknown one.
+            CheckpointError: There is no such file.
+            ConfigError: The file is not such JSON, lacks a key that decides the shape, or has an unknown key.
         """
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
@@ -189,7 +195,7 @@ class AlbertConfig:
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
-        """Makes a configuration of the keys and values of either JSON dialect.
+        """Make a configuration from the keys and values of either JSON dialect.
 
         Raises:
             ConfigError: A key that decides the shape is missing, or a key is unknown.
@@ -216,7 +222,7 @@ class AlbertConfig:
         return cls(**values)
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the keys and values of a Hugging Face `config.json`."""
+        """Return the keys and values of a Hugging Face `config.json`."""
         content: dict[str, Any] = {"model_type": "albert", **asdict(self)}
         for name in ("problem_type", "id2label"):
             if content[name] is None:
@@ -233,24 +239,20 @@ _SIZES = {  # layers, hidden size, attention heads
     "small": (6, 384, 12),
     "base": (12, 768, 12),
     "large": (24, 1024, 16),
-    "xlarge": (
-        24,
-        2048,
-        16,
-    ),  # The released weights have 16 heads, though the paper's rule H/64 gives 32.
+    "xlarge": (24, 2048, 16),  # The released weights have 16 heads; the paper's rule H / 64 gives 32.
     "xxlarge": (12, 4096, 64),
 }
 _UNVERSIONED = ("mini", "tiny", "small")
 
 
 def size_names() -> list[str]:
-    """Returns the names that `AlbertConfig.of_size` knows."""
+    """Return the names that `AlbertConfig.of_size` knows."""
     versions = [f"{size}-{v}" for size in _SIZES if size not in _UNVERSIONED for v in ("v1", "v2")]
     return [*_SIZES, *versions]
 
 
 def size_name(config: AlbertConfig) -> str:
-    """Returns the published size of this shape, or "own"."""
+    """Return the published size of this shape, or "own"."""
     fields = ("num_hidden_layers", "hidden_size", "num_attention_heads", "intermediate_size")
     for name in size_names():
         size = AlbertConfig.of_size(name, vocab_size=config.vocab_size)
@@ -260,7 +262,7 @@ def size_name(config: AlbertConfig) -> str:
 
 
 def _labels(content: dict[str, Any]) -> dict[int, str] | None:
-    """Returns the class names of a Hugging Face config, which may give only their number."""
+    """Return the class names of a Hugging Face configuration, which may contain only their number."""
     if content.get("id2label"):
         return {int(index): str(label) for index, label in content["id2label"].items()}
     if "num_labels" in content:

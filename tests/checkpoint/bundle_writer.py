@@ -1,4 +1,4 @@
-"""Writes checkpoints as TensorFlow does, and some as it never would, for tests.
+"""Write checkpoints as TensorFlow does, and some as it never would, for tests.
 
 `write_bundle` makes a whole one, `write_index` an index with any records, `entry` a record with any numbers.
 Test modules load it by its path.
@@ -42,7 +42,7 @@ def header(num_shards: int = 1, *, big_endian: bool = False) -> bytes:
 
 
 def entry(shape: tuple[int, ...] = (), **values: int) -> bytes:
-    """A record with any numbers in it, true or not."""
+    """A record with any numbers in it, correct or not."""
     sizes = b"".join(field(2, field(1, size)) for size in shape)
     given = {"dtype": 1, "shard": 0, "offset": 0, "num_bytes": 4, "crc32c": 0} | values
     numbers = {3: "shard", 4: "offset", 5: "num_bytes"}
@@ -92,7 +92,7 @@ def write_index(path: Path, *rows: tuple[str | bytes, bytes], **table_settings: 
 def write_bundle(
     prefix: Path, tensors: dict[str, Tensor], *, num_shards: int = 1, **table_settings: int
 ) -> Path:
-    """Writes tensors to the shards in turn, in the order of the names."""
+    """Write tensors to the shards in turn, in the order of the names."""
     shards = [b""] * num_shards
     rows: list[tuple[str | bytes, bytes]] = [("", header(num_shards))]
     for number, (name, tensor) in enumerate(sorted(tensors.items())):

@@ -1,4 +1,4 @@
-"""Archives: what is unpacked, and what never is."""
+"""Archives: what is unpacked, and what is refused."""
 
 import io
 import tarfile
@@ -28,7 +28,7 @@ def member(name: str, kind: bytes = tarfile.REGTYPE, **fields: object) -> tarfil
 
 
 @pytest.mark.parametrize("suffix", [".tar.gz", ".zip"])
-def test_files_are_there_in_the_block_and_gone_behind_it(tmp_path: Path, suffix: str) -> None:
+def test_files_exist_in_the_block_and_are_removed_after_it(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"albert_base{suffix}"
     if suffix == ".zip":
         with zipfile.ZipFile(path, "w") as archive:
@@ -69,7 +69,7 @@ def test_a_link_in_a_zip_is_refused(tmp_path: Path) -> None:
         pass
 
 
-def test_more_than_the_disk_holds_is_refused_before_unpacking(tmp_path: Path) -> None:
+def test_an_archive_larger_than_the_free_disk_is_refused_before_unpacking(tmp_path: Path) -> None:
     path = tmp_path / "a.tar"
     huge = member("x")
     huge.size = 1 << 60

@@ -68,7 +68,7 @@ ZH_BLOCK = "bert/encoder/layer_shared"
         ),
     ],
 )
-def test_tensors_come_back_from_the_original_s_names_and_layouts(
+def test_tensors_survive_a_round_trip_through_the_original_s_names_and_layouts(
     kind: type[Pretrained], variables: dict[str, tuple[int, ...]]
 ) -> None:
     state = kind(GROUPED).state_dict()
@@ -89,7 +89,7 @@ def test_tensors_come_back_from_the_original_s_names_and_layouts(
     assert all(original_name(name_of_original(variable)) == variable for variable in original)
 
 
-def test_the_first_norm_of_a_block_stands_behind_attention_and_the_second_behind_feed_forward() -> None:
+def test_the_first_norm_of_a_block_follows_attention_and_the_second_feed_forward() -> None:
     ours = "albert.encoder.albert_layer_groups.0.albert_layers.0"
     assert name_of_original(f"{BLOCK}/LayerNorm/gamma") == f"{ours}.attention.LayerNorm.weight"
     assert name_of_original(f"{BLOCK}/LayerNorm_1/beta") == f"{ours}.full_layer_layer_norm.bias"
@@ -128,7 +128,7 @@ def test_kernels_in_groups_are_refused() -> None:
         from_original(kernel)
 
 
-def test_families_are_told_apart_by_their_variables() -> None:
+def test_families_are_recognised_by_their_variables() -> None:
     google = list(to_original(AlbertForPreTraining(GROUPED).state_dict()))
     assert family_of(google) == "google"
     assert family_of([f"module/{name}" for name in google]) == "tf-hub"
@@ -199,7 +199,7 @@ def zh_variables(shape: dict[str, Any]) -> dict[str, Tensor]:
 
 
 def zh_forward(v: dict[str, Tensor], ids: Tensor, types: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns pooled vector, masked LM logits of all tokens, and sentence logits, for one sequence (T,)."""
+    """Return pooled vector, masked LM logits of all tokens, and sentence logits, for one sequence (T,)."""
 
     def dense(x: Tensor, name: str) -> Tensor:
         return x @ v[f"{name}/kernel"] + v[f"{name}/bias"]
@@ -253,14 +253,14 @@ def test_an_albert_zh_checkpoint_gives_its_own_numbers_here_and_in_transformers(
         torch.testing.assert_close(encoded.pooler_output[0], pooled, atol=1e-5, rtol=0)
 
 
-def test_moments_of_albert_zh_are_left_out_and_its_classifier_comes_along() -> None:
+def test_moments_of_albert_zh_are_left_out_and_its_classifier_is_kept() -> None:
     variables = zh_variables(ZH)
     moments = {f"{name}/lamb_m": torch.zeros_like(value) for name, value in variables.items()}
     state = from_albert_zh({**variables, **moments, "output_weights": torch.ones(3, 8)})
     assert state.keys() == {*AlbertForPreTraining(albert_zh_config(ZH)).state_dict(), "classifier.weight"}
 
 
-def test_the_cost_of_folding_is_told_in_parameters() -> None:
+def test_the_cost_of_folding_is_reported_in_parameters() -> None:
     tiny = {**ZH, "vocab_size": 21128, "embedding_size": 128, "hidden_size": 312}
     tiny |= {"intermediate_size": 1248, "max_position_embeddings": 512}
     assert "4,295,186 parameters are 8,142,802 now" in folding_cost(zh_shapes(tiny))
@@ -280,7 +280,7 @@ def test_pre_norm_models_are_refused_with_the_reason() -> None:
 
 def test_embedding_tables_that_do_not_fit_are_an_error() -> None:
     variables = zh_variables(ZH)
-    with pytest.raises(CheckpointError, match=r"\(37, 5\) and .* \(6, 8\) do not fit"):
+    with pytest.raises(CheckpointError, match=r"\(37, 5\) and .* \(6, 8\) cannot be multiplied"):
         from_albert_zh({**variables, "bert/embeddings/word_embeddings_2": torch.zeros(6, 8)})
     del variables["bert/embeddings/word_embeddings"]
     with pytest.raises(CheckpointError, match=r"word_embeddings' is missing"):
@@ -304,7 +304,7 @@ def published() -> dict[str, dict[str, dict[str, Any]]]:
 
 
 def expected_shapes(variables: dict[str, dict[str, Any]], *, layers: int, folded: bool) -> dict[str, Any]:
-    """Returns names and shapes of our model, its configuration read off a few variables."""
+    """Return names and shapes of our model, with a configuration read from a few variables."""
     shape = {name: variables[name]["shape"] for name in variables}
     vocab_size, embedding_size = shape["bert/embeddings/word_embeddings"]
     hidden_size = shape["bert/pooler/dense/kernel"][0]
@@ -349,7 +349,7 @@ def test_every_variable_of_a_published_albert_zh_checkpoint_is_a_tensor_of_the_m
 def test_names_of_albert_zh_carry_the_weights_that_its_published_conversion_carries(
     published: dict[str, dict[str, dict[str, Any]]],
 ) -> None:
-    """albert_tiny_google_zh is albert_tiny_zh in Google's layout: checksums tell which tensor went where."""
+    """albert_tiny_google_zh is albert_tiny_zh in Google's layout: checksums show which tensor is which."""
     converted = published["tiny_zh_google"]
     compared = 0
     for name, tensor in published["tiny_zh_brightmart_B"].items():

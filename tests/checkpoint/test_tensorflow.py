@@ -1,4 +1,4 @@
-"""TensorFlow checkpoints: real indices, bundles of a writer of our own, and what is refused."""
+"""TensorFlow checkpoints: real indices, bundles written by our own writer, and refused files."""
 
 import json
 import os
@@ -40,7 +40,7 @@ def tensors() -> dict[str, Tensor]:
 @pytest.mark.parametrize("num_shards", [1, 3])
 @pytest.mark.parametrize("rows_per_block", [1, 4, 1000])
 @pytest.mark.parametrize("restart_interval", [1, 2, 16])
-def test_a_bundle_gives_back_every_tensor(
+def test_a_bundle_returns_every_tensor(
     tmp_path: Path, tensors: dict[str, Tensor], num_shards: int, rows_per_block: int, restart_interval: int
 ) -> None:
     prefix = write_bundle(
@@ -64,14 +64,14 @@ def test_a_tensor_at_an_odd_byte_is_read(tmp_path: Path) -> None:
     assert bundle.read("b").tolist() == [0, 1, 2, 3, 4]
 
 
-def test_writing_to_a_tensor_leaves_the_file_alone(tmp_path: Path) -> None:
+def test_writing_to_a_tensor_does_not_change_the_file(tmp_path: Path) -> None:
     bundle = TensorBundle(write_bundle(tmp_path / "model", {"a": torch.ones(3)}))
     bundle.shard_path(0).chmod(0o444)
     bundle.read("a").zero_()
     assert TensorBundle(tmp_path / "model").read("a").tolist() == [1, 1, 1]
 
 
-def test_tensors_lie_in_the_file_and_not_in_copies(tmp_path: Path) -> None:
+def test_tensors_are_views_of_the_mapped_file(tmp_path: Path) -> None:
     bundle = TensorBundle(write_bundle(tmp_path / "model", {"a": torch.ones(3), "b": torch.ones(2)}))
     first, second = bundle.read("a"), bundle.read("b")
     assert first.untyped_storage().data_ptr() == second.untyped_storage().data_ptr()
@@ -80,12 +80,12 @@ def test_tensors_lie_in_the_file_and_not_in_copies(tmp_path: Path) -> None:
 def test_an_index_of_tensorflow_and_the_numbers_of_its_model_belong_together(
     golden: Path, tmp_path: Path
 ) -> None:
-    """The checksums in the real index are TensorFlow's own, those of the numbers frozen beside it."""
-    frozen = np.load(golden / "tiny_model.npz")
+    """The real index has TensorFlow's own checksums, which match the numbers stored next to it."""
+    stored = np.load(golden / "tiny_model.npz")
     index = golden / "tensorflow" / "tiny.index"
     (tmp_path / "model.index").write_bytes(index.read_bytes())
     entries = sorted(read_index(index).entries.values(), key=lambda entry: entry.offset)
-    variables = {entry.name: frozen[f"var/{entry.name}"] for entry in entries if entry.dtype == "float32"}
+    variables = {entry.name: stored[f"var/{entry.name}"] for entry in entries if entry.dtype == "float32"}
     assert len(variables) == 32
     step = np.zeros((), dtype=np.int64)
     data = b"".join(variables.get(entry.name, step).tobytes() for entry in entries)
@@ -106,7 +106,7 @@ def test_an_index_lists_groups_and_optimizer_slots() -> None:
 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["ckpt_tiny", "ckpt_groups"])
-def test_checkpoints_of_the_original_hold_its_variables(reference: Path, name: str) -> None:
+def test_checkpoints_of_the_original_contain_its_variables(reference: Path, name: str) -> None:
     read = dict(TensorBundle(reference / name / "model.ckpt-best"))
     assert read.pop("global_step").dtype == torch.int64
     variables = np.load(reference / name / "variables.npz")
@@ -116,7 +116,7 @@ def test_checkpoints_of_the_original_hold_its_variables(reference: Path, name: s
 
 
 @pytest.mark.reference
-def test_modules_and_trained_checkpoints_of_the_original_are_whole(reference: Path) -> None:
+def test_modules_and_trained_checkpoints_of_the_original_are_complete(reference: Path) -> None:
     tiny = dict(TensorBundle(reference / "ckpt_tiny" / "model.ckpt-best"))
     del tiny["global_step"]
     module = dict(TensorBundle(reference / "hub" / "tiny" / "variables" / "variables"))
@@ -155,7 +155,7 @@ def test_indices_of_published_checkpoints_give_their_inventory() -> None:
         ] == published["tensors"]
 
 
-# What is refused, and in which words.
+# Files that are refused, and their messages.
 
 
 def test_a_flipped_byte_names_its_tensor(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
@@ -191,15 +191,15 @@ def test_a_data_file_cut_off_is_named_with_the_tensor_it_lost(
 
 
 @pytest.mark.parametrize("file", ["model.index", "model.data-00000-of-00001"])
-def test_a_git_lfs_pointer_is_called_by_its_name(tmp_path: Path, file: str) -> None:
+def test_a_git_lfs_pointer_is_reported_as_such(tmp_path: Path, file: str) -> None:
     prefix = write_bundle(tmp_path / "model", {"a": torch.ones(2)})
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 47255248\n"
     (tmp_path / file).write_text(pointer)
-    with pytest.raises(CheckpointError, match=f"{file}: this is a Git LFS pointer, fetch the real file"):
+    with pytest.raises(CheckpointError, match=f"{file}: this is a Git LFS pointer; fetch the real file"):
         TensorBundle(prefix)
 
 
-def test_an_unknown_tensor_is_met_with_the_nearest_name(tmp_path: Path) -> None:
+def test_an_unknown_tensor_is_an_error_with_the_nearest_name(tmp_path: Path) -> None:
     bundle = TensorBundle(write_bundle(tmp_path / "model", {"bert/pooler": torch.ones(2)}))
     with pytest.raises(CheckpointError, match="no tensor 'bert/poler'; did you mean 'bert/pooler'"):
         bundle.read("bert/poler")
@@ -227,14 +227,14 @@ ABSURD_INDICES: dict[str, tuple[list[tuple[str | bytes, bytes]], str]] = {
     "big-endian": ([("", header(big_endian=True))], "big-endian"),
     "slice": ([("", header()), (b"\0word\0\1\1", entry())], "'word' is a partitioned variable"),
     "sliced whole": ([("", header()), ("word", SLICED)], "'word' is a partitioned variable"),
-    "twice": ([("", header()), ("a", entry()), ("a", entry())], "the key b'a' stands twice"),
-    "disorder": ([("", header()), ("b", entry()), ("a", entry(offset=4))], "in the wrong place"),
-    "overlap": ([("", header()), ("a", entry()), ("b", entry(offset=3))], "'a' and 'b' lie over each other"),
-    "shard": ([("", header()), ("a", entry(shard=1))], "'a' lies in data file 1 of 1"),
+    "twice": ([("", header()), ("a", entry()), ("a", entry())], "the key b'a' occurs twice or out of order"),
+    "disorder": ([("", header()), ("b", entry()), ("a", entry(offset=4))], "occurs twice or out of order"),
+    "overlap": ([("", header()), ("a", entry()), ("b", entry(offset=3))], "'a' and 'b' overlap"),
+    "shard": ([("", header()), ("a", entry(shard=1))], "'a' is in data file 1 of 1"),
     "size": ([("", header()), ("a", entry((2, 3), num_bytes=25))], r"\(2, 3\), is 24 bytes, not 25"),
-    "negative": ([("", header()), ("a", entry((2**64 - 1,)))], "'a' claims an absurd size"),
-    "huge": ([("", header()), ("a", entry((2**61,), num_bytes=2**63))], "'a' claims an absurd size"),
-    "huge beside 0": ([("", header()), ("a", entry((0, 2**60), num_bytes=0))], "'a' claims an absurd size"),
+    "negative": ([("", header()), ("a", entry((2**64 - 1,)))], "'a' has an absurd size"),
+    "huge": ([("", header()), ("a", entry((2**61,), num_bytes=2**63))], "'a' has an absurd size"),
+    "huge next to 0": ([("", header()), ("a", entry((0, 2**60), num_bytes=0))], "'a' has an absurd size"),
     "dimensions": ([("", header()), ("a", entry((1,) * 33))], "33 dimensions"),
     "name": ([("", header()), (b"\xff", entry())], "can't decode byte"),
     "long name": ([("", header()), ("a" * 1025, entry())], "a key has 1025 bytes"),
@@ -265,10 +265,10 @@ def test_a_compressed_index_is_refused(tmp_path: Path) -> None:
     [
         (b"", "it has 0 bytes, the footer of a table alone has 48"),
         (b"x" * 100, "its last bytes are 7878787878787878, those of a table 57fb808b247547db"),
-        (varint(0) * 4 + bytes(36) + struct.pack("<Q", MAGIC), "a block should lie at bytes 0 to 5"),
+        (varint(0) * 4 + bytes(36) + struct.pack("<Q", MAGIC), "a block should be at bytes 0 to 5"),
         (
             (varint(0) + varint(2**62) * 3).ljust(40, b"\0") + struct.pack("<Q", MAGIC),
-            "a block should lie at bytes 0 to 4611686018427387909",
+            "a block should be at bytes 0 to 4611686018427387909",
         ),
     ],
 )
@@ -280,7 +280,7 @@ def test_what_is_no_table_is_refused(tmp_path: Path, data: bytes, message: str) 
 
 
 def test_claims_of_a_huge_size_cost_no_memory(tmp_path: Path) -> None:
-    """Sparse sizes, a key that grows with each row, two billion data files: nothing is made on their word."""
+    """Sparse sizes, a key that grows with each row, two billion data files: nothing is allocated for them."""
     grown = [("a" * size, entry((2**40,), offset=size << 43, num_bytes=2**42)) for size in range(1, 500)]
     path = write_index(tmp_path / "model.index", ("", header(2**31 - 1)), *grown)
     tracemalloc.start()

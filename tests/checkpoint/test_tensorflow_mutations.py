@@ -1,4 +1,4 @@
-"""Real index files, damaged at random: an error of ours within a second, or an index that makes sense."""
+"""Real index files, damaged at random: our own error within a second, or a consistent index."""
 
 import math
 import struct
@@ -30,7 +30,7 @@ def blocks(data: bytes) -> Iterator[tuple[int, int]]:
 
 
 def healed(original: bytes, damaged: bytes) -> bytes:
-    """The damaged bytes with right checksums and the mark of a table, as an attacker would leave them."""
+    """The damaged bytes with correct checksums and magic number, as an attacker would write them."""
     data = bytearray(damaged)
     data[-8:] = original[-8:]
     for start, size in blocks(original):
@@ -59,7 +59,7 @@ def insert(data: bytes, at: int, content: bytes) -> bytes:
 
 
 def splice(data: bytes, at: int, content: bytes) -> bytes:
-    """Another stretch of the file stands where one stood."""
+    """Replace a stretch of the file by another one."""
     at, source = at % len(data), int.from_bytes(content) % len(data)
     return data[:at] + data[source : source + len(content) * 4] + data[at + 1 :]
 
@@ -106,7 +106,7 @@ def test_a_damaged_index_is_an_error_of_ours_or_still_makes_sense(
 
 
 def assert_consistent(index: BundleIndex) -> None:
-    """Nobody who believes this index makes a tensor larger than the bytes that it has to show."""
+    """Check that no entry of the index is larger than the bytes that exist."""
     sizes = {"float32": 4, "float16": 2, "bfloat16": 2, "int32": 4, "int64": 8}
     for entry in index.entries.values():
         assert 0 <= entry.shard < index.num_shards

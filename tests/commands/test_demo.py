@@ -182,7 +182,7 @@ def test_a_demo_stopped_while_pretraining_resumes_the_stage(
             run_demo(settings, scale)
     capsys.readouterr()
     run_demo(settings, scale)
-    assert "resuming behind step 3" in capsys.readouterr().err
+    assert "resuming after step 3" in capsys.readouterr().err
     assert steps_of(settings.output) == [(1, 6)]
 
 

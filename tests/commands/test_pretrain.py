@@ -1,4 +1,4 @@
-"""`albert pretrain`: resuming, refusing, and the folder it leaves."""
+"""`albert pretrain`: resuming, refusing, and the folder it writes."""
 
 import json
 import random
@@ -16,7 +16,7 @@ import torch
 import transformers
 from safetensors.torch import load_file
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
 from albert.commands.pretrain import pretrain
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import CheckpointError, ConfigError, RunError, TokenizerError
@@ -26,7 +26,7 @@ from albert.training.stopping import REQUEUE_EXIT_CODE
 
 STEPS = 24
 MEASURED = {"tokens_per_second", "data_wait_share", "mfu", "memory_gb"}
-"""What a log says of the machine, not of the training."""
+"""Entries of a log that depend on the machine, not on the training."""
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def same_weights(first: Path, second: Path) -> bool:
     return ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_for_bit(
+def test_a_run_killed_at_a_random_moment_and_restarted_equals_the_unbroken_run_bit_for_bit(
     settings: PretrainSettings, tmp_path: Path
 ) -> None:
     slow = replace(settings, loop=replace(settings.loop, max_steps=400, save_steps=20, eval_steps=100))
@@ -82,8 +82,8 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_
     kills = 0
     while kills < 3:
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        done = snapshot_steps(slow.output / "checkpoints")
-        while process.poll() is None and snapshot_steps(slow.output / "checkpoints") == done:
+        done = checkpoint_steps(slow.output / "checkpoints")
+        while process.poll() is None and checkpoint_steps(slow.output / "checkpoints") == done:
             time.sleep(0.005)
         time.sleep(draw.uniform(0, 0.2))
         process.send_signal(signal.SIGKILL)
@@ -105,7 +105,7 @@ def test_killed_at_a_random_moment_and_started_again_gives_the_unbroken_run_bit_
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
-def test_a_preempted_run_saves_asks_to_be_requeued_and_continues(
+def test_a_preempted_run_saves_exits_with_the_requeue_code_and_continues(
     settings: PretrainSettings, tmp_path: Path, number: signal.Signals
 ) -> None:
     slow = replace(
@@ -120,11 +120,11 @@ def test_a_preempted_run_saves_asks_to_be_requeued_and_continues(
     assert process.returncode == REQUEUE_EXIT_CODE
     assert "the same command continues" in stderr
     assert "Traceback" not in stderr
-    (step,) = snapshot_steps(slow.output / "checkpoints")
+    (step,) = checkpoint_steps(slow.output / "checkpoints")
     assert step > 0
 
 
-def test_a_finished_run_is_not_done_again(
+def test_a_finished_run_is_not_repeated(
     settings: PretrainSettings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     first = pretrain(settings)
@@ -154,7 +154,7 @@ def test_the_model_folder_loads_in_transformers_with_the_same_numbers(settings: 
     }  # fmt: skip
 
 
-def test_the_best_folder_holds_the_weights_of_the_lowest_held_out_loss(settings: PretrainSettings) -> None:
+def test_the_best_folder_contains_the_weights_of_the_lowest_held_out_loss(settings: PretrainSettings) -> None:
     pretrain(settings)
     records = [json.loads(line) for line in (settings.output / "log.jsonl").read_text().splitlines()]
     losses = [record["held_out"]["masked_lm_loss"] for record in records if "held_out" in record]
@@ -202,7 +202,7 @@ def test_a_vocabulary_of_another_size_is_refused(settings: PretrainSettings, tmp
 
 
 def test_a_sequence_longer_than_the_positions_is_refused_before_training(settings: PretrainSettings) -> None:
-    with pytest.raises(ConfigError, match="--max-seq-length 64 exceeds the model's 32 positions"):
+    with pytest.raises(ConfigError, match="--max-seq-length 64 exceeds the 32 positions of the model"):
         pretrain(replace(settings, examples=ExampleSettings(max_seq_length=64)))
     assert not settings.output.exists()
 
@@ -212,13 +212,13 @@ def test_size_and_config_together_are_refused(settings: PretrainSettings) -> Non
         pretrain(replace(settings, size="base"))
 
 
-def test_what_cannot_work_is_said_before_there_is_a_folder(settings: PretrainSettings) -> None:
+def test_an_impossible_setting_is_refused_before_there_is_a_folder(settings: PretrainSettings) -> None:
     with pytest.raises(ConfigError, match="--tf32"):
         pretrain(replace(settings, loop=replace(settings.loop, tf32=True)))
     assert not settings.output.exists()
 
 
-def test_groups_of_layers_may_begin_as_copies_of_the_first(
+def test_groups_of_layers_may_start_as_copies_of_the_first(
     settings: PretrainSettings, tmp_path: Path
 ) -> None:
     pretrain(replace(settings, output=tmp_path / "first"))
@@ -228,8 +228,8 @@ def test_groups_of_layers_may_begin_as_copies_of_the_first(
     grown = replace(settings, config=tmp_path / "groups.json", init_from=start, output=tmp_path / "grown")
     with pytest.raises(CheckpointError, match="tensors are missing"):
         pretrain(grown)
-    frozen = replace(grown.optimizer, learning_rate=0.0)
-    pretrain(replace(grown, init_from_group0=True, optimizer=frozen, output=tmp_path / "copied"))
+    still = replace(grown.optimizer, learning_rate=0.0)
+    pretrain(replace(grown, init_from_group0=True, optimizer=still, output=tmp_path / "copied"))
     weights, first = weights_of(tmp_path / "copied" / "model"), weights_of(tmp_path / "first" / "model")
     groups = [name for name in weights if "albert_layer_groups.1." in name]
     assert groups
@@ -248,7 +248,7 @@ def test_examples_made_by_other_processes_give_the_same_weights_and_the_processe
     assert same_weights(tmp_path / "workers" / "model", settings.output / "model")
 
 
-def test_interrupted_with_workers_it_saves_and_leaves_no_process(
+def test_an_interrupted_run_with_workers_saves_and_leaves_no_process(
     settings: PretrainSettings, tmp_path: Path
 ) -> None:
     slow = replace(
@@ -265,6 +265,6 @@ def test_interrupted_with_workers_it_saves_and_leaves_no_process(
     _, stderr = process.communicate(timeout=60)
     assert "stopped; the same command continues" in stderr
     assert "Traceback" not in stderr
-    assert snapshot_steps(slow.output / "checkpoints")
+    assert checkpoint_steps(slow.output / "checkpoints")
     _, alive = psutil.wait_procs(children, timeout=20)
     assert alive == []

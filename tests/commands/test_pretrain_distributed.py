@@ -16,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
 from albert.commands.pretrain import pretrain
 from albert.data.examples.settings import ExampleSettings
 from albert.pretraining.settings import PretrainSettings
@@ -28,7 +28,7 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
 
 @pytest.fixture
 def settings(prepared_data: Path, tiny_config: Path, tmp_path: Path) -> PretrainSettings:
-    """A run without dropout: ranks draw it from generators of their own."""
+    """A run without dropout, which each rank draws from its own generator."""
     config = json.loads(tiny_config.read_text())
     config |= {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -52,12 +52,12 @@ def settings(prepared_data: Path, tiny_config: Path, tmp_path: Path) -> Pretrain
 
 
 def flags_of(settings: PretrainSettings) -> list[str]:
-    loop, moves = settings.loop, settings.optimizer
+    loop, optimizer = settings.loop, settings.optimizer
     values: dict[str, Any] = {
         "data": settings.data[0], "output": settings.output, "config": settings.config,
         "eval-examples": settings.eval_examples, "max-seq-length": settings.examples.max_seq_length,
-        "optimizer": moves.optimizer, "learning-rate": moves.learning_rate,
-        "warmup-steps": moves.warmup_steps, "device": "cpu",
+        "optimizer": optimizer.optimizer, "learning-rate": optimizer.learning_rate,
+        "warmup-steps": optimizer.warmup_steps, "device": "cpu",
         "max-steps": loop.max_steps, "batch-size": loop.batch_size, "save-steps": loop.save_steps,
         "eval-steps": loop.eval_steps, "log-steps": loop.log_steps, "precision": loop.precision,
     }  # fmt: skip
@@ -94,14 +94,13 @@ def assert_close(found: PretrainSettings, expected: PretrainSettings, *, atol: f
 def test_one_process_two_and_two_that_accumulate_give_the_same_weights(
     settings: PretrainSettings, tmp_path: Path, optimizer: Any
 ) -> None:
-    # Rounding grows with the rate; each optimiser gets one it would be used with.
+    # Rounding grows with the rate; each optimiser gets one of its usual size.
     rate = {"lamb": 0.01, "adamw": 1e-3}[optimizer]
-    moves = replace(settings.optimizer, optimizer=optimizer, learning_rate=rate)
-    alone = replace(settings, optimizer=moves)
+    alone = replace(settings, optimizer=replace(settings.optimizer, optimizer=optimizer, learning_rate=rate))
     pretrain(alone)
     two = replace(alone, output=tmp_path / "two")
     stdout, stderr = run([*torchrun(two, "--nproc-per-node=2"), "--json"])
-    assert stderr.count("2 processes") == 1  # one of them speaks
+    assert stderr.count("2 processes") == 1  # only the first one prints
     assert json.loads(stdout)["steps"] == 20
     accumulating = replace(
         alone, output=tmp_path / "accumulating", loop=replace(alone.loop, micro_batch_size=3)
@@ -114,7 +113,7 @@ def test_one_process_two_and_two_that_accumulate_give_the_same_weights(
         assert logs[0][name] == pytest.approx(logs[1][name], rel=1e-5)
 
 
-def test_a_run_begun_on_two_ranks_goes_on_with_one_and_with_three(
+def test_a_run_started_on_two_ranks_continues_with_one_and_with_three(
     settings: PretrainSettings, tmp_path: Path
 ) -> None:
     pretrain(settings)
@@ -125,13 +124,13 @@ def test_a_run_begun_on_two_ranks_goes_on_with_one_and_with_three(
         )
         wait_for_snapshot(begun, process)
         kill_with_children(process)
-        steps = snapshot_steps(begun.output / "checkpoints")
+        steps = checkpoint_steps(begun.output / "checkpoints")
         assert steps[-1] > 0
         run(torchrun(begun, f"--nproc-per-node={ranks}"))
         assert_close(begun, settings, atol=1e-6)
 
 
-def test_a_killed_rank_is_started_again_and_the_result_is_that_of_the_unbroken_run(
+def test_after_a_killed_rank_is_restarted_the_result_is_that_of_the_unbroken_run(
     settings: PretrainSettings, tmp_path: Path
 ) -> None:
     long = replace(settings, loop=replace(settings.loop, max_steps=150, save_steps=10))
@@ -146,12 +145,12 @@ def test_a_killed_rank_is_started_again_and_the_result_is_that_of_the_unbroken_r
     rank_of(process, "1").send_signal(signal.SIGKILL)
     _, stderr = process.communicate(timeout=240)
     assert process.returncode == 0, stderr
-    assert "resuming behind step" in stderr
+    assert "resuming after step" in stderr
     ours, theirs = weights_of(long), weights_of(replace(long, output=tmp_path / "unbroken"))
     assert all(torch.equal(ours[name], theirs[name]) for name in theirs)
 
 
-def test_a_signal_to_one_rank_makes_all_save_behind_the_same_step(settings: PretrainSettings) -> None:
+def test_a_signal_to_one_rank_makes_all_save_after_the_same_step(settings: PretrainSettings) -> None:
     long = replace(
         settings,
         loop=replace(settings.loop, max_steps=100_000, save_steps=100_000, eval_steps=100_000, log_steps=2),
@@ -167,7 +166,7 @@ def test_a_signal_to_one_rank_makes_all_save_behind_the_same_step(settings: Pret
     assert process.returncode != 0
     assert f"exitcode  : {REQUEUE_EXIT_CODE}" in stderr
     assert "stopped; the same command continues" in stderr
-    (step,) = snapshot_steps(long.output / "checkpoints")
+    (step,) = checkpoint_steps(long.output / "checkpoints")
     assert step > 0
 
 
@@ -233,14 +232,14 @@ def test_two_hosts_give_the_weights_that_one_process_gives(
 
 
 def rank_of(process: "subprocess.Popen[Any]", rank: str) -> psutil.Process:
-    """Returns the process that torchrun started as this rank."""
+    """Return the process that torchrun started as this rank."""
     children = psutil.Process(process.pid).children(recursive=True)
     return next(child for child in children if child.environ().get("RANK") == rank)
 
 
 def wait_for_snapshot(settings: PretrainSettings, process: "subprocess.Popen[Any]") -> None:
     deadline = time.monotonic() + 120
-    while not snapshot_steps(settings.output / "checkpoints"):
+    while not checkpoint_steps(settings.output / "checkpoints"):
         assert process.poll() is None, "it ended before its first checkpoint"
         assert time.monotonic() < deadline
         time.sleep(0.005)

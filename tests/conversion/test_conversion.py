@@ -296,16 +296,16 @@ def test_a_pickle_with_code_is_refused_and_not_run(tmp_path: Path) -> None:
     original_model().save_pretrained(tmp_path / "old")
     (tmp_path / "old" / "model.safetensors").unlink()
     torch.save({"x": Evil()}, tmp_path / "old" / "pytorch_model.bin")
-    with pytest.raises(CheckpointError, match="holds more than tensors"):
+    with pytest.raises(CheckpointError, match="contains more than tensors"):
         read_source(tmp_path / "old")
     assert not (tmp_path / "ran").exists()
 
 
-def test_a_git_lfs_pointer_is_called_by_its_name(tmp_path: Path) -> None:
+def test_a_git_lfs_pointer_is_reported_as_such(tmp_path: Path) -> None:
     original_model().save_pretrained(tmp_path / "cloned")
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:1234\nsize 46747112\n"
     (tmp_path / "cloned" / "model.safetensors").write_text(pointer)
-    with pytest.raises(CheckpointError, match="this is a Git LFS pointer, fetch the real file"):
+    with pytest.raises(CheckpointError, match="this is a Git LFS pointer; fetch the real file"):
         read_source(tmp_path / "cloned")
 
 
@@ -334,7 +334,9 @@ def test_a_missing_configuration_or_vocabulary_is_an_error_with_its_place(
     with pytest.raises(TokenizerError, match=r"albert_tiny: expected spiece\.model"):
         convert(checkpoint, tmp_path / "out")
     (checkpoint / "albert_config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"expected albert_config\.json beside the weights, found none"):
+    with pytest.raises(
+        CheckpointError, match=r"expected albert_config\.json next to the weights, found none"
+    ):
         convert(checkpoint, tmp_path / "out")
 
 

@@ -236,7 +236,7 @@ def test_every_pipeline_checks_int8_before_it_predicts(
     task, model_class, inputs = kind
     folder = write_model(tmp_path / "model", model_class, tokenizer_folder)
     answer = pipeline(task, model=folder, device="cpu", dtype="int8")
-    frozen = answer.model.encoder_of_layers.frozen
+    frozen = answer.model.encoder_of_layers.prepared
     monkeypatch.setattr("albert.inference.precision.MAX_DIFFERENCE", -1.0)
     monkeypatch.setattr("albert.inference.precision.MIN_COSINE", 2.0)
     with pytest.raises(CheckpointError, match="does not predict as in float32"):

@@ -1,4 +1,4 @@
-"""Prints by how many bytes a few training steps of a shape raise the peak memory of this process."""
+"""Print by how many bytes a few training steps of a shape raise the peak memory of this process."""
 
 import json
 import os
@@ -12,7 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 
 from albert.config import AlbertConfig
-from albert.model.losses import cross_entropy_sum
+from albert.model.losses import cross_entropy_sum, vocabulary_loss
 from albert.model.pretrained import AlbertForPreTraining
 from albert.optim.optimizers import make_optimizer
 
@@ -32,7 +32,9 @@ def train(config: AlbertConfig, job: dict[str, Any]) -> None:
         masked = torch.randperm(len(ids))[: job["num_masked"]].sort().values
         with torch.autocast("cpu", torch.bfloat16, enabled=job["bf16"]):
             inputs = (ids, torch.zeros_like(ids), lengths)
-            masked_lm, order = model.packed_losses(inputs, masked, ids[masked])
+            (states,) = model.packed_states(inputs, masked)
+            masked_lm = vocabulary_loss(*model.masked_lm_projection(states.masked), ids[masked])
+            order = model.sentence_order_logits(states.first)
             order_loss = cross_entropy_sum(order, torch.zeros(len(lengths), dtype=torch.long))
         (masked_lm.total + order_loss.total).backward()  # type: ignore[no-untyped-call]
         optimizer.step()

@@ -1,4 +1,4 @@
-"""What a step costs, against torch's own counter of operations and the memory of real processes."""
+"""FLOPs and memory of a step, against torch's own counter and the memory of real processes."""
 
 import json
 import subprocess
@@ -41,7 +41,7 @@ SHAPES = {
 
 
 def counted_by_torch(config: AlbertConfig, lengths: list[int], num_masked: int) -> int:
-    """Operations of one step; in bf16 on a CPU attention is plain products, which the counter knows."""
+    """FLOPs of one step; in bf16 on a CPU attention is plain products, which the counter supports."""
     model = AlbertForPreTraining(config)
     tokens = sum(lengths)
     ids = torch.randint(5, config.vocab_size, (tokens,))
@@ -56,7 +56,7 @@ def counted_by_torch(config: AlbertConfig, lengths: list[int], num_masked: int) 
 
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_step_without_filling_or_padding_costs_what_torch_counts(name: str) -> None:
-    lengths = [16] * 8  # 128 tokens, 64 hidden and 72 rows are sizes that need no filling.
+    lengths = [16] * 8  # 128 tokens, 64 masked ones and 72 rows are buckets, so there is no filling.
     ours = pretraining_flops(SHAPES[name], np.array(lengths), 64)
     assert ours == counted_by_torch(SHAPES[name], lengths, 64)
 
@@ -68,7 +68,7 @@ def test_with_uneven_lengths_torch_counts_the_same_for_nothing_is_padded() -> No
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_the_encoder_alone_costs_what_torch_counts_with_and_without_chosen_rows(name: str) -> None:
+def test_the_flops_of_the_encoder_are_those_torch_counts_with_and_without_chosen_rows(name: str) -> None:
     config, lengths = SHAPES[name], [64, 64]
     model = AlbertForPreTraining(config).albert.encoder
     x = torch.randn(128, config.embedding_size)

@@ -1,4 +1,4 @@
-"""The loss over the vocabulary that goes some rows at a time, against the plain way."""
+"""The losses over the vocabulary, computed in slices of rows, against the plain computation."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from albert.model import losses as module
-from albert.model.losses import vocabulary_loss
+from albert.model.losses import Projection, VocabularyLoss, distillation_loss, vocabulary_loss
 
 VOCAB_SIZE, WIDTH, ROWS, LABELS = 11, 6, 16, 13
 
 
 @pytest.fixture(autouse=True, params=[5, 1024])
 def rows_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
-    """Some rows at a time, the last of them filling alone, and all at once."""
+    """A few rows at a time, the last of them only filling, and all at once."""
     monkeypatch.setattr(module, "ROWS_AT_ONCE", request.param)
     return int(request.param)
 
@@ -56,7 +56,7 @@ def test_without_gradient_it_is_the_same() -> None:
         assert torch.equal(value, other)
 
 
-def test_under_autocast_it_is_as_exact_as_the_plain_way() -> None:
+def test_under_autocast_it_is_as_exact_as_the_plain_computation() -> None:
     parts, labels = inputs(torch.float32)
     exact = F.cross_entropy(plain(parts, labels), labels, reduction="sum")
     with torch.autocast("cpu", torch.bfloat16):
@@ -68,7 +68,7 @@ def test_under_autocast_it_is_as_exact_as_the_plain_way() -> None:
         torch.testing.assert_close(value, other, rtol=0.05, atol=0.15)
 
 
-def test_what_needs_no_gradient_gets_none() -> None:
+def test_inputs_that_need_no_gradient_get_none() -> None:
     parts, labels = inputs()
     parts[1] = parts[1].detach()
     vocabulary_loss(*parts, labels).total.backward()  # type: ignore[no-untyped-call]
@@ -76,7 +76,7 @@ def test_what_needs_no_gradient_gets_none() -> None:
     assert parts[0].grad is not None
 
 
-def test_nothing_hidden_costs_nothing() -> None:
+def test_without_masked_tokens_the_loss_is_0() -> None:
     parts, labels = inputs()
     found = vocabulary_loss(parts[0][:0], parts[1], parts[2], labels[:0])
     found.total.backward()  # type: ignore[no-untyped-call]
@@ -86,7 +86,61 @@ def test_nothing_hidden_costs_nothing() -> None:
     assert not parts[1].grad.any()
 
 
-def test_logits_of_more_rows_than_go_at_once_never_exist(rows_at_once: int) -> None:
+def teacher_inputs(dtype: torch.dtype = torch.float64) -> Projection:
+    """Return the factors of a teacher whose states are wider."""
+    torch.manual_seed(1)
+    shapes = ((ROWS, WIDTH + 3), (VOCAB_SIZE, WIDTH + 3), (VOCAB_SIZE,))
+    return Projection(*(torch.randn(*shape, dtype=dtype) for shape in shapes))
+
+
+def distil(parts: list[Tensor], temperature: float) -> VocabularyLoss:
+    teacher = teacher_inputs(parts[0].dtype)
+    return distillation_loss(Projection(*parts), teacher, LABELS, temperature=temperature)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 3.0])
+def test_distillation_is_torchs_divergence_with_its_gradients(temperature: float) -> None:
+    parts, labels = inputs()
+    found = distil(parts, temperature)
+    student, teacher = plain(parts, labels), plain(list(teacher_inputs()), labels)
+    losses = temperature**2 * F.kl_div(
+        (student / temperature).log_softmax(-1),
+        (teacher / temperature).log_softmax(-1),
+        reduction="none",
+        log_target=True,
+    ).sum(-1)
+    torch.testing.assert_close(found.losses, losses.detach())
+    torch.testing.assert_close(found.total, losses.sum())
+    assert torch.equal(found.correct, student.argmax(-1) == teacher.argmax(-1))
+    torch.testing.assert_close(gradients(found.total, parts), gradients(losses.sum(), parts))
+
+
+def test_distillation_without_gradient_is_the_same() -> None:
+    parts, _ = inputs()
+    with torch.no_grad():
+        found = distil(parts, 2.0)
+    for value, other in zip(found, distil(parts, 2.0), strict=True):
+        torch.testing.assert_close(value, other)
+
+
+def test_a_large_temperature_compares_logits_by_squares() -> None:
+    parts, labels = inputs()
+    difference = plain(parts, labels) - plain(list(teacher_inputs()), labels)
+    expected = difference.var(-1, correction=0).sum() / 2
+    torch.testing.assert_close(distil(parts, 1e4).total, expected, rtol=1e-3, atol=0)
+
+
+def test_distillation_under_autocast_follows_float32_within_its_precision() -> None:
+    parts, _ = inputs(torch.float32)
+    exact = distil(parts, 1.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = distil(parts, 1.0)
+    assert found.total.dtype == torch.float32
+    torch.testing.assert_close(found.total, exact.total, rtol=0.03, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["labels", "teacher"])
+def test_logits_of_more_rows_than_one_slice_never_exist(rows_at_once: int, kind: str) -> None:
     parts, labels = inputs()
     most = 0
 
@@ -101,6 +155,7 @@ def test_logits_of_more_rows_than_go_at_once_never_exist(rows_at_once: int) -> N
             return out
 
     with Watch():
-        vocabulary_loss(*parts, labels).total.backward()  # type: ignore[no-untyped-call]
-    # The transposed table has as many rows as it is wide.
-    assert most == max(WIDTH, min(rows_at_once, ROWS))
+        found = distil(parts, 1.0) if kind == "teacher" else vocabulary_loss(*parts, labels)
+        found.total.backward()  # type: ignore[no-untyped-call]
+    # A transposed table has as many rows as the states have columns.
+    assert most == max(WIDTH + 3 * (kind == "teacher"), min(rows_at_once, ROWS))

@@ -1,11 +1,13 @@
 """Packing: laws of laying sequences end to end and back."""
 
+import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from albert.config import AlbertConfig
 from albert.model.attention import attend, attention_probabilities
+from albert.model.encoder import AlbertLayer
 from albert.model.packing import Packing, pack, round_up_to_bucket, unpack
 from albert.model.pretrained import AlbertModel
 
@@ -29,7 +31,7 @@ def test_positions_count_from_0_in_every_sequence(lengths: list[int]) -> None:
 
 
 @given(st.integers(1, 20_000))
-def test_few_sizes_are_few_and_waste_little(count: int) -> None:
+def test_a_bucket_is_at_most_a_sixteenth_larger(count: int) -> None:
     size = round_up_to_bucket(count)
     assert size >= count
     assert size % 8 == 0
@@ -37,12 +39,12 @@ def test_few_sizes_are_few_and_waste_little(count: int) -> None:
     assert round_up_to_bucket(size) == size
 
 
-def test_an_octave_has_sixteen_sizes() -> None:
+def test_there_are_sixteen_buckets_per_power_of_two() -> None:
     assert len({round_up_to_bucket(count) for count in range(1025, 2049)}) == 16
 
 
 @given(LENGTHS)
-def test_a_door_lets_a_padded_batch_in_and_out(lengths: list[int]) -> None:
+def test_a_padded_batch_is_packed_and_unpacked(lengths: list[int]) -> None:
     mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
     values = torch.randn(*mask.shape, 3) * mask[..., None]
     packing, cells = pack(mask)
@@ -78,7 +80,7 @@ def test_attention_in_bf16_follows_float32_within_its_precision(lengths: list[in
 
 
 @given(LENGTHS)
-def test_rows_encoded_alone_equal_those_of_all(lengths: list[int]) -> None:
+def test_states_at_some_rows_equal_those_of_all_rows(lengths: list[int]) -> None:
     model = tiny_model()
     packing = Packing.of_lengths(torch.tensor(lengths))
     ids = torch.randint(0, 31, (sum(lengths),))
@@ -88,17 +90,42 @@ def test_rows_encoded_alone_equal_those_of_all(lengths: list[int]) -> None:
     torch.testing.assert_close(alone, everything[rows], atol=1e-6, rtol=0)
 
 
-def tiny_model() -> AlbertModel:
+def tiny_model(*, num_layers: int = 2) -> AlbertModel:
     torch.manual_seed(0)
     return AlbertModel(
         AlbertConfig(
-            vocab_size=31, embedding_size=6, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
-            intermediate_size=12,
+            vocab_size=31, embedding_size=6, hidden_size=8, num_hidden_layers=num_layers,
+            num_attention_heads=2, intermediate_size=12, inner_group_num=2,
         )
     )  # fmt: skip
 
 
-def test_filling_gets_no_gradient_and_gives_none() -> None:
+@given(LENGTHS, st.sets(st.integers(1, 4), min_size=1))
+def test_states_at_some_depths_equal_those_of_shallower_models(lengths: list[int], depths: set[int]) -> None:
+    model, packing = tiny_model(num_layers=4), Packing.of_lengths(torch.tensor(lengths))
+    ids, rows = torch.randint(0, 31, (sum(lengths),)), torch.randperm(sum(lengths))[:5]
+    types = torch.zeros_like(ids)
+    found = model.encode_depths(ids, types, packing, rows=rows, depths=sorted(depths))
+    for state, depth in zip(found, sorted(depths), strict=True):
+        shallow = tiny_model(num_layers=depth)
+        shallow.load_state_dict(model.state_dict())  # all layers share their weights
+        expected = shallow.encode(ids, types, packing, rows=rows)
+        torch.testing.assert_close(state, expected, atol=1e-6, rtol=0)
+
+
+def test_layers_after_the_deepest_are_not_computed(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, packing = tiny_model(num_layers=4), Packing.of_lengths(torch.tensor([3, 6]))
+    calls: list[int] = []
+    project = AlbertLayer.project
+    monkeypatch.setattr(
+        AlbertLayer, "project", lambda self, x, weights: calls.append(1) or project(self, x, weights)
+    )
+    ids = torch.arange(9)
+    model.encode_depths(ids, torch.zeros_like(ids), packing, rows=packing.starts, depths=[1, 3])
+    assert len(calls) == 3 * 2
+
+
+def test_filling_has_no_effect_on_gradients() -> None:
     model = tiny_model()
     packing = Packing.of_lengths(torch.tensor([3, 6]))
     assert len(packing.position_ids) > 9

@@ -61,7 +61,7 @@ def padded_batch(config: AlbertConfig) -> dict[str, Tensor]:
 
 
 def shake(model: torch.nn.Module) -> None:
-    """Moves every parameter off its start, so that biases and norms count."""
+    """Change every parameter from its initial value, so that biases and norms have an effect."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -69,7 +69,7 @@ def shake(model: torch.nn.Module) -> None:
 
 
 def check_against_original(model: AlbertForPreTraining, stored: dict[str, np.ndarray]) -> None:
-    """Compares every stored output and every gradient of the total loss, at real positions."""
+    """Compare every stored output and every gradient of the total loss, at real positions."""
     known = {name: torch.tensor(value) for name, value in stored.items() if not name.startswith("grad/")}
     mask, ids, segments = known["input_mask"], known["input_ids"].long(), known["segment_ids"].long()
     real = mask.bool()
@@ -95,7 +95,7 @@ def check_against_original(model: AlbertForPreTraining, stored: dict[str, np.nda
             torch.testing.assert_close(probabilities, expected, atol=1e-5, rtol=0)
 
     batch = len(ids)
-    starts = packing.starts[:, None]  # Every stored prediction lies at a real position of its row.
+    starts = packing.starts[:, None]  # Every stored prediction is at a real position of its row.
     masked_positions = (starts + known["masked_lm_positions"]).flatten().long()
     lengths = mask.sum(1)
     predictions, order = model.packed_logits(
@@ -207,7 +207,7 @@ def test_a_model_without_a_map_from_e_to_h_loads_in_transformers(tmp_path: Path)
     torch.testing.assert_close(again(**batch).pooler_output, model(**batch).pooler_output)
 
 
-def test_padding_changes_nothing_and_comes_out_as_zero() -> None:
+def test_padding_has_no_effect_and_its_outputs_are_zero() -> None:
     model = AlbertModel(GROUPED).eval()
     batch = padded_batch(GROUPED)
     outputs = model(**batch)
@@ -237,7 +237,7 @@ def test_masked_columns_before_a_sequence_equal_transformers(name: str, tmp_path
     torch.testing.assert_close(found[real], expected[real], atol=1e-5, rtol=0)
 
 
-def test_dropout_stands_after_the_feed_forward_part_too() -> None:
+def test_dropout_is_also_applied_after_the_feed_forward_part() -> None:
     fields = {**config_fields(GROUPED), "hidden_dropout_prob": 0.999999}
     model = AlbertModel(AlbertConfig(**fields)).train()
     batch = padded_batch(GROUPED)
@@ -249,7 +249,7 @@ def test_dropout_stands_after_the_feed_forward_part_too() -> None:
     assert len(seen) == 2 * runs
 
 
-def test_a_sequence_longer_than_the_positions_is_an_error_that_says_both() -> None:
+def test_a_sequence_longer_than_the_positions_is_an_error_with_both_numbers() -> None:
     model = AlbertModel(GROUPED)
     with pytest.raises(DataError, match="18 tokens, the model has 17 positions; truncate"):
         model(torch.zeros(1, 18, dtype=torch.long))
@@ -271,7 +271,7 @@ def test_loading_refuses_a_partial_encoder(tmp_path: Path) -> None:
         AlbertModel.from_pretrained(tmp_path)
 
 
-def test_loading_says_how_many_tensors_matched_and_which_heads_are_new(
+def test_loading_reports_how_many_tensors_matched_and_which_heads_are_new(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     AlbertForPreTraining(GROUPED).save_pretrained(tmp_path)
@@ -303,7 +303,7 @@ def config_fields(config: AlbertConfig) -> dict[str, object]:
     return {key: value for key, value in config.to_dict().items() if key != "model_type"}
 
 
-def test_each_loss_of_pretraining_can_be_asked_for_alone() -> None:
+def test_each_pretraining_loss_can_be_computed_separately() -> None:
     model = AlbertForPreTraining(GROUPED).eval()
     batch = padded_batch(GROUPED)
     labels = batch["input_ids"].masked_fill(batch["attention_mask"] == 0, -100)

@@ -1,4 +1,4 @@
-"""The heads that find answers, against transformers' XLNet, whose heads they are."""
+"""The heads that find answers, against those of transformers' XLNet."""
 
 import pytest
 import torch
@@ -36,7 +36,7 @@ def rows() -> AnswerRows:
 
 
 def xlnet_head(kind: type, ours: torch.nn.Module) -> torch.nn.Module:
-    """Makes transformers' head of `kind` with our weights, moved off their start."""
+    """Make transformers' head of `kind` with our weights, which differ from their initial values."""
     torch.manual_seed(0)
     for parameter in ours.parameters():
         torch.nn.init.normal_(parameter, std=0.5)
@@ -81,7 +81,7 @@ def test_heads_equal_those_of_xlnet_in_transformers(rows: AnswerRows) -> None:
     torch.testing.assert_close(answer(x, logits, rows), expected)
 
 
-def test_rows_hold_what_was_spread_and_never_where_no_token_is(rows: AnswerRows) -> None:
+def test_rows_contain_the_spread_logits_and_never_without_a_token(rows: AnswerRows) -> None:
     values = torch.arange(21.0)
     spread = rows.spread(values)
     assert spread.shape == (3, 11)
@@ -129,7 +129,7 @@ def test_a_span_is_right_where_both_ends_are() -> None:
     assert int(loss.correct) == 1
 
 
-def test_a_position_behind_the_row_is_left_out() -> None:
+def test_a_position_outside_the_row_is_ignored() -> None:
     logits = torch.zeros(2, 4)
     loss = span_loss_sum((logits, logits), (torch.tensor([0, 4]), torch.tensor([1, -1])))
     torch.testing.assert_close(loss.total, torch.tensor(4.0).log())

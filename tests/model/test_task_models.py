@@ -36,7 +36,7 @@ LENGTHS = torch.tensor([11, 4, 7, 11])
 
 
 def shaken(model: Pretrained) -> Pretrained:
-    """Returns `model` with every parameter off its start, so that biases and norms count."""
+    """Return `model` with every parameter changed, so that biases and norms have an effect."""
     torch.manual_seed(0)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -59,7 +59,7 @@ def packed(batch: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def question_mask(batch: dict[str, Tensor]) -> Tensor:
-    """Returns a p_mask: [CLS] and the columns from 2 on are allowed, the last token of each row is not."""
+    """Return a p_mask: [CLS] and the columns from 2 on are allowed, the last token of each row is not."""
     mask = torch.zeros_like(batch["input_ids"])
     mask[:, 1] = 1
     mask[torch.arange(4), LENGTHS - 1] = 1
@@ -71,7 +71,7 @@ def assert_close(found: Tensor, expected: Tensor) -> None:
 
 
 def both_directions(model: Pretrained, theirs: type, folder: Path) -> tuple[torch.nn.Module, Pretrained]:
-    """Returns transformers' model from our folder, and ours from its folder."""
+    """Return transformers' model from our folder, and ours from its folder."""
     model.save_pretrained(folder / "ours")
     oracle = theirs.from_pretrained(folder / "ours").eval()
     oracle.save_pretrained(folder / "theirs")
@@ -90,7 +90,7 @@ def test_question_answering_equals_transformers_in_both_directions(tmp_path: Pat
         for name in ("start_logits", "end_logits"):
             assert_close(getattr(found, name)[real], getattr(theirs, name)[real])
             assert bool((getattr(found, name)[~real] == NEVER).all())
-        # transformers counts padding among the places where an answer might be; without padding both agree.
+        # transformers allows answers at padding; without padding both agree.
         whole = {key: value[:, :4] for key, value in batch.items()} | {"attention_mask": None}
         expected = oracle(**whole, **positions)
         assert_close(candidate(**whole, **positions).loss, expected.loss)
@@ -148,7 +148,7 @@ def test_classifier_reads_masked_columns_before_a_text_as_transformers_does(tmp_
     assert_close(model(**batch).logits, expected)
 
 
-def test_beam_search_folder_loads_as_an_encoder_in_transformers_and_comes_back_whole(tmp_path: Path) -> None:
+def test_a_beam_search_folder_loads_as_an_encoder_in_transformers_and_completely_here(tmp_path: Path) -> None:
     model = shaken(AlbertForQuestionAnsweringBeamSearch(CONFIG))
     model.save_pretrained(tmp_path)
     batch = padded_batch()
@@ -160,7 +160,7 @@ def test_beam_search_folder_loads_as_an_encoder_in_transformers_and_comes_back_w
         assert torch.equal(again.state_dict()[name], tensor)
 
 
-def test_beam_search_gives_the_ends_that_a_known_start_gives() -> None:
+def test_beam_search_gives_the_same_ends_as_a_known_start() -> None:
     model = shaken(AlbertForQuestionAnsweringBeamSearch(CONFIG))
     batch = padded_batch()
     p_mask = question_mask(batch)
@@ -198,11 +198,9 @@ def test_beam_search_does_not_depend_on_padding_or_company() -> None:
     batch = padded_batch()
     p_mask = question_mask(batch)
     together = model(**batch, p_mask=p_mask)
-    through_the_other_door = model.packed_candidates(
-        *packed(batch), p_mask=p_mask[batch["attention_mask"].bool()]
-    )
+    found = model.packed_candidates(*packed(batch), p_mask=p_mask[batch["attention_mask"].bool()])
     for name in ("start_top_log_probs", "end_top_log_probs", "cls_logits"):
-        assert_close(getattr(through_the_other_door, name), getattr(together, name))
+        assert_close(getattr(found, name), getattr(together, name))
     for row, length in enumerate(LENGTHS.tolist()):
         one = {key: value[row : row + 1, :length] for key, value in batch.items()}
         alone = model(**one, p_mask=p_mask[row : row + 1, :length])
@@ -242,7 +240,7 @@ def test_tensors_without_a_head_are_an_encoder() -> None:
     assert model_class(shapes) is AlbertModel
 
 
-# The original's numbers: bodies from one tiny checkpoint, heads from the traces.
+# The original's numbers: encoders from one tiny checkpoint, heads from the traces.
 
 
 def model_of_trace(reference: Path, kind: type[Pretrained], trace: dict[str, np.ndarray]) -> Pretrained:
@@ -314,12 +312,12 @@ def test_question_answering_equals_the_original_on_squad(reference: Path, tmp_pa
     for mode in ("train", "infer"):
         for name in ("start_logits", "end_logits"):
             assert_close(getattr(found, name)[real], torch.tensor(trace[f"{mode}/{name}"])[real])
-    # The original's loss counts padding as a place for answers. Ours does not compute it, so loss and
-    # gradients are held against the same weights in transformers, which does.
+    # The original's loss allows answers at padding. Ours does not compute it, so loss and gradients are
+    # compared with the same weights in transformers, which does.
     model.save_pretrained(tmp_path)
     oracle = transformers.AlbertForQuestionAnswering.from_pretrained(tmp_path).eval()
     positions = {name: torch.tensor(trace[name]).long() for name in ("start_positions", "end_positions")}
-    oracle.albert.embeddings.word_embeddings.padding_idx = None  # It would leave out [PAD]'s gradient.
+    oracle.albert.embeddings.word_embeddings.padding_idx = None  # Otherwise [PAD] gets no gradient.
     theirs = oracle(**batch, **positions)
     assert_close(theirs.loss, torch.tensor(trace["train/loss"]))
     theirs.loss.backward()

@@ -1,4 +1,4 @@
-"""LAMB and AdamW against the original's traces, and laws they obey."""
+"""LAMB and AdamW against the original's traces, their plain formulas, and laws that they obey."""
 
 import copy
 import json
@@ -12,9 +12,78 @@ from torch import nn
 from albert.checkpoint.names import from_original, name_of_original
 from albert.config import AlbertConfig
 from albert.model.pretrained import AlbertForPreTraining
+from albert.optim import foreach, formula
 from albert.optim.optimizers import AdamW, Lamb, clip_gradients, global_norm, parameter_groups
 
 OPTIMIZERS = {"lamb": Lamb, "adamw": AdamW}
+FORMULAS = {"lamb": formula.lamb, "adamw": formula.adamw}
+OPERATORS = [
+    "_foreach_norm", "_foreach_mul_", "_foreach_add_", "_foreach_addcmul_", "_foreach_copy_", "_fused_adamw_",
+]  # fmt: skip
+
+
+@pytest.fixture(params=["fused", "without private operators"])
+def _operators(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch as it is, and a torch that has none of the private operators."""
+    if request.param != "fused":
+        for name in OPERATORS:
+            monkeypatch.delattr(torch, name)
+
+
+@pytest.mark.usefixtures("_operators")
+@pytest.mark.parametrize("decay", [0.0, 0.01, 0.5])
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_several_steps_equal_the_plain_formula(name: str, decay: float) -> None:
+    torch.manual_seed(0)
+    begin = [torch.randn(7, 5), 1e-3 * torch.randn(4, 3), torch.zeros(3, 2), torch.randn(6)]
+    ours = [nn.Parameter(tensor.clone()) for tensor in begin]
+    moments = [(torch.zeros_like(tensor), torch.zeros_like(tensor)) for tensor in begin]
+    optimizer = OPTIMIZERS[name](ours, lr=0.02, betas=(0.9, 0.98), eps=1e-6, weight_decay=decay)
+    for step in range(6):
+        gradients = [torch.randn_like(tensor) for tensor in begin]
+        gradients[3] *= step > 2  # an update of 0, where there is no decay
+        for parameter, gradient in zip(ours, gradients, strict=True):
+            parameter.grad = gradient.clone()
+        optimizer.step()
+        for x, g, (m, v) in zip(begin, gradients, moments, strict=True):
+            FORMULAS[name](x, g, m, v, lr=0.02, betas=(0.9, 0.98), eps=1e-6, decay=decay)
+        for parameter, x in zip(ours, begin, strict=True):
+            torch.testing.assert_close(parameter.detach(), x, atol=1e-6, rtol=2e-5)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_an_operator_on_lists_is_the_one_on_each_tensor(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def results() -> list[torch.Tensor]:
+        torch.manual_seed(0)
+        tensors, others = ([torch.randn(3, 4), torch.randn(5)] for _ in range(2))
+        scales = torch.tensor([2.0, 3.0])
+        norms = foreach.norms(tensors)
+        foreach.multiply(tensors, torch.tensor(0.5))
+        foreach.add(tensors, others, factor=0.1)
+        foreach.add_scaled(tensors, others, scales, factor=0.1)
+        copies = [torch.empty_like(tensor) for tensor in tensors]
+        foreach.copy(copies, tensors)
+        moments = ([torch.zeros_like(t) for t in tensors], [torch.zeros_like(t) for t in tensors])
+        foreach.adam(tensors, others, moments, rate=0.1, betas=(0.9, 0.99), eps=1e-6, decay=0.1)
+        return [norms, *tensors, *copies, *moments[0], *moments[1]]
+
+    expected = results()
+    monkeypatch.delattr(torch, name)
+    torch.testing.assert_close(results(), expected, atol=1e-6, rtol=1e-6)
+
+
+def test_gradients_are_clipped_to_exactly_the_norm_as_in_the_original() -> None:
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(torch.zeros(3, 4)), nn.Parameter(torch.zeros(5)), nn.Parameter(torch.zeros(2))]
+    for parameter in parameters[:2]:
+        parameter.grad = torch.randn_like(parameter)
+    together = torch.cat([p.grad.flatten() for p in parameters[:2] if p.grad is not None])
+    norm = global_norm(parameters)
+    torch.testing.assert_close(norm, together.norm())
+    clip_gradients(parameters, norm, max_norm=2 * float(norm))
+    torch.testing.assert_close(global_norm(parameters), norm, atol=0, rtol=0)
+    clip_gradients(parameters, norm, max_norm=1e-6)
+    torch.testing.assert_close(global_norm(parameters), torch.tensor(1e-6), atol=0, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["lamb", "adamw"])
@@ -40,7 +109,7 @@ def test_variables_after_every_step_equal_the_original(golden: Path, name: str) 
 @pytest.mark.reference
 @pytest.mark.parametrize("name", ["lamb_onehot", "adamw_onehot", "lamb_onehot_unclipped"])
 def test_whole_model_follows_the_trace_of_the_original(reference: Path, name: str) -> None:
-    """Own gradients, own norm: the model of the trace is trained here step by step."""
+    """Train the model of the trace step by step, with our own gradients and norm."""
     trace = dict(np.load(reference / "optim" / f"{name}.npz"))
     meta = json.loads(str(trace["meta"]))
     folder = reference / "ckpt_tiny"
@@ -86,7 +155,7 @@ def pretraining_loss(model: AlbertForPreTraining, batch: dict[str, torch.Tensor]
     return outputs.loss
 
 
-def test_lamb_moves_every_tensor_by_the_same_share_of_its_norm() -> None:
+def test_lamb_changes_every_tensor_by_the_same_share_of_its_norm() -> None:
     torch.manual_seed(0)
     small, large = nn.Parameter(1e-3 * torch.randn(7, 5)), nn.Parameter(1e3 * torch.randn(5, 3))
     before = [small.detach().clone(), large.detach().clone()]
@@ -144,7 +213,7 @@ def test_optimizer_state_survives_a_round_trip() -> None:
 
 
 @pytest.mark.parametrize("rate", [1e-6, 3e-6, 1e-5, 2e-5])
-def test_weights_decay_as_they_should_at_the_rates_of_fine_tuning(rate: float) -> None:
+def test_weights_decay_correctly_at_the_rates_of_fine_tuning(rate: float) -> None:
     torch.manual_seed(0)
     begin, steps = torch.rand(400, 100) + 0.5, 300
     parameter = nn.Parameter(begin.clone())

@@ -43,7 +43,7 @@ def test_decay_from_start_starts_at_zero_and_drops_where_the_warmup_ends() -> No
 
 
 @pytest.mark.parametrize("name", ["linear", "cosine", "constant"])
-def test_everybodys_schedules_move_at_once_and_reach_the_peak(name: str) -> None:
+def test_common_schedules_start_above_0_and_reach_the_peak(name: str) -> None:
     rate = make_schedule(name, peak=2.0, warmup_steps=4, train_steps=24)  # type: ignore[arg-type]
     assert [rate(step) for step in range(5)] == pytest.approx([0.4, 0.8, 1.2, 1.6, 2.0])
     middle = {"linear": 1.0, "cosine": 1.0, "constant": 2.0}[name]
@@ -66,12 +66,12 @@ def test_a_warmup_longer_than_the_training_is_refused() -> None:
         make_schedule("decay-from-start", peak=1.0, warmup_steps=11, train_steps=10)
 
 
-def test_a_warmup_longer_than_the_training_can_be_asked_for() -> None:
+def test_a_warmup_longer_than_the_training_can_be_allowed() -> None:
     rate = make_schedule("decay-from-start", peak=1.0, warmup_steps=100, train_steps=10, long_warmup=True)
     assert [rate(0), rate(9)] == pytest.approx([0.0, 0.09])
 
 
-def test_power_and_start_of_the_warmup_apply_to_decay_from_start_only() -> None:
+def test_power_and_start_of_the_warmup_belong_to_decay_from_start() -> None:
     settings = {"peak": 2.0, "warmup_steps": 2, "train_steps": 10}
     rate = make_schedule("decay-from-start", **settings, power=2.0, start_warmup_step=3)  # type: ignore[arg-type]
     assert [rate(step) for step in (0, 3, 4, 5)] == pytest.approx([0.0, 0.0, 1.0, 0.5])

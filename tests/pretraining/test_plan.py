@@ -1,4 +1,4 @@
-"""The plan before the start, against the run itself."""
+"""The plan of a run, against the data and the model."""
 
 import json
 import math
@@ -16,6 +16,7 @@ from albert.errors import ConfigError
 from albert.model.flops import pretraining_flops
 from albert.pretraining import plan as plan_module
 from albert.pretraining.data import PretrainingData, open_pretraining_data
+from albert.pretraining.objective import make_objective
 from albert.pretraining.plan import make_plan, proposed_rate, sketch
 from albert.pretraining.settings import PretrainSettings
 from albert.training.settings import LoopSettings, OptimizerSettings
@@ -48,18 +49,24 @@ def config(tiny_config: Path) -> AlbertConfig:
     return AlbertConfig.from_json(tiny_config)
 
 
-def test_the_plan_counts_what_an_epoch_of_the_stream_holds(
+def plan_of(
+    settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, **others: Any
+) -> dict[str, Any]:
+    return make_plan(settings, data, config, make_objective(settings.objective, config), **others)
+
+
+def test_the_plan_counts_the_examples_of_an_epoch_of_the_stream(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
-    plan = make_plan(settings, data, config)
+    plan = plan_of(settings, data, config)
     epoch = list(Examples(data.train(settings.examples, seed=0)).one_pass(64))
     examples = sum(len(batch) for batch in epoch)
-    pieces = sum(len(batch.input_ids) for batch in epoch)
+    tokens = sum(len(batch.input_ids) for batch in epoch)
     masked = sum(len(batch.masked_positions) for batch in epoch)
-    assert examples < plan_module.SAMPLE_EXAMPLES  # so the sample is the epoch, and all is exact.
+    assert examples < plan_module.SAMPLE_EXAMPLES  # so the sample is the whole epoch, and the plan is exact.
     assert plan["examples_per_epoch"] == examples
-    assert plan["pieces_per_epoch"] == pieces
-    assert plan["masked_share"] == masked / pieces
+    assert plan["pieces_per_epoch"] == tokens
+    assert plan["masked_share"] == masked / tokens
     assert plan["epochs"] == 200 * 8 / examples
     lengths = np.concatenate([batch.lengths for batch in epoch])
     flops = pretraining_flops(config, lengths, masked)
@@ -70,7 +77,7 @@ def test_the_learning_rate_is_that_of_the_schedule_at_both_ends_and_between(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
     linear = replace(settings, optimizer=replace(settings.optimizer, schedule="linear"))
-    curve = make_plan(linear, data, config)["learning_rate"]["curve"]
+    curve = plan_of(linear, data, config)["learning_rate"]["curve"]
     assert [point["step"] for point in curve][:: len(curve) - 1] == [0, 199]
     assert curve[0]["rate"] == pytest.approx(1e-4 / 11)
     assert curve[5]["rate"] == pytest.approx(1e-4 * (1 - (curve[5]["step"] - 10) / 190))
@@ -79,9 +86,9 @@ def test_the_learning_rate_is_that_of_the_schedule_at_both_ends_and_between(
 def test_twice_the_processes_take_half_the_time_at_the_same_price(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan_module, "_measure", lambda *_, **__: SPEED)
-    one = make_plan(settings, data, config, price_per_hour=3.0)
-    two = make_plan(settings, data, config, price_per_hour=3.0, world_size=2)
+    monkeypatch.setattr(plan_module._Trial, "measure", lambda *_, **__: SPEED)
+    one = plan_of(replace(settings, price_per_hour=3.0), data, config)
+    two = plan_of(replace(settings, price_per_hour=3.0), data, config, world_size=2)
     assert one["hours"] == pytest.approx(2 * two["hours"])
     assert one["price"] == pytest.approx(two["price"])
     assert one["price"] == pytest.approx(3 * one["hours"])
@@ -95,10 +102,10 @@ SPEED: dict[str, Any] = {
 }  # fmt: skip
 
 
-def test_the_plan_is_json_writes_nothing_and_its_report_says_the_same(
+def test_the_plan_is_json_and_writes_nothing_and_its_report_has_the_same_numbers(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig
 ) -> None:
-    made = make_plan(settings, data, config, price_per_hour=1.0)
+    made = plan_of(replace(settings, price_per_hour=1.0), data, config)
     assert not settings.output.exists()
     again = json.loads(json.dumps(made))
     lines = {line[:10].strip(): line[10:] for line in again["report"].splitlines() if line[0] != " "}
@@ -121,7 +128,7 @@ def test_the_proposed_rate_is_the_papers_at_4096_and_falls_with_the_root() -> No
 @pytest.mark.parametrize(
     ("rate", "words"), [(1.76e-3, "22.6 times above"), (1e-6, "times below"), (1e-4, None), (2e-4, None)]
 )
-def test_a_rate_far_from_the_square_root_rule_is_mentioned_of_a_wide_model(
+def test_a_rate_far_from_the_square_root_rule_is_reported_for_a_wide_model(
     settings: PretrainSettings,
     data: PretrainingData,
     config: AlbertConfig,
@@ -131,26 +138,26 @@ def test_a_rate_far_from_the_square_root_rule_is_mentioned_of_a_wide_model(
     words: str | None,
 ) -> None:
     chosen = replace(settings, optimizer=replace(settings.optimizer, learning_rate=rate))
-    assert make_plan(chosen, data, config)["remarks"] == []
+    assert plan_of(chosen, data, config)["remarks"] == []
     monkeypatch.setattr(plan_module, "RULE_WIDTH", config.hidden_size)
-    remarks = make_plan(chosen, data, config)["remarks"]
+    remarks = plan_of(chosen, data, config)["remarks"]
     assert [words in remark for remark in remarks if words] == ([True] if words else [])
     assert len(remarks) == (words is not None)
 
 
-def test_too_little_memory_names_a_micro_batch_that_fits(
+def test_with_too_little_memory_a_fitting_micro_batch_is_proposed(
     settings: PretrainSettings, data: PretrainingData, config: AlbertConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     large = replace(settings, loop=replace(settings.loop, batch_size=256, micro_batch_size=None))
-    needed = make_plan(large, data, config)["memory"]["bytes"]
+    needed = plan_of(large, data, config)["memory"]["bytes"]
     monkeypatch.setattr(plan_module, "_free_bytes", lambda _: needed // 3)
-    plan = make_plan(large, data, config)
+    plan = plan_of(large, data, config)
     fitting = plan["memory"]["largest_micro_batch_size"]
     assert fitting in {16, 32, 64}
     assert f"--micro-batch-size {fitting} would fit" in plan["report"]
     assert plan["speed"]["examples_at_once"] <= fitting
     monkeypatch.setattr(plan_module, "_free_bytes", lambda _: 1000)
-    plan = make_plan(large, data, config, price_per_hour=1.0)
+    plan = plan_of(replace(large, price_per_hour=1.0), data, config)
     assert (plan["speed"], plan["hours"], plan["price"]) == (None, None, None)
     assert "not even one example" in plan["report"]
 
@@ -160,7 +167,7 @@ def test_a_warm_up_longer_than_the_run_is_refused(
 ) -> None:
     long = replace(settings, optimizer=replace(settings.optimizer, warmup_steps=201))
     with pytest.raises(ConfigError, match="--warmup-steps 201 exceeds --max-steps 200"):
-        make_plan(long, data, config)
+        plan_of(long, data, config)
 
 
 def test_the_sketch_is_as_high_as_the_values_relative_to_the_highest() -> None:

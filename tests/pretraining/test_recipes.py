@@ -1,4 +1,4 @@
-"""Recipes by name: their numbers, what wins over them, and the paper's ablations as plain settings."""
+"""Recipes by name: their hyperparameters, overriding them, and the paper's ablations as plain settings."""
 
 import json
 from dataclasses import asdict
@@ -23,7 +23,7 @@ def parsed(*flags: str) -> PretrainSettings:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_every_number_of_a_recipe_arrives_in_the_settings(name: str) -> None:
+def test_every_hyperparameter_of_a_recipe_is_in_the_settings(name: str) -> None:
     settings = asdict(recipe_settings(name, data=(Path("shards"),), output=Path("run")))
     flat = settings | settings["examples"] | settings["optimizer"] | settings["loop"]
     assert {key: flat[key] for key in RECIPES[name].numbers} == RECIPES[name].numbers
@@ -36,7 +36,7 @@ def test_every_recipe_names_a_size_and_its_source(name: str) -> None:
     assert any(origin in RECIPES[name].source for origin in ("README", "paper", "docs/"))
 
 
-def test_a_recipe_of_google_hides_20_pieces_as_its_command_did() -> None:
+def test_a_recipe_of_google_masks_20_tokens_as_its_command_did() -> None:
     examples = recipe_settings("albert-base-v1", data=(Path("shards"),), output=Path("run")).examples
     assert examples.filled().max_predictions_per_seq == 20
     assert examples.filled().sentence_loss == "sop-random"
@@ -49,7 +49,7 @@ def test_the_command_line_and_python_give_the_same_settings() -> None:
     assert parsed("--recipe=albert-zh-tiny", *flags[2:]) == parsed(*flags)
 
 
-def test_a_flag_wins_over_the_recipe_even_where_it_repeats_the_default() -> None:
+def test_a_flag_overrides_the_recipe_even_with_its_default_value() -> None:
     assert PretrainSettings(data=(), output=Path()).loop.batch_size == 256
     settings = parsed("--recipe", "albert-base-v2", "--batch-size", "256", "--warmup-steps", "100")
     assert settings.loop.batch_size == 256
@@ -60,14 +60,14 @@ def test_a_flag_wins_over_the_recipe_even_where_it_repeats_the_default() -> None
 @pytest.mark.parametrize(
     "flags", [("--config", "own.json"), ("--init-from", "folder"), ("--init_from=folder",)]
 )
-def test_a_shape_that_is_given_replaces_that_of_the_recipe(flags: tuple[str, ...]) -> None:
+def test_a_given_shape_replaces_the_shape_of_the_recipe(flags: tuple[str, ...]) -> None:
     settings = parsed("--recipe", "albert-large-v1", *flags)
     assert settings.size is None
     assert parsed("--recipe", "albert-large-v1").size == "large-v1"
     assert parsed("--recipe", "albert-large-v1", *flags, "--size", "tiny").size == "tiny"
 
 
-def test_a_recipe_leaves_alone_what_it_does_not_name() -> None:
+def test_a_recipe_does_not_change_other_settings() -> None:
     own = parsed("--seed", "7", "--device", "cpu", "--micro-batch-size", "32", "--eval-examples", "5")
     settings = apply_recipe("albert-base-v1", own)
     assert (settings.loop.seed, settings.loop.device, settings.loop.micro_size) == (7, "cpu", 32)
@@ -86,7 +86,9 @@ def test_help_with_a_recipe_shows_its_numbers_and_help_without_names_the_recipes
         assert ("(default: 12500)" in shown) == bool(flags)
 
 
-def test_what_the_recipe_does_not_give_is_still_required(capsys: pytest.CaptureFixture[str]) -> None:
+def test_settings_that_a_recipe_lacks_are_still_required(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     with pytest.raises(SystemExit) as ended:
         parse(PretrainSettings, ["--recipe", "albert-base-v2", "--data", "x"], command="pretrain")
     assert ended.value.code == 2
@@ -129,7 +131,7 @@ ABLATIONS: dict[str, tuple[dict[str, Any], list[str]]] = {
     "table 11: depth": ({"num_hidden_layers": 3}, []),
     "table 12: width": ({"hidden_size": 16, "intermediate_size": 64}, []),
     "single words": ({}, ["--max-ngram", "1"]),
-    "single pieces": ({}, ["--max-ngram", "1", "--no-whole-words"]),
+    "single tokens": ({}, ["--max-ngram", "1", "--no-whole-words"]),
 }
 
 

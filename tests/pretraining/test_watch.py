@@ -1,4 +1,4 @@
-"""Watching the losses: what is a leap, and what is a plateau."""
+"""Watching the losses: leaps and plateaus."""
 
 import math
 
@@ -42,7 +42,7 @@ def test_a_loss_that_leaps_and_stays_is_a_divergence() -> None:
         watch.add(step(99, 7.5))
 
 
-def test_the_wild_losses_of_a_start_are_no_leap() -> None:
+def test_large_losses_at_the_start_are_no_leap() -> None:
     watch = LeapWatch()
     for number, loss in enumerate([9, 15, 30, 12, 11] * 9):
         watch.add(step(number, loss))
@@ -57,7 +57,7 @@ def warnings_at(loss: float, order: float, *, steps: int = PLATEAU_STEPS) -> lis
     return found
 
 
-def test_a_plateau_is_warned_of_once_with_its_usual_causes() -> None:
+def test_a_plateau_is_reported_once_with_its_usual_causes() -> None:
     both = warnings_at(6.35, 0.6931, steps=PLATEAU_STEPS + 500)
     assert [warning.split(" is ")[0].split("the ")[1] for warning in both] == [
         "masked LM loss",
@@ -66,7 +66,7 @@ def test_a_plateau_is_warned_of_once_with_its_usual_causes() -> None:
     assert all("usual causes" in warning for warning in both)
 
 
-def test_learning_is_not_warned_of() -> None:
+def test_learning_gives_no_warning() -> None:
     assert warnings_at(5.0, 0.6) == []
     assert warnings_at(6.35, 0.69, steps=PLATEAU_STEPS - 1) == []
 

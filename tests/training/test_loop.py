@@ -1,7 +1,7 @@
-"""The training loop: laws of accumulation, clipping, non-finite numbers, and of starting in the middle."""
+"""The training loop: accumulation, weights of parts, clipping, non-finite numbers, starting in the middle."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from albert.training.settings import LoopSettings
 
 @dataclass(frozen=True)
 class Points:
-    """Items of two parts: the second part exists for some of them only, as sentence order does."""
+    """Items of two parts; only some items have the second part, as with sentence order."""
 
     input_ids: NDArray[np.int64]
     labels: NDArray[np.int64]
@@ -27,7 +27,9 @@ class Points:
 
 
 class Toy:
-    """Two cross-entropies over different numbers of items."""
+    """Two cross-entropies over different numbers of items, the second with a weight."""
+
+    weight = 1.0
 
     def counts(self, batch: Points) -> dict[str, int]:
         return {"first": len(batch.labels), "second": int((batch.bonus >= 0).sum())}
@@ -36,12 +38,12 @@ class Toy:
         logits = model(torch.from_numpy(batch.input_ids))
         return {
             "first": cross_entropy_sum(logits, torch.from_numpy(batch.labels)),
-            "second": cross_entropy_sum(logits, torch.from_numpy(batch.bonus)),
+            "second": replace(cross_entropy_sum(logits, torch.from_numpy(batch.bonus)), weight=self.weight),
         }
 
 
 class Broken(Toy):
-    """A loss that is not a number in the steps named."""
+    """A loss that is not a number in some calls."""
 
     def __init__(self, broken_calls: set[int]) -> None:
         self.broken_calls, self.calls = broken_calls, 0
@@ -55,7 +57,7 @@ class Broken(Toy):
 
 
 def settings_of(**changes: Any) -> LoopSettings:
-    """Settings in float32, where sums can be compared to the last digit."""
+    """Settings in float32, where sums can be compared precisely."""
     return LoopSettings(**{"precision": "float32", **changes})
 
 
@@ -111,10 +113,42 @@ def test_each_part_is_averaged_over_its_own_items() -> None:
     assert step.loss == pytest.approx((first + second).item(), abs=1e-6)
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.25, 3.0])
+def test_a_weight_scales_the_gradient_of_its_part_and_not_its_score(weight: float) -> None:
+    model, (batch,) = make_model(), list(make_batches([7]))
+    objective = Toy()
+    objective.weight = weight
+    seen: list[Tensor] = []
+
+    class Spy(AdamW):
+        """Keeps the gradients of a step."""
+
+        def step(self, closure: None = None) -> None:
+            seen.extend(p.grad.clone() for group in self.param_groups for p in group["params"])
+
+    (step,) = run(
+        model,
+        [batch],
+        settings_of(max_steps=1, batch_size=7),
+        objective=objective,
+        optimizer=Spy(model.parameters()),
+        max_grad_norm=1e9,
+    )
+    logits = model(torch.from_numpy(batch.input_ids))
+    first = nn.functional.cross_entropy(logits, torch.from_numpy(batch.labels))
+    second = nn.functional.cross_entropy(logits, torch.from_numpy(batch.bonus))
+    expected = torch.autograd.grad(first + weight * second, list(model.parameters()))
+    torch.testing.assert_close(seen, list(expected), atol=1e-6, rtol=1e-5)
+    assert step.parts["second"].loss == pytest.approx(second.item(), abs=1e-6)
+    assert step.loss == pytest.approx((first + weight * second).item(), abs=1e-6)
+
+
 def test_gradients_are_clipped_to_the_global_norm() -> None:
     seen: list[float] = []
 
     class Spy(AdamW):
+        """Keeps the norm of the gradients of a step."""
+
         def step(self, closure: None = None) -> None:
             gradients = [p.grad for group in self.param_groups for p in group["params"]]
             seen.append(torch.cat([g.flatten() for g in gradients]).norm().item())
@@ -131,7 +165,7 @@ def test_gradients_are_clipped_to_the_global_norm() -> None:
     assert seen == [pytest.approx(0.01, rel=1e-5)]
 
 
-def test_non_finite_loss_leaves_weights_and_moments_alone_and_training_goes_on() -> None:
+def test_a_non_finite_loss_changes_neither_weights_nor_moments_and_training_continues() -> None:
     batches = list(make_batches([4, 4, 4]))
     model = make_model()
     states: list[list[Tensor]] = []
@@ -153,7 +187,7 @@ def test_non_finite_loss_leaves_weights_and_moments_alone_and_training_goes_on()
     assert not all(torch.equal(a, b) for a, b in zip(states[1], states[2], strict=True))
 
 
-def test_endless_non_finite_losses_end_with_advice_and_untouched_weights() -> None:
+def test_many_non_finite_losses_end_the_run_with_advice_and_unchanged_weights() -> None:
     model = make_model()
     before = [parameter.detach().clone() for parameter in model.parameters()]
     settings = settings_of(max_steps=50, batch_size=4)
@@ -167,14 +201,14 @@ def test_training_ends_with_its_batches() -> None:
     assert len(run(make_model(), list(make_batches([4] * 3)), settings_of(max_steps=9, batch_size=4))) == 3
 
 
-def test_dropout_of_a_step_depends_on_its_number_alone() -> None:
+def test_dropout_of_a_step_depends_only_on_its_number() -> None:
     def trained(parts: list[tuple[int, int]]) -> list[Tensor]:
         model = make_model()
         model[1] = nn.Dropout(0.5)
         batches = list(make_batches([4] * 6))
         optimizer = make_optimizer("adamw", model, weight_decay=0.01)
         for begin, end in parts:
-            torch.manual_seed(123)  # Whatever ran before must not matter.
+            torch.manual_seed(123)  # Earlier random numbers must not matter.
             settings = settings_of(max_steps=end, batch_size=4, seed=5)
             run(model, batches[begin:end], settings, optimizer=optimizer, steps_done=begin)
         return list(model.parameters())
@@ -183,7 +217,7 @@ def test_dropout_of_a_step_depends_on_its_number_alone() -> None:
         assert torch.equal(whole, split)
 
 
-def test_evaluation_averages_over_all_batches_and_switches_dropout_off() -> None:
+def test_evaluation_averages_over_all_batches_without_dropout() -> None:
     model = make_model()
     model[1] = nn.Dropout(0.9)
     batches = list(make_batches([3, 5]))
@@ -197,7 +231,7 @@ def test_evaluation_averages_over_all_batches_and_switches_dropout_off() -> None
     assert scores["first"].accuracy == pytest.approx(right.mean(), abs=1e-6)
 
 
-def test_a_batch_that_cannot_be_accumulated_is_refused() -> None:
+def test_a_micro_batch_that_does_not_divide_the_batch_is_refused() -> None:
     with pytest.raises(ConfigError, match="--micro-batch-size 5 does not divide --batch-size 12"):
         LoopSettings(batch_size=12, micro_batch_size=5)
 

@@ -1,7 +1,7 @@
-"""A step asks its device for numbers once, when all of them are there: counted in what torch is asked to do.
+"""A step waits for its device once, for all numbers at once: counted in the operations that torch runs.
 
-On a GPU every value that Python looks at, and every result whose size depends on values, waits until all that
-was asked before is done. The operations are the same on a CPU, so they can be counted there.
+On a GPU every value that Python reads, and every result whose size depends on values, waits until all earlier
+operations are done. The operations are the same on a CPU, so they can be counted there.
 """
 
 from collections import Counter
@@ -24,7 +24,8 @@ from albert.model.task_models import (
     AlbertForTokenClassification,
 )
 from albert.optim.optimizers import make_optimizer
-from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.objective import Teacher, make_objective
+from albert.pretraining.settings import ObjectiveSettings
 from albert.tasks.choice.features import ChoiceFeatures
 from albert.tasks.choice.solver import ChoiceObjective
 from albert.tasks.classification.solver import ClassificationObjective
@@ -37,7 +38,7 @@ from albert.training.loop import train
 from albert.training.settings import LoopSettings
 
 LENGTHS = np.array([12, 7, 7, 20])
-PIECES = np.arange(5, 5 + LENGTHS.sum())
+TOKENS = np.arange(5, 5 + LENGTHS.sum())
 CONFIG = AlbertConfig(
     vocab_size=30_000,
     embedding_size=4,
@@ -52,21 +53,21 @@ SIZED_BY_VALUES = {"nonzero", "masked_select", "_unique2", "unique_dim", "_local
 
 def windows() -> SpanFeatures:
     return SpanFeatures(
-        input_ids=PIECES,
+        input_ids=TOKENS,
         lengths=LENGTHS,
         context_starts=np.full(4, 3),
         questions=np.arange(4),
         start_positions=np.array([0, 4, 3, 8]),
         end_positions=np.array([0, 5, 3, 9]),
-        character_starts=np.zeros(len(PIECES), np.int32),
-        character_ends=np.zeros(len(PIECES), np.int32),
-        is_max_context=np.ones(len(PIECES), np.bool_),
+        character_starts=np.zeros(len(TOKENS), np.int32),
+        character_ends=np.zeros(len(TOKENS), np.int32),
+        is_max_context=np.ones(len(TOKENS), np.bool_),
     )
 
 
 def choices() -> ChoiceFeatures:
     return ChoiceFeatures(
-        pieces=PIECES.astype(np.int32),
+        pieces=TOKENS.astype(np.int32),
         starts=np.array([[2, 10]] * 5),
         counts=np.array([[3, 4]] * 5),
         num_choices=np.array([2, 3]),
@@ -75,11 +76,20 @@ def choices() -> ChoiceFeatures:
 
 
 def tags() -> TagFeatures:
-    return TagFeatures(PIECES, np.ones(len(PIECES), np.bool_), LENGTHS, np.arange(len(PIECES)) % 2)
+    return TagFeatures(TOKENS, np.ones(len(TOKENS), np.bool_), LENGTHS, np.arange(len(TOKENS)) % 2)
 
 
 KINDS: dict[str, tuple[type[Pretrained], Any, Any]] = {
-    "pretraining": (AlbertForPreTraining, PretrainingObjective(), make_pretraining_batch(LENGTHS)),
+    "pretraining": (
+        AlbertForPreTraining,
+        make_objective(ObjectiveSettings(), CONFIG),
+        make_pretraining_batch(LENGTHS),
+    ),
+    "pretraining at two depths with a teacher": (
+        AlbertForPreTraining,
+        make_objective(ObjectiveSettings(loss_depths=(1,)), CONFIG, Teacher.of(AlbertForPreTraining(CONFIG))),
+        make_pretraining_batch(LENGTHS),
+    ),
     "classification": (
         AlbertForSequenceClassification,
         ClassificationObjective(),
@@ -92,22 +102,22 @@ KINDS: dict[str, tuple[type[Pretrained], Any, Any]] = {
     ),
     "choice": (AlbertForMultipleChoice, ChoiceObjective(), choices()),
     "spans": (AlbertForQuestionAnswering, SpanObjective(), windows()),
-    "spans that may lack": (AlbertForQuestionAnsweringBeamSearch, SpanObjective(), windows()),
+    "spans that may be missing": (AlbertForQuestionAnsweringBeamSearch, SpanObjective(), windows()),
     "tagging": (AlbertForTokenClassification, TaggingObjective(), tags()),
 }
 
 
-class Questions(TorchDispatchMode):
-    """Counts what would wait for a GPU."""
+class Waits(TorchDispatchMode):
+    """Count what would wait for a GPU."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.asked: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         name = func._schema.name.removeprefix("aten::")
         if name in SIZED_BY_VALUES:
-            self.asked[name] += 1
+            self.counts[name] += 1
         if name.startswith("index") and any(
             part.dtype == torch.bool
             for group in args
@@ -115,13 +125,13 @@ class Questions(TorchDispatchMode):
             for part in group
             if isinstance(part, Tensor)
         ):
-            self.asked["index by a mask"] += 1
+            self.counts["index by a mask"] += 1
         return func(*args, **(kwargs or {}))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["lamb", "adamw"])
-def test_a_step_asks_for_numbers_once(kind: str, name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_step_waits_for_the_device_once(kind: str, name: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model_class, objective, batch = KINDS[kind]
     config = CONFIG if kind != "regression" else replace(CONFIG, id2label={0: "0"})
     model = model_class(config)
@@ -133,25 +143,25 @@ def test_a_step_asks_for_numbers_once(kind: str, name: Any, monkeypatch: pytest.
         learning_rate=lambda _: 1e-3,
         settings=LoopSettings(max_steps=2, batch_size=4, precision="float32"),
     )
-    next(steps)  # The first makes moments.
-    looks, plain = Counter[str](), Tensor.tolist
+    next(steps)  # The first step makes moments.
+    reads, plain = Counter[str](), Tensor.tolist
 
-    def looked(tensor: Tensor) -> Any:
-        looks["tolist"] += 1
+    def counted(tensor: Tensor) -> Any:
+        reads["tolist"] += 1
         return plain(tensor)
 
-    monkeypatch.setattr(Tensor, "tolist", looked)
-    with Questions() as questions:
+    monkeypatch.setattr(Tensor, "tolist", counted)
+    with Waits() as waits:
         step = next(steps)
     assert np.isfinite(step.loss)
-    assert not questions.asked
-    assert looks["tolist"] == 1
+    assert not waits.counts
+    assert reads["tolist"] == 1
 
 
-def test_questions_that_wait_are_seen() -> None:
+def test_operations_that_wait_are_counted() -> None:
     x = torch.arange(4)
-    with Questions() as questions:
+    with Waits() as waits:
         x[x > 1].sum().item()
         x.nonzero()
         torch.ones(4)[x]
-    assert questions.asked == {"index by a mask": 1, "_local_scalar_dense": 1, "nonzero": 1}
+    assert waits.counts == {"index by a mask": 1, "_local_scalar_dense": 1, "nonzero": 1}

@@ -1,4 +1,4 @@
-"""Run folders: what is resumed, what is refused, what survives damage."""
+"""Run folders: resuming, refusing, and surviving damage."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from albert.checkpoint import snapshots
-from albert.checkpoint.snapshots import TrainingState, save_snapshot, snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
+from albert.checkpoint.snapshots import TrainingState, save_snapshot
 from albert.errors import CheckpointError, RunError
 from albert.optim.optimizers import Lamb, make_optimizer
 from albert.training.runs import Run
@@ -42,6 +43,20 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
         open_run(tmp_path, loop={"seed": 1, "max_steps": 9})
 
 
+def test_settings_that_an_older_record_lacks_count_with_their_defaults(tmp_path: Path) -> None:
+    open_run(tmp_path)
+
+    def reopen(weight: float) -> Run:
+        settings = {**SETTINGS, "objective": {"weight": weight}}
+        return Run.open(
+            tmp_path, command="pretrain", settings=settings, inputs={"data": "abc"}, defaults={"weight": 1.0}
+        )
+
+    assert reopen(1.0).record["settings"] == SETTINGS
+    with pytest.raises(RunError, match=r"other settings \(weight was 1.0, now 2.0\)"):
+        reopen(2.0)
+
+
 def test_other_data_is_refused(tmp_path: Path) -> None:
     open_run(tmp_path)
     with pytest.raises(RunError, match="other inputs"):
@@ -50,18 +65,18 @@ def test_other_data_is_refused(tmp_path: Path) -> None:
 
 def test_a_run_of_another_command_is_refused(tmp_path: Path) -> None:
     open_run(tmp_path)
-    with pytest.raises(RunError, match="holds a run of `albert pretrain`, not of `albert finetune`"):
+    with pytest.raises(RunError, match="contains a run of `albert pretrain`, not of `albert finetune`"):
         Run.open(tmp_path, command="finetune", settings=SETTINGS, inputs={})
 
 
-def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+def test_a_folder_with_other_content_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(RunError, match="holds no run"):
+    with pytest.raises(RunError, match="contains no run"):
         open_run(tmp_path)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"other": 1}'])
-def test_a_damaged_record_is_an_error_and_stays_as_it_is(tmp_path: Path, content: str) -> None:
+def test_a_damaged_record_is_an_error_and_is_not_changed(tmp_path: Path, content: str) -> None:
     (tmp_path / "run.json").write_text(content)
     with pytest.raises(RunError, match=r"run\.json"):
         open_run(tmp_path)
@@ -104,7 +119,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(
     assert "trying the checkpoint before" in message
 
 
-def test_when_every_checkpoint_is_damaged_nothing_starts_anew_silently(tmp_path: Path) -> None:
+def test_when_every_checkpoint_is_damaged_the_run_does_not_silently_restart(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     run.save(TrainingState(step=1), *trained(1), keep=2)
     (run.checkpoints / "step-1" / "state.json").unlink()
@@ -112,16 +127,16 @@ def test_when_every_checkpoint_is_damaged_nothing_starts_anew_silently(tmp_path:
         run.resume(*trained(0))
 
 
-def test_only_the_newest_checkpoints_are_kept_and_leftovers_go(tmp_path: Path) -> None:
+def test_only_the_newest_checkpoints_are_kept_and_leftovers_are_removed(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     (run.checkpoints / ".step-7.tmp").mkdir(parents=True)
     for step in (1, 2, 3, 10):
         run.save(TrainingState(step=step), *trained(1), keep=2)
-    assert snapshot_steps(run.checkpoints) == [3, 10]
+    assert checkpoint_steps(run.checkpoints) == [3, 10]
     assert sorted(path.name for path in run.checkpoints.iterdir()) == ["step-10", "step-3"]
 
 
-def test_log_records_behind_the_checkpoint_are_dropped_and_a_cut_line_too(tmp_path: Path) -> None:
+def test_log_records_after_the_checkpoint_are_dropped_and_so_is_an_incomplete_line(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     for step in (1, 2, 3):
         run.log({"step": step})
@@ -142,27 +157,27 @@ def test_a_full_disk_is_an_error_that_keeps_the_earlier_checkpoint(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("albert.checkpoint.folder.save_file", no_space)
-    with pytest.raises(RunError, match="No space left on device; earlier checkpoints are whole"):
+    with pytest.raises(RunError, match="No space left on device; earlier checkpoints are intact"):
         run.save(TrainingState(step=2), *trained(2), keep=1)
     monkeypatch.undo()
     assert run.resume(*trained(0)).step == 1
 
 
-def test_the_place_of_the_data_is_kept_with_the_weights(tmp_path: Path) -> None:
+def test_the_position_in_the_data_is_saved_with_the_weights(tmp_path: Path) -> None:
     run = open_run(tmp_path)
-    place = TrainingState(step=7, skipped_examples=96, roll_backs=2)
-    run.save(place, *trained(1), keep=1)
-    assert run.resume(*trained(0)) == place
+    state = TrainingState(step=7, skipped_examples=96, roll_backs=2, stream_examples=5, stream_window=1)
+    run.save(state, *trained(1), keep=1)
+    assert run.resume(*trained(0)) == state
 
 
-def test_checkpoints_of_every_so_many_steps_stay(tmp_path: Path) -> None:
+def test_checkpoints_of_multiples_of_keep_every_are_kept(tmp_path: Path) -> None:
     run = open_run(tmp_path)
     for step in range(1, 8):
         run.save(TrainingState(step=step), *trained(1), keep=2, keep_every=3)
-    assert snapshot_steps(run.checkpoints) == [3, 6, 7]
+    assert checkpoint_steps(run.checkpoints) == [3, 6, 7]
 
 
-def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
+def test_older_checkpoints_are_removed_only_if_the_newest_is_intact_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = open_run(tmp_path)
@@ -173,10 +188,10 @@ def test_older_checkpoints_go_only_when_the_newest_is_whole_on_the_disk(
         whole(path, content)
         with (path.parent / "model.safetensors").open("r+b") as file:
             file.seek(-1, 2)
-            file.write(b"?")  # the disk writes something else than it was given
+            file.write(b"?")  # the disk stores other bytes than it was given
 
     monkeypatch.setattr(snapshots, "write_json", spoil)
     run.save(TrainingState(step=2), *trained(2), keep=1)
-    assert snapshot_steps(run.checkpoints) == [1, 2]
+    assert checkpoint_steps(run.checkpoints) == [1, 2]
     assert "earlier checkpoints are kept" in capsys.readouterr().err
     assert run.resume(*trained(0)).step == 1

@@ -73,7 +73,7 @@ def test_tensorboard_shows_training_evaluation_events_and_settings(tmp_path: Pat
     assert '"seed": 3' in texts(tmp_path, "settings")[0]
 
 
-def test_what_a_resumed_run_does_again_replaces_what_tensorboard_had(tmp_path: Path) -> None:
+def test_repeated_steps_of_a_resumed_run_replace_those_in_tensorboard(tmp_path: Path) -> None:
     write(tmp_path, *({"step": step, "loss": 1.0} for step in (1, 2, 3, 4)))
     write(tmp_path, *({"step": step, "loss": 2.0} for step in (3, 4, 5)))
     expected = [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0), (5, 2.0)]
@@ -81,12 +81,12 @@ def test_what_a_resumed_run_does_again_replaces_what_tensorboard_had(tmp_path: P
     assert len(texts(tmp_path, "settings")) == 1
 
 
-def test_a_jump_back_inside_a_run_replaces_what_tensorboard_had(tmp_path: Path) -> None:
+def test_a_roll_back_within_a_run_replaces_later_steps_in_tensorboard(tmp_path: Path) -> None:
     write(tmp_path, *({"step": step, "loss": float(n)} for n, step in enumerate([1, 2, 3, 4, 2, 3, 2])))
     assert scalars(tmp_path, "train/loss") == [(1, 0.0), (2, 6.0)]
 
 
-def test_a_full_disk_is_a_warning_and_the_training_goes_on(tmp_path: Path) -> None:
+def test_a_full_disk_is_a_warning_and_the_training_continues(tmp_path: Path) -> None:
     script = """
 import resource, sys, time
 from pathlib import Path
@@ -104,10 +104,10 @@ print("trained on")
     assert done.returncode == 0, done.stderr
     assert done.stdout == "trained on\n"
     assert done.stderr.count("warning: tensorboard: cannot write") == 1
-    assert "it gets no more of this run's log" in done.stderr
+    assert "it receives no further records" in done.stderr
 
 
-def test_trackio_keeps_a_run_on_this_machine_and_goes_on_with_it(tmp_path: Path) -> None:
+def test_trackio_stores_a_run_on_this_machine_and_continues_it(tmp_path: Path) -> None:
     environment = {**os.environ, "TRACKIO_DIR": str(tmp_path / "store"), "HF_HUB_OFFLINE": "1"}
     folder = tmp_path / "run"
     folder.mkdir()
@@ -168,6 +168,6 @@ def test_a_missing_package_is_named_with_its_installation(
         open_sinks([name], tmp_path, "base", {})
 
 
-def test_no_viewer_is_opened_that_was_not_asked_for(tmp_path: Path) -> None:
+def test_only_requested_viewers_are_opened(tmp_path: Path) -> None:
     assert open_sinks([], tmp_path, "base", {}) == []
     assert list(tmp_path.iterdir()) == []

@@ -122,7 +122,9 @@ def _our_run(
     apply_switches(model, compile=compiled, activation_checkpointing=False, tf32=False)
     solver, task = ClassificationSolver(), find_task("classification")
     if not compiled:
-        model.freeze(dtype or work.precision)  # as `albert predict` does; compiled kernels take plain weights
+        model.prepare_for_inference(
+            dtype or work.precision
+        )  # as `albert predict` does; compiled kernels take plain weights
 
     def run() -> Outcome:
         with work.autocast():

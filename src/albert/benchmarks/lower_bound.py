@@ -51,7 +51,7 @@ def encoder_products(config: AlbertConfig, lengths: IntArray, *, num_rows: int) 
         num_rows: Tokens whose last hidden state a head reads; the last layer computes only these.
     """
     tokens, hidden, blocks = int(lengths.sum()), config.hidden_size, num_blocks(config)
-    if config.embedding_size != hidden:
+    if config.has_map:
         yield Product(tokens, config.embedding_size, hidden)
     yield Product(tokens, hidden, 3 * hidden, times=blocks)
     heads = config.num_attention_heads

@@ -39,7 +39,8 @@ from albert.benchmarks.workload import (
 )
 from albert.model.pretrained import Pretrained
 from albert.optim.optimizers import make_optimizer
-from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.objective import make_objective
+from albert.pretraining.settings import ObjectiveSettings
 from albert.tasks.classification.solver import ClassificationObjective
 from albert.training.loop import train
 from albert.training.speed import apply_switches
@@ -71,7 +72,9 @@ def pretraining_job(work: Workload) -> Job:
     name = work.lengths_name("full")
     lengths = make_lengths(name, work.batch_size, longest=work.longest(name))
     batch = make_pretraining_batch(lengths)
-    training = Training(PRETRAINING, [batch], PretrainingObjective(), "lamb", pad_pretraining)
+    training = Training(
+        PRETRAINING, [batch], make_objective(ObjectiveSettings(), work.config), "lamb", pad_pretraining
+    )
     products = list(pretraining_products(work.config, lengths, len(batch.masked_positions)))
     return _job(work, "pretraining step", training, products, lengths=name, compiled=True)
 

@@ -1,8 +1,8 @@
-"""albert_zh's own family of checkpoints, brought to the shape of the original exactly.
+"""albert_zh's own family of checkpoints, converted exactly to the shape of the original.
 
 Its model maps words to the width H first, without a bias, and adds positions and types of that width:
-LayerNorm(W[ids] U + P + T), where the original has LayerNorm(W[ids] + P + T) U + b. With E = H, the product
-W U as the table and no map, both are the same, and so is the masked LM head, which is tied to W through U.
+LayerNorm(W[ids] U + P + T), where the original has LayerNorm(W[ids] + P + T) U + b. With E = H, the product W
+U as the table and no mapping, both are the same, and so is the masked LM head, which is tied to W through U.
 The factorisation is lost: see decision 7.
 Letters: V vocabulary, E embedding size, H hidden size.
 Source: modeling.py, run_pretraining.py and run_classifier.py of albert_zh.
@@ -37,42 +37,42 @@ _SCOPES = {
 
 
 def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
-    """Returns the configuration of the converted model for the JSON of an albert_zh checkpoint.
+    """Return the configuration of the converted model for the JSON of an albert_zh checkpoint.
 
     Configurations without `ln_type` are older than the pre-LN variant.
 
     Raises:
-        CheckpointError: The model normalises before each part, not behind it.
+        CheckpointError: The model normalises before each part, not after it.
         ConfigError: The JSON cannot be used.
     """
     order = content.get("ln_type", "postln")
     if order != "postln":
         raise CheckpointError(
             f"ln_type is {order!r}; only 'postln' can be converted: neither this package nor transformers "
-            "has an ALBERT that normalises before attention and feed-forward, and not behind the last layer"
+            "has an ALBERT that normalises before attention and feed-forward, and not after the last layer"
         )
     config = AlbertConfig.from_dict({key: value for key, value in content.items() if key != "ln_type"})
     return replace(config, embedding_size=config.hidden_size)
 
 
 def read_shape(path: Path) -> AlbertConfig:
-    """Returns the shape in a file of the original, of Hugging Face or of albert_zh, for the converted model.
+    """Return the shape of the converted model from a file of the original, of Hugging Face or of albert_zh.
 
     Raises:
-        CheckpointError: There is no such file, or it is of albert_zh's other model.
+        CheckpointError: There is no such file, or it is of albert_zh's pre-LN variant.
         ConfigError: The file cannot be used.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        content = None  # from_json says what is wrong
+        content = None  # from_json reports what is wrong
     if isinstance(content, dict) and "ln_type" in content:
         return albert_zh_config(content)
     return AlbertConfig.from_json(path)
 
 
 def original_of_albert_zh(variable: str) -> str:
-    """Returns the original's variable that takes the place of albert_zh's `variable`."""
+    """Return the original's variable that replaces albert_zh's `variable`."""
     for scope, original in _SCOPES.items():
         if variable.startswith(_SHARED + scope):
             return _BLOCK + original + variable.removeprefix(_SHARED + scope)
@@ -80,7 +80,7 @@ def original_of_albert_zh(variable: str) -> str:
 
 
 def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the weights of an albert_zh checkpoint under our names, for E = H.
+    """Return the weights of an albert_zh checkpoint under our names, for E = H.
 
     The product of the two tables is computed in float64 and rounded once.
 
@@ -93,12 +93,13 @@ def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
     if any(name.startswith("loss/LayerNorm/") for name in variables):
         raise CheckpointError(
             "'loss/LayerNorm' normalises the pooled vector, which only albert_zh's pre-LN variant does; "
-            "that one cannot be converted"
+            "it cannot be converted"
         )
     words, mapping = variables[_WORDS], variables[_MAP]
     if words.dim() != 2 or mapping.dim() != 2 or words.shape[1] != mapping.shape[0]:
         raise CheckpointError(
-            f"{_WORDS} {tuple(words.shape)} and {_MAP} {tuple(mapping.shape)} do not fit each other"
+            f"{_WORDS} {tuple(words.shape)} and {_MAP} {tuple(mapping.shape)} cannot be multiplied; the "
+            "checkpoint is damaged"
         )
     table = (words.double() @ mapping.double()).to(words.dtype)
     rest = {
@@ -110,13 +111,13 @@ def from_albert_zh(variables: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def folding_cost(shapes: Mapping[str, tuple[int, ...]]) -> str:
-    """Returns a sentence on what the conversion costs a checkpoint of these variables and shapes."""
+    """Return a sentence on how the conversion changes the size of a checkpoint of these shapes."""
     vocab_size, embedding_size = shapes[_WORDS]
     hidden_size = shapes[_MAP][1]
     before = sum(prod(shape) for name, shape in shapes.items() if is_weight(name))
     change = vocab_size * hidden_size - (vocab_size + hidden_size) * embedding_size
     return (
         f"albert_zh's two tables ({vocab_size}, {embedding_size}) and ({embedding_size}, {hidden_size}) "
-        f"became their product ({vocab_size}, {hidden_size}): the same numbers come out, but {before:,} "
-        f"parameters are {before + change:,} now, and further training no longer keeps the factors"
+        f"became their product ({vocab_size}, {hidden_size}): the outputs are the same, but {before:,} "
+        f"parameters are {before + change:,} now, and further training does not keep the factors"
     )

@@ -1,7 +1,7 @@
-"""Released archives, `.tar.gz` and `.zip`, unpacked for a moment, nothing in them trusted.
+"""Released archives, `.tar.gz` and `.zip`, unpacked temporarily and without trusting their content.
 
-Only plain files and folders below the archive's own root are taken; a path out of it, a link or a device is
-an error, and so is more than the disk holds.
+Only plain files and folders within the archive's own root are unpacked. A path out of it, a link or a device
+is an error, and so is more data than the disk has room for.
 """
 
 import shutil
@@ -19,16 +19,16 @@ SUFFIXES = (".tar.gz", ".tgz", ".tar", ".zip")
 
 
 def is_archive(path: Path) -> bool:
-    """Tells by its name whether a file is an archive."""
+    """Return whether a file is an archive, by its name."""
     return path.is_file() and path.name.lower().endswith(SUFFIXES)
 
 
 @contextmanager
 def unpacked(path: Path) -> Iterator[Path]:
-    """Gives a folder with the files of the archive `path`; it is gone after the block.
+    """Yield a folder with the files of the archive `path`, which is removed after the block.
 
     Raises:
-        CheckpointError: The archive is damaged, holds what it should not, or does not fit on the disk.
+        CheckpointError: The archive is damaged, contains unsafe entries, or does not fit on the disk.
     """
     with tempfile.TemporaryDirectory(prefix="albert-") as name:
         folder = Path(name)

@@ -1,7 +1,7 @@
 """Model folders: `config.json` and `model.safetensors`, as transformers reads and writes them.
 
-Writing is atomic (a temporary file, synced, renamed), so a killed process leaves the old file or the new.
-Reading never executes anything and says how many tensors matched; a partly filled encoder is refused.
+Writing is atomic (a temporary file, synced, renamed), so a killed process leaves the old file or the new one.
+Reading never executes code and reports how many tensors matched; a partly filled encoder is refused.
 """
 
 import json
@@ -32,7 +32,7 @@ _LFS_POINTER = b"version https://git-lfs.github.com/spec"
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Gives a temporary path beside `path`; after the block it is synced and takes the place of `path`."""
+    """Yield a temporary path next to `path`; after the block it is synced and replaces `path`."""
     temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
     try:
         yield temporary
@@ -44,20 +44,20 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Writes `content` to `path` as indented JSON, atomically."""
+    """Write `content` to `path` as indented JSON, atomically."""
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    """Writes `tensors` to a safetensors file, atomically."""
+    """Write `tensors` to a safetensors file, atomically."""
     with replacing(path) as temporary:
-        # transformers refuses a file that does not say which framework's layout it holds.
+        # transformers refuses a file without the framework of its layout.
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads a safetensors file.
+    """Read a safetensors file.
 
     Raises:
         CheckpointError: It is missing or damaged.
@@ -71,12 +71,12 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
-    """Reads the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
+    """Read the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
 
-    The latter is a pickle; only tensors are taken from it, code in it is never run.
+    The latter is a pickle; only tensors are read from it, and code in it is never run.
 
     Raises:
-        CheckpointError: The file is missing, damaged, holds more than tensors, or is a Git LFS pointer.
+        CheckpointError: The file is missing, damaged, contains more than tensors, or is a Git LFS pointer.
     """
     refuse_lfs_pointer(path)
     if path.suffix == ".safetensors":
@@ -85,7 +85,7 @@ def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
         stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
         raise CheckpointError(
-            f"{path}: damaged, or holds more than tensors: {str(error).splitlines()[0]}"
+            f"{path}: damaged, or contains more than tensors: {str(error).splitlines()[0]}"
         ) from error
     if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
         raise CheckpointError(f"{path}: expected tensors by name, found {type(stored).__name__}")
@@ -93,7 +93,7 @@ def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def refuse_lfs_pointer(path: Path) -> None:
-    """Refuses what Git leaves in place of a large file that was not fetched.
+    """Refuse the pointer that Git LFS leaves in place of a large file that was not fetched.
 
     Raises:
         CheckpointError: The file is such a pointer.
@@ -102,30 +102,29 @@ def refuse_lfs_pointer(path: Path) -> None:
         return
     with path.open("rb") as file:
         if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise CheckpointError(f"{path}: this is a Git LFS pointer, fetch the real file (git lfs pull)")
+            raise CheckpointError(f"{path}: this is a Git LFS pointer; fetch the real file (git lfs pull)")
 
 
 def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
-    """Writes configuration and weights of a model to `folder`.
+    """Write configuration and weights of a model to `folder`.
 
     Args:
         folder: Made if missing.
-        config: Its shape.
-        state: Its parameters.
-        architecture: Name of the public class, which tells transformers what the folder holds.
+        config: The model's shape.
+        state: The model's parameters.
+        architecture: Name of the public class, for transformers.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    same = config.embedding_size == config.hidden_size
-    tensors = to_hugging_face(state, identity_map_size=config.hidden_size if same else None)
+    tensors = to_hugging_face(state, identity_map_size=None if config.has_map else config.hidden_size)
     write_tensors(folder / WEIGHTS_FILE, {name: tensor.cpu() for name, tensor in tensors.items()})
     write_json(folder / CONFIG_FILE, {"architectures": [architecture], **config.to_dict()})
 
 
 def read_config(folder: Path, **changes: Any) -> AlbertConfig:
-    """Reads the configuration of a model folder, with `changes` to its fields.
+    """Read the configuration of a model folder, with `changes` to its fields.
 
     Raises:
-        CheckpointError: `folder` is no model folder.
+        CheckpointError: `folder` is not a model folder.
         ConfigError: The configuration cannot be used.
     """
     if not folder.is_dir():
@@ -134,10 +133,10 @@ def read_config(folder: Path, **changes: Any) -> AlbertConfig:
 
 
 def read_architecture(folder: Path) -> str | None:
-    """Returns the name of the public class that a model folder says it holds; None where it says nothing.
+    """Return the name of the public class in the configuration of a model folder; None if it has none.
 
     Raises:
-        CheckpointError: `folder` is no model folder.
+        CheckpointError: `folder` is not a model folder.
     """
     path = folder / CONFIG_FILE
     try:
@@ -151,15 +150,15 @@ def read_architecture(folder: Path) -> str | None:
 def load_weights(
     model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False
 ) -> tuple[str, ...]:
-    """Fills `model` from the weights in `folder`, says how many tensors matched, returns the missing ones.
+    """Fill `model` from the weights in `folder`, report what matched, and return the missing tensors.
 
-    Tensors outside the encoder may be missing: those heads keep their random start, and that is said.
+    Tensors outside the encoder may be missing: those heads keep their random weights, which is reported.
 
     Args:
-        model: Its parameters carry the prefix `albert.` or are the encoder's own.
+        model: Its parameters have the prefix `albert.`, or are those of the bare encoder.
         folder: A model folder.
-        has_map: Whether the model maps E to H.
-        from_first_group: Whether groups of layers that the folder lacks begin as copies of its first
+        has_map: Whether the model has a mapping from E to H.
+        from_first_group: Whether groups of layers that the folder lacks start as copies of its first
             (`init_from_group0` of the original).
 
     Raises:
@@ -180,13 +179,13 @@ def load_weights(
     if encoder:
         raise CheckpointError(
             f"{folder}: {len(encoder)} of the encoder's tensors are missing, the first is {encoder[0]!r}; "
-            "a partly random encoder is never what one wants"
+            "take the configuration and the weights of one model"
         )
     for name, tensor in expected.items():
         if name in stored and stored[name].shape != tensor.shape:
             raise CheckpointError(
                 f"{folder}: {name} has shape {tuple(stored[name].shape)}, the model needs "
-                f"{tuple(tensor.shape)}; {CONFIG_FILE} and {WEIGHTS_FILE} do not belong together"
+                f"{tuple(tensor.shape)}; {CONFIG_FILE} and {WEIGHTS_FILE} are of different models"
             )
     unused = sorted(set(stored) - set(expected))
     model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
@@ -196,17 +195,17 @@ def load_weights(
 
 
 def _first_group(name: str) -> str:
-    """Returns the name of the tensor that a layer group's tensor is in the first group."""
+    """Return the name that a layer group's tensor has in the first group."""
     return re.sub(r"(albert_layer_groups)\.\d+\.", r"\1.0.", name)
 
 
 def is_encoder(name: str) -> bool:
-    """Tells whether a tensor belongs to embeddings or layers; the pooler is a head: masked LM has none."""
+    """Return whether a tensor belongs to embeddings or layers; the pooler counts as a head."""
     return name.removeprefix("albert.").startswith(("embeddings.", "encoder."))
 
 
 def account_of(matched: int, *, missing: Sequence[str], unused: Sequence[str]) -> str:
-    """Returns the words that tell how the tensors of a file matched those of a model."""
+    """Return a sentence on how the tensors of a file matched those of a model."""
     line = f"{matched} of {matched + len(missing)} tensors"
     if missing:
         line += f"; new, with random weights: {', '.join(missing)}"

@@ -1,8 +1,8 @@
-"""Tensor names: the original's variables and ours, which are Hugging Face's.
+"""Tensor names: the original's variables, and ours, which are Hugging Face's.
 
-One table, read in both directions. The original stores kernels as (in, out) and torch as (out, in), so a
-`kernel` is transposed on the way; `output_weights` lie as (out, in) in both worlds. Variables of a TF-Hub
-module have the prefix `module/`. The names of albert_zh's own family stand in `albert_zh`.
+One table is used in both directions. The original stores kernels as (in, out) and torch as (out, in), so a
+`kernel` is transposed; `output_weights` are (out, in) in both. Variables of a TF-Hub module have the prefix
+`module/`. The names of albert_zh's own family are in `albert_zh`.
 Source: variable scopes of modeling.py, run_pretraining.py, classifier_utils.py, race_utils.py and
 squad_utils.py of the original.
 """
@@ -17,7 +17,7 @@ from torch import Tensor
 from albert.errors import CheckpointError
 
 Family = Literal["google", "tf-hub", "albert_zh"]
-"""Who wrote a checkpoint: the original, the same as a TF-Hub module, or albert_zh with a model of its own."""
+"""Origin of a checkpoint: the original, the same as a TF-Hub module, or albert_zh's own model."""
 
 HUB_PREFIX = "module/"
 _BLOCK = "bert/encoder/transformer/group_{}/inner_group_{}/"
@@ -32,7 +32,7 @@ _TABLES = {
     "bert/embeddings/token_type_embeddings": "albert.embeddings.token_type_embeddings.weight",
     "cls/predictions/output_bias": "predictions.bias",
 }
-# In a block `LayerNorm` stands behind the attention and `LayerNorm_1` behind the feed-forward part.
+# In a block `LayerNorm` follows the attention and `LayerNorm_1` the feed-forward part.
 _NORMS = {
     "bert/embeddings/LayerNorm": "albert.embeddings.LayerNorm",
     f"{_BLOCK}LayerNorm": f"{_OUR_BLOCK}attention.LayerNorm",
@@ -56,7 +56,7 @@ _LINEARS = {
     "answer_class/dense_0": "answer_class.dense_0",
     "answer_class/dense_1": "answer_class.dense_1",
 }
-# The classifier of texts (K rows) and that of RACE's choices (one row) are both at the root.
+# The classifier of texts (K rows) and the one of RACE's choices (one row) have the same, empty scope.
 _OUTPUTS = {
     "cls/seq_relationship/": "sop_classifier.classifier",
     "cls/squad/": "qa_outputs",
@@ -75,10 +75,10 @@ _ORIGINALS = {ours: original for original, ours in _OURS.items()}
 
 
 def family_of(variables: Iterable[str]) -> Family:
-    """Returns whose checkpoint holds `variables`.
+    """Return the origin of a checkpoint with these `variables`.
 
     Raises:
-        CheckpointError: They belong to no ALBERT.
+        CheckpointError: They are not those of an ALBERT.
     """
     names = sorted(variables)
     if "bert/embeddings/word_embeddings_2" in names:
@@ -96,12 +96,12 @@ def family_of(variables: Iterable[str]) -> Family:
 
 
 def is_weight(variable: str) -> bool:
-    """Tells whether a variable is a weight, and not the optimiser's or the step count."""
+    """Return whether a variable is a weight, rather than an optimiser moment or the step count."""
     return not _NO_WEIGHT.fullmatch(variable)
 
 
 def name_of_original(variable: str) -> str:
-    """Returns our name of the original's variable `variable`, with or without TF-Hub's prefix.
+    """Return our name of the original's variable `variable`, with or without TF-Hub's prefix.
 
     Raises:
         CheckpointError: The original's model has no such variable.
@@ -110,12 +110,12 @@ def name_of_original(variable: str) -> str:
     block = _BLOCK_PATTERN.match(name)
     ours = _OURS.get(_BLOCK_PATTERN.sub(_BLOCK, name))
     if ours is None:
-        raise CheckpointError(f"{variable!r} is no variable of the original's model")
+        raise CheckpointError(f"{variable!r} is not a variable of the original's model")
     return ours.format(*block.groups()) if block else ours
 
 
 def original_name(name: str) -> str:
-    """Returns the original's variable of our `name`.
+    """Return the original's variable of our `name`.
 
     Raises:
         CheckpointError: The original has no such variable.
@@ -128,32 +128,34 @@ def original_name(name: str) -> str:
 
 
 def from_original(variables: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns the original's weights under our names, kernels transposed; what is no weight is left out.
+    """Return the original's weights under our names, kernels transposed, without what is not a weight.
 
     Raises:
-        CheckpointError: A variable is unknown, or a kernel is no matrix.
+        CheckpointError: A variable is unknown, or a kernel is not a matrix.
     """
     return {
-        name_of_original(name): _turned(name, value) for name, value in variables.items() if is_weight(name)
+        name_of_original(name): _transposed(name, value)
+        for name, value in variables.items()
+        if is_weight(name)
     }
 
 
 def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Returns our tensors under the original's names, kernels transposed.
+    """Return our tensors under the original's names, kernels transposed.
 
     Raises:
         CheckpointError: The original has no such variable.
     """
     variables = {original_name(name): value for name, value in state.items()}
-    return {name: _turned(name, value) for name, value in variables.items()}
+    return {name: _transposed(name, value) for name, value in variables.items()}
 
 
 def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) -> dict[str, Tensor]:
-    """Returns a state dict as transformers expects it in a file.
+    """Return a state dict as transformers expects it in a file.
 
     Args:
-        state: Ours.
-        identity_map_size: H where E equals H: transformers always maps E to H, so it gets the identity.
+        state: Our state dict.
+        identity_map_size: H if E equals H: transformers always maps E to H, so the file needs an identity.
     """
     state = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     if identity_map_size is not None:
@@ -165,18 +167,18 @@ def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) 
 
 
 def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, Tensor]:
-    """Returns the tensors of a Hugging Face file under our names: no copies of tied ones, no identity map.
+    """Return the tensors of a Hugging Face file under our names, without tied copies and identity mapping.
 
     A folder of the bare encoder names its tensors without the prefix `albert.`.
 
     Args:
         state: Tensors of the file.
-        has_map: Whether the model maps E to H.
+        has_map: Whether the model has a mapping from E to H.
 
     Raises:
-        CheckpointError: The file holds a trained map though E equals H, a shape only transformers has.
+        CheckpointError: The file has a trained mapping although E equals H, which only transformers supports.
     """
-    state = {_today(name): tensor for name, tensor in state.items()}
+    state = {_current_name(name): tensor for name, tensor in state.items()}
     if any(name.startswith("embeddings.") for name in state):
         state = {f"albert.{name}": tensor for name, tensor in state.items()}
     state = {
@@ -190,25 +192,25 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
         trained = weight is not None and not torch.equal(weight, torch.eye(len(weight)).to(weight))
         if trained or (bias is not None and bool(bias.any())):
             raise CheckpointError(
-                "embedding_size equals hidden_size, yet the weights hold a trained map between them, "
-                "which neither the original nor this package has"
+                "embedding_size equals hidden_size, but the weights contain a trained mapping between them, "
+                "which neither the original nor albert has; such a model cannot be used here"
             )
     return state
 
 
-def _today(name: str) -> str:
-    """Returns a tensor's present name; the first ports kept the original's `bert`, `gamma` and `beta`."""
+def _current_name(name: str) -> str:
+    """Return a tensor's current name; the first ports kept the original's `bert`, `gamma` and `beta`."""
     name = re.sub(r"^bert\.", "albert.", name)
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 
-def _turned(variable: str, value: Tensor) -> Tensor:
-    """Returns a kernel transposed, anything else as it is."""
+def _transposed(variable: str, value: Tensor) -> Tensor:
+    """Return a kernel transposed, and any other variable unchanged."""
     if not variable.endswith("/kernel"):
         return value
     if value.dim() != 2:
         raise CheckpointError(
             f"{variable} has shape {tuple(value.shape)}, expected a matrix; albert_zh's 'fast' variant, "
-            "whose feed-forward kernels are cut into groups, cannot be converted"
+            "whose feed-forward kernels are split into groups, cannot be converted"
         )
     return value.T.contiguous()

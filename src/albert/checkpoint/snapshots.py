@@ -1,26 +1,44 @@
-"""Training checkpoints: weights and optimiser state in `step-N/`, safe against a kill at any moment.
+"""Training checkpoints in `step-N/`: weights, optimiser moments, training state; safe against a kill.
 
-A snapshot is written to a temporary folder, synced and renamed, so a folder named `step-N` is whole
-unless the disk damaged it later; that shows in the checksums of `state.json`, and the one before is taken.
-Nothing random is stored: randomness of a step derives from seed and step number.
+A checkpoint is written to a temporary folder, synced and renamed. So a folder named `step-N` is complete
+unless the disk damaged it later; the checksums in `state.json` show that, and the checkpoint before is used.
+Random numbers are not stored: those of a step derive from the seed and the step's number.
 """
 
 import hashlib
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_tensors, write_json, write_tensors
+from albert.checkpoint.layout import (
+    OPTIMIZER_FILE,
+    STATE_FILE,
+    checkpoint_folder,
+    checkpoint_steps,
+    unfinished_checkpoint,
+    unfinished_checkpoints,
+)
 from albert.console import warn
 from albert.errors import CheckpointError
 
-OPTIMIZER_FILE = "optimizer.safetensors"
-STATE_FILE = "state.json"
+FORMAT_VERSION = 1
+"""Version of `state.json`. Files without a version have the older names of `_UNVERSIONED_NAMES`."""
+_UNVERSIONED_NAMES = {
+    "stream_examples": "mark_examples",
+    "stream_epoch": "mark_epoch",
+    "stream_window": "mark_window",
+}
+
+
+class NewerFormatError(CheckpointError):
+    """A checkpoint was written by a newer version of this package; it is not damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,34 +48,35 @@ class TrainingState:
     step: int = 0
     """Optimiser steps done."""
     skipped_examples: int = 0
-    """Examples passed over by roll-backs, so that the data are farther than the steps tell."""
+    """Examples skipped by roll-backs, in addition to those of the steps."""
     roll_backs: int = 0
-    """How often it went back to a checkpoint because the loss went astray."""
-    mark_examples: int = 0
-    """Examples before a window of the data that the training has come to, ..."""
-    mark_epoch: int = 0
-    """... its epoch, ..."""
-    mark_window: int = 0
-    """... and its number there, so that a resumed training need not count its way through the data."""
+    """How often the run returned to a checkpoint because the loss diverged."""
+    stream_examples: int = 0
+    """Examples of the stream before the window that the training has reached, ..."""
+    stream_epoch: int = 0
+    """... the epoch of that window, ..."""
+    stream_window: int = 0
+    """... and its number there, so that a resumed run need not count through the data."""
 
 
-def save_snapshot(folder: Path, place: TrainingState, model: nn.Module, optimizer: Optimizer) -> None:
-    """Writes the snapshot of a place into `folder`.
+def save_snapshot(folder: Path, state: TrainingState, model: nn.Module, optimizer: Optimizer) -> None:
+    """Write the checkpoint of `state` into `folder`.
 
     Args:
-        folder: Of all snapshots of the run; made if missing.
-        place: How far the training is.
+        folder: Folder of all checkpoints of the run; made if missing.
+        state: How far the training is.
         model: Its parameters are saved.
         optimizer: Its moments are saved under the parameters' names.
     """
-    target = folder / f"step-{place.step}"
-    temporary = folder / f".step-{place.step}.tmp"
+    target = checkpoint_folder(folder, state.step)
+    temporary = unfinished_checkpoint(folder, state.step)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     write_tensors(temporary / WEIGHTS_FILE, {name: p.detach().cpu() for name, p in model.named_parameters()})
     write_tensors(temporary / OPTIMIZER_FILE, _moments(model, optimizer))
     checksums = {name: _checksum(temporary / name) for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
-    write_json(temporary / STATE_FILE, {**asdict(place), "sha256": checksums})
+    content = {"format_version": FORMAT_VERSION, **asdict(state), "sha256": checksums}
+    write_json(temporary / STATE_FILE, content)
     _sync(temporary)
     if target.exists():
         shutil.rmtree(target)
@@ -66,97 +85,116 @@ def save_snapshot(folder: Path, place: TrainingState, model: nn.Module, optimize
 
 
 def load_newest_snapshot(folder: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-    """Fills `model` and `optimizer` from the newest whole snapshot in `folder`.
+    """Fill `model` and `optimizer` from the newest undamaged checkpoint in `folder`.
 
-    A damaged one is named in a warning and the one before is taken.
+    A damaged checkpoint is named in a warning, and the one before is used.
 
     Returns:
-        Its place; the beginning where there is no snapshot.
+        Its state; step 0 if there is no checkpoint.
 
     Raises:
-        CheckpointError: There are snapshots, but every one is damaged.
+        NewerFormatError: The newest undamaged one was written by a newer version of this package.
+        CheckpointError: There are checkpoints, but every one is damaged.
     """
-    steps = snapshot_steps(folder)
+    steps = checkpoint_steps(folder)
     for step in reversed(steps):
         try:
-            return _load(folder / f"step-{step}", model, optimizer)
+            return _load(checkpoint_folder(folder, step), model, optimizer)
+        except NewerFormatError:
+            raise
         except CheckpointError as error:
             warn(f"{error}; trying the checkpoint before")
     if steps:
-        raise CheckpointError(f"{folder}: every checkpoint is damaged; remove the folder to start anew")
+        raise CheckpointError(f"{folder}: every checkpoint is damaged; remove the folder to start again")
     return TrainingState()
 
 
 def read_snapshot_weights(snapshot: Path) -> dict[str, Tensor]:
-    """Returns the parameters in a snapshot by their names, after its checksums proved right.
+    """Return the parameters in a checkpoint by name, after checking its checksums.
 
     Raises:
-        CheckpointError: It is damaged, or gone.
+        CheckpointError: It is damaged, missing, or of a newer version.
     """
     _read_state(snapshot)
     return read_tensors(snapshot / WEIGHTS_FILE)
 
 
 def load_snapshot_weights(snapshot: Path, model: nn.Module) -> None:
-    """Fills `model` from a snapshot.
+    """Fill `model` from a checkpoint.
 
     Raises:
-        CheckpointError: It is damaged, gone, or of another shape.
+        CheckpointError: It is damaged, missing, of a newer version, or of another shape.
     """
     weights = read_snapshot_weights(snapshot)
     for name, parameter in model.named_parameters():
         if name not in weights or weights[name].shape != parameter.shape:
             found = f"shape {tuple(weights[name].shape)}" if name in weights else "none"
             raise CheckpointError(
-                f"{snapshot}: {name} has {found}, the model needs {tuple(parameter.shape)}; take the "
+                f"{snapshot}: {name} has {found}, the model needs {tuple(parameter.shape)}; use the "
                 "configuration it was trained with"
             )
     model.load_state_dict(weights)
 
 
 def drop_old_snapshots(folder: Path, *, keep: int, keep_every: int | None = None) -> None:
-    """Removes all but the `keep` newest snapshots, and what a killed run left half-written.
+    """Remove all but the `keep` newest checkpoints, and what a killed run left half-written.
 
-    Those of multiples of `keep_every` steps stay, and all of them do unless the newest is whole on the disk.
+    Those of multiples of `keep_every` steps are kept, and all are unless the newest is undamaged on disk.
     """
-    steps = snapshot_steps(folder)
+    steps = checkpoint_steps(folder)
     try:
-        _read_state(folder / f"step-{steps[-1]}")
+        _read_state(checkpoint_folder(folder, steps[-1]))
     except CheckpointError as error:
         warn(f"{error}; the earlier checkpoints are kept")
         return
     for step in steps[:-keep]:
         if not keep_every or step % keep_every:
-            shutil.rmtree(folder / f"step-{step}")
-    for leftover in folder.glob(".step-*.tmp"):
+            shutil.rmtree(checkpoint_folder(folder, step))
+    for leftover in unfinished_checkpoints(folder):
         shutil.rmtree(leftover)
 
 
-def snapshot_steps(folder: Path) -> list[int]:
-    """Returns the steps of the snapshots in `folder`, ascending."""
-    names = (path.name.removeprefix("step-") for path in folder.glob("step-*"))
-    return sorted(int(name) for name in names if name.isdigit())
-
-
 def _read_state(snapshot: Path) -> TrainingState:
-    """Returns the place of a snapshot, after its checksums proved right."""
+    """Return the state of a checkpoint, after checking its checksums."""
+    path = snapshot / STATE_FILE
     try:
-        state = json.loads((snapshot / STATE_FILE).read_text(encoding="utf-8"))
-        expected = {name: state["sha256"][name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
-        place = TrainingState(
-            **{field.name: int(state.get(field.name, 0)) for field in fields(TrainingState)}
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{snapshot / STATE_FILE}: missing or damaged") from error
-    for name, checksum in expected.items():
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f"{path}: missing or damaged ({error})") from error
+    state, checksums = _parse_state(content, path)
+    for name, checksum in checksums.items():
         if not (snapshot / name).is_file() or _checksum(snapshot / name) != checksum:
             raise CheckpointError(f"{snapshot / name}: missing or damaged (its checksum differs)")
-    return place
+    return state
+
+
+def _parse_state(content: Any, path: Path) -> tuple[TrainingState, dict[str, str]]:
+    """Return the state and the checksums by file name that the content of `state.json` holds."""
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: damaged; expected a JSON object, found {type(content).__name__}")
+    version = content.get("format_version")
+    if version is not None and not isinstance(version, int):
+        raise CheckpointError(f"{path}: damaged; expected a number as format_version, found {version!r}")
+    if version is not None and version > FORMAT_VERSION:
+        raise NewerFormatError(
+            f"{path}: has format version {version}, this version of albert reads {FORMAT_VERSION} and older; "
+            "resume the run with the version that wrote it, or update albert"
+        )
+    names = {name: name for name in asdict(TrainingState())}
+    if version is None:
+        names |= _UNVERSIONED_NAMES
+    try:
+        state = TrainingState(**{name: int(content[stored]) for name, stored in names.items()})
+        return state, {name: content["sha256"][name] for name in (WEIGHTS_FILE, OPTIMIZER_FILE)}
+    except KeyError as error:
+        raise CheckpointError(f"{path}: damaged; the key {error.args[0]!r} is missing") from error
+    except (TypeError, ValueError) as error:
+        raise CheckpointError(f"{path}: damaged; a value has the wrong type ({error})") from error
 
 
 def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-    """Fills `model` and `optimizer` from one snapshot, after its checksums proved right."""
-    place = _read_state(snapshot)
+    """Fill `model` and `optimizer` from one checkpoint, after checking its checksums."""
+    state = _read_state(snapshot)
     model.load_state_dict(read_tensors(snapshot / WEIGHTS_FILE))
     moments = read_tensors(snapshot / OPTIMIZER_FILE)
     for name, parameter in model.named_parameters():
@@ -165,11 +203,11 @@ def _load(snapshot: Path, model: nn.Module, optimizer: Optimizer) -> TrainingSta
         }
         if stored:
             optimizer.state[parameter] = {key: tensor.to(parameter.device) for key, tensor in stored.items()}
-    return place
+    return state
 
 
 def _moments(model: nn.Module, optimizer: Optimizer) -> dict[str, Tensor]:
-    """Returns the optimiser's tensors as `moment/parameter name`."""
+    """Return the optimiser's moments by `moment/parameter name`."""
     return {
         f"{key}/{name}": tensor.cpu()
         for name, parameter in model.named_parameters()
@@ -183,7 +221,7 @@ def _checksum(path: Path) -> str:
 
 
 def _sync(folder: Path) -> None:
-    """Makes the names in `folder` survive a power cut."""
+    """Make the names in `folder` survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,7 +1,7 @@
-"""What a path holds: a Hugging Face folder, a TensorFlow checkpoint, a TF-Hub module, or an archive of one.
+"""The form of a model: Hugging Face folder, TensorFlow checkpoint, TF-Hub module, or archive of one.
 
-Every form is recognised by its files, never by its name. The text file `checkpoint` that TensorFlow leaves
-beside its weights is not read: it names absolute paths of another machine.
+Every form is recognised by its files, not by its name. The text file `checkpoint` that TensorFlow writes next
+to its weights is not read, because it contains absolute paths of another machine.
 """
 
 import re
@@ -26,12 +26,12 @@ _MAX_DEPTH = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """A model as it lies on the disk."""
+    """Where the files of a model are."""
 
     form: Form
-    """What kind of files hold it."""
+    """The kind of files."""
     weights: Path
-    """File of the weights; of a TensorFlow checkpoint the prefix of its files."""
+    """File of the weights; for a TensorFlow checkpoint the prefix of its files."""
     config: Path
     """JSON file of the shape."""
     tokenizer: Path
@@ -40,12 +40,12 @@ class Source:
 
 @contextmanager
 def opened(source: str | Path) -> Iterator[Source]:
-    """Gives the model that `source` names: a path, an archive, a prefix, a Hub id or a tfhub.dev handle.
+    """Yield the model that `source` names: a path, an archive, a prefix, a Hub id or a tfhub.dev handle.
 
-    What an archive held is gone after the block.
+    The files of an archive are removed after the block.
 
     Raises:
-        CheckpointError: Nothing is there, or it holds no model or several.
+        CheckpointError: Nothing is there, or no model, or several.
     """
     if Path(f"{source}{_INDEX}").is_file():
         yield _checkpoint(Path(source))
@@ -53,23 +53,23 @@ def opened(source: str | Path) -> Iterator[Source]:
     path = local_path(source)
     if is_archive(path):
         with unpacked(path) as folder:
-            yield _find(folder, told=path)
+            yield _find(folder, shown=path)
     else:
-        yield _find(path, told=path)
+        yield _find(path, shown=path)
 
 
 def is_model_folder(path: Path) -> bool:
-    """Tells whether `path` is a folder in the layout of Hugging Face that needs no conversion."""
+    """Return whether `path` is a folder in Hugging Face's layout, which needs no conversion."""
     return (path / CONFIG_FILE).is_file() and (path / WEIGHT_FILES[0]).is_file()
 
 
-def _find(path: Path, *, told: Path) -> Source:
-    """Returns the model in the folder `path`, or the one that the file `path` belongs to."""
+def _find(path: Path, *, shown: Path) -> Source:
+    """Return the model in the folder `path`, or the one that the file `path` belongs to."""
     if path.is_file():
         prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
         if Path(prefix + _INDEX).is_file():
             return _checkpoint(Path(prefix))
-        raise CheckpointError(f"{told}: no model; expected a folder, a checkpoint prefix, .tar.gz or .zip")
+        raise CheckpointError(f"{shown}: no model; expected a folder, a checkpoint prefix, .tar.gz or .zip")
     for folder in _folders(path):
         if (folder / CONFIG_FILE).is_file() and (weights := _weights_file(folder)):
             return Source(
@@ -80,13 +80,13 @@ def _find(path: Path, *, told: Path) -> Source:
         if prefixes := sorted(file.with_suffix("") for file in folder.glob(f"*{_INDEX}")):
             return _checkpoint(_newest(prefixes))
     raise CheckpointError(
-        f"{told}: no model; expected {CONFIG_FILE} with {' or '.join(WEIGHT_FILES)}, *.index of TensorFlow, "
+        f"{shown}: no model; expected {CONFIG_FILE} with {' or '.join(WEIGHT_FILES)}, *.index of TensorFlow, "
         "or variables/ of TF-Hub"
     )
 
 
 def _folders(path: Path) -> Iterator[Path]:
-    """Yields `path` and, where it holds nothing but one folder, that one: archives have such a shell."""
+    """Yield `path` and, if it contains only one folder, that one too: archives often have such a shell."""
     for _ in range(_MAX_DEPTH):
         yield path
         inside = [entry for entry in path.iterdir() if not entry.name.startswith((".", "__MACOSX"))]
@@ -100,19 +100,21 @@ def _weights_file(folder: Path) -> Path | None:
 
 
 def _newest(prefixes: list[Path]) -> Path:
-    """Returns the best of several checkpoints if the original marked one, else the one of the last step."""
+    """Return the best of several checkpoints if the original marked one, else the latest."""
     for prefix in prefixes:
         if prefix.name == _BEST:
             return prefix
     steps = {prefix: re.search(r"-(\d+)$", prefix.name) for prefix in prefixes}
     if len(prefixes) > 1 and not all(steps.values()):
         names = ", ".join(prefix.name for prefix in prefixes)
-        raise CheckpointError(f"{prefixes[0].parent}: holds several checkpoints ({names}); name one of them")
+        raise CheckpointError(
+            f"{prefixes[0].parent}: contains several checkpoints ({names}); give one of them"
+        )
     return max(prefixes, key=lambda prefix: int(found[1]) if (found := steps[prefix]) else -1)
 
 
 def _checkpoint(prefix: Path) -> Source:
-    """Returns the checkpoint of a prefix, with the configuration and vocabulary beside it."""
+    """Return the checkpoint of a prefix, with the configuration and vocabulary in its folder."""
     return Source(
         form="TensorFlow checkpoint",
         weights=prefix,
@@ -132,7 +134,7 @@ def _hub_module(folder: Path) -> Source:
 
 
 def _config_in(folder: Path) -> Path:
-    """Returns the original's configuration in `folder`; under its own name, or the only one like it.
+    """Return the original's configuration in `folder`: by its usual name, or the only similar file.
 
     Raises:
         CheckpointError: There is none, or several.
@@ -142,5 +144,5 @@ def _config_in(folder: Path) -> Path:
     found = sorted(path for path in folder.glob("*config*.json") if path.name != "tokenizer_config.json")
     if len(found) != 1:
         names = ", ".join(path.name for path in found) or "none"
-        raise CheckpointError(f"{folder}: expected {_ORIGINAL_CONFIG} beside the weights, found {names}")
+        raise CheckpointError(f"{folder}: expected {_ORIGINAL_CONFIG} next to the weights, found {names}")
     return found[0]

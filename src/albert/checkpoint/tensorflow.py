@@ -1,8 +1,8 @@
 """TensorFlow's checkpoints, `PREFIX.index` and `PREFIX.data-0000k-of-0000n`, without TensorFlow.
 
-Stands above `sorted_table`, the format of the index. The data files are bare numbers, one tensor behind
-the other; they are mapped into memory, so a tensor costs nothing until it is used. The index is believed
-in nothing that the sizes of the files contradict, and the CRC32C of every tensor is checked.
+The index is a sorted table, the format of LevelDB. The data files contain the bare numbers of one tensor
+after the other; they are mapped into memory, so a tensor costs nothing until it is used. What the index
+claims is checked against the sizes of the files, and the CRC32C of every tensor is verified.
 Source: tensor_bundle.proto, tensor_shape.proto and types.proto of TensorFlow 1.15.
 """
 
@@ -24,24 +24,24 @@ from albert.protobuf import find_integer, find_messages, read_fields, read_varin
 
 _FOOTER_BYTES = 48
 _MAGIC = 0xDB4775248B80FB57.to_bytes(8, "little")
-_TRAILER_BYTES = 5  # one of the compression, four of the checksum
+_TRAILER_BYTES = 5  # one for the compression, four for the checksum
 
-# Keys share prefixes, so a small file could spell out a huge number of huge keys.
+# Keys share prefixes, so a small damaged file could expand to a huge number of huge keys.
 _MAX_KEY_BYTES = 1024
 
 
 class _Handle(NamedTuple):
-    """Where a block lies, without its trailer."""
+    """Position of a block, without its trailer."""
 
     offset: int
     num_bytes: int
 
 
 def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields keys and values of the table that the file `data` is, ascending.
+    """Yield the keys and values of a table file with the content `data`, ascending.
 
     Raises:
-        ValueError: It is damaged, cut off, no table, or compressed.
+        ValueError: The file is damaged, cut off, not a table, or compressed.
     """
     if len(data) < _FOOTER_BYTES:
         raise ValueError(f"it has {len(data)} bytes, the footer of a table alone has {_FOOTER_BYTES}")
@@ -50,7 +50,7 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         raise ValueError(f"its last bytes are {footer[-8:].hex()}, those of a table {_MAGIC.hex()}")
     metaindex, position = _read_handle(footer[:-8], 0)
     index, _ = _read_handle(footer[:-8], position)
-    _read_block(data, metaindex)  # it holds nothing of use, but a damaged file should not pass
+    _read_block(data, metaindex)  # its content is not needed, but its checksum is verified
     end, last_key = 0, None
     for _, value in _entries(_read_block(data, index)):
         handle, _ = _read_handle(value, 0)
@@ -59,25 +59,25 @@ def read_table(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         end = handle.offset + handle.num_bytes + _TRAILER_BYTES
         for key, content in _entries(_read_block(data, handle)):
             if last_key is not None and key <= last_key:
-                raise ValueError(f"the key {key!r} stands twice or in the wrong place")
+                raise ValueError(f"the key {key!r} occurs twice or out of order")
             last_key = key
             yield key, content
 
 
 def _read_handle(data: bytes, position: int) -> tuple[_Handle, int]:
-    """Reads where a block lies; returns that and the position behind it."""
+    """Read the position of a block; return it and the offset after it."""
     offset, position = read_varint(data, position)
     num_bytes, position = read_varint(data, position)
     return _Handle(offset, num_bytes), position
 
 
 def _read_block(data: bytes, handle: _Handle) -> bytes:
-    """Returns a block after its checksum proved right."""
+    """Return a block after verifying its checksum."""
     start, end = handle.offset, handle.offset + handle.num_bytes
     limit = len(data) - _FOOTER_BYTES
     if end + _TRAILER_BYTES > limit:
         raise ValueError(
-            f"a block should lie at bytes {start} to {end + _TRAILER_BYTES}, blocks end at {limit}"
+            f"a block should be at bytes {start} to {end + _TRAILER_BYTES}, but blocks end at {limit}"
         )
     compression, stored = struct.unpack_from("<BI", data, end)
     if masked_crc32c(data[start : end + 1]) != stored:
@@ -90,10 +90,10 @@ def _read_block(data: bytes, handle: _Handle) -> bytes:
 
 
 def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yields keys and values of a block.
+    """Yield the keys and values of a block.
 
-    Each key is stored as the length of what it shares with the one before, and the rest. At the end stands
-    a list of the keys that share nothing; it serves searches and is skipped.
+    Each key is stored as the length of the prefix it shares with the key before, and the rest. A list of the
+    keys without shared prefix, at the end, serves binary search and is not read.
     """
     if len(block) < 4:
         raise ValueError(f"a block has {len(block)} bytes, the smallest has 4")
@@ -116,7 +116,7 @@ def _entries(block: bytes) -> Iterator[tuple[bytes, bytes]]:
         position += num_bytes
 
 
-# The numbers of types.proto: what is read, and what is only named when it is refused.
+# The numbers of types.proto: types that are read, and others, to name them in messages.
 _TYPE_NAMES = {
     1: "float32",
     2: "float64",
@@ -144,10 +144,10 @@ _MAX_BYTES = 2**59  # far above any disk, and in 64 bits the sizes of no type ov
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TensorEntry:
-    """What the index says of one tensor."""
+    """Entry of one tensor in the index."""
 
     name: str
-    """The variable's."""
+    """Name of the variable."""
     dtype: str
     """`float32`, `float16`, `bfloat16`, `int32` or `int64`; others can be listed but not read."""
     shape: tuple[int, ...]
@@ -159,24 +159,24 @@ class TensorEntry:
     num_bytes: int
     """Bytes in that file."""
     crc32c: int
-    """Checksum of these bytes, masked as it is stored."""
+    """Masked checksum of these bytes, as it is stored."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BundleIndex:
-    """A whole index file."""
+    """Content of an index file."""
 
     num_shards: int
     """Number of data files."""
     entries: dict[str, TensorEntry]
-    """By name, sorted as the file is: by the bytes of the name."""
+    """Tensors by name, in the order of the file: by the bytes of the name."""
 
 
 def read_index(path: Path) -> BundleIndex:
-    """Reads `PREFIX.index`; no data file is needed.
+    """Read `PREFIX.index`; no data file is needed.
 
     Raises:
-        CheckpointError: It is missing, damaged, contradicts itself, or holds partitioned variables.
+        CheckpointError: The file is missing, damaged, inconsistent, or contains partitioned variables.
     """
     try:
         data = path.read_bytes()
@@ -190,7 +190,9 @@ def read_index(path: Path) -> BundleIndex:
     try:
         return _parse_index(data)
     except ValueError as error:
-        raise CheckpointError(f"{path}: not a whole TensorFlow index: {error}; fetch it again") from error
+        raise CheckpointError(
+            f"{path}: damaged or not a TensorFlow index: {error}; fetch it again"
+        ) from error
     except _UnsupportedError as error:
         raise CheckpointError(f"{path}: {error}") from error
 
@@ -207,7 +209,7 @@ class TensorBundle:
         self._index = read_index(Path(f"{prefix}.index"))
         self._shards: dict[int, Tensor] = {}
         for entry in sorted(self.entries.values(), key=_position, reverse=True):
-            # The last tensor of each file is met first and opens the file.
+            # The last tensor of each file comes first here, and shows whether the file is complete.
             if entry.shard not in self._shards:
                 self._shards[entry.shard] = self._open_shard(entry)
 
@@ -217,13 +219,13 @@ class TensorBundle:
         return self._index.entries
 
     def shard_path(self, shard: int) -> Path:
-        """Returns the path of a data file."""
+        """Return the path of a data file."""
         return Path(f"{self.prefix}.data-{shard:05d}-of-{self._index.num_shards:05d}")
 
     def read(self, name: str) -> Tensor:
-        """Reads one tensor, after its checksum proved right.
+        """Read one tensor, after verifying its checksum.
 
-        It lies in the mapped file; writing to it changes only the copy in memory.
+        Its memory is the mapped file; writing to it changes only the copy in memory.
 
         Raises:
             CheckpointError: There is no such tensor, its type is not supported, or it is damaged.
@@ -240,7 +242,7 @@ class TensorBundle:
         if masked_crc32c(content.numpy()) != entry.crc32c:
             raise CheckpointError(
                 f"{path}: the checksum of {name!r} ({entry.num_bytes} bytes at {entry.offset}) is wrong; "
-                "the file is damaged or of another checkpoint, fetch it again"
+                "the file is damaged or belongs to another checkpoint; fetch it again"
             )
         dtype = _DTYPES[entry.dtype]
         if entry.offset % dtype.itemsize:
@@ -248,7 +250,7 @@ class TensorBundle:
         return content.view(dtype).view(entry.shape)
 
     def __iter__(self) -> Iterator[tuple[str, Tensor]]:
-        """Yields names and tensors in the order of the data files; none is kept.
+        """Yield names and tensors in the order of the data files, keeping none.
 
         Raises:
             CheckpointError: See `read`.
@@ -257,7 +259,7 @@ class TensorBundle:
             yield entry.name, self.read(entry.name)
 
     def _open_shard(self, last: TensorEntry) -> Tensor:
-        """Returns the bytes of the data file whose last tensor is `last`, mapped into memory."""
+        """Return the bytes of the data file whose last tensor is `last`, mapped into memory."""
         path = self.shard_path(last.shard)
         try:
             num_bytes = path.stat().st_size
@@ -269,40 +271,38 @@ class TensorBundle:
                 )
             if not num_bytes:
                 return torch.empty(0, dtype=torch.uint8)
-            # Private: it needs no right to write, and what is written to a tensor stays in memory.
+            # A private mapping needs no write permission, and writes to tensors stay in memory.
             return torch.from_file(str(path), shared=False, size=num_bytes, dtype=torch.uint8)
         except FileNotFoundError as error:
             raise CheckpointError(
-                f"{path}: no such file; the checkpoint needs it ({last.name!r} lies there), fetch it too"
+                f"{path}: no such file; the checkpoint needs it (it contains {last.name!r}), so fetch it, too"
             ) from error
         except (OSError, RuntimeError) as error:
             raise CheckpointError(f"{path}: cannot be read ({error})") from error
 
 
 class _UnsupportedError(Exception):
-    """The file is whole, but of a kind that is not read."""
+    """The file is intact, but of a kind that is not supported."""
 
 
 def _parse_index(data: bytes) -> BundleIndex:
-    """Returns what the index file `data` says; a ValueError tells that it is damaged."""
+    """Return the parsed index file `data`; a ValueError means that it is damaged."""
     rows = read_table(data)
     num_shards = _parse_header(*next(rows, (b"nothing", b"")))
     entries = {}
     for key, value in rows:
         entry = _parse_entry(key, value)
         if entry.shard >= num_shards:
-            raise ValueError(
-                f"{entry.name!r} lies in data file {entry.shard} of {num_shards}, counted from 0"
-            )
+            raise ValueError(f"{entry.name!r} is in data file {entry.shard} of {num_shards}, counted from 0")
         entries[entry.name] = entry
     for before, after in pairwise(sorted(entries.values(), key=_position)):
         if before.shard == after.shard and after.offset < before.offset + before.num_bytes:
-            raise ValueError(f"{before.name!r} and {after.name!r} lie over each other")
+            raise ValueError(f"{before.name!r} and {after.name!r} overlap")
     return BundleIndex(num_shards=num_shards, entries=entries)
 
 
 def _parse_header(key: bytes, value: bytes) -> int:
-    """Returns the number of data files."""
+    """Return the number of data files."""
     if key:
         raise ValueError("it has no header")
     header = read_fields(value)
@@ -312,7 +312,7 @@ def _parse_header(key: bytes, value: bytes) -> int:
 
 
 def _parse_entry(key: bytes, value: bytes) -> TensorEntry:
-    """Returns the record of one tensor after a check that it does not contradict itself."""
+    """Return the entry of one tensor, after checking that it is consistent."""
     if key.startswith(b"\0"):  # A slice; the name of the whole follows, and ends with another 0.
         raise _partitioned(key[1:].split(b"\0")[0].decode())
     name = key.decode()
@@ -335,14 +335,12 @@ def _parse_entry(key: bytes, value: bytes) -> TensorEntry:
 
 
 def _check_size(entry: TensorEntry) -> None:
-    """Refuses a tensor whose type and shape give another number of bytes than it claims."""
+    """Refuse a tensor whose type and shape do not match its number of bytes."""
     if len(entry.shape) > _MAX_DIMENSIONS:
         raise ValueError(f"{entry.name!r} has {len(entry.shape)} dimensions, more than {_MAX_DIMENSIONS}")
-    # Sizes beside a 0 multiply to nothing, but torch multiplies some of them for its strides.
+    # With a size of 0 the product is 0, but torch multiplies the other sizes for its strides.
     if max(entry.offset + entry.num_bytes, math.prod(size or 1 for size in entry.shape)) > _MAX_BYTES:
-        raise ValueError(
-            f"{entry.name!r} claims an absurd size: {entry.num_bytes} bytes, shape {entry.shape}"
-        )
+        raise ValueError(f"{entry.name!r} has an absurd size: {entry.num_bytes} bytes, shape {entry.shape}")
     if entry.dtype in _DTYPES:
         expected = math.prod(entry.shape) * _DTYPES[entry.dtype].itemsize
         if entry.num_bytes != expected:
@@ -353,10 +351,10 @@ def _check_size(entry: TensorEntry) -> None:
 
 def _partitioned(name: str) -> _UnsupportedError:
     return _UnsupportedError(
-        f"{name!r} is a partitioned variable; only whole ones are read, so save it without a partitioner"
+        f"{name!r} is a partitioned variable, which is not supported; save it without a partitioner"
     )
 
 
 def _position(entry: TensorEntry) -> tuple[int, int, int]:
-    """Returns what sorts tensors as they lie in the data files."""
+    """Return the sort key for the order of tensors in the data files."""
     return entry.shard, entry.offset, entry.num_bytes

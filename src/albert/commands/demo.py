@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from albert.checkpoint.layout import RUN_FILE
 from albert.commands.finetune import FinetuneSettings, finetune
 from albert.commands.prepare import PrepareSettings, prepare
 from albert.commands.pretrain import pretrain
@@ -30,7 +31,6 @@ from albert.demo.stages import (
 from albert.demo.text import DEV_FILE, majority_share, read_documents, write_documents, write_tables
 from albert.errors import ConfigError, DataError
 from albert.inference.pipelines import pipeline
-from albert.training.runs import RUN_FILE
 
 HELD_OUT = 0.1
 MASKED_TEXTS = (

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from albert.checkpoint.albert_zh import read_shape
 from albert.checkpoint.folder import account_of, write_model
-from albert.checkpoint.snapshots import STATE_FILE, read_snapshot_weights
+from albert.checkpoint.layout import STATE_FILE
+from albert.checkpoint.snapshots import read_snapshot_weights
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
 from albert.config import AlbertConfig

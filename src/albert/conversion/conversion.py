@@ -25,6 +25,7 @@ from albert.checkpoint.folder import (
     write_json,
     write_model,
 )
+from albert.checkpoint.layout import RUN_FILE
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
@@ -166,7 +167,7 @@ def convert(
             record=record,
         )
         (temporary / "README.md").write_text(card, encoding="utf-8")
-        write_json(temporary / "run.json", record)
+        write_json(temporary / RUN_FILE, record)
         temporary.rename(output)  # also replaces an empty folder
     return model
 
@@ -208,7 +209,7 @@ class _Found:
 def _read_hugging_face(source: Source) -> _Found:
     config = AlbertConfig.from_json(source.config)
     stored = read_hugging_face_tensors(source.weights)
-    state = from_hugging_face(stored, has_map=config.embedding_size != config.hidden_size)
+    state = from_hugging_face(stored, has_map=config.has_map)
     return _Found(form=source.form, config=config, state=state, checked="the file's own structure")
 
 

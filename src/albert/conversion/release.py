@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import write_json
+from albert.checkpoint.layout import RUN_FILE
 from albert.errors import TokenizerError
 from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
@@ -43,7 +44,7 @@ def write_model_folder(
         if tokenizer is not None:
             tokenizer.save_pretrained(temporary)
         (temporary / "README.md").write_text(card, encoding="utf-8")
-        write_json(temporary / "run.json", record)
+        write_json(temporary / RUN_FILE, record)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from albert.checkpoint.folder import write_json
+from albert.checkpoint.layout import RUN_FILE
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.data.batches import IntArray
@@ -25,10 +26,11 @@ from albert.errors import RunError
 from albert.model.pretrained import AlbertForPreTraining
 from albert.pretraining.data import open_pretraining_data
 from albert.pretraining.meter import trial_steps
+from albert.pretraining.objective import make_objective
 from albert.pretraining.recipes import recipe_settings
 from albert.pretraining.settings import PretrainSettings
 from albert.reports.curves import Baselines, LoggedStage, draw_stages, held_out_points
-from albert.training.runs import RUN_FILE, Run
+from albert.training.runs import Run
 from albert.training.settings import find_device
 
 STATE_FILE = "demo.json"
@@ -192,8 +194,8 @@ def steps_within(seconds: float, settings: PretrainSettings, config: AlbertConfi
     model = AlbertForPreTraining(config).to(find_device(settings.loop.device))
     trial = trial_steps(
         model,
-        open_pretraining_data(settings.data),
-        settings.examples,
+        open_pretraining_data(settings.data).train(settings.examples, seed=0),
+        make_objective(settings.objective, config),
         settings.optimizer,
         settings.loop,
         seconds=TRIAL_SECONDS,

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 
 from albert.checkpoint.folder import replacing
+from albert.checkpoint.layout import LOG_FILE, RUN_FILE
 from albert.finetuning.plan import DevSet, Plan
 from albert.inference.opening import open_model
 from albert.reports.curves import draw_runs
 from albert.reports.html import page, picture, quiet, table
 from albert.reports.runs import read_runs, words
 from albert.tasks.published import band
-from albert.training.runs import LOG_FILE, RUN_FILE, Run
+from albert.training.runs import Run
 
 PAGE = "report.html"
 WORST_EXAMPLES = 20

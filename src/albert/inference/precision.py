@@ -78,7 +78,7 @@ def prepare_precision(model: Pretrained, dtype: Dtype) -> None:
     """
     if dtype == "bf16" and autocast_dtype("auto", model.device) is None:
         console.warn(f"{model.device} does not compute in bf16 natively; float32 is faster here")
-    model.freeze(dtype)
+    model.prepare_for_inference(dtype)
 
 
 def ensure_agreement(
@@ -97,7 +97,7 @@ def ensure_agreement(
     Raises:
         CheckpointError: The predictions differ too much for int8 to be usable.
     """
-    frozen = model.encoder_of_layers.frozen
+    frozen = model.encoder_of_layers.prepared
     if frozen is None or frozen.dtype != "int8" or frozen.is_checked or not len(features):
         return None
     found = measure(model, features, mask_token_id=mask_token_id)
@@ -155,11 +155,11 @@ def _sample(features: Any) -> Any:
 def in_float32(model: Pretrained) -> Iterator[None]:
     """Let a prepared `model` compute in float32 during the block."""
     encoder = model.encoder_of_layers
-    frozen, encoder.frozen = encoder.frozen, None
+    frozen, encoder.prepared = encoder.prepared, None
     try:
         yield
     finally:
-        encoder.frozen = frozen
+        encoder.prepared = frozen
 
 
 def _outputs(model: Any, sample: Any, mask_token_id: int | None) -> list[Tensor]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import write_json
+from albert.checkpoint.layout import RUN_FILE
 from albert.conversion.release import model_card, replacing_folder
 from albert.errors import CheckpointError
 from albert.inference.embedding import Embedder
@@ -39,7 +40,7 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
             path.parent.mkdir(exist_ok=True)
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(_card(embedder, record), encoding="utf-8")
-        write_json(temporary / "run.json", record)
+        write_json(temporary / RUN_FILE, record)
 
 
 def _files(embedder: Embedder) -> dict[str, Any]:

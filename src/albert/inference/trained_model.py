@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import read_architecture, read_config
+from albert.checkpoint.layout import RUN_FILE
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError
@@ -101,7 +102,7 @@ def kind_of_model(folder: Path, config: AlbertConfig) -> str:
 def _read_record(folder: Path) -> dict[str, Any]:
     """Return the record of the run that wrote a model folder; an empty one for folders of other origin."""
     try:
-        record = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return record if isinstance(record, dict) else {}

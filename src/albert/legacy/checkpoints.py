@@ -9,13 +9,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import RUN_FILE, RunLayout
 from albert.checkpoint.sources import is_model_folder
 from albert.checkpoint.tensorflow import TensorBundle
 from albert.conversion.bare_weights import bare_folder
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, UsageError
-from albert.training.runs import RUN_FILE
 
 BEST_NAME = "model.ckpt-best"
 
@@ -59,23 +58,23 @@ def resolve(path: Path) -> Path | None:
     """Return the prefix, model folder or snapshot that a name stands for; None if there is none."""
     if Path(f"{path}.index").is_file() or is_model_folder(path):
         return path
-    run = path.parent
-    if path.name == BEST_NAME and is_model_folder(run / "best"):
-        return run / "best"
+    run = RunLayout(path.parent)
+    if path.name == BEST_NAME and is_model_folder(run.best):
+        return run.best
     step = re.fullmatch(r"model\.ckpt-(\d+)", path.name)
-    if step and int(step[1]) in snapshot_steps(run / "checkpoints"):
-        return run / "checkpoints" / f"step-{step[1]}"
-    last = newest_of_run(run)
+    if step and int(step[1]) in run.steps():
+        return run.checkpoint(int(step[1]))
+    last = newest_of_run(run.folder)
     return last.path if step and last and last.step == int(step[1]) else None
 
 
 def newest_of_run(folder: Path) -> Checkpoint | None:
     """Return the newest checkpoint of a run of this package; None if there is none yet."""
-    finished = steps_of_finished(folder)
+    run, finished = RunLayout(folder), steps_of_finished(folder)
     if finished is not None:
-        return Checkpoint(finished, folder / "model")
-    steps = snapshot_steps(folder / "checkpoints")
-    return Checkpoint(steps[-1], folder / "checkpoints" / f"step-{steps[-1]}") if steps else None
+        return Checkpoint(finished, run.model)
+    steps = run.steps()
+    return Checkpoint(steps[-1], run.checkpoint(steps[-1])) if steps else None
 
 
 def steps_of_finished(folder: Path) -> int | None:

@@ -21,7 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.checkpoint.folder import CONFIG_FILE, replacing, write_json
-from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights, snapshot_steps
+from albert.checkpoint.layout import RUN_FILE, STATE_FILE, RunLayout
+from albert.checkpoint.snapshots import load_snapshot_weights
 from albert.checkpoint.sources import is_model_folder
 from albert.console import say
 from albert.conversion.bare_weights import bare_folder
@@ -32,7 +33,6 @@ from albert.finetuning.run import write_trained
 from albert.legacy.checkpoints import BEST_NAME, Checkpoint, resolve, steps_of_finished
 from albert.legacy.finetuning_job import Job
 from albert.model.pretrained import Pretrained
-from albert.training.runs import RUN_FILE
 
 RESULTS_NAME = "eval_results.txt"
 TRIAL_NAME = "best_trial.txt"
@@ -157,10 +157,11 @@ class Selection:
 
     def _drop(self, checkpoint: Checkpoint) -> None:
         """Remove an evaluated checkpoint if there are enough newer ones to resume the training from."""
-        steps = snapshot_steps(self.job.output / "checkpoints")
+        run = RunLayout(self.job.output)
+        steps = run.steps()
         newer = sum(step > checkpoint.step for step in steps)
         if self.keep is None and newer >= KEPT_IF_EVALUATED and checkpoint.step in steps:
-            shutil.rmtree(self.job.output / "checkpoints" / f"step-{checkpoint.step}")
+            shutil.rmtree(run.checkpoint(checkpoint.step))
 
 
 def score(selection: Selection, model: Pretrained, step: int) -> Results:
@@ -177,8 +178,8 @@ def find_checkpoints(job: Job) -> list[Checkpoint]:
     otherwise the model to start from, if it has been fine-tuned.
     """
     if (job.output / RUN_FILE).is_file():
-        folder = job.output / "checkpoints"
-        return [Checkpoint(step, folder / f"step-{step}") for step in snapshot_steps(folder)]
+        run = RunLayout(job.output)
+        return [Checkpoint(step, run.checkpoint(step)) for step in run.steps()]
     found = [
         Checkpoint(int(number[1]), file.with_suffix(""))
         for file in job.output.glob("model.ckpt-*.index")

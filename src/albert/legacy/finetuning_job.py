@@ -14,6 +14,7 @@ from typing import Any
 from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
+from albert.checkpoint.layout import RUN_FILE
 from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
@@ -27,7 +28,6 @@ from albert.tasks.files import digest_of
 from albert.tasks.published import hyperparameter_rows
 from albert.tasks.solver import Solver
 from albert.tasks.task import Lengths, Task
-from albert.training.runs import RUN_FILE
 from albert.training.settings import find_device
 
 ALL_CHECKPOINTS = sys.maxsize

@@ -122,7 +122,7 @@ def _check_same_shape(path: str, shape: AlbertConfig, config: AlbertConfig, fold
         ConfigError: It has another shape.
     """
     # A converted model of albert_zh has no mapping from embeddings to hidden states.
-    folded = config.embedding_size == config.hidden_size
+    folded = not config.has_map
     for field in _SHAPE:
         if folded and field == "embedding_size":
             continue

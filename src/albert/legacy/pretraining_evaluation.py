@@ -18,7 +18,8 @@ import numpy as np
 from absl.flags import FlagValues
 
 from albert.checkpoint.folder import load_weights
-from albert.checkpoint.snapshots import STATE_FILE, load_snapshot_weights
+from albert.checkpoint.layout import RUN_FILE, STATE_FILE, RunLayout
+from albert.checkpoint.snapshots import load_snapshot_weights
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.bare_weights import bare_folder
@@ -35,9 +36,9 @@ from albert.legacy.checkpoints import (
     steps_of_finished,
 )
 from albert.model.pretrained import AlbertForPreTraining
-from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.objective import PretrainingObjective, make_objective
+from albert.pretraining.settings import ObjectiveSettings
 from albert.training.loop import evaluate
-from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, find_device
 
 RESULTS_NAME = "eval_results.txt"
@@ -66,8 +67,11 @@ class Evaluation:
     """Steps of the training; the evaluation ends with the last one."""
     start_from: Path | None
     """Model folder to evaluate if nothing has been trained."""
-    objective: PretrainingObjective = field(default_factory=PretrainingObjective)
+    objective: PretrainingObjective = field(init=False)
     """The two losses."""
+
+    def __post_init__(self) -> None:
+        self.objective = make_objective(ObjectiveSettings(), self.model.config)
 
     @classmethod
     def of(
@@ -145,7 +149,7 @@ class Evaluation:
         else:
             # Not opened as a model folder: these have no tokenizer, and one model is reused for all.
             folder = bare_folder(path, self.config_file)
-            load_weights(self.model, folder, has_map=config.embedding_size != config.hidden_size)
+            load_weights(self.model, folder, has_map=config.has_map)
         self._write(checkpoint, self.scores())
         return True
 
@@ -194,7 +198,7 @@ class Evaluation:
             scores=scores,
             record=record,
         )
-        write_model_folder(self.folder / "best", self.model, None, card=card, record=record)
+        write_model_folder(RunLayout(self.folder).best, self.model, None, card=card, record=record)
 
     def _record(self) -> dict[str, Any]:
         """Return the record of the run that trained the weights."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.checkpoint.layout import RUN_FILE
 from albert.commands.pretrain import pretrain
 from albert.config import AlbertConfig
 from albert.console import say
@@ -16,7 +17,6 @@ from albert.legacy.checkpoints import find_weights, newest_of_tensorflow
 from albert.legacy.inputs import find_inputs
 from albert.legacy.pretraining_evaluation import Evaluation
 from albert.pretraining.settings import Leniency, PretrainSettings
-from albert.training.runs import RUN_FILE
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 

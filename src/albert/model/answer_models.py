@@ -1,8 +1,8 @@
 """The public models that find answers in a text: with one linear layer, or by beam search.
 
-The former is the original's for SQuAD 1.1 and transformers' class of the same name. The latter is the
-original's for SQuAD 2.0; its head is that of transformers' `XLNetForQuestionAnswering`, which ALBERT has not
-there, so transformers loads the encoder of its folders. Doors are those of `pretrained`.
+The former is the original's model for SQuAD 1.1 and transformers' class of the same name. The latter is the
+original's for SQuAD 2.0. Its head is that of transformers' `XLNetForQuestionAnswering`; transformers has no
+such class for ALBERT, and loads only the encoder of its folders. Entry points are those of `pretrained`.
 Letters: B sequences, T padded length, N tokens, H hidden size.
 Source: `create_v1_model` and `create_v2_model` (squad_utils.py) of the original.
 """
@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from albert.config import AlbertConfig
 from albert.model.encoder import initialize
-from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel, PaddedBatch, Pretrained, mean_cross_entropy, without_classes
+from albert.model.packing import Packing, PaddedBatch
+from albert.model.pretrained import AlbertModel, Pretrained, mean_cross_entropy, without_classes
 from albert.model.spans import (
     NEVER,
     AnswerClass,
@@ -31,10 +31,10 @@ from albert.model.spans import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuestionAnsweringOutput:
-    """What `AlbertForQuestionAnswering` returns."""
+    """Output of `AlbertForQuestionAnswering`."""
 
     loss: Tensor | None = None
-    """Mean of the start's and the end's cross-entropy, if both positions were given."""
+    """Mean of the cross-entropies of start and end, if both positions were given."""
     start_logits: Tensor
     """(B, T); -1e30 at padding."""
     end_logits: Tensor
@@ -43,7 +43,7 @@ class QuestionAnsweringOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpanLogits:
-    """Logits for a known start, which is what training needs."""
+    """Logits for a known start, as training needs them."""
 
     start_logits: Tensor
     """(B, T); -1e30 where no answer can start."""
@@ -55,20 +55,20 @@ class SpanLogits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeamSearchOutput:
-    """What `AlbertForQuestionAnsweringBeamSearch` returns: a loss, or the best starts and their best ends.
+    """Output of `AlbertForQuestionAnsweringBeamSearch`: a loss, or the best starts and their best ends.
 
-    Names are those of transformers' XLNet. There the ends of one start do not stand together, and the
-    values are probabilities.
+    Names are those of transformers' XLNet, where the ends of one start are not adjacent and the values are
+    probabilities.
     """
 
     loss: Tensor | None = None
-    """Of the span and, if `is_impossible` was given, of answerability."""
+    """Loss of the span and, if `is_impossible` was given, of answerability."""
     start_top_log_probs: Tensor | None = None
     """(B, start_n_top), descending."""
     start_top_index: Tensor | None = None
     """Columns, (B, start_n_top)."""
     end_top_log_probs: Tensor | None = None
-    """Given the start, (B, start_n_top * end_n_top): those of start i stand from i * end_n_top."""
+    """Given the start, (B, start_n_top * end_n_top): those of start i begin at i * end_n_top."""
     end_top_index: Tensor | None = None
     """Columns, (B, start_n_top * end_n_top)."""
     cls_logits: Tensor
@@ -76,7 +76,7 @@ class BeamSearchOutput:
 
 
 class AlbertForQuestionAnswering(Pretrained):
-    """The encoder with a linear layer that finds where in its text an answer starts and where it ends."""
+    """The encoder with a linear layer that scores where in the text an answer starts and ends."""
 
     pipeline_task = "question-answering"
 
@@ -89,13 +89,14 @@ class AlbertForQuestionAnswering(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns logits of starts and ends, (B, T) each, for packed inputs (N,) of `lengths` (B,).
+        """Return logits of starts and ends, (B, T) each, for packed inputs (N,) of `lengths` (B,).
 
-        T is the longest sequence; behind the end of a shorter one stands -1e30.
+        T is the longest sequence; after the end of a shorter one logits are -1e30.
         """
         packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
-        start, end = AnswerRows.of_packing(packing).spread(self.qa_outputs(x)).unbind(-1)
+        logits = AnswerRows.of_packing(packing).spread(self.qa_outputs(x))  # (N, H) -> (B, T, 2)
+        start, end = logits.unbind(-1)
         return start, end
 
     def forward(
@@ -106,18 +107,18 @@ class AlbertForQuestionAnswering(Pretrained):
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
     ) -> QuestionAnsweringOutput:
-        """Finds answers in a padded batch (B, T).
+        """Find answers in a padded batch (B, T).
 
         Args:
             input_ids: (B, T).
             attention_mask: (B, T), 0 marks padding.
             token_type_ids: (B, T).
-            start_positions: Columns, (B,); those behind the row are left out.
-            end_positions: Likewise.
+            start_positions: Columns, (B,); those outside the row are ignored.
+            end_positions: Columns, as above.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
-        logits = _rows_of(door).spread(self.qa_outputs(x))
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
+        logits = _rows_of(batch).spread(self.qa_outputs(x))  # (N, H) -> (B, T, 2)
         loss = None
         if start_positions is not None and end_positions is not None:
             loss = _span_loss((logits[..., 0], logits[..., 1]), start_positions, end_positions)
@@ -127,9 +128,9 @@ class AlbertForQuestionAnswering(Pretrained):
 class AlbertForQuestionAnsweringBeamSearch(Pretrained):
     """The encoder with the original's head for questions that may have no answer.
 
-    The end is sought given the start: for training the right one, otherwise the `start_n_top` best. A third
-    part tells whether there is no answer. `p_mask` is 1 where no answer may start or end: at the question,
-    at [SEP]; [CLS] stays allowed, for there the answers of unanswerable questions are taught to stand.
+    The end is predicted given the start: the right one in training, otherwise the `start_n_top` best. A third
+    part predicts whether there is no answer. `p_mask` is 1 where no answer may start or end: in the question
+    and at [SEP]. [CLS] is allowed, because it is the answer of unanswerable questions in training.
     """
 
     pipeline_task = "question-answering"
@@ -152,7 +153,7 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         p_mask: Tensor,
         start_positions: Tensor,
     ) -> SpanLogits:
-        """Returns the logits for known starts; T is the longest sequence.
+        """Return the logits for known starts; T is the longest sequence.
 
         Args:
             input_ids: (N,).
@@ -175,15 +176,15 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         start_n_top: int = 5,
         end_n_top: int = 5,
     ) -> BeamSearchOutput:
-        """Returns the best starts and ends of packed inputs; positions count from each [CLS].
+        """Return the best starts and ends of packed inputs; positions count from each [CLS].
 
         Args:
             input_ids: (N,).
             token_type_ids: (N,).
             lengths: (B,), summing to N.
             p_mask: (N,); 1 where no answer may start or end.
-            start_n_top: Starts to keep.
-            end_n_top: Ends to keep of each start.
+            start_n_top: Number of starts to keep.
+            end_n_top: Number of ends to keep per start.
         """
         packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing)
@@ -202,35 +203,35 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         start_n_top: int = 5,
         end_n_top: int = 5,
     ) -> BeamSearchOutput:
-        """Finds answers in a padded batch (B, T), or computes the loss where the positions are given.
+        """Find answers in a padded batch (B, T), or computes the loss where the positions are given.
 
         Args:
             input_ids: (B, T).
             attention_mask: (B, T), 0 marks padding.
             token_type_ids: (B, T).
-            start_positions: Columns, (B,); that of [CLS] where there is no answer.
-            end_positions: Likewise.
-            is_impossible: (B,); 1 where there is no answer.
-            p_mask: (B, T); 1 where no answer may start or end; without it everywhere may.
-            start_n_top: Starts to keep.
-            end_n_top: Ends to keep of each start.
+            start_positions: Columns, (B,); the column of [CLS] if there is no answer.
+            end_positions: Columns, as above.
+            is_impossible: (B,); 1 if there is no answer.
+            p_mask: (B, T); 1 where no answer may start or end; without it all columns are allowed.
+            start_n_top: Number of starts to keep.
+            end_n_top: Number of ends to keep per start.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
         forbidden = torch.zeros_like(input_ids) if p_mask is None else p_mask
-        forbidden = forbidden.flatten()[door.cells].bool()
+        forbidden = forbidden.flatten()[batch.cells].bool()  # (B, T) -> (N,)
         if start_positions is None or end_positions is None:
-            return self._candidates(x, _rows_of(door), forbidden, (start_n_top, end_n_top))
-        found = self._logits(x, _rows_of(door), forbidden, start_positions)
+            return self._candidates(x, _rows_of(batch), forbidden, (start_n_top, end_n_top))
+        found = self._logits(x, _rows_of(batch), forbidden, start_positions)
         loss = _span_loss((found.start_logits, found.end_logits), start_positions, end_positions)
         if is_impossible is not None:
             loss = loss + answerability_loss_sum(found.cls_logits, is_impossible).total / len(is_impossible)
         return BeamSearchOutput(loss=loss, cls_logits=found.cls_logits)
 
     def _logits(self, x: Tensor, rows: AnswerRows, forbidden: Tensor, starts: Tensor) -> SpanLogits:
-        """Returns the logits for `x` (N, H), what p_mask forbids (N,), and known starts (B,)."""
+        """Return the logits for `x` (N, H), tokens forbidden by p_mask (N,), and known starts (B,)."""
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
-        states = x[rows.tokens_at(starts[:, None])]
+        states = x[rows.tokens_at(starts[:, None])]  # (B, 1, H)
         end = self.end_logits(x, states, rows.sequences()).squeeze(-1)
         return SpanLogits(
             start_logits=start,
@@ -241,11 +242,12 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
     def _candidates(
         self, x: Tensor, rows: AnswerRows, forbidden: Tensor, n_top: tuple[int, int]
     ) -> BeamSearchOutput:
-        """Returns the `n_top` best starts, and ends of each, for `x` (N, H)."""
+        """Return the `n_top` best starts, and ends of each, for `x` (N, H)."""
         start = rows.spread(self.start_logits(x).masked_fill(forbidden, NEVER))
         start_log_probs, start_index = most_probable(F.log_softmax(start, -1), n_top[0])
         end = self.end_logits(x, x[rows.tokens_at(start_index)], rows.sequences())  # (N, start_n_top)
-        end = rows.spread(end.masked_fill(forbidden[:, None], NEVER)).transpose(1, 2)
+        end = rows.spread(end.masked_fill(forbidden[:, None], NEVER))  # (B, T, start_n_top)
+        end = end.transpose(1, 2)  # (B, start_n_top, T)
         end_log_probs, end_index = most_probable(F.log_softmax(end, -1), n_top[1])
         return BeamSearchOutput(
             start_top_log_probs=start_log_probs,
@@ -256,13 +258,13 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         )
 
 
-def _rows_of(door: PaddedBatch) -> AnswerRows:
-    """Returns the rows of a padded batch, whose columns are the positions."""
-    return AnswerRows(door.cells, door.packing.starts, door.shape)
+def _rows_of(batch: PaddedBatch) -> AnswerRows:
+    """Return the rows of a padded batch, whose columns are the positions."""
+    return AnswerRows(batch.cells, batch.packing.starts, batch.shape)
 
 
 def _span_loss(logits: tuple[Tensor, Tensor], start_positions: Tensor, end_positions: Tensor) -> Tensor:
-    """Returns the mean of the mean cross-entropies of starts and of ends; see `span_loss_sum`."""
+    """Return the mean of the mean cross-entropies of starts and of ends; see `span_loss_sum`."""
     start, end = (
         mean_cross_entropy(edge, labels_of_positions(positions, edge.shape[1]))
         for edge, positions in zip(logits, (start_positions, end_positions), strict=True)

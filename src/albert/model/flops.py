@@ -1,12 +1,12 @@
-"""What a pretraining step costs: matrix FLOPs, the speed at which a device does them, and memory.
+"""The cost of a pretraining step: matrix FLOPs, the speed at which a device computes them, and memory.
 
-Counted is the work that the model asks for, whoever does it: real tokens only, attention inside each
-sequence, the last block's maps and the heads only where a head looks. A multiplication and an addition are
-two FLOPs; elementwise work and looking up embeddings are none. Filling, the padded grid of attention, and
-what is computed a second time (inside fused attention, or with activation checkpointing) are left out: they
-lower the utilisation that is derived from this.
-Letters: B sequences of N tokens in all, T the longest, M hidden pieces, K = B + M rows that heads look at,
-E, H, F, V widths of embeddings, encoder, feed-forward part and vocabulary, A heads.
+Counted is the work that the model requires, however it is computed: real tokens only, attention within each
+sequence, the last block's linear layers and the heads only at the rows that heads use. A multiplication and
+an addition are two FLOPs; elementwise work and embedding lookups are none. Filling, the padded grid of
+attention, and whatever is recomputed (inside fused attention, or with activation checkpointing) are not
+counted, so they lower the utilisation that is derived from this.
+Letters: B sequences of N tokens in all, T the longest, M masked tokens, A attention heads, E, H, F, V sizes
+of embeddings, encoder, feed-forward part and vocabulary. Heads use B + M rows.
 """
 
 import time
@@ -28,55 +28,63 @@ PEAK_SIZES = (256, 512, 1024, 2048, 4096, 8192)
 PEAK_PRODUCT_SECONDS = 0.02
 
 CPU_SLACK_SHARE = 0.25
-"""Resident memory beyond live tensors: 10 to 50 % were measured at twelve shapes, the C library's doing."""
+"""Resident memory beyond live tensors, due to the C library: 10 to 50 % were measured at twelve shapes."""
 
 
 def encoder_flops(config: AlbertConfig, lengths: IntArray, *, num_rows: int | None = None) -> int:
-    """Returns the FLOPs of sending sequences through the encoder once, forward.
+    """Return the FLOPs of the encoder on some sequences, forward.
 
-    The map from E to H costs 2 N E H; a block 8 N H^2 for query, key, value and the map behind attention,
-    4 H times the sum of the squared lengths for attention, 4 N H F for the feed-forward part.
+    The mapping from E to H costs 2 N E H. A block costs 8 N H^2 for query, key, value and the layer after
+    attention, 4 H times the sum of the squared lengths for attention, and 4 N H F for the feed-forward part.
 
     Args:
         config: The shape.
-        lengths: Pieces of each sequence, (B,).
-        num_rows: Rows wanted of the last block, K; all if not given.
+        lengths: Tokens of each sequence, (B,).
+        num_rows: Rows needed of the last block; all if not given.
     """
     tokens, squares = int(np.sum(lengths)), int(np.sum(np.square(lengths, dtype=np.int64)))
     hidden, blocks = config.hidden_size, num_blocks(config)
     rows = (blocks - 1) * tokens + (tokens if num_rows is None else num_rows)
-    mapping = 2 * tokens * config.embedding_size * hidden if config.embedding_size != hidden else 0
+    mapping = 2 * tokens * config.embedding_size * hidden if config.has_map else 0
     attention = blocks * (6 * tokens * hidden**2 + 4 * hidden * squares)
     return mapping + attention + rows * (2 * hidden**2 + 4 * hidden * config.intermediate_size)
 
 
-def pretraining_flops(config: AlbertConfig, lengths: IntArray, num_masked: int) -> int:
-    """Returns the FLOPs of a training step on some sequences, forward and backward.
+def pretraining_flops(
+    config: AlbertConfig, lengths: IntArray, num_masked: int, *, num_depths: int = 1
+) -> int:
+    """Return the FLOPs of a training step on some sequences, forward and backward.
 
     Backward costs exactly twice as much as forward: a product has two factors, each with a gradient. The
-    count is additive: that of a batch is the sum of those of its sequences.
+    count of a batch is the sum of the counts of its sequences.
 
     Args:
         config: The shape.
-        lengths: Pieces of each sequence, (B,).
-        num_masked: Hidden pieces in all of them, M.
+        lengths: Tokens of each sequence, (B,).
+        num_masked: Masked tokens in all of them, M.
+        num_depths: Numbers of layers after which the heads compute their losses.
     """
     sequences, hidden = len(lengths), config.hidden_size
     order = sequences * (2 * hidden**2 + 2 * hidden * 2)
-    masked_lm = 2 * num_masked * config.embedding_size * (hidden + config.vocab_size)
-    return 3 * (encoder_flops(config, lengths, num_rows=sequences + num_masked) + order + masked_lm)
+    heads = num_depths * (order + masked_lm_flops(config, num_masked))
+    return 3 * (encoder_flops(config, lengths, num_rows=sequences + num_masked) + heads)
+
+
+def masked_lm_flops(config: AlbertConfig, num_masked: int) -> int:
+    """Return the FLOPs of the masked LM head on `num_masked` tokens, forward."""
+    return 2 * num_masked * config.embedding_size * (config.hidden_size + config.vocab_size)
 
 
 def num_blocks(config: AlbertConfig) -> int:
-    """Returns how many blocks a token goes through."""
+    """Return the number of blocks that a token passes."""
     return config.num_hidden_layers * config.inner_group_num
 
 
 def num_parameters(config: AlbertConfig) -> int:
-    """Returns the number of parameters of the encoder with both heads of pretraining."""
+    """Return the number of parameters of the encoder with both heads of pretraining."""
     embedding, hidden, vocabulary = config.embedding_size, config.hidden_size, config.vocab_size
     rows = vocabulary + config.max_position_embeddings + config.type_vocab_size
-    mapping = (embedding + 1) * hidden if embedding != hidden else 0
+    mapping = (embedding + 1) * hidden if config.has_map else 0
     block = _block_weights(config) + 9 * hidden + config.intermediate_size
     unique = config.num_hidden_groups * config.inner_group_num
     pooler_and_order = (hidden + 1) * hidden + (hidden + 1) * 2
@@ -86,20 +94,20 @@ def num_parameters(config: AlbertConfig) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepMemory:
-    """Bytes that a training step holds at its peak, by what they are for; an estimate."""
+    """Estimated bytes of a training step at its peak, by purpose."""
 
     parameters: int
     """Weights, their gradients and the two moments of either optimiser, float32."""
     activations: int
-    """What forward leaves for backward, on top of which the largest of what backward makes for a moment."""
+    """What forward keeps for backward, plus the largest temporary tensors of backward."""
     update: int
-    """The update while the optimiser works; the activations are gone by then."""
+    """The update inside the optimiser, when the activations are already freed."""
     slack_share: float
-    """What the allocator holds beyond what is in use, as a share of that."""
+    """Memory that the allocator holds but does not use, as a share of what is used."""
 
     @property
     def total(self) -> int:
-        """Bytes in all."""
+        """All bytes."""
         return int((1 + self.slack_share) * (self.parameters + max(self.activations, self.update)))
 
 
@@ -112,39 +120,39 @@ def step_memory(
     dtype: torch.dtype,
     activation_checkpointing: bool = False,
 ) -> StepMemory:
-    """Returns about how much memory a training step needs on top of the program and its libraries.
+    """Return an estimate of the memory of a training step, in addition to the program and its libraries.
 
-    Of P parameters: 16 P bytes, and 4 P in the update. A block keeps for backward, for each token, 3 H for
-    query, key and value (where lengths differ H more on a CPU, and 4 H of each cell where a GPU must pad for
-    attention) and 5 H + 2 F behind them: what attention read, the inputs of two normalisations and of two
-    maps, and twice the feed-forward part; 2 H with dropout. Where attention is not fused (bf16 or dropout on
-    a CPU), also its probabilities, A T a token, three times with dropout. Forward ends with 8 V bytes for
-    each of some hidden pieces, their logits and gradients, and 8 V E of the table's. With activation
-    checkpointing every block keeps its input, and one at a time all of the above.
+    P parameters need 16 P bytes, and 4 P in the update. For backward a block keeps per token 3 H for query,
+    key and value (H more on a CPU if lengths differ, and 4 H per cell where a GPU must pad for attention) and
+    5 H + 2 F after them: the output of attention, the inputs of two normalisations and of two linear layers,
+    and the feed-forward part twice; 2 H more with dropout. Where attention is not fused (bf16 or dropout on a
+    CPU), it also keeps the probabilities, A T per token, three times with dropout. Forward ends with 8 V
+    bytes for each masked token of a slice, its logits and their gradient, and 8 V E for the table's gradient.
+    With activation checkpointing every block keeps only its input, and one block at a time all of the above.
 
     Args:
         config: The shape.
-        lengths: Pieces of each sequence that goes through the model at once, (B,).
-        num_masked: Hidden pieces in all of them, M.
-        device: Where it runs.
+        lengths: Tokens of each sequence of the micro-batch, (B,).
+        num_masked: Masked tokens in all of them, M.
+        device: Where the step runs.
         dtype: Type of matrix products: float32, or bfloat16 under autocast.
-        activation_checkpointing: Whether blocks are computed again in backward.
+        activation_checkpointing: Whether blocks are recomputed in backward.
     """
     tokens = round_up_to_bucket(int(np.sum(lengths)))
     rows = round_up_to_bucket(len(lengths) + num_masked)
     hidden, blocks = config.hidden_size, num_blocks(config)
     between = _attention_bytes(config, lengths, device, dtype)
-    behind = _row_bytes(config, device, dtype)
-    # Autocast leaves normalisations float32 on a GPU alone.
+    after = _row_bytes(config, device, dtype)
+    # Autocast keeps normalisations in float32 on a GPU only.
     stream = tokens * hidden * (4 if device.type == "cuda" else dtype.itemsize)
-    kept = blocks * between + ((blocks - 1) * tokens + rows) * behind
+    kept = blocks * between + ((blocks - 1) * tokens + rows) * after
     if activation_checkpointing:
-        kept = blocks * stream + between + tokens * behind
+        kept = blocks * stream + between + tokens * after
     kept += 12 * tokens * config.embedding_size + stream
     gradients = tokens * (2 * config.intermediate_size + 2 * hidden) * dtype.itemsize
-    hidden_pieces = min(round_up_to_bucket(num_masked), ROWS_AT_ONCE)
-    momentary = max(gradients, 8 * config.vocab_size * (hidden_pieces + config.embedding_size))
-    # Query, key and value joined, everything transposed or cast, and a gradient of each.
+    masked_rows = min(round_up_to_bucket(num_masked), ROWS_AT_ONCE)
+    momentary = max(gradients, 8 * config.vocab_size * (masked_rows + config.embedding_size))
+    # Prepared weights: query, key and value joined, all transposed or cast, and their gradients.
     unique = config.num_hidden_groups * config.inner_group_num
     ready = 2 * unique * _block_weights(config) * dtype.itemsize
     parameters = num_parameters(config)
@@ -157,10 +165,10 @@ def step_memory(
 
 
 def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Measures for about half a second how many FLOP/s large matrix products reach, by the model's kernels.
+    """Measure for about half a second the FLOP/s of large matrix products with the model's kernels.
 
-    Products grow until one takes 20 ms; the median of the largest counts. What the model reaches as a share
-    of it is its utilisation. The rate that a vendor prints is higher than any product reaches.
+    Products grow until one takes 20 ms; the median of the largest size counts. The model's utilisation is its
+    own FLOP/s over these. Vendors state rates that no product reaches.
     """
     for size in PEAK_SIZES:
         x = torch.randn(size, size, device=device, dtype=dtype)
@@ -176,7 +184,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 @torch.no_grad()
 def _product_seconds(x: Tensor, weights: LinearWeights) -> float:
-    """Returns how long the map of `x` takes."""
+    """Return the seconds of one product."""
     _wait(x.device)
     start = time.perf_counter()
     linear(x, weights)
@@ -190,14 +198,14 @@ def _wait(device: torch.device) -> None:
 
 
 def _block_weights(config: AlbertConfig) -> int:
-    """Returns the number of weights of a block, without biases and normalisations."""
+    """Return the number of weights of a block, without biases and normalisations."""
     return 4 * config.hidden_size**2 + 2 * config.hidden_size * config.intermediate_size
 
 
 def _attention_bytes(
     config: AlbertConfig, lengths: IntArray, device: torch.device, dtype: torch.dtype
 ) -> int:
-    """Returns what one block's attention keeps for backward."""
+    """Return the bytes that the attention of one block keeps for backward."""
     tokens, cells = round_up_to_bucket(int(np.sum(lengths))), len(lengths) * int(np.max(lengths))
     on_cpu = device.type == "cpu"
     dropout = config.attention_probs_dropout_prob > 0
@@ -214,7 +222,7 @@ def _attention_bytes(
 
 
 def _row_bytes(config: AlbertConfig, device: torch.device, dtype: torch.dtype) -> int:
-    """Returns what one block keeps of a token behind attention."""
+    """Return the bytes that one block keeps per token after attention."""
     hidden, item = config.hidden_size, dtype.itemsize
     on_gpu = device.type == "cuda"
     kept = (hidden + 2 * config.intermediate_size) * item + 4 * hidden * (4 if on_gpu else item)

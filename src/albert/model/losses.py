@@ -1,12 +1,13 @@
-"""Cross-entropy over the vocabulary that never holds the logits of all hidden pieces.
+"""Losses: sums over items, and two over the vocabulary that never hold the logits of all masked tokens.
 
-With 30,000 pieces the logits of a large batch are its largest tensor, and their softmax and gradient are as
-large again. Here some rows at a time go all the way: logits, loss, and the gradient of the sum, from which
-their own logits follow; what stays are the gradients of the states and of the table. So the work is that of
-the plain way, and the memory that of `ROWS_AT_ONCE` rows.
-Letters: M hidden pieces, R >= M rows of which the last are filling, V vocabulary, E embedding size.
+With a vocabulary of 30,000 the logits of a large batch are its largest tensor, and their softmax and gradient
+are as large again. Here `ROWS_AT_ONCE` rows at a time go all the way: logits, loss, and the gradient of the
+sum; only the gradients of the states and of the table are kept. The work is that of the plain computation,
+the memory that of those rows.
+Letters: M masked tokens, N >= M rows of which the last are filling, V vocabulary, E embedding size, K labels.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -22,58 +23,146 @@ IGNORED_LABEL = -100
 
 @dataclass(frozen=True, slots=True)
 class LossSum:
-    """One part of a loss over one batch, before division."""
+    """One part of a loss over one batch, before division by its number of items."""
 
     total: Tensor
     """Sum over the items, scalar, float32, with gradient."""
     correct: Tensor | None
-    """How many items were predicted right, scalar, without gradient; None where none can be."""
+    """Number of items predicted right, scalar, without gradient; None for losses on numbers."""
+    weight: float = 1.0
+    """Weight of the part's mean in the loss; 0 for a part that is only reported."""
 
 
 def cross_entropy_sum(logits: Tensor, labels: Tensor) -> LossSum:
-    """Returns the summed cross-entropy of `logits` (M, K) against `labels` (M,), labels of -100 left out."""
+    """Return the summed cross-entropy of `logits` (B, K) against `labels` (B,), ignoring -100."""
     total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="sum")
     return LossSum(total, (logits.detach().argmax(-1) == labels).sum())
 
 
 def squared_error_sum(scores: Tensor, labels: Tensor) -> LossSum:
-    """Returns the summed squared error of `scores` (B,) against real `labels` (B,)."""
+    """Return the summed squared error of `scores` (B,) against real `labels` (B,)."""
     return LossSum(F.mse_loss(scores.float(), labels.float(), reduction="sum"), None)
 
 
 ROWS_AT_ONCE = 1024
-"""Fewer would cost time: the gradient of the table is read and written once for so many rows."""
+"""Fewer would cost time: the gradient of the table is read and written once per slice."""
 
 
 class VocabularyLoss(NamedTuple):
-    """The loss of some hidden pieces."""
+    """A loss over the vocabulary, for M masked tokens."""
 
     total: Tensor
     """Sum, scalar, float32, with gradient."""
     losses: Tensor
-    """Of each piece, (M,), float32, without gradient."""
+    """Loss of each token, (M,), float32, without gradient."""
     correct: Tensor
-    """Whether the likeliest piece is the right one, (M,), bool."""
+    """Whether the most probable token is the right one, (M,), bool."""
+
+
+class Projection(NamedTuple):
+    """Logits (N, V) before they are computed: states, to be multiplied by a transposed table, and a bias."""
+
+    x: Tensor
+    """States, (N, E)."""
+    table: Tensor
+    """Embeddings of the vocabulary, (V, E)."""
+    bias: Tensor
+    """(V,)"""
 
 
 def vocabulary_loss(x: Tensor, table: Tensor, bias: Tensor, labels: Tensor) -> VocabularyLoss:
-    """Returns the cross-entropy of `x` times the transposed table plus bias, in the precision of autocast.
+    """Return the cross-entropy of logits over the vocabulary, in the precision of autocast.
 
     Args:
-        x: States, (R, E); rows behind those of the labels are filling.
-        table: Embeddings of the pieces, (V, E).
-        bias: Of the pieces, (V,).
-        labels: Right pieces, (M,); none is left out.
+        x: States, (N, E); rows after those of the labels are filling.
+        table: Embeddings of the vocabulary, (V, E).
+        bias: One number per token of the vocabulary, (V,).
+        labels: The right tokens, (M,); none is ignored.
     """
+    return _vocabulary_loss(Projection(x, table, bias), _Labels(labels))
+
+
+def distillation_loss(
+    student: Projection, teacher: Projection, count: int, *, temperature: float = 1.0
+) -> VocabularyLoss:
+    """Return the divergence of the student's distribution over the vocabulary from the teacher's.
+
+    The loss of a token is temperature^2 * KL(teacher || student), both softened by the temperature: the
+    factor keeps the size of gradients. A token is correct if both find the same token most probable.
+    Source: Hinton et al. (2015), section 2.
+
+    Args:
+        student: Receives gradients.
+        teacher: Its states may have another width; it receives no gradient.
+        count: Masked tokens, M; rows after them are filling.
+        temperature: Above 1 the distributions become flatter.
+    """
+    return _vocabulary_loss(student, _Teacher(teacher, count, temperature))
+
+
+class _Labels:
+    """Right tokens (M,) as targets."""
+
+    def __init__(self, labels: Tensor) -> None:
+        self.labels = labels
+        self.count = len(labels)
+
+    def compare(
+        self, logits: Tensor, rows: slice, *, needs_gradient: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return losses and correctness of some rows' tokens, (M,), and the gradient of `logits` (N, V)."""
+        labels = self.labels[rows]
+        correct = logits[: len(labels)].argmax(-1) == labels
+        log_probs = logits.log_softmax(-1, dtype=torch.promote_types(logits.dtype, torch.float32))
+        losses = -log_probs[: len(labels)].gather(1, labels[:, None]).squeeze(1)  # (M, V) -> (M,)
+        if not needs_gradient:
+            return losses, correct, None
+        change = log_probs.exp_()  # In place: two tensors of this size would double the memory.
+        change[: len(labels)].scatter_add_(1, labels[:, None], -torch.ones_like(change[: len(labels), :1]))
+        return losses, correct, change
+
+
+class _Teacher:
+    """A teacher's distributions as targets."""
+
+    def __init__(self, projection: Projection, count: int, temperature: float) -> None:
+        dtype = compute_dtype(projection.x)
+        self.x, self.table, self.bias = (part.detach().to(dtype) for part in projection)
+        self.count, self.temperature = count, temperature
+
+    def compare(
+        self, logits: Tensor, rows: slice, *, needs_gradient: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return losses and agreement of some rows' tokens, (M,), and the gradient of `logits` (N, V)."""
+        count = max(0, min(rows.stop, self.count) - rows.start)
+        exact = torch.promote_types(logits.dtype, torch.float32)
+        expected = torch.addmm(self.bias, self.x[rows], self.table.t())  # (N, E of the teacher) -> (N, V)
+        agrees = expected[:count].argmax(-1) == logits[:count].argmax(-1)
+        expected = (expected.to(exact) / self.temperature).log_softmax(-1)
+        log_probs = (logits.to(exact) / self.temperature).log_softmax(-1)
+        probs = expected.exp()
+        losses = self.temperature**2 * (probs * (expected - log_probs))[:count].sum(-1)  # (M, V) -> (M,)
+        if not needs_gradient:
+            return losses, agrees, None
+        # d KL / d logits = (student - teacher) / temperature, times temperature^2.
+        change = log_probs.exp_().sub_(probs).mul_(self.temperature)
+        return losses, agrees, change
+
+
+_Targets = _Labels | _Teacher
+
+
+def _vocabulary_loss(student: Projection, targets: _Targets) -> VocabularyLoss:
+    """Return the loss of a projection against targets, with gradient if gradients are enabled."""
     if torch.is_grad_enabled():
         # torch leaves it untyped
-        return VocabularyLoss(*_Loss.apply(x, table, bias, labels))  # type: ignore[no-untyped-call]
-    losses, correct = _pass((x, table, bias), labels, gradients=None)
+        return VocabularyLoss(*_Loss.apply(*student, targets))  # type: ignore[no-untyped-call]
+    losses, correct = _pass(student, targets, gradients=None)
     return VocabularyLoss(losses.sum(), losses, correct)
 
 
 class _Gradients(NamedTuple):
-    """Of the sum of all losses, by what it depends on; None where nobody asks."""
+    """Gradients of the sum of all losses; None for what needs none."""
 
     x: Tensor | None
     table: Tensor | None
@@ -81,16 +170,16 @@ class _Gradients(NamedTuple):
 
 
 class _Loss(torch.autograd.Function):
-    """The same, with the gradients made on the way forward."""
+    """The loss of a projection, whose gradients are computed in the forward pass."""
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, table: Tensor, bias: Tensor, labels: Tensor
+        ctx: Any, x: Tensor, table: Tensor, bias: Tensor, targets: _Targets
     ) -> tuple[Tensor, Tensor, Tensor]:
-        inputs = (x, table, bias)
-        asked = zip(inputs, ctx.needs_input_grad, strict=False)
-        gradients = _Gradients(*(torch.zeros_like(part) if needed else None for part, needed in asked))
-        losses, correct = _pass(inputs, labels, gradients=gradients)
+        inputs = Projection(x, table, bias)
+        needed = zip(inputs, ctx.needs_input_grad, strict=False)
+        gradients = _Gradients(*(torch.zeros_like(part) if needs else None for part, needs in needed))
+        losses, correct = _pass(inputs, targets, gradients=gradients)
         ctx.save_for_backward(*gradients)
         ctx.mark_non_differentiable(losses, correct)
         return losses.sum(), losses, correct
@@ -101,46 +190,40 @@ class _Loss(torch.autograd.Function):
         return *(None if found is None else found * gradient for found in ctx.saved_tensors), None
 
 
-def _pass(
-    inputs: tuple[Tensor, Tensor, Tensor], labels: Tensor, *, gradients: _Gradients | None
-) -> tuple[Tensor, Tensor]:
-    """Returns loss and correctness of each piece, (M,) both, and fills `gradients` where there are any."""
-    dtype, device = compute_dtype(inputs[0]), labels.device
-    exact = torch.promote_types(dtype, torch.float32)
-    losses = torch.zeros(len(labels), dtype=exact, device=device)
-    correct = torch.zeros(len(labels), dtype=torch.bool, device=device)
+def _pass(student: Projection, targets: _Targets, *, gradients: _Gradients | None) -> tuple[Tensor, Tensor]:
+    """Return loss and correctness of each token, (M,) both, and fill `gradients` if there are any."""
+    dtype, device = compute_dtype(student.x), student.x.device
+    losses = torch.zeros(targets.count, dtype=torch.promote_types(dtype, torch.float32), device=device)
+    correct = torch.zeros(targets.count, dtype=torch.bool, device=device)
     with torch.autocast(device.type, enabled=False):
-        x, table, bias = (part.to(dtype) for part in inputs)
-        for begin in range(0, len(x), ROWS_AT_ONCE):
-            rows = slice(begin, begin + ROWS_AT_ONCE)
-            own = labels[rows]
-            log_probs, correct[rows] = _predict(x[rows], table, bias, own)
-            losses[rows] = -log_probs[: len(own)].gather(1, own[:, None]).squeeze(1)
-            if gradients is not None:
-                _add_gradients(gradients, log_probs, (x, table), own, rows=rows)
-            del log_probs  # else it is still there when the next rows have theirs
+        x, table, bias = (part.to(dtype) for part in student)
+        for rows in _slices(len(x)):
+            logits = torch.addmm(bias, x[rows], table.t())  # (N, E) -> (N, V)
+            losses[rows], correct[rows], change = targets.compare(
+                logits, rows, needs_gradient=gradients is not None
+            )
+            del logits  # Otherwise they would still exist when the next rows have theirs.
+            if gradients is not None and change is not None:
+                change[max(0, targets.count - rows.start) :] = 0  # Filling.
+                _add_gradients(gradients, change.to(dtype), (x, table), rows=rows)
+            del change
     return losses, correct
 
 
-def _predict(x: Tensor, table: Tensor, bias: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Returns log-probabilities of some rows (R, V), at least float32, and whether they are right, (M,)."""
-    logits = torch.addmm(bias, x, table.t())
-    correct = logits[: len(labels)].argmax(-1) == labels
-    return logits.log_softmax(-1, dtype=torch.promote_types(x.dtype, torch.float32)), correct
+def _slices(num_rows: int) -> Iterator[slice]:
+    """Yield the rows that are computed at once."""
+    for begin in range(0, num_rows, ROWS_AT_ONCE):
+        yield slice(begin, begin + ROWS_AT_ONCE)
 
 
 def _add_gradients(
-    gradients: _Gradients, log_probs: Tensor, factors: tuple[Tensor, Tensor], labels: Tensor, *, rows: slice
+    gradients: _Gradients, change: Tensor, factors: tuple[Tensor, Tensor], *, rows: slice
 ) -> None:
-    """Adds the gradients of some rows, whose log-probabilities (R, V) are used up."""
+    """Add the gradients of some rows, given those of their logits (N, V)."""
     x, table = factors
-    change = log_probs.exp_()
-    change[len(labels) :] = 0
-    change[: len(labels)].scatter_add_(1, labels[:, None], -torch.ones_like(change[: len(labels), :1]))
-    change = change.to(x.dtype)
     if gradients.x is not None:
-        gradients.x[rows] = change @ table
+        gradients.x[rows] = change @ table  # (N, V) @ (V, E) -> (N, E)
     if gradients.table is not None:
-        gradients.table.add_(change.t() @ x[rows])
+        gradients.table.add_(change.t() @ x[rows])  # (V, N) @ (N, E) -> (V, E)
     if gradients.bias is not None:
-        gradients.bias.add_(change.sum(0))
+        gradients.bias.add_(change.sum(0))  # (N, V) -> (V,)

@@ -1,15 +1,16 @@
-"""Sequences laid end to end: the form in which everything inside the encoder computes.
+"""Sequences laid end to end: the form in which the whole encoder computes.
 
-A padded batch (B, T) spends work on padding; packed, the same batch is one row of its N real tokens, and
-`Packing` remembers where each sequence begins. Only attention looks at the boundaries. The padded form
-exists at the public door alone, where `pack` and `unpack` translate.
+A padded batch (B, T) spends work on padding. Packed, the same batch is one row of its N real tokens, and
+`Packing` remembers where each sequence begins. Only attention reads these boundaries. The padded form exists
+only in the public classes, where `PaddedBatch` translates.
 
-Matrix kernels are compiled and kept for every shape they meet (oneDNN's for bf16 on a CPU, for instance),
-and N differs from batch to batch. So rows are counted up to one of few sizes, at most a sixteenth more:
-`Packing` holds R >= N rows, the last R - N of which are filling that no real token sees.
+Matrix kernels are compiled and kept for every shape they meet (oneDNN's for bf16 on a CPU, for instance), and
+the number of tokens differs from batch to batch. So it is rounded up to a bucket, by at most a sixteenth: the
+last rows of a packing are filling that no real token reads.
 
-Lengths are known on the host before anything runs, and everything that follows from them is counted there: a
-GPU is never asked, so nobody waits for it.
+Lengths are known on the host before anything runs, and everything that follows from them is computed there,
+so nothing waits for a GPU.
+Letters: B sequences, T the longest, N tokens; `num_rows` counts the filling, too.
 """
 
 from dataclasses import dataclass
@@ -27,30 +28,30 @@ from albert.errors import DataError
 
 
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
-    """Returns an array as a tensor on `device`, without waiting for what runs there."""
+    """Return an array as a tensor on `device`, without waiting for the device."""
     tensor = torch.from_numpy(array)
     if device.type != "cuda":
         return tensor.to(device)
-    # From pageable memory a copy waits until the device has done everything that was asked before.
+    # A copy from pageable memory waits until the device has finished all earlier work.
     return tensor.pin_memory().to(device, non_blocking=True)
 
 
 @dataclass(frozen=True)
 class Packing:
-    """Where the sequences of a packed batch lie."""
+    """Where the sequences of a packed batch are."""
 
     lengths: tuple[int, ...]
-    """Tokens of each of the B sequences; none is 0."""
+    """Number of tokens of each of the B sequences; none is 0."""
     position_ids: Tensor
-    """Position of each row's token in its sequence, (R,), int64; 0 for filling."""
+    """Position of each row's token in its sequence, (num_rows,), int64; 0 for filling."""
 
     @classmethod
     def of_lengths(cls, lengths: Tensor, device: torch.device | None = None) -> "Packing":
-        """Makes the packing of sequences of `lengths` (B,), all positions counted from 0.
+        """Make the packing of sequences of `lengths` (B,), all positions counted from 0.
 
         Args:
-            lengths: On the host; a GPU that has them is waited for.
-            device: Where the tokens are; that of `lengths` if not given.
+            lengths: On the host; reading them from a GPU would wait for it.
+            device: Where the tokens are; the device of `lengths` if not given.
         """
         counts = lengths.cpu().numpy()
         total = int(counts.sum())
@@ -60,22 +61,22 @@ class Packing:
 
     @cached_property
     def num_tokens(self) -> int:
-        """Real tokens, N."""
+        """Number of real tokens, N."""
         return sum(self.lengths)
 
     @cached_property
     def max_length(self) -> int:
-        """Tokens of the longest sequence, T."""
+        """Number of tokens of the longest sequence, T."""
         return max(self.lengths)
 
     @property
     def num_rows(self) -> int:
-        """Rows, R: real tokens and filling."""
+        """Number of rows: real tokens and filling."""
         return len(self.position_ids)
 
     @cached_property
     def runs(self) -> tuple[tuple[int, int], ...]:
-        """Neighbours of one length: their number and that length, in order."""
+        """Neighbouring sequences of one length, as their number and that length, in order."""
         return tuple((len([*same]), length) for length, same in groupby(self.lengths))
 
     @cached_property
@@ -85,14 +86,14 @@ class Packing:
 
     @cached_property
     def boundaries(self) -> Tensor:
-        """Where sequences begin, and the end, int32; filling counts as sequences none of which is longest."""
+        """Where sequences begin, and the end, int32; filling counts as sequences of at most `max_length`."""
         filling = np.arange(self.num_tokens, self.num_rows, self.max_length)[1:]
         parts = ([0], self._ends, filling, [self.num_rows] if self.num_rows > self.num_tokens else [])
         return on_device(np.concatenate(parts).astype(np.int32), self.position_ids.device)
 
     @cached_property
     def cells(self) -> Tensor:
-        """Index of each row in the flat grid (B * T), (R,), int64; that behind the grid for filling."""
+        """Index of each row in the flat grid (B * T), (num_rows,), int64; B * T for filling."""
         lengths = np.array(self.lengths)
         cells = np.full(self.num_rows, len(lengths) * self.max_length)
         shifts = np.arange(len(lengths)) * self.max_length - (self._ends - lengths)
@@ -101,11 +102,11 @@ class Packing:
 
     @cached_property
     def is_grid(self) -> bool:
-        """Whether the rows are those of the grid: all sequences have one length, and nothing is filled."""
+        """Whether the rows are those of the grid: all sequences have one length, and there is no filling."""
         return len(self.runs) == 1 and self.num_tokens == self.num_rows
 
     def pad(self, x: Tensor) -> Tensor:
-        """Returns the rows `x` (R, ...) on the grid (B, T, ...); cells without a token are 0."""
+        """Return the rows `x` (num_rows, ...) on the grid (B, T, ...); cells without a token are 0."""
         shape = (len(self.lengths), self.max_length, *x.shape[1:])
         if self.is_grid:
             return x.view(shape)
@@ -113,13 +114,13 @@ class Packing:
         return x.new_zeros(size + 1, *x.shape[1:]).index_copy(0, self.cells, x)[:size].view(shape)
 
     def unpad(self, grid: Tensor) -> Tensor:
-        """Returns the rows (R, ...) of `grid` (B, T, ...); filling repeats the last cell."""
-        flat = grid.reshape(-1, *grid.shape[2:])
+        """Return the rows (num_rows, ...) of `grid` (B, T, ...); filling repeats the last cell."""
+        flat = grid.reshape(-1, *grid.shape[2:])  # (B, T, ...) -> (B * T, ...)
         return flat if self.is_grid else flat[self.cells.clamp(max=len(flat) - 1)]
 
     @cached_property
     def mask(self) -> Tensor | None:
-        """Which cells of the grid hold a token, (B, T), bool; None where all do."""
+        """Which cells of the grid hold a token, (B, T), bool; None if all do."""
         if self.is_grid:
             return None
         real = np.arange(self.max_length) < np.array(self.lengths)[:, None]
@@ -127,25 +128,25 @@ class Packing:
 
     @cached_property
     def _ends(self) -> NDArray[np.int64]:
-        """Behind the last token of each sequence, (B,)."""
+        """Index after the last token of each sequence, (B,)."""
         return np.cumsum(self.lengths)
 
 
 def fill_up(x: Tensor) -> Tensor:
-    """Returns `x` (N, ...) with filling of 0 up to one of few sizes, (R, ...)."""
+    """Return `x` (N, ...), filled with zeros up to the bucket of N."""
     return F.pad(x, (0, 0) * (x.ndim - 1) + (0, round_up_to_bucket(len(x)) - len(x)))
 
 
 def round_up_to_bucket(count: int) -> int:
-    """Returns the least of few sizes that is at least `count`: 16 an octave, and multiples of 8."""
+    """Round up to a bucket: multiples of 8, 16 per power of two."""
     step = max(8, 1 << (count.bit_length() - 5)) if count >= 32 else 8
     return -(-count // step) * step
 
 
 def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
-    """Returns the packing of a padded batch and the flat index of each of its real tokens (N,).
+    """Return the packing of a padded batch and the flat index of each of its real tokens (N,).
 
-    A token keeps the position of its column, so masked columns before or between tokens shift nothing.
+    A token keeps the position of its column, so masked columns before or between tokens do not shift it.
 
     Args:
         attention_mask: (B, T); 0 marks padding.
@@ -154,16 +155,47 @@ def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
         DataError: A row has no token at all.
     """
     real = attention_mask != 0
-    lengths = real.sum(1)
+    lengths = real.sum(1)  # (B, T) -> (B,)
     if lengths.numel() == 0 or int(lengths.min()) == 0:
         row = int(lengths.argmin()) if lengths.numel() else 0
         raise DataError(f"row {row} of attention_mask has no token; every sequence needs one")
-    cells = real.flatten().nonzero().squeeze(1)
+    cells = real.flatten().nonzero().squeeze(1)  # (B, T) -> (N,)
     positions = cells % attention_mask.shape[1]
     return Packing(tuple(lengths.tolist()), fill_up(positions)), cells
 
 
 def unpack(x: Tensor, cells: Tensor, shape: tuple[int, int]) -> Tensor:
-    """Returns packed `x` (N, ...) at the flat indices `cells` (N,) of a batch of `shape` (B, T); else 0."""
+    """Return packed `x` (N, ...) at the flat indices `cells` (N,) of a (B, T) batch of zeros."""
     grid = x.new_zeros(shape[0] * shape[1], *x.shape[1:])
     return grid.index_copy(0, cells, x).view(*shape, *x.shape[1:])
+
+
+@dataclass(frozen=True, slots=True)
+class PaddedBatch:
+    """A padded batch, packed, and how to unpack what a model returns for it."""
+
+    input_ids: Tensor
+    """(N,)"""
+    token_type_ids: Tensor
+    """(N,)"""
+    packing: Packing
+    """Where the sequences are; position ids are the tokens' columns."""
+    cells: Tensor
+    """Flat index of each token in the padded batch, (N,)."""
+    shape: tuple[int, int]
+    """Of the padded batch, (B, T)."""
+
+    @classmethod
+    def of(
+        cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
+    ) -> "PaddedBatch":
+        """Pack a padded batch, each (B, T); without a mask every cell holds a token."""
+        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
+        segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
+        packing, cells = pack(mask)
+        shape = (input_ids.shape[0], input_ids.shape[1])
+        return cls(input_ids.flatten()[cells], segments.flatten()[cells], packing, cells, shape)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """Return packed `x` (N, ...) as (B, T, ...), without filling."""
+        return unpack(x[: self.packing.num_tokens], self.cells, self.shape)

@@ -1,17 +1,18 @@
-"""The public models: the encoder, alone and with the heads of pretraining, from a folder and back.
+"""The public models: the encoder, alone and with the heads of pretraining, to and from model folders.
 
-The models of tasks stand in `task_models` and `answer_models`. Call shapes and output names are those of
-transformers. Each model has two doors. `forward` takes the padded batches everybody makes (`input_ids`,
-`attention_mask`, `token_type_ids`, each (B, T)); positions without a token come out as 0. `packed_logits`
-takes the same sequences end to end (N,) with their lengths (B,) and is what training uses; both compute on
-real tokens only.
-Letters: B sequences, T padded length, N tokens, M masked tokens, H hidden size, V vocabulary, K classes,
-C choices.
+The models of tasks are in `task_models` and `answer_models`. Arguments and output names are those of
+transformers. Each model has two entry points. `forward` takes padded batches (`input_ids`, `attention_mask`,
+`token_type_ids`, each (B, T)); positions without a token come out as 0. `packed_logits` takes the same
+sequences end to end (N,) with their lengths (B,), and is what training uses. Both compute on real tokens
+only.
+Letters: B sequences, T padded length, N tokens, M masked tokens, H hidden size, V vocabulary, K labels or
+choices.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 import torch
@@ -24,13 +25,13 @@ from albert.hub import local_path
 from albert.model.encoder import AlbertEmbeddings, AlbertEncoder, check_length, initialize
 from albert.model.heads import MaskedLMHead, SentenceOrderHead
 from albert.model.linear import Dtype
-from albert.model.losses import VocabularyLoss, cross_entropy_sum
-from albert.model.packing import Packing, fill_up, on_device, pack, unpack
+from albert.model.losses import Projection, cross_entropy_sum
+from albert.model.packing import Packing, PaddedBatch, fill_up, on_device
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelOutput:
-    """What `AlbertModel` returns."""
+    """Output of `AlbertModel`."""
 
     last_hidden_state: Tensor
     """(B, T, H)"""
@@ -44,10 +45,10 @@ class ModelOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreTrainingOutput:
-    """What `AlbertForPreTraining` returns."""
+    """Output of `AlbertForPreTraining`."""
 
     loss: Tensor | None = None
-    """Masked LM plus sentence order, of those whose labels were given."""
+    """Masked LM plus sentence order, as far as labels were given."""
     prediction_logits: Tensor
     """(B, T, V)"""
     sop_logits: Tensor
@@ -56,12 +57,12 @@ class PreTrainingOutput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogitsOutput:
-    """What a model with one head returns."""
+    """Output of a model with one head."""
 
     loss: Tensor | None = None
     """Mean over the labels, if labels were given."""
     logits: Tensor
-    """(B, T, V) for masked LM, (B, K) for texts, (B, T, K) for tokens, (B, C) for choices."""
+    """(B, T, V) for masked LM, (B, K) for texts and choices, (B, T, K) for tokens."""
 
 
 class PackedBatch(Protocol):
@@ -69,7 +70,7 @@ class PackedBatch(Protocol):
 
     @property
     def input_ids(self) -> NDArray[np.int64]:
-        """Pieces, (N,)."""
+        """Tokens, (N,)."""
 
     @property
     def token_type_ids(self) -> NDArray[np.int64]:
@@ -77,11 +78,11 @@ class PackedBatch(Protocol):
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """Pieces of each sequence, (B,), summing to N."""
+        """Tokens of each sequence, (B,), summing to N."""
 
 
 class Pretrained(nn.Module):
-    """A model that comes from a folder and goes back to one."""
+    """A model that is read from a folder and written to one."""
 
     pipeline_task: ClassVar[str]
     """Name of the pipeline that uses the model, here and on the Hub."""
@@ -92,16 +93,16 @@ class Pretrained(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: str | Path, **changes: Any) -> Self:
-        """Reads a model folder, ready for inference (dropout off).
+        """Read a model folder, ready for inference (dropout off).
 
         Args:
-            folder: Holds `config.json` and `model.safetensors` or `pytorch_model.bin`; or the id of a
+            folder: Contains `config.json` and `model.safetensors` or `pytorch_model.bin`; or the id of a
                 model on the Hub.
             changes: Fields of the configuration to change, such as `hidden_dropout_prob` or `id2label`;
                 `num_labels` names the classes of a new head LABEL_0, LABEL_1, ...
 
         Raises:
-            CheckpointError: The folder holds no ALBERT weights, or only a part of the encoder.
+            CheckpointError: The folder contains no ALBERT weights, or only a part of the encoder.
             ConfigError: The configuration cannot be used.
         """
         if "num_labels" in changes:
@@ -110,23 +111,22 @@ class Pretrained(nn.Module):
         folder = local_path(folder)
         config = read_config(folder, **changes)
         model = cls(config)
-        has_map = config.embedding_size != config.hidden_size
-        load_weights(model, folder, has_map=has_map)
+        load_weights(model, folder, has_map=config.has_map)
         return model.eval()
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Writes `config.json` and `model.safetensors`, which transformers loads unchanged."""
+        """Write `config.json` and `model.safetensors`, which transformers loads unchanged."""
         write_model(Path(folder), self.config, self.state_dict(), architecture=type(self).__name__)
 
-    def freeze(self, dtype: Dtype = "float32") -> Self:
-        """Makes the encoder ready to answer in `dtype`, dropout off; see `AlbertEncoder.freeze`."""
+    def prepare_for_inference(self, dtype: Dtype = "float32") -> Self:
+        """Prepare the encoder for inference in `dtype`, dropout off; see `AlbertEncoder`."""
         self.eval()
-        self.encoder_of_layers.freeze(dtype)
+        self.encoder_of_layers.prepare_for_inference(dtype)
         return self
 
     @property
     def encoder_of_layers(self) -> AlbertEncoder:
-        """The blocks, wherever they stand in this model."""
+        """The encoder, wherever it is in this model."""
         return next(module for module in self.modules() if isinstance(module, AlbertEncoder))
 
     @property
@@ -135,9 +135,9 @@ class Pretrained(nn.Module):
         return next(self.parameters()).device
 
     def packed_inputs(self, batch: PackedBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Returns pieces (N,) and segments (N,) of a batch on the device, and lengths (B,) on the host.
+        """Return tokens (N,) and segments (N,) of a batch on the device, and lengths (B,) on the host.
 
-        Boundaries are counted there, so that nobody waits for a GPU.
+        Boundaries are computed from lengths on the host, so that nothing waits for a GPU.
         """
         ids, types = (on_device(x, self.device) for x in (batch.input_ids, batch.token_type_ids))
         return ids, types, torch.from_numpy(batch.lengths)
@@ -148,7 +148,7 @@ class AlbertModel(Pretrained):
 
     Args:
         config: The shape.
-        add_pooling_layer: Whether [CLS] is pooled; masked LM does without.
+        add_pooling_layer: Whether [CLS] is pooled; masked LM does not need it.
     """
 
     pipeline_task = "feature-extraction"
@@ -163,25 +163,40 @@ class AlbertModel(Pretrained):
     def encode(
         self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing, *, rows: Tensor | None = None
     ) -> Tensor:
-        """Returns the last layer's output (N, H) for packed inputs (N,); only at `rows` (K,) if given."""
+        """Return the last layer's output (N, H) for packed inputs (N,); only at `rows` (M,) if given."""
         check_length(packing.max_length, self.config)
         x = self.embed(input_ids, token_type_ids, packing)
         if rows is None:
             return self.encoder(x, packing)[: packing.num_tokens]
-        return self.encoder(x, packing, rows=fill_up(rows))[: len(rows)]
+        return self.encoder(x, packing, rows=fill_up(rows))[: len(rows)]  # (N, E) -> (M, H)
+
+    def encode_depths(
+        self,
+        input_ids: Tensor,
+        token_type_ids: Tensor,
+        packing: Packing,
+        *,
+        rows: Tensor,
+        depths: Sequence[int],
+    ) -> list[Tensor]:
+        """Return the hidden states (M, H) at `rows` (M,) after each of `depths` layers, for inputs (N,)."""
+        check_length(packing.max_length, self.config)
+        x = self.embed(input_ids, token_type_ids, packing)  # (N,) -> (num_rows, E)
+        states = self.encoder.at_depths(x, packing, rows=fill_up(rows), depths=depths)
+        return [state[: len(rows)] for state in states]
 
     def encode_first(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        """Returns the pooled [CLS] (B, H) of packed inputs (N,), all that a head on whole sequences needs."""
+        """Return the pooled [CLS] (B, H) of packed inputs (N,), which heads on whole sequences need."""
         return self.pool(self.encode(input_ids, token_type_ids, packing, rows=packing.starts))
 
     def embed(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        """Returns the embeddings (R, E) of packed inputs (N,), filling included."""
+        """Return the embeddings of packed inputs (N,), with a row for each row of the packing."""
         return self.embeddings(fill_up(input_ids), fill_up(token_type_ids), packing.position_ids)
 
     def pool(self, first: Tensor) -> Tensor:
-        """Returns the pooled states (B, H) of [CLS] `first` (B, H)."""
+        """Return the pooled states (B, H) of `first` (B, H), the states of [CLS]."""
         assert self.pooler is not None
-        return torch.tanh(self.pooler(first))
+        return torch.tanh(self.pooler(first))  # (B, H) -> (B, H)
 
     def forward(
         self,
@@ -192,34 +207,43 @@ class AlbertModel(Pretrained):
         output_hidden_states: bool = False,
         output_attentions: bool = False,
     ) -> ModelOutput:
-        """Encodes a padded batch.
+        """Encode a padded batch.
 
         Args:
             input_ids: (B, T).
-            attention_mask: (B, T), 0 marks padding; all real where missing.
-            token_type_ids: (B, T), 0 first and 1 second segment; all 0 where missing.
-            output_hidden_states: Also return every block's output.
-            output_attentions: Also return every block's attention probabilities.
+            attention_mask: (B, T), 0 marks padding; without it there is none.
+            token_type_ids: (B, T), 0 first and 1 second segment; without it all are 0.
+            output_hidden_states: Also return the output of every block.
+            output_attentions: Also return the attention probabilities of every block.
 
         Raises:
-            DataError: A sequence is longer than the model's positions, or has no token.
+            DataError: A sequence has more tokens than the model has positions, or none.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
         check_length(input_ids.shape[1], self.config)
         hidden_states: list[Tensor] | None = [] if output_hidden_states else None
         attentions: list[Tensor] | None = [] if output_attentions else None
         x = self.encoder(
-            self.embed(door.input_ids, door.token_type_ids, door.packing),
-            door.packing,
+            self.embed(batch.input_ids, batch.token_type_ids, batch.packing),
+            batch.packing,
             hidden_states=hidden_states,
             attentions=attentions,
         )
         return ModelOutput(
-            last_hidden_state=door.unpack(x),
-            pooler_output=None if self.pooler is None else self.pool(x[door.packing.starts]),
-            hidden_states=None if hidden_states is None else tuple(map(door.unpack, hidden_states)),
+            last_hidden_state=batch.unpack(x),  # (num_rows, H) -> (B, T, H)
+            pooler_output=None if self.pooler is None else self.pool(x[batch.packing.starts]),
+            hidden_states=None if hidden_states is None else tuple(map(batch.unpack, hidden_states)),
             attentions=None if attentions is None else tuple(attentions),
         )
+
+
+class HeadStates(NamedTuple):
+    """Hidden states that the pretraining heads use, after some layers."""
+
+    first: Tensor
+    """States of [CLS], (B, H)."""
+    masked: Tensor
+    """States of the masked tokens, (M, H)."""
 
 
 class AlbertForPreTraining(Pretrained):
@@ -238,7 +262,7 @@ class AlbertForPreTraining(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Returns masked LM logits (M, V) and sentence-order logits (B, 2).
+        """Return masked LM logits (M, V) and sentence-order logits (B, 2).
 
         Args:
             input_ids: (N,).
@@ -246,41 +270,46 @@ class AlbertForPreTraining(Pretrained):
             lengths: (B,), summing to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
         """
-        first, x = self._states((input_ids, token_type_ids, lengths), masked_positions)
-        return self._heads(first, x)
+        (states,) = self.packed_states((input_ids, token_type_ids, lengths), masked_positions)
+        return self.masked_lm_logits(states.masked), self.sentence_order_logits(states.first)
 
-    def packed_losses(
-        self, inputs: tuple[Tensor, Tensor, Tensor], masked_positions: Tensor, masked_labels: Tensor
-    ) -> tuple[VocabularyLoss, Tensor]:
-        """Returns the masked LM loss, without logits of all pieces at once, and sentence-order logits (B, 2).
+    def packed_states(
+        self,
+        inputs: tuple[Tensor, Tensor, Tensor],
+        masked_positions: Tensor,
+        *,
+        depths: Sequence[int] = (),
+    ) -> list[HeadStates]:
+        """Return the hidden states that the heads use after each of some numbers of layers.
 
         Args:
-            inputs: Pieces (N,), segments (N,) and lengths (B,), which sum to N.
+            inputs: Tokens (N,), segments (N,) and lengths (B,), which sum to N.
             masked_positions: Indices into N of the tokens to predict, (M,).
-            masked_labels: What they are, (M,); none is left out.
+            depths: Numbers of layers, ascending; the last layer only if not given.
         """
-        first, x = self._states(inputs, masked_positions)
-        loss = self.predictions.loss(x, self._table, masked_labels)
-        return loss, self.sop_classifier(self.albert.pool(first))
-
-    @property
-    def _table(self) -> Tensor:
-        """The word embeddings (V, E)."""
-        return self.albert.embeddings.word_embeddings.weight
-
-    def _states(
-        self, inputs: tuple[Tensor, Tensor, Tensor], masked_positions: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Returns the states of [CLS] (B, H) and of the tokens to predict (M, H)."""
         input_ids, token_type_ids, lengths = inputs
         packing = Packing.of_lengths(lengths, input_ids.device)
-        rows = torch.cat([packing.starts, masked_positions])
-        x = self.albert.encode(input_ids, token_type_ids, packing, rows=rows)
-        return x[: len(lengths)], x[len(lengths) :]
+        rows = torch.cat([packing.starts, masked_positions])  # (B,), (M,) -> (B + M,)
+        states = self.albert.encode_depths(
+            input_ids,
+            token_type_ids,
+            packing,
+            rows=rows,
+            depths=depths or (self.config.num_hidden_layers,),
+        )
+        return [HeadStates(x[: len(lengths)], x[len(lengths) :]) for x in states]
 
-    def _heads(self, first: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Returns the logits of both heads for the states of [CLS] (B, H) and of some tokens (M, H)."""
-        return self.predictions(x, self._table), self.sop_classifier(self.albert.pool(first))
+    def masked_lm_logits(self, x: Tensor) -> Tensor:
+        """Return masked LM logits (M, V) for hidden states `x` (M, H)."""
+        return self.predictions(x, self.albert.embeddings.word_embeddings.weight)
+
+    def masked_lm_projection(self, x: Tensor) -> Projection:
+        """Return the factors of the masked LM logits for `x` (M, H), for losses in slices."""
+        return self.predictions.projection(x, self.albert.embeddings.word_embeddings.weight)
+
+    def sentence_order_logits(self, first: Tensor) -> Tensor:
+        """Return sentence-order logits (B, 2) for the states `first` (B, H) of [CLS]."""
+        return self.sop_classifier(self.albert.pool(first))
 
     def forward(
         self,
@@ -290,26 +319,26 @@ class AlbertForPreTraining(Pretrained):
         labels: Tensor | None = None,
         sentence_order_label: Tensor | None = None,
     ) -> PreTrainingOutput:
-        """Predicts every token and the sentence order of a padded batch.
+        """Predict every token and the sentence order of a padded batch.
 
         Args:
             input_ids: (B, T).
             attention_mask: (B, T), 0 marks padding.
             token_type_ids: (B, T).
-            labels: (B, T), -100 where nothing is to be predicted.
+            labels: (B, T), -100 where nothing is predicted.
             sentence_order_label: (B,), 0 in order, 1 swapped.
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
-        predictions, order = self._heads(x[door.packing.starts], x)
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
+        predictions, order = self.masked_lm_logits(x), self.sentence_order_logits(x[batch.packing.starts])
         losses = []
         if labels is not None:
-            losses.append(mean_cross_entropy(predictions, labels.flatten()[door.cells]))
+            losses.append(mean_cross_entropy(predictions, labels.flatten()[batch.cells]))  # (B, T) -> (N,)
         if sentence_order_label is not None:
             losses.append(mean_cross_entropy(order, sentence_order_label))
         return PreTrainingOutput(
             loss=torch.stack(losses).sum() if losses else None,
-            prediction_logits=door.unpack(predictions),
+            prediction_logits=batch.unpack(predictions),  # (N, V) -> (B, T, V)
             sop_logits=order,
         )
 
@@ -328,7 +357,7 @@ class AlbertForMaskedLM(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, masked_positions: Tensor
     ) -> Tensor:
-        """Returns logits (M, V) of the packed tokens at `masked_positions` (M,)."""
+        """Return logits (M, V) of the packed tokens at `masked_positions` (M,)."""
         packing = Packing.of_lengths(lengths, input_ids.device)
         x = self.albert.encode(input_ids, token_type_ids, packing, rows=masked_positions)
         return self.predictions(x, self.albert.embeddings.word_embeddings.weight)
@@ -340,50 +369,19 @@ class AlbertForMaskedLM(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Predicts every token of a padded batch (B, T); `labels` (B, T) are -100 where nothing is asked."""
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(door.input_ids, door.token_type_ids, door.packing)
+        """Predict every token of a padded batch (B, T); `labels` (B, T) may be -100, to be ignored."""
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
         logits = self.predictions(x, self.albert.embeddings.word_embeddings.weight)
-        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
-        return LogitsOutput(loss=loss, logits=door.unpack(logits))
-
-
-@dataclass(frozen=True, slots=True)
-class PaddedBatch:
-    """A padded batch, packed, with the way back."""
-
-    input_ids: Tensor
-    """(N,)"""
-    token_type_ids: Tensor
-    """(N,)"""
-    packing: Packing
-    """Where the sequences lie; position ids are the tokens' columns."""
-    cells: Tensor
-    """Flat index of each token in the padded batch, (N,)."""
-    shape: tuple[int, int]
-    """Of the padded batch, (B, T)."""
-
-    @classmethod
-    def of(
-        cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
-    ) -> "PaddedBatch":
-        """Packs a padded batch, each (B, T); no mask means that every cell holds a token."""
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        packing, cells = pack(mask)
-        shape = (input_ids.shape[0], input_ids.shape[1])
-        return cls(input_ids.flatten()[cells], segments.flatten()[cells], packing, cells, shape)
-
-    def unpack(self, x: Tensor) -> Tensor:
-        """Returns packed `x` (N, ...), filling left out, as (B, T, ...)."""
-        return unpack(x[: self.packing.num_tokens], self.cells, self.shape)
+        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[batch.cells])
+        return LogitsOutput(loss=loss, logits=batch.unpack(logits))
 
 
 def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
-    """Returns the mean cross-entropy over the labels that are not -100; 0 where there are none."""
+    """Return the mean cross-entropy over the labels that are not -100; 0 if there are none."""
     return cross_entropy_sum(logits, labels).total / (labels >= 0).sum().clamp(min=1)
 
 
 def without_classes(config: AlbertConfig) -> AlbertConfig:
-    """Returns `config` without what only a classifier of texts or tokens has."""
+    """Return `config` without the fields of classifiers of texts or tokens."""
     return replace(config, problem_type=None, id2label=None)

@@ -1,11 +1,9 @@
-"""Answers as spans of the text: where they start, where they end, and whether there is one at all.
+"""Answers as spans of the text: where they start, where they end, and whether there is one.
 
-Stands beside `heads`. Logits are computed for real tokens only; positions of answers count in rows, one a
-sequence, so `AnswerRows` carries the logits there. What can be no position of an answer has the logit
--1e30, as in the original, and so has a cell without a token: the probabilities of a row are those of its
-tokens, however far it is padded.
-Letters: N tokens of the packed batch, B sequences, T columns of the rows, H hidden size, K starts and J
-ends that are kept.
+Logits are computed for real tokens only. Positions of answers count in rows, one row per sequence, and
+`AnswerRows` moves logits there. A position that cannot be an answer has the logit -1e30, as in the original,
+and so has a cell without a token; so the probabilities of a row do not depend on its padding.
+Letters: N tokens of the packed batch, B sequences, T columns of the rows, H hidden size.
 Source: `create_v1_model` and `create_v2_model` (squad_utils.py) of the original, whose second model is
 XLNet's (Yang et al. 2019).
 """
@@ -25,7 +23,7 @@ NEVER = -1e30
 
 @dataclass(frozen=True, slots=True)
 class AnswerRows:
-    """The rows in which positions of answers count, and where the packed tokens stand in them."""
+    """Rows in which positions of answers count, and where the packed tokens are in them."""
 
     cells: Tensor
     """Flat index of each token in the rows, (N,), ascending."""
@@ -36,22 +34,23 @@ class AnswerRows:
 
     @classmethod
     def of_packing(cls, packing: Packing) -> "AnswerRows":
-        """Makes rows as long as the longest sequence; position 0 is [CLS]."""
+        """Make rows as long as the longest sequence; position 0 is [CLS]."""
         cells = packing.cells[: packing.num_tokens]
         return cls(cells, packing.starts, (len(packing.lengths), packing.max_length))
 
     def spread(self, logits: Tensor) -> Tensor:
-        """Returns `logits` of the tokens (N, ...) in rows (B, T, ...), float32; -1e30 without a token."""
+        """Return `logits` of the tokens (N, ...) in rows (B, T, ...), float32; -1e30 without a token."""
         rows = logits.new_full((self.shape[0] * self.shape[1], *logits.shape[1:]), NEVER, dtype=torch.float32)
-        return rows.index_copy(0, self.cells, logits.float()).view(*self.shape, *logits.shape[1:])
+        rows = rows.index_copy(0, self.cells, logits.float())  # (N, ...) -> (B * T, ...)
+        return rows.view(*self.shape, *logits.shape[1:])  # (B, T, ...)
 
     def sequences(self) -> Tensor:
-        """Returns the sequence of each token, (N,)."""
+        """Return the sequence of each token, (N,)."""
         return self.cells // self.shape[1]
 
     def tokens_at(self, positions: Tensor) -> Tensor:
-        """Returns the packed index of the tokens at `positions` (B, K); of [CLS] where there is none."""
-        tokens = self.starts.repeat_interleave(self.shape[1])
+        """Return the packed index (B, n) of the tokens at `positions` (B, n); that of [CLS] outside a row."""
+        tokens = self.starts.repeat_interleave(self.shape[1])  # (B,) -> (B * T,)
         tokens = tokens.index_copy(0, self.cells, torch.arange(len(self.cells), device=tokens.device))
         inside = positions < self.shape[1]
         found = tokens.view(self.shape).gather(1, positions.where(inside, 0))
@@ -59,19 +58,19 @@ class AnswerRows:
 
 
 class StartLogits(nn.Module):
-    """Tells how well an answer may start at a token."""
+    """Logits of each token as the start of an answer."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
         self.dense = nn.Linear(config.hidden_size, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Returns logits (N,) for `x` (N, H)."""
+        """Return logits (N,) for `x` (N, H)."""
         return self.dense(x).squeeze(-1)
 
 
 class EndLogits(nn.Module):
-    """Tells how well an answer may end at a token, given the token where it starts."""
+    """Logits of each token as the end of an answer, given the start."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
@@ -80,19 +79,19 @@ class EndLogits(nn.Module):
         self.dense_1 = nn.Linear(config.hidden_size, 1)
 
     def forward(self, x: Tensor, starts: Tensor, sequences: Tensor) -> Tensor:
-        """Returns logits (N, K) for `x` (N, H), the states of K starts (B, K, H), and the tokens' sequences.
+        """Return logits (N, n) for `x` (N, H), states of n starts (B, n, H), and the tokens' sequences (N,).
 
-        The kernel stands on [token, start]; its halves are applied apart, so that neither is computed for
-        every pair.
+        The weight multiplies [token, start]. Its halves are applied separately, so that neither product is
+        computed for every pair.
         """
-        of_token, of_start = self.dense_0.weight.chunk(2, dim=1)
+        of_token, of_start = self.dense_0.weight.chunk(2, dim=1)  # (H, 2H) -> two of (H, H)
         given = F.linear(starts, of_start, self.dense_0.bias)
-        hidden = torch.tanh(F.linear(x, of_token)[:, None] + given[sequences])  # (N, K, H)
+        hidden = torch.tanh(F.linear(x, of_token)[:, None] + given[sequences])  # (N, n, H)
         return self.dense_1(self.LayerNorm(hidden)).squeeze(-1)
 
 
 class AnswerClass(nn.Module):
-    """Tells whether there is no answer: above 0 where none is more probable than one."""
+    """Logits of having no answer: above 0 where no answer is more probable than one."""
 
     def __init__(self, config: AlbertConfig) -> None:
         super().__init__()
@@ -101,9 +100,9 @@ class AnswerClass(nn.Module):
         self.dense_1 = nn.Linear(config.hidden_size, 1, bias=False)
 
     def forward(self, x: Tensor, start_logits: Tensor, rows: AnswerRows) -> Tensor:
-        """Returns logits (B,) for `x` (N, H) and the logits of starts (B, T).
+        """Return logits (B,) for `x` (N, H) and the logits of starts (B, T).
 
-        Read are the states of the tokens, averaged by their probability as starts, and that of [CLS].
+        Inputs are the states of the tokens, averaged by their probability as starts, and the state of [CLS].
         """
         probabilities = start_logits.softmax(-1).to(x.dtype)
         average = (probabilities[:, None] @ unpack(x, rows.cells, rows.shape)).squeeze(1)  # (B, H)
@@ -112,10 +111,10 @@ class AnswerClass(nn.Module):
 
 
 def most_probable(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """Returns the `count` highest values (..., count) of `log_probs` (..., T) and their positions.
+    """Return the `count` highest values (..., count) of `log_probs` (..., T) and their positions.
 
-    Of equal ones the first stands first, as in TensorFlow. Where T is less than `count`, positions behind
-    the row follow, with -1e30.
+    Equal values keep their order, as in TensorFlow. If T is less than `count`, positions after the row
+    follow, with -1e30.
     """
     filled = F.pad(log_probs, (0, max(0, count - log_probs.shape[-1])), value=NEVER)
     values, positions = filled.sort(dim=-1, descending=True, stable=True)
@@ -123,16 +122,16 @@ def most_probable(log_probs: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 
 def labels_of_positions(positions: Tensor, num_columns: int) -> Tensor:
-    """Returns `positions` (B,) as labels: those behind the row or before it, to be left out, become -100."""
+    """Return `positions` (B,) as labels: those outside the row become -100, to be ignored."""
     return positions.masked_fill((positions < 0) | (positions >= num_columns), IGNORED_LABEL)
 
 
 def span_loss_sum(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor]) -> LossSum:
-    """Returns the sum over sequences of the mean of the start's and the end's cross-entropy.
+    """Return the sum over sequences of the mean of the start's and the end's cross-entropy.
 
     Args:
-        logits: Of starts and of ends, (B, T) each.
-        positions: Where the answers start and end, (B,) each.
+        logits: Logits of starts and of ends, (B, T) each.
+        positions: Positions of starts and of ends, (B,) each.
     """
     labels = [labels_of_positions(where, logits[0].shape[1]) for where in positions]
     start, end = (cross_entropy_sum(edge, label) for edge, label in zip(logits, labels, strict=True))
@@ -141,9 +140,9 @@ def span_loss_sum(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor
 
 
 def answerability_loss_sum(cls_logits: Tensor, is_impossible: Tensor) -> LossSum:
-    """Returns half the summed cross-entropy of `cls_logits` (B,) against `is_impossible` (B,), 1: no answer.
+    """Return half the summed cross-entropy of `cls_logits` (B,) against `is_impossible` (B,), 1: no answer.
 
-    Half of it is what the original adds to the loss of the span.
+    The original adds this half to the loss of the span.
     """
     labels = is_impossible.float()
     total = F.binary_cross_entropy_with_logits(cls_logits.float(), labels, reduction="sum") / 2

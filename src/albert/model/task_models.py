@@ -1,9 +1,10 @@
 """The public models of tasks: the encoder with a head that classifies, chooses, or tags.
 
-Those that find answers stand in `answer_models`. Both stand on `pretrained` and have its two doors:
-`forward` for padded batches with the names of transformers, `packed_logits` for sequences end to end.
-Heads and parameter names are transformers', so its classes of the same name load the folders.
-Letters: B sequences, T padded length, N tokens, K classes, C choices.
+Those that find answers are in `answer_models`. All have the two entry points of `pretrained`: `forward` for
+padded batches with the names of transformers, `packed_logits` for sequences end to end. Heads and parameter
+names are those of transformers, whose classes of the same names load the folders.
+Letters: B sequences, or questions with K choices each, T padded length, N tokens, H hidden size, K labels or
+choices.
 Source: `create_model` (classifier_utils.py, race_utils.py) of the original.
 """
 
@@ -18,19 +19,18 @@ from albert.config import AlbertConfig
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.encoder import initialize
 from albert.model.losses import squared_error_sum
-from albert.model.packing import Packing, on_device
+from albert.model.packing import Packing, PaddedBatch, on_device
 from albert.model.pretrained import (
     AlbertForMaskedLM,
     AlbertForPreTraining,
     AlbertModel,
     LogitsOutput,
-    PaddedBatch,
     Pretrained,
     mean_cross_entropy,
     without_classes,
 )
 
-# Heads of the original's fine-tuning start from this, whatever the encoder's initializer_range.
+# The original initialises its fine-tuning heads with this, whatever the encoder's initializer_range.
 CLASSIFIER_STD = 0.02
 
 
@@ -47,7 +47,7 @@ class AlbertForSequenceClassification(Pretrained):
         initialize(self.classifier, std=CLASSIFIER_STD)
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
+        """Return logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
         return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
@@ -65,8 +65,8 @@ class AlbertForSequenceClassification(Pretrained):
         `labels` are class numbers (B,); for several labels at once 0.0 or 1.0 for each, (B, K); for
         regression real numbers (B,).
         """
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
         return LogitsOutput(loss=None if labels is None else self._loss(logits, labels), logits=logits)
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class AlbertForSequenceClassification(Pretrained):
 
 
 class AlbertForMultipleChoice(Pretrained):
-    """The encoder with a linear layer on the pooled [CLS] that rates one choice; the best of C is chosen."""
+    """The encoder with a linear layer on the pooled [CLS] that scores one choice; the best of K is chosen."""
 
     pipeline_task = "multiple-choice"
 
@@ -96,19 +96,23 @@ class AlbertForMultipleChoice(Pretrained):
     def packed_logits(
         self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor, *, num_choices: int | Tensor
     ) -> Tensor:
-        """Returns logits (B, C) for packed inputs (N,) of `lengths` (M,), the choices of one together.
+        """Return logits (B, K) for packed inputs (N,), the choices of a question one after the other.
 
-        `num_choices` are those of every question, or of each, (B,). C is the most; a question with fewer has
-        -inf behind its own, so that the others' share of a softmax is 0.
+        Args:
+            input_ids: (N,).
+            token_type_ids: (N,).
+            lengths: Tokens of each choice, summing to N.
+            num_choices: Choices of every question, or of each, (B,). K is the largest; a question with fewer
+                has logits of -inf after its own, which have probability 0.
         """
         logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
         if isinstance(num_choices, int):
-            return logits.view(-1, num_choices)
+            return logits.view(-1, num_choices)  # (B * K, 1) -> (B, K)
         counts = num_choices.cpu().numpy()
         is_choice = np.arange(counts.max(initial=0)) < counts[:, None]
         cells = on_device(np.flatnonzero(is_choice), logits.device)
         table = logits.new_full((is_choice.size,), -torch.inf)
-        return table.index_copy(0, cells, logits.squeeze(-1)).view(is_choice.shape)
+        return table.index_copy(0, cells, logits.squeeze(-1)).view(is_choice.shape)  # (B, K)
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
@@ -120,10 +124,11 @@ class AlbertForMultipleChoice(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Rates the choices of a padded batch (B, C, T); `labels` (B,) are the right choices."""
+        """Score the choices of a padded batch (B, K, T); `labels` (B,) are the right choices."""
         flat = (None if x is None else x.flatten(0, 1) for x in (attention_mask, token_type_ids))
-        door = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing).view(input_ids.shape[:2])
+        batch = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)  # (B * K, 1)
+        logits = logits.view(input_ids.shape[:2])  # (B, K)
         return LogitsOutput(
             loss=None if labels is None else mean_cross_entropy(logits, labels), logits=logits
         )
@@ -142,7 +147,7 @@ class AlbertForTokenClassification(Pretrained):
         initialize(self.classifier, std=config.initializer_range)
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
-        """Returns logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
+        """Return logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
         return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
 
     def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
@@ -155,18 +160,18 @@ class AlbertForTokenClassification(Pretrained):
         token_type_ids: Tensor | None = None,
         labels: Tensor | None = None,
     ) -> LogitsOutput:
-        """Classifies the tokens of a padded batch (B, T); `labels` (B, T) are -100 where none is asked."""
-        door = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(door.input_ids, door.token_type_ids, door.packing)
-        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[door.cells])
-        return LogitsOutput(loss=loss, logits=door.unpack(logits))
+        """Classify the tokens of a padded batch (B, T); `labels` (B, T) are -100 where ignored."""
+        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
+        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
+        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[batch.cells])
+        return LogitsOutput(loss=loss, logits=batch.unpack(logits))
 
 
 def model_class(shapes: Mapping[str, tuple[int, ...]]) -> type[Pretrained]:
-    """Returns the public class that fits tensors of these names (ours) and shapes.
+    """Return the public class that fits tensors of these names (ours) and shapes.
 
-    A classifier of one row is taken for one that rates choices. One that rates texts with a number, or tags
-    tokens, looks the same as others; who knows better chooses the class.
+    A classifier with one row is taken for multiple choice. A regression or tagging model has the same tensors
+    as other classifiers; callers that know choose the class themselves.
     """
     if "start_logits.dense.weight" in shapes:
         return AlbertForQuestionAnsweringBeamSearch

@@ -1,12 +1,11 @@
 """LAMB and the original's AdamW: Adam moments without bias correction, decoupled weight decay.
 
-Both are the original's to the letter: betas 0.9 and 0.999, epsilon 1e-6 outside the root, decay 0.01 for
-everything but biases and layer normalisations. LAMB scales each tensor's update by |parameter| / |update|
-(1 where either is 0), again except for biases and normalisations.
+Both follow the original exactly: betas 0.9 and 0.999, epsilon 1e-6 outside the root, decay 0.01 for
+everything but biases and layer normalisations. LAMB scales each tensor's update by |parameter| / |update| (1
+where either is 0), again except for biases and normalisations. `formula` states both rules plainly; here
+moments and parameters move in one pass over memory, by torch's fused kernel. Where weights are decayed or
+scaled it moves a copy of them, which becomes the update; nothing else is allocated.
 Source: `AdamWeightDecayOptimizer` (optimization.py), `LAMBOptimizer` (lamb_optimizer.py); You et al. (2020).
-Moments and parameters move in one pass over memory, by torch's fused kernel. It corrects the bias of the
-moments by their age, which counts no more at the age of `_OLD`. Where weights are decayed or adapted it moves
-a copy of them, which becomes the update; nothing else is allocated.
 """
 
 from collections.abc import Callable, Iterable
@@ -14,14 +13,14 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import get_total_norm
 from torch.optim import Optimizer
 
-_OLD = 1e9
-"""Steps after which beta to their power is 0, for every beta up to 0.9999999."""
+from albert.optim import foreach
 
 
 def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str, Any]]:
-    """Returns two parameter groups: what is decayed (and given a trust ratio), and what is not.
+    """Return two parameter groups: what is decayed and given a trust ratio, and what is not.
 
     Biases and layer normalisations, which the original excludes by name, are exactly the parameters
     with one dimension.
@@ -38,7 +37,7 @@ def parameter_groups(model: nn.Module, *, weight_decay: float) -> list[dict[str,
 
 
 class AdamW(Optimizer):
-    """The original's Adam with decoupled weight decay; it corrects no bias.
+    """The original's Adam with decoupled weight decay and without bias correction.
 
     Args:
         params: Parameters, or groups from `parameter_groups`.
@@ -72,7 +71,7 @@ class AdamW(Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure result
-        """Moves every parameter that has a gradient."""
+        """Move every parameter that has a gradient."""
         assert closure is None
         for group in self.param_groups:
             parameters = [p for p in group["params"] if p.grad is not None]
@@ -82,20 +81,19 @@ class AdamW(Optimizer):
             if not (adapts or group["weight_decay"]):
                 self._move(parameters, parameters, group, rate=group["lr"], decay=0.0)
                 continue
-            # A step of 1 whose decay takes the copy itself away: what is left is minus the update. Moving the
-            # parameter itself would multiply it by 1 - rate * decay, which float32 rounds to 1 or far off.
+            # With lr 1 and decay 1 + wd the copy ends as -(m / (sqrt(v) + eps) + wd * p), minus the update.
+            # Moving the parameter itself would multiply it by 1 - lr * wd, which float32 rounds badly.
             updates = [p.detach().clone() for p in parameters]
             self._move(updates, parameters, group, rate=1.0, decay=1.0 + group["weight_decay"])
             if adapts:
-                self._ratios = _trust_ratios(updates, parameters)
-                ratios = list(self._ratios.unbind())
-                torch._foreach_addcmul_(parameters, updates, ratios, value=group["lr"])
+                self._ratios = _trust_ratios(updates, parameters)  # one per tensor
+                foreach.add_scaled(parameters, updates, self._ratios, factor=group["lr"])
             else:
-                torch._foreach_add_(parameters, updates, alpha=group["lr"])
+                foreach.add(parameters, updates, factor=group["lr"])
 
     @property
     def trust_ratios(self) -> tuple[float, float] | None:
-        """The smallest and the largest trust ratio of the last step; None where there are none."""
+        """The smallest and the largest trust ratio of the last step; None without any."""
         return None if self._ratios is None else (float(self._ratios.min()), float(self._ratios.max()))
 
     def _move(
@@ -107,28 +105,24 @@ class AdamW(Optimizer):
         rate: float,
         decay: float,
     ) -> None:
-        """Advances the moments of `parameters` and moves `moved`: m := m - rate (update + decay m)."""
+        """Advance the moments of `parameters`, and move `moved` by -rate * (update + decay * moved)."""
         for parameter in parameters:
             if not self.state[parameter]:
                 self.state[parameter] = {
                     "exp_avg": torch.zeros_like(parameter),
                     "exp_avg_sq": torch.zeros_like(parameter),
                 }
-        beta1, beta2 = group["betas"]
-        torch._fused_adamw_(
+        foreach.adam(
             moved,
             [p.grad for p in parameters if p.grad is not None],
-            [self.state[p]["exp_avg"] for p in parameters],
-            [self.state[p]["exp_avg_sq"] for p in parameters],
-            [],
-            [torch.full((), _OLD, dtype=torch.float32, device=parameters[0].device)] * len(parameters),
-            lr=rate,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=decay,
+            (
+                [self.state[p]["exp_avg"] for p in parameters],
+                [self.state[p]["exp_avg_sq"] for p in parameters],
+            ),
+            rate=rate,
+            betas=group["betas"],
             eps=group["eps"],
-            amsgrad=False,
-            maximize=False,
+            decay=decay,
         )
 
 
@@ -139,9 +133,8 @@ class Lamb(AdamW):
 
 
 def _trust_ratios(updates: list[Tensor], parameters: list[Tensor]) -> Tensor:
-    """Returns |parameter| / |update| of each, 1 where either is 0."""
-    parameter_norms = torch.stack(torch._foreach_norm(parameters))
-    update_norms = torch.stack(torch._foreach_norm(updates))
+    """Return |parameter| / |update| of each tensor, 1 where either is 0."""
+    parameter_norms, update_norms = foreach.norms(parameters), foreach.norms(updates)  # one number per tensor
     usable = (parameter_norms > 0) & (update_norms > 0)
     return torch.where(usable, parameter_norms / update_norms, torch.ones_like(update_norms))
 
@@ -149,19 +142,20 @@ def _trust_ratios(updates: list[Tensor], parameters: list[Tensor]) -> Tensor:
 def make_optimizer(
     name: Literal["lamb", "adamw"], model: nn.Module, *, weight_decay: float, beta2: float = 0.999
 ) -> AdamW:
-    """Returns the optimiser `name` over the parameters of `model`, grouped by `parameter_groups`."""
+    """Return the optimiser `name` over the parameters of `model`, grouped by `parameter_groups`."""
     groups = parameter_groups(model, weight_decay=weight_decay)
     return {"lamb": Lamb, "adamw": AdamW}[name](groups, betas=(0.9, beta2))
 
 
 def global_norm(parameters: Iterable[Tensor]) -> Tensor:
-    """Returns the L2 norm over all gradients together, a scalar on their device."""
-    gradients = [p.grad for p in parameters if p.grad is not None]
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    """Return the L2 norm over all gradients together, a scalar on their device."""
+    return get_total_norm([p.grad for p in parameters if p.grad is not None])
 
 
 def clip_gradients(parameters: Iterable[Tensor], norm: Tensor, *, max_norm: float) -> None:
-    """Scales all gradients by `max_norm / norm` where their global `norm` exceeds `max_norm`."""
+    """Scale all gradients by `max_norm / norm` if their global `norm` exceeds `max_norm`.
+
+    torch's `clip_grads_with_norm_` adds 1e-6 to the norm, which the original does not.
+    """
     gradients = [p.grad for p in parameters if p.grad is not None]
-    scale = max_norm / norm.clamp(min=max_norm)
-    torch._foreach_mul_(gradients, scale)
+    foreach.multiply(gradients, max_norm / norm.clamp(min=max_norm))

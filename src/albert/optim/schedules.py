@@ -1,7 +1,7 @@
 """Learning-rate schedules: pure functions of the step, counted from 0.
 
-`decay_from_start` is google-research/albert's. The others are what everybody calls by these names: the decay
-begins where the warm-up ends, and the first step already moves.
+`decay_from_start` is google-research/albert's. The others are what these names usually mean: the decay starts
+when the warm-up ends, and the rate of the first step is above 0.
 """
 
 import math
@@ -23,11 +23,11 @@ def decay_from_start(
     power: float = 1.0,
     start_warmup_step: int = 0,
 ) -> float:
-    """Returns the learning rate of optimiser step `step`.
+    """Return the learning rate of optimiser step `step`.
 
-    Rises from 0 to `peak` over `warmup_steps`; then lies on the curve from `peak` at step 0 to 0 at
-    `train_steps`, so it drops where the two meet, and the first step has rate 0. Before
-    `start_warmup_step` it is 0, where the original's was negative.
+    It rises from 0 to `peak` over `warmup_steps`, and then follows the curve from `peak` at step 0 to 0 at
+    `train_steps`; so it drops where the two meet, and the first step has rate 0. Before `start_warmup_step`
+    it is 0, where the original's was negative.
     Source: `create_optimizer` (optimization.py).
     """
     warming = step - start_warmup_step
@@ -37,18 +37,18 @@ def decay_from_start(
 
 
 def linear(step: int, *, peak: float, warmup_steps: int, train_steps: int) -> float:
-    """Returns a rate that rises to `peak` over `warmup_steps`, then falls in a line to 0 at `train_steps`."""
+    """Return a rate that rises to `peak` over `warmup_steps`, then falls in a line to 0 at `train_steps`."""
     return peak * min(_rise(step, warmup_steps), 1 - _progress(step, warmup_steps, train_steps))
 
 
 def cosine(step: int, *, peak: float, warmup_steps: int, train_steps: int) -> float:
-    """Returns a rate that rises to `peak` over `warmup_steps`, then falls as half a cosine to 0."""
+    """Return a rate that rises to `peak` over `warmup_steps`, then falls as half a cosine to 0."""
     fall = (1 + math.cos(math.pi * _progress(step, warmup_steps, train_steps))) / 2
     return peak * min(_rise(step, warmup_steps), fall)
 
 
 def constant(step: int, *, peak: float, warmup_steps: int) -> float:
-    """Returns a rate that rises to `peak` over `warmup_steps` and stays there."""
+    """Return a rate that rises to `peak` over `warmup_steps` and stays there."""
     return peak * _rise(step, warmup_steps)
 
 
@@ -62,20 +62,20 @@ def make_schedule(
     start_warmup_step: int = 0,
     long_warmup: bool = False,
 ) -> Schedule:
-    """Returns the schedule `name` as a function of the step.
+    """Return the schedule `name` as a function of the step.
 
     Args:
-        name: Of the schedule.
+        name: Name of the schedule.
         peak: Highest rate.
-        warmup_steps: Steps to it.
-        train_steps: Steps in all.
-        power: Only for `decay-from-start`.
-        start_warmup_step: Only for `decay-from-start`.
+        warmup_steps: Steps of the warm-up, which ends at the peak.
+        train_steps: Steps of the whole training.
+        power: Exponent of the decay, for `decay-from-start` only.
+        start_warmup_step: Step at which the warm-up starts, for `decay-from-start` only.
         long_warmup: Whether the warm-up may be longer than the training.
 
     Raises:
-        ConfigError: The warm-up is longer than the training, or another schedule than the original's is
-            given what only that knows.
+        ConfigError: The warm-up is longer than the training, or a schedule other than `original` is given
+            `power` or `start_warmup_step`.
     """
     if name != "decay-from-start" and (power != 1.0 or start_warmup_step):
         raise ConfigError(
@@ -83,7 +83,7 @@ def make_schedule(
             f"not to {name}; leave them out"
         )
     if warmup_steps > train_steps and not long_warmup:
-        raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}")
+        raise ConfigError(f"--warmup-steps {warmup_steps} exceeds --max-steps {train_steps}; shorten it")
     if name == "constant":
         return lambda step: constant(step, peak=peak, warmup_steps=warmup_steps)
     if name == "decay-from-start":
@@ -100,10 +100,10 @@ def make_schedule(
 
 
 def _rise(step: int, warmup_steps: int) -> float:
-    """Returns the share of the peak that the warm-up has reached; the first step moves."""
+    """Return the share of the peak that the warm-up has reached, above 0 from the first step."""
     return min(1.0, (step + 1) / (warmup_steps + 1))
 
 
 def _progress(step: int, warmup_steps: int, train_steps: int) -> float:
-    """Returns the share done of what follows the warm-up."""
+    """Return the share of the steps after the warm-up that are done."""
     return min(1.0, max(0, step - warmup_steps) / max(1, train_steps - warmup_steps))

@@ -1,4 +1,4 @@
-"""What `albert pretrain --data` names: token shards with their tokenizer, or TFRecord files of examples."""
+"""Data to pretrain on: a folder of token shards with its tokenizer, or TFRecord files of examples."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,29 +17,29 @@ from albert.text.tokenizer import AlbertTokenizer
 
 
 class PretrainingData(Protocol):
-    """Data to pretrain on."""
+    """Where examples to pretrain on come from."""
 
     @property
     def tokenizer(self) -> AlbertTokenizer | None:
-        """Becomes the model's; None where nobody named one."""
+        """The tokenizer of the data, which becomes the model's; None if none was given."""
 
     @property
     def vocab_size(self) -> int:
-        """Pieces of the vocabulary that the ids are of."""
+        """Size of the vocabulary of the ids."""
 
     @property
     def fingerprint(self) -> str:
-        """Digest by which a resumed run notices other data."""
+        """Digest of the data; a resumed run compares it."""
 
     @property
     def summary(self) -> str:
-        """How much it is, for people."""
+        """Size of the data, for messages."""
 
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
-        """Returns the examples to train on."""
+        """Return the examples to train on."""
 
     def held_out(self, settings: ExampleSettings) -> ExampleSource | None:
-        """Returns the examples to evaluate on, always the same; None where there are none."""
+        """Return the examples to evaluate on, always the same; None if there are none."""
 
 
 def open_pretraining_data(
@@ -49,36 +49,36 @@ def open_pretraining_data(
     eval_data: Sequence[Path] = (),
     vocab_size: int | None = None,
 ) -> PretrainingData:
-    """Opens a folder of token shards, or TFRecord files.
+    """Open a folder of token shards, or TFRecord files.
 
     Args:
         paths: The folder, or files.
-        tokenizer: Folder of the tokenizer that made the files; shards bring their own.
+        tokenizer: Folder of the tokenizer that made the files; prepared folders contain theirs.
         eval_data: Files to evaluate on.
-        vocab_size: Pieces of its vocabulary, for who has TFRecord files but no tokenizer.
+        vocab_size: Size of the vocabulary, for TFRecord files without a tokenizer.
 
     Raises:
-        DataError: Something is missing, damaged or unfinished.
-        TokenizerError: The tokenizer cannot be used, or is not the shards' own.
-        ConfigError: No data is named, or what is named does not go together.
+        DataError: Data is missing, damaged or unfinished.
+        TokenizerError: The tokenizer cannot be used, or is not the one that made the shards.
+        ConfigError: No data is given, or the arguments contradict each other.
     """
     if not paths:
-        raise ConfigError("--data names nothing; give a folder that albert prepare wrote, or TFRecord files")
-    alone = tokenizer is None and vocab_size is None
-    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and alone:
+        raise ConfigError("--data is empty; give a folder that albert prepare wrote, or TFRecord files")
+    is_prepared = tokenizer is None and vocab_size is None
+    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and is_prepared:
         if eval_data:
             raise ConfigError(
-                f"--eval-data is for TFRecord files; {paths[0]} has held-out documents of its own"
+                f"--eval-data is for TFRecord files; {paths[0]} contains its own held-out documents"
             )
         return _Shards.open(paths[0])
-    if alone:
+    if is_prepared:
         raise ConfigError(
-            f"{paths[0]}: TFRecord files hold ids only; name the tokenizer that made them with --tokenizer"
+            f"{paths[0]}: TFRecord files contain only ids; give the tokenizer that made them with --tokenizer"
         )
-    pieces = None if tokenizer is None else AlbertTokenizer.from_pretrained(tokenizer)
+    opened = None if tokenizer is None else AlbertTokenizer.from_pretrained(tokenizer)
     return _Records(
-        tokenizer=pieces,
-        vocab_size=pieces.vocab_size if pieces else vocab_size or 0,
+        tokenizer=opened,
+        vocab_size=opened.vocab_size if opened else vocab_size or 0,
         files=find_record_files(paths),
         eval_files=find_record_files(eval_data),
     )
@@ -118,14 +118,14 @@ class _Shards:
 
     def _source(self, settings: ExampleSettings, seed: int, split: SplitName) -> MaskedText:
         if not settings.masked_lm_prob:
-            raise ConfigError("--masked-lm-prob is 0: nothing would be hidden and nothing learnt from it")
+            raise ConfigError("--masked-lm-prob is 0, so no token would be masked; give a share such as 0.15")
         vocabulary = vocabulary_of(self.tokenizer, settings)
         return MaskedText(data=self.data, vocabulary=vocabulary, settings=settings, seed=seed, split=split)
 
 
 @dataclass(kw_only=True)
 class _Records:
-    """TFRecord files; how their examples were made was settled when they were."""
+    """TFRecord files, whose examples are already masked."""
 
     tokenizer: AlbertTokenizer | None
     vocab_size: int

@@ -1,13 +1,13 @@
-"""Published pretrainings by name: the numbers that `albert pretrain --recipe NAME` begins with.
+"""Recipes of `albert pretrain --recipe NAME`: hyperparameters of published pretrainings, by name.
 
-A recipe changes defaults and nothing else: what is given beside it wins, and run.json holds the settings that
-came of both. Numbers are named as the flags are.
+A recipe only changes defaults: other flags override it, and run.json contains the resulting settings. Its
+hyperparameters have the names of the flags.
 
 The paper (Lan et al. 2020, section 4.1) and the README of google-research/albert agree on batches of 4096,
-LAMB with a rate of 1.76e-3, 125 000 steps and 512 pieces (a tenth of the documents shorter); 3125 steps of
-warm-up, 20 hidden pieces, checkpoints every 5000 steps of which 5 are kept are the README's command and its
-defaults. The paper's text hides 15 % (77 pieces of 512), its authors say that 20 were used
-(google-research/albert issue 51): `--max-predictions-per-seq 0` lifts the cap.
+LAMB with a rate of 1.76e-3, 125 000 steps and 512 tokens (a tenth of the documents shorter). From the
+README's command and its defaults are 3125 steps of warm-up, 20 masked tokens, and checkpoints every 5000
+steps, of which 5 are kept. The paper's text masks 15 % (77 tokens of 512), but its authors say that 20 were
+used (google-research/albert issue 51); `--max-predictions-per-seq 0` removes the cap.
 """
 
 from collections.abc import Mapping
@@ -18,17 +18,17 @@ from albert.errors import ConfigError, did_you_mean
 from albert.pretraining.settings import PretrainSettings
 
 SHAPE_SETTINGS = ("size", "config", "init_from")
-"""Each of them may give the shape; one that is given replaces that of the recipe."""
+"""Settings that give the shape; any of them replaces the shape of the recipe."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PretrainingRecipe:
-    """The numbers of a published pretraining."""
+    """The hyperparameters of a published pretraining."""
 
     source: str
-    """What it is, and where the numbers stand."""
+    """What it is, and where the numbers are published."""
     numbers: Mapping[str, Any]
-    """Values of settings by name, wherever they are nested."""
+    """Values of settings by name, however they are nested."""
 
 
 _ORIGINAL = {
@@ -65,8 +65,8 @@ _SMALL = {
 
 RECIPES = {
     "small": PretrainingRecipe(
-        source="Ours, for an hour on one core: one layer, large first weights, short sequences, a "
-        "quarter of the pieces hidden, AdamW with beta2 0.98; by the trials in docs/pretraining.md",
+        source="Our own, for an hour on one core: one layer, large initial weights, short sequences, a "
+        "quarter of the tokens masked, AdamW with beta2 0.98; from the trials in docs/pretraining.md",
         numbers=_SMALL,
     ),
     **{
@@ -81,14 +81,14 @@ RECIPES = {
         f"albert-{size}-v2": PretrainingRecipe(
             source="The release v2 by the original's README: no dropout, "
             f"{_V2_STEPS[size] // 1_000_000} million steps, more text than the paper's; the rest, which "
-            "it does not tell, as v1",
+            "it does not state, as v1",
             numbers=_ORIGINAL | {"size": f"{size}-v2", "max_steps": _V2_STEPS[size]},
         )
         for size in _SIZES
     },
     "albert-zh-tiny": PretrainingRecipe(
-        source="README and create_pretrain_data.sh of albert_zh for tiny: 12 500 steps of warm-up, 51 pieces "
-        "hidden (a tenth), whole words and no n-grams, 10 passes. Segment its text with albert prepare "
+        source="README and create_pretrain_data.sh of albert_zh for tiny: 12 500 steps of warm-up, 51 masked "
+        "tokens (a tenth), whole words and no n-grams, 10 passes. Segment its text with albert prepare "
         "--words; ALBERT's own layout of the embeddings, as in albert_zh's later models",
         numbers=_ORIGINAL
         | {
@@ -105,17 +105,17 @@ RECIPES = {
     ),
     "albert-zh-small": PretrainingRecipe(
         source="README of albert_zh for small, made by the original's scripts: 12 500 steps of warm-up, 20 "
-        "pieces hidden, 10 passes",
+        "masked tokens, 10 passes",
         numbers=_ORIGINAL | {"size": "small", "warmup_steps": 12_500, "dupe_factor": 10, "save_steps": 2000},
     ),
 }
 
 
-def find_command(name: str) -> PretrainingRecipe:
-    """Returns the recipe of this name.
+def find_recipe(name: str) -> PretrainingRecipe:
+    """Return the recipe of this name.
 
     Raises:
-        ConfigError: There is none.
+        ConfigError: There is no such recipe.
     """
     if name not in RECIPES:
         known = list(RECIPES)
@@ -124,35 +124,35 @@ def find_command(name: str) -> PretrainingRecipe:
 
 
 def apply_recipe(name: str, settings: PretrainSettings) -> PretrainSettings:
-    """Returns `settings` with the numbers of a recipe in the place of their own.
+    """Return `settings` with the hyperparameters of a recipe instead of their own.
 
     Raises:
         ConfigError: There is no such recipe.
     """
-    return _replace(settings, find_command(name).numbers)
+    return _replace(settings, find_recipe(name).numbers)
 
 
 def recipe_settings(name: str, **given: Any) -> PretrainSettings:
-    """Returns the settings of a recipe: `recipe_settings("albert-base-v2", data=(folder,), output=run)`.
+    """Return the settings of a recipe: `recipe_settings("albert-base-v2", data=(folder,), output=run)`.
 
     Args:
-        name: Of the recipe.
-        given: Settings by name, wherever they are nested, as on the command line; they win.
+        name: Name of the recipe.
+        given: Settings by name, as on the command line, however they are nested; they override the recipe.
 
     Raises:
         ConfigError: There is no such recipe or setting.
     """
     required = {field.name for field in fields(PretrainSettings) if field.default is MISSING}
-    begin = PretrainSettings(**{key: value for key, value in given.items() if key in required})
+    base = PretrainSettings(**{key: value for key, value in given.items() if key in required})
     no_size = {"size": None} if any(shape in given for shape in SHAPE_SETTINGS) else {}
-    return _replace(apply_recipe(name, begin), no_size | given)
+    return _replace(apply_recipe(name, base), no_size | given)
 
 
 def _replace(settings: PretrainSettings, values: Mapping[str, Any]) -> PretrainSettings:
-    """Returns `settings` with other values of some of them, wherever they are nested.
+    """Return `settings` with some values replaced, however they are nested.
 
     Raises:
-        ConfigError: There is no setting of a name.
+        ConfigError: There is no setting of this name.
     """
     left, known = dict(values), list[str]()
     changes: dict[str, Any] = {}

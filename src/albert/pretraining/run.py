@@ -1,6 +1,6 @@
-"""The steps of `albert pretrain`: log, evaluate, keep the best, save, and go back when the loss goes astray.
+"""The steps of `albert pretrain`: log, evaluate, keep the best, save, and roll back when the loss diverges.
 
-All processes of a run go through here in step; only the first has the run's folder and writes.
+All processes of a run execute this in step; only the first has the run's folder and writes.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ from albert.optim.optimizers import AdamW, make_optimizer
 from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import Meter
-from albert.pretraining.objective import HeldOutObjective, PretrainingObjective
+from albert.pretraining.objective import PretrainingObjective, make_held_out_objective
 from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
 from albert.pretraining.watch import LeapWatch, PlateauWatch
 from albert.training.distributed import World
@@ -35,36 +35,38 @@ from albert.training.stopping import Stop, graceful_stop
 
 @dataclass(kw_only=True)
 class Pretraining:
-    """A run of pretraining, as one of its processes has it."""
+    """A run of pretraining, as seen by one of its processes."""
 
     settings: PretrainSettings
-    """What was asked for."""
+    """What to do."""
     data: PretrainingData
-    """What is trained on."""
+    """What to train on."""
     model: AlbertForPreTraining
-    """Its weights are the same on all ranks behind every step."""
+    """Its weights are the same on all ranks after every step."""
+    objective: PretrainingObjective
+    """What to minimise."""
     optimizer: AdamW
-    """Likewise."""
+    """Its moments are the same on all ranks after every step."""
     schedule: Schedule
-    """Rate of every step."""
+    """Learning rate of every step."""
     run: Run | None
-    """The folder; the first process alone has it."""
+    """The folder; only the first process has it."""
     world: World
     """All processes."""
     meter: Meter
-    """Counts what goes through this process."""
+    """Counts what this process computes."""
     best: float = float("inf")
-    """Least masked LM loss of an evaluation."""
+    """Lowest masked LM loss of an evaluation."""
     roll_backs: int = 0
-    """How often the run went back."""
+    """How often the run rolled back."""
     save_is_due: bool = False
-    """Whether the next calm step is to be saved."""
+    """Whether the next calm step will be saved."""
     examples: Examples | None = None
-    """The stream that is read at present."""
+    """The stream that is being read."""
     plateau: PlateauWatch = field(default_factory=PlateauWatch)
-    """Warns of a start that is no learning."""
+    """Warns if nothing is learnt."""
     measured_peak: float | None = None
-    """Operations a second of a large matrix product on this device, once measured."""
+    """FLOP/s of a large matrix product on this device, once measured."""
 
     @classmethod
     def of(
@@ -72,37 +74,39 @@ class Pretraining:
         settings: PretrainSettings,
         data: PretrainingData,
         model: AlbertForPreTraining,
+        objective: PretrainingObjective,
         *,
         run: Run | None,
         world: World,
         allow: Leniency = Leniency(),
     ) -> "Pretraining":
-        """Returns the run at its beginning."""
-        moves = settings.optimizer
+        """Return the run before its first step."""
+        optimizer = settings.optimizer
         return cls(
             settings=settings,
             data=data,
             model=model,
+            objective=objective,
             optimizer=make_optimizer(
-                moves.optimizer, model, weight_decay=moves.weight_decay, beta2=moves.adam_beta2
+                optimizer.optimizer, model, weight_decay=optimizer.weight_decay, beta2=optimizer.adam_beta2
             ),
             schedule=schedule_of(settings, allow),
             run=run,
             world=world,
-            meter=Meter(config=model.config),
+            meter=Meter(config=model.config, objective=objective),
         )
 
     def to_the_end(self) -> dict[str, Any]:
-        """Takes the steps that are missing, and returns the scores of the last model on held-out text.
+        """Take the remaining steps, and return the scores of the last model on held-out text.
 
         Raises:
-            RunError: The loss went astray too often, or a checkpoint cannot be written.
+            RunError: The loss diverged too often, or a checkpoint cannot be written.
         """
-        place = self._resume()
+        state = self._resume()
         self.best = min(self._held_out_losses(), default=float("inf"))
-        self.roll_backs = place.roll_backs
-        while place.step < self.settings.loop.max_steps:
-            place = self._train_from(place)
+        self.roll_backs = state.roll_backs
+        while state.step < self.settings.loop.max_steps:
+            state = self._train_from(state)
         scores = flat_scores(self._score())
         if self.run is None:
             return {}
@@ -111,28 +115,28 @@ class Pretraining:
         self.run.finish(result)
         return result
 
-    def _train_from(self, place: TrainingState) -> TrainingState:
-        """Trains on from a place; returns the end, or the place to which a divergence threw it back."""
+    def _train_from(self, state: TrainingState) -> TrainingState:
+        """Train from `state` to the end; return the state there, or the one to which it rolled back."""
         loop = self.settings.loop
         with (
             graceful_stop() as stop,
-            progress("pretraining", total=loop.max_steps, done=place.step, unit=" steps") as bar,
+            progress("pretraining", total=loop.max_steps, done=state.step, unit=" steps") as bar,
         ):
             sinks = self._open_sinks()
             log = StepLog(self.run, bar, log_steps=loop.log_steps, extras=self._extras, sinks=sinks)
             watch = LeapWatch()
             try:
-                for step in self._steps(place, stop):
+                for step in self._steps(state, stop):
                     log.add(step)
                     watch.add(step)
-                    self._tell_and_score(step, log)
-                    # Alone one need not wait until all have heard of it.
+                    self._watch_and_evaluate(step, log)
+                    # A single process need not wait until all ranks know.
                     leaving = step.stop or (self.world.size == 1 and bool(stop))
                     self.save_is_due |= leaving or step.number % loop.save_steps == 0
                     if self.save_is_due and watch.calm:
-                        self._save(replace(place, step=step.number))
+                        self._save(replace(state, step=step.number))
                     if leaving:
-                        # torchrun ends all others as soon as one has left; the first must have saved.
+                        # torchrun ends all processes as soon as one exits; the first must have saved.
                         self.world.wait()
                         stop.leave()
             except DivergenceError as error:
@@ -140,37 +144,37 @@ class Pretraining:
             finally:
                 for sink in sinks:
                     sink.close()
-        return replace(place, step=loop.max_steps)
+        return replace(state, step=loop.max_steps)
 
-    def _steps(self, place: TrainingState, stop: Stop) -> Iterator[Step]:
-        """Yields the steps behind a place."""
+    def _steps(self, state: TrainingState, stop: Stop) -> Iterator[Step]:
+        """Yield the steps after `state`."""
         loop, world = self.settings.loop, self.world
         self.examples = Examples(
             self.data.train(self.settings.examples, seed=loop.seed), workers=self.settings.workers
         )
         batches = self.examples.batches(
             world.part(loop.batch_size),
-            start=self._next_example(place),
+            start=self._next_example(state),
             rank_slice=RankSlice(rank=world.rank, ranks=world.size, batch=loop.batch_size),
             position=StreamPosition(
-                examples=place.mark_examples, epoch=place.mark_epoch, window=place.mark_window
+                examples=state.stream_examples, epoch=state.stream_epoch, window=state.stream_window
             ),
         )
         return train(
             self.model,
             self.meter.counted(in_micro_batches(batches, loop.micro_batches(world.size))),
-            PretrainingObjective(),
+            self.objective,
             self.optimizer,
             learning_rate=self.schedule,
             settings=loop,
             max_grad_norm=self.settings.optimizer.max_grad_norm,
-            steps_done=place.step,
+            steps_done=state.step,
             world=world,
             stop=lambda: stop,
         )
 
-    def _tell_and_score(self, step: Step, log: StepLog) -> None:
-        """Warns of a plateau, evaluates when that is due, and keeps the best model."""
+    def _watch_and_evaluate(self, step: Step, log: StepLog) -> None:
+        """Warn of a plateau, evaluate if that is due, and keep the best model."""
         for warning in self.plateau.add(step, unigram_entropy=self.meter.unigram_entropy):
             if self.world.is_first:
                 warn(warning)
@@ -183,68 +187,72 @@ class Pretraining:
                 if self.run is not None:
                     self._keep(self.run.best, flat_scores(scores))
 
-    def _save(self, place: TrainingState) -> None:
-        """Writes a checkpoint."""
+    def _save(self, state: TrainingState) -> None:
+        """Write the checkpoint of `state`."""
         self.save_is_due = False
         if self.run is None:
             return
         loop = self.settings.loop
         if self.examples is not None:
-            position = self.examples.position_before(self._next_example(place))
-            place = replace(
-                place, mark_examples=position.examples, mark_epoch=position.epoch, mark_window=position.window
+            position = self.examples.position_before(self._next_example(state))
+            state = replace(
+                state,
+                stream_examples=position.examples,
+                stream_epoch=position.epoch,
+                stream_window=position.window,
             )
         self.run.save(
-            place, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
+            state, self.model, self.optimizer, keep=loop.keep_checkpoints, keep_every=loop.keep_every
         )
 
-    def _next_example(self, place: TrainingState) -> int:
-        """Returns the example of the stream with which the step behind a place begins."""
-        return place.step * self.settings.loop.batch_size + place.skipped_examples
+    def _next_example(self, state: TrainingState) -> int:
+        """Return the number in the stream of the first example of the step after `state`."""
+        return state.step * self.settings.loop.batch_size + state.skipped_examples
 
     def _roll_back(self, error: DivergenceError, log: StepLog) -> TrainingState:
-        """Returns to the last checkpoint, and passes over the examples that were seen since.
+        """Return the state of the last checkpoint, set to skip the examples read since.
 
         Raises:
             RunError: There is no checkpoint, or there were too many roll-backs.
         """
         self.optimizer.state.clear()
-        place = self._resume()
+        state = self._resume()
         self.roll_backs += 1
         limit = self.settings.max_roll_backs
-        if not place.step or self.roll_backs > limit:
-            reason = "there is no checkpoint yet" if not place.step else f"{limit} roll-backs did not help"
+        if not state.step or self.roll_backs > limit:
+            reason = "there is no checkpoint yet" if not state.step else f"{limit} roll-backs did not help"
             raise RunError(
-                f"{error}; {reason}: lower --learning-rate, lengthen --warmup-steps, or look at the data "
-                f"around example {error.step * self.settings.loop.batch_size + place.skipped_examples:,}"
+                f"{error}; {reason}: lower --learning-rate, lengthen --warmup-steps, or inspect the data "
+                f"around example {error.step * self.settings.loop.batch_size + state.skipped_examples:,}"
             )
-        skipped = (error.step - place.step) * self.settings.loop.batch_size
-        place = replace(place, skipped_examples=place.skipped_examples + skipped, roll_backs=self.roll_backs)
-        text = f"{error}; back to step {place.step}, passing over {skipped:,} examples"
+        skipped = (error.step - state.step) * self.settings.loop.batch_size
+        state = replace(state, skipped_examples=state.skipped_examples + skipped, roll_backs=self.roll_backs)
+        text = f"{error}; back to step {state.step}, skipping {skipped:,} examples"
         if self.world.is_first:
             warn(text)
-        log.event(place.step, "roll-back", text)
-        return place
+        log.event(state.step, "roll-back", text)
+        return state
 
     def _resume(self) -> TrainingState:
-        """Fills model and optimiser from the newest checkpoint, on all ranks."""
-        place = TrainingState() if self.run is None else self.run.resume(self.model, self.optimizer)
-        agreed = {name: int(self.world.agree(number)) for name, number in asdict(place).items()}
+        """Fill model and optimiser from the newest checkpoint, on all ranks."""
+        state = TrainingState() if self.run is None else self.run.resume(self.model, self.optimizer)
+        agreed = {name: int(self.world.agree(number)) for name, number in asdict(state).items()}
         self.world.share_state(self.model, self.optimizer)
         return TrainingState(**agreed)
 
     def _score(self) -> dict[str, Score]:
-        """Returns the scores on held-out examples; none where none were held out."""
+        """Return the scores on held-out examples; none if there are no such examples."""
         source = self.data.held_out(self.settings.examples)
         if source is None:
             return {}
         size, world = self.settings.loop.micro_size, self.world
         rank_slice = RankSlice(rank=world.rank, ranks=world.size, batch=size * world.size)
         batches = Examples(source).one_pass(size, limit=self.settings.eval_examples, rank_slice=rank_slice)
-        return evaluate(self.model, batches, HeldOutObjective(), self.settings.loop, world)
+        objective = make_held_out_objective(self.settings.objective, self.model.config)
+        return evaluate(self.model, batches, objective, self.settings.loop, world)
 
     def _extras(self, seconds: float) -> dict[str, Any]:
-        """Returns what a log record says of this process beside the steps, for so many seconds of them."""
+        """Return what a log record adds about this process, for steps that took so many seconds."""
         meter = self.meter
         extras: dict[str, Any] = {
             "padding_share": meter.padding_share,
@@ -258,7 +266,7 @@ class Pretraining:
         return extras
 
     def _peak(self) -> float:
-        """Returns the operations a second that this device does in a large product; measured once."""
+        """Return the FLOP/s of this device in a large matrix product; measured once."""
         if self.measured_peak is None:
             device = self.model.device
             dtype = autocast_dtype(self.settings.loop.precision, device) or torch.float32
@@ -267,7 +275,7 @@ class Pretraining:
         return self.measured_peak
 
     def _held_out_losses(self) -> Iterator[float]:
-        """Yields the masked LM losses of the evaluations that are logged."""
+        """Yield the masked LM losses of all logged evaluations."""
         for record in [] if self.run is None else self.run.log_records():
             if "masked_lm_loss" in record.get("held_out", {}):
                 yield record["held_out"]["masked_lm_loss"]
@@ -279,7 +287,7 @@ class Pretraining:
         return open_sinks(self.settings.log_to, folder, folder.name, config)
 
     def _keep(self, folder: Path, scores: dict[str, float]) -> None:
-        """Writes the model as it is now to `folder`, with its card."""
+        """Write the current model to `folder`, with its card."""
         assert self.run is not None
         record = self.run.record
         description = (

@@ -1,12 +1,45 @@
-"""What `albert pretrain` is asked to do."""
+"""Settings of `albert pretrain`."""
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+import tyro
+
+from albert.config import size_names
 from albert.data.examples.settings import ExampleSettings
+from albert.errors import ConfigError
 from albert.optim.schedules import Schedule, make_schedule
 from albert.training.settings import LoopSettings, OptimizerSettings
+
+_SIZE_HELP = (
+    f"Published size, if no configuration is given; base by default. One of {', '.join(size_names())}."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectiveSettings:
+    """What is minimised: masked LM, sentence order, and the divergence from a teacher."""
+
+    sentence_loss_weight: float = 1.0
+    """Weight of the sentence-order loss; that of the masked LM loss is 1."""
+    loss_depths: tuple[int, ...] = ()
+    """Layers after which all losses are computed in addition to the last one, and averaged, so that the model
+    can be used with fewer layers, too."""
+    teacher: str | None = None
+    """Model of the same vocabulary, in any form; its predictions of the masked tokens are learnt, too."""
+    teacher_weight: float = 1.0
+    """Weight of the divergence from the teacher's predictions."""
+    teacher_temperature: float = 1.0
+    """Temperature of both predictions; above 1, tokens that the teacher finds less probable count more."""
+
+    def __post_init__(self) -> None:
+        for name in ("sentence_loss_weight", "teacher_weight"):
+            if getattr(self, name) < 0:
+                flag = name.replace("_", "-")
+                raise ConfigError(f"--{flag} is {getattr(self, name)}; expected 0 or more")
+        if self.teacher_temperature <= 0:
+            raise ConfigError(f"--teacher-temperature is {self.teacher_temperature}; expected more than 0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,64 +56,66 @@ class PretrainSettings:
     output: Path
     """Folder of the run."""
     tokenizer: Path | None = None
-    """Folder of the tokenizer that made the TFRecord files; shards bring their own."""
+    """Folder of the tokenizer that made the TFRecord files; prepared folders contain theirs."""
     eval_data: tuple[Path, ...] = ()
-    """TFRecord files to evaluate on; shards bring held-out documents."""
+    """TFRecord files to evaluate on; prepared folders contain held-out documents."""
     workers: int = 1
-    """Processes that make examples; 1: the one that trains, when it needs them. The examples are the same."""
-    size: str | None = None
-    """Published size: base, large, xlarge, xxlarge (-v1 with dropout), tiny, small; else base."""
+    """Processes that make examples; 1: the training process itself. The examples are the same."""
+    size: Annotated[str | None, tyro.conf.arg(help=_SIZE_HELP)] = None
+    """A name that `AlbertConfig.of_size` knows."""
     config: Path | None = None
     """Configuration file instead of a size: config.json or the original's albert_config.json."""
     init_from: str | None = None
-    """Model whose weights to start from, in any form; with --size or --config it may have another depth."""
+    """Model whose weights to start from, in any form; with --size or --config the depth may differ."""
     eval_examples: int = 1000
-    """Held-out examples an evaluation looks at."""
+    """Held-out examples per evaluation."""
     init_from_group0: bool = False
-    """Whether groups of layers that `init_from` lacks begin as copies of its first."""
+    """Whether groups of layers that `init_from` lacks start as copies of its first group."""
     decay_power: float = 1.0
-    """Exponent of the falling rate of --schedule decay-from-start; 1 is a line."""
+    """Exponent of the decay of --schedule decay-from-start; 1 is linear."""
     start_warmup_step: int = 0
-    """Step at which the warm-up of --schedule decay-from-start begins; the rate is 0 before."""
+    """Step at which the warm-up of --schedule decay-from-start starts; the rate is 0 before."""
     dry_run: bool = False
-    """Only plan: what an epoch holds, what the run costs in steps, memory and hours; writes nothing."""
+    """Only plan: the size of an epoch, and the steps, memory and hours the run takes; writes nothing."""
     price_per_hour: float | None = None
     """With --dry-run: price of one process with its device, for the cost of the run."""
     max_roll_backs: int = 3
-    """How often a run whose loss goes astray returns to its last checkpoint, passing over the data since."""
+    """How often a run whose loss diverges returns to its last checkpoint and skips the data since."""
     log_to: tuple[Literal["tensorboard", "trackio"], ...] = ()
-    """Where the log goes beside log.jsonl."""
+    """Where the log goes in addition to log.jsonl."""
     examples: ExampleSettings = ExampleSettings()
     """How examples are made."""
+    objective: ObjectiveSettings = ObjectiveSettings()
+    """What is minimised."""
     optimizer: OptimizerSettings = OptimizerSettings()
-    """How the weights are moved."""
+    """How the weights are updated."""
     loop: LoopSettings = LoopSettings()
-    """How long, on what, how often to save."""
+    """How long to train, on what device, how often to save."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leniency:
-    """What `albert pretrain` refuses because it mostly is a mistake, and scripts of the original may do."""
+    """What `albert pretrain` refuses as a likely mistake, but scripts of the original may do."""
 
     vocab_size: int | None = None
-    """Pieces of the vocabulary behind TFRecord files whose tokenizer is not named; the models have none."""
+    """Size of the vocabulary of TFRecord files whose tokenizer is not given; the models then have none."""
     shared_folder: bool = False
-    """Whether a run may begin in a folder that holds other files."""
+    """Whether a run may start in a folder that contains other files."""
     long_warmup: bool = False
     """Whether the warm-up may be longer than the training."""
 
 
 def schedule_of(settings: PretrainSettings, allow: Leniency = Leniency()) -> Schedule:
-    """Returns the learning rate of every step.
+    """Return the learning rate of every step.
 
     Raises:
-        ConfigError: The settings of the schedule do not go together.
+        ConfigError: The settings of the schedule contradict each other.
     """
-    moves = settings.optimizer
+    optimizer = settings.optimizer
     return make_schedule(
-        moves.schedule,
-        peak=moves.learning_rate,
-        warmup_steps=moves.warmup_steps,
+        optimizer.schedule,
+        peak=optimizer.learning_rate,
+        warmup_steps=optimizer.warmup_steps,
         train_steps=settings.loop.max_steps,
         power=settings.decay_power,
         start_warmup_step=settings.start_warmup_step,

@@ -1,4 +1,4 @@
-"""Watches the losses of a pretraining run: for leaps, and for a start that never becomes learning."""
+"""Watch the losses of a pretraining run: for leaps, and for a start without learning."""
 
 import math
 from collections import deque
@@ -7,15 +7,15 @@ from statistics import median
 
 from albert.training.loop import DivergenceError, Step
 
-REMEMBERED_STEPS = 100
+RECENT_STEPS = 100
 STEPS_BEFORE_LEAPS = 50
 LEAP_STEPS = 3
 LEAP_SPREADS = 8.0
-LEAST_LEAP = 0.5
-"""Nats; a smaller leap is left to clipping."""
+SMALLEST_LEAP = 0.5
+"""Nats; clipping handles smaller leaps."""
 
 PLATEAU_STEPS = 2000
-"""Steps after which masked LM should be below the entropy of single pieces, and order above a coin."""
+"""Steps after which masked LM should be below the unigram entropy, and sentence order better than chance."""
 PLATEAU_MARGIN = 0.1
 """Nats."""
 
@@ -23,23 +23,24 @@ _SPREAD_OF_NORMAL = 1.4826  # from the median of absolute deviations to the stan
 
 
 class LeapWatch:
-    """Notices a loss that leaps: for three steps far above what the last hundred were.
+    """Detects a leap: three steps in a row with a loss far above the last hundred.
 
-    Far is eight standard deviations, judged robustly, and at least half a nat: one bad batch is no leap.
+    Far means eight standard deviations, estimated robustly, and at least half a nat. One bad batch is no
+    leap.
     """
 
     def __init__(self) -> None:
-        self._losses: deque[float] = deque(maxlen=REMEMBERED_STEPS)
+        self._losses: deque[float] = deque(maxlen=RECENT_STEPS)
         self._high_in_a_row = 0
         self._calm = True
 
     @property
     def calm(self) -> bool:
-        """Whether the last step was as those before it, so that its weights are worth keeping."""
+        """Whether the last step was like those before it, so that its weights are worth saving."""
         return self._calm
 
     def add(self, step: Step) -> None:
-        """Takes in one step.
+        """Add one step.
 
         Raises:
             DivergenceError: The loss has leapt.
@@ -63,23 +64,22 @@ class LeapWatch:
     def _limit(self) -> float:
         middle = median(self._losses)
         spread = _SPREAD_OF_NORMAL * median(abs(loss - middle) for loss in self._losses)
-        return middle + max(LEAST_LEAP, LEAP_SPREADS * spread)
+        return middle + max(SMALLEST_LEAP, LEAP_SPREADS * spread)
 
 
 class PlateauWatch:
-    """Says once, after `PLATEAU_STEPS` steps, which part of the loss is still at what guessing gives."""
+    """Warns once, after `PLATEAU_STEPS` steps, of a part of the loss that is no better than guessing."""
 
     def __init__(self) -> None:
-        self._masked_lm: deque[float] = deque(maxlen=REMEMBERED_STEPS)
-        self._order: deque[float] = deque(maxlen=REMEMBERED_STEPS)
+        self._masked_lm: deque[float] = deque(maxlen=RECENT_STEPS)
+        self._order: deque[float] = deque(maxlen=RECENT_STEPS)
 
     def add(self, step: Step, *, unigram_entropy: Callable[[], float]) -> list[str]:
-        """Takes in one step, and returns what there is to warn of.
+        """Add one step, and return warnings, if there are any.
 
         Args:
-            step: Its parts are named `masked_lm` and `sentence_order`.
-            unigram_entropy: Returns the loss, in nats, of who knows how frequent each hidden piece is, and
-                nothing else; asked once.
+            step: Has the parts `masked_lm` and `sentence_order`.
+            unigram_entropy: Returns the unigram entropy of the masked labels, in nats; called once.
         """
         if not step.skipped:
             self._masked_lm.append(step.parts["masked_lm"].loss)
@@ -90,16 +90,16 @@ class PlateauWatch:
         masked_lm, order, unigram = median(self._masked_lm), median(self._order), unigram_entropy()
         if masked_lm > unigram - PLATEAU_MARGIN:
             warnings.append(
-                f"after {step.number:,} steps the masked LM loss is {masked_lm:.2f}, no better than knowing "
-                f"how frequent each piece is ({unigram:.2f}); usual causes: a rate too high or low "
-                "for the batch, a warm-up that is still on, initial weights too small for a small model "
-                "(initializer_range), too many layers for the start, a vocabulary that does not fit the "
-                "text; docs/pretraining.md tells what helped"
+                f"after {step.number:,} steps the masked LM loss is {masked_lm:.2f}, no better than guessing "
+                f"by frequency ({unigram:.2f}); usual causes: a learning rate too high or low for the batch, "
+                "a warm-up that has not ended, initial weights too small for a small model "
+                "(initializer_range), too many layers at the start, a vocabulary that does not fit the text; "
+                "see docs/pretraining.md for what helped"
             )
         if order > math.log(2) - 0.01:
             warnings.append(
-                f"after {step.number:,} steps the sentence-order loss is {order:.3f}, as of a coin (0.693); "
-                "usual causes: documents without breaks or of shuffled sentences (albert prepare --check), "
-                "lines that are no sentences, a rate too high"
+                f"after {step.number:,} steps the sentence-order loss is {order:.3f}, no better than chance "
+                "(0.693); usual causes: documents that are not separated or whose sentences are shuffled "
+                "(albert prepare --check), lines that are not sentences, a learning rate too high"
             )
         return warnings

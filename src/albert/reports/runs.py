@@ -16,9 +16,9 @@ from typing import Any, Literal
 import numpy as np
 
 from albert.checkpoint.folder import CONFIG_FILE
+from albert.checkpoint.layout import LOG_FILE, RUN_FILE, RunLayout
 from albert.console import warn
 from albert.errors import ConfigError, RunError
-from albert.training.runs import LOG_FILE, RUN_FILE
 
 Axis = Literal["steps", "tokens", "hours"]
 Points = tuple[list[float], list[float]]
@@ -71,7 +71,8 @@ class LoggedRun:
     @property
     def vocab_size(self) -> int | None:
         """Vocabulary size, if the record or the model has it."""
-        configs = [_read_json(self.folder / name / CONFIG_FILE) for name in ("model", "best")]
+        run = RunLayout(self.folder)
+        configs = [_read_json(folder / CONFIG_FILE) for folder in (run.model, run.best)]
         source = next(_values_of(self.record.get("settings"), "config"), None)
         configs += [_read_json(Path(source))] if isinstance(source, str) else []
         found = (value for part in (*configs, self.record) for value in _values_of(part, "vocab_size"))

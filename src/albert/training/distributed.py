@@ -1,9 +1,9 @@
 """Several processes that train one model together, as torchrun starts them; one process without it.
 
-Every rank holds the whole model and computes its part of each global batch. After its last micro-batch the
-gradients of all ranks are added up, then everyone takes the same step. No wrapper stands around the model:
+Every rank has the whole model and computes its part of each global batch. After its last micro-batch the
+gradients of all ranks are summed, and every rank takes the same step. There is no `DistributedDataParallel`:
 ALBERT's layers share their weights, so their gradients are complete only at the very end of the backward
-pass, and there is nothing that a bucketed all-reduce during it could hide.
+pass, and a bucketed all-reduce could not overlap with it.
 """
 
 import os
@@ -21,11 +21,12 @@ from torch.distributed.rendezvous import rendezvous
 from torch.optim import Optimizer
 
 from albert.errors import ConfigError
+from albert.optim import foreach
 
 BUCKET_ELEMENTS = 1 << 23
-"""Numbers that travel at once: 32 MB."""
+"""Numbers per message: 32 MB."""
 TIMEOUT = timedelta(minutes=30)
-"""How long a rank waits for the others, as for the evaluation or a checkpoint of the first."""
+"""How long a rank waits for the others, for instance while the first writes a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +36,21 @@ class World:
     rank: int = 0
     """Number of this process."""
     size: int = 1
-    """How many there are."""
+    """Number of processes."""
     control: Any = None
-    """Group for numbers on the CPU; None for the default one."""
+    """Process group for numbers on the CPU; None for the default group."""
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and talks."""
+        """Whether this process writes files and prints messages."""
         return self.rank == 0
 
     def part(self, count: int) -> int:
-        """Returns how many of `count` items are this process's."""
+        """Return the number of this process's items of `count`."""
         return count * (self.rank + 1) // self.size - count * self.rank // self.size
 
     def sum_numbers(self, numbers: Sequence[float]) -> list[float]:
-        """Returns the sums of all ranks' `numbers`, exact for whole numbers up to 2^53."""
+        """Return the sum of each number over all ranks, exact for whole numbers up to 2^53."""
         if self.size == 1:
             return list(numbers)
         tensor = torch.tensor(numbers, dtype=torch.float64)
@@ -57,7 +58,7 @@ class World:
         return [float(number) for number in tensor.tolist()]
 
     def sum_named(self, numbers: Mapping[str, float]) -> dict[str, float]:
-        """Returns the sums of all ranks' numbers of the same names; a rank may lack some."""
+        """Return the sum of each named number over all ranks; a rank may lack some names."""
         if self.size == 1:
             return dict(numbers)
         gathered: list[Any] = [None] * self.size
@@ -69,13 +70,13 @@ class World:
         return sums
 
     def sum_tensor(self, tensor: Tensor) -> Tensor:
-        """Adds up a tensor over all ranks, in place."""
+        """Sum a tensor over all ranks, in place."""
         if self.size > 1:
             dist.all_reduce(tensor)
         return tensor
 
     def sum_gradients(self, parameters: Iterable[nn.Parameter]) -> None:
-        """Adds up all gradients over all ranks, in place; a parameter without one counts as 0."""
+        """Sum all gradients over all ranks, in place; a parameter without one counts as 0."""
         if self.size == 1:
             return
         bucket: list[Tensor] = []
@@ -90,11 +91,11 @@ class World:
             _sum_together(bucket)
 
     def agree(self, value: float) -> float:
-        """Returns the first rank's `value` on every rank."""
+        """Return the first rank's `value` on every rank."""
         return self.sum_numbers([value if self.is_first else 0.0])[0]
 
     def least(self, value: int) -> int:
-        """Returns the least of all ranks' values."""
+        """Return the smallest value of all ranks."""
         if self.size == 1:
             return value
         tensor = torch.tensor([value])
@@ -102,11 +103,11 @@ class World:
         return int(tensor)
 
     def any(self, flag: bool) -> bool:
-        """Returns whether `flag` is true on some rank."""
+        """Return whether `flag` is true on some rank."""
         return self.sum_numbers([float(flag)])[0] > 0
 
     def share_state(self, model: nn.Module, optimizer: Optimizer) -> None:
-        """Gives every rank the first one's weights and optimiser state, so that only that one reads files."""
+        """Copy the first rank's weights and optimiser state to all others, so that only it reads files."""
         if self.size == 1:
             return
         parameters = list(model.parameters())
@@ -122,22 +123,22 @@ class World:
                 dist.broadcast(state[key], src=0)
 
     def wait(self) -> None:
-        """Returns when every rank has come here."""
+        """Wait until every rank has called this."""
         if self.size > 1:
             dist.barrier(group=self.control)
 
 
 def is_distributed() -> bool:
-    """Returns whether torchrun started this process."""
+    """Return whether torchrun started this process."""
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
 @contextmanager
 def join_world(device: torch.device) -> Iterator[World]:
-    """Joins the processes that torchrun started with this one, for the `with` block.
+    """Join the processes that torchrun started with this one, for the `with` block.
 
     Raises:
-        ConfigError: They cannot be reached.
+        ConfigError: The other processes cannot be reached.
     """
     if not is_distributed():
         yield World()
@@ -147,7 +148,7 @@ def join_world(device: torch.device) -> Iterator[World]:
         if device.type == "cuda":
             torch.cuda.set_device(device)
         store, rank, size = next(rendezvous("env://", timeout=TIMEOUT))
-        # torchrun may keep its store over a restart, with the addresses of processes that are gone.
+        # torchrun may keep its store after a restart, with the addresses of ended processes.
         attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
         store = PrefixStore(f"albert/{attempt}", store)
         dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=TIMEOUT)
@@ -158,23 +159,23 @@ def join_world(device: torch.device) -> Iterator[World]:
     world = World(dist.get_rank(), dist.get_world_size(), control)
     try:
         yield world
-        world.wait()  # nobody hangs up while another still talks
+        world.wait()  # no process disconnects while another still communicates
     finally:
-        # Gloo's threads may abort a process that tears them down; they end with it (see cli/main.py).
+        # Destroying a Gloo group may abort the process; its threads end with it (see cli/main.py).
         if backend == "nccl":
             dist.destroy_process_group()
 
 
 def local_device(device: torch.device) -> torch.device:
-    """Returns this process's own GPU where `device` is a GPU without a number."""
+    """Return this process's own GPU if `device` is a GPU without a number."""
     if device.type == "cuda" and device.index is None and is_distributed():
         return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
     return device
 
 
 def _sum_together(gradients: list[Tensor]) -> None:
-    """Adds up some gradients over all ranks in one message."""
+    """Sum some gradients over all ranks in one message."""
     flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
     dist.all_reduce(flat)
     parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-    torch._foreach_copy_(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])
+    foreach.copy(gradients, [part.view_as(g) for part, g in zip(parts, gradients, strict=True)])

@@ -1,4 +1,4 @@
-"""What a training tells while it runs: means over the last steps, for log.jsonl and for the progress bar."""
+"""Log of a running training: means over the last steps, for log.jsonl and the progress bar."""
 
 import math
 import mmap
@@ -15,14 +15,14 @@ from albert.training.sinks import LogSink
 
 
 class StepLog:
-    """Gathers steps, writes a record every `log_steps`, and moves the progress bar.
+    """Collects steps, writes a record every `log_steps`, and advances the progress bar.
 
     Args:
-        run: Receives the records; None where another process writes them.
+        run: Receives the records; None if another process writes them.
         bar: Shows loss, accuracies and speed.
-        log_steps: Steps a record averages over.
-        extras: Returns what else belongs into a record, given the seconds its steps took.
-        sinks: Receive the records, too.
+        log_steps: Steps per record, which contains their means.
+        extras: Returns further entries of a record, given the seconds that its steps took.
+        sinks: Further receivers of the records.
     """
 
     def __init__(
@@ -40,10 +40,10 @@ class StepLog:
         self._note = ""
 
     def add(self, step: Step) -> None:
-        """Takes in one step."""
+        """Add one step."""
         self._steps.append(step)
         if step.skipped and self._run is not None:
-            warn(f"step {step.number}: loss or gradients not finite, weights left as they were")
+            warn(f"step {step.number}: loss or gradients are not finite; weights not updated")
         if step.number % self._log_steps == 0:
             record = self._record()
             self._write(record)
@@ -52,11 +52,11 @@ class StepLog:
         self._bar.advance(1, self._note)
 
     def scores(self, step: int, scores: dict[str, Score]) -> None:
-        """Writes one evaluation on held-out data."""
+        """Write the scores of an evaluation on held-out data."""
         self._write({"step": step, "held_out": flat_scores(scores)})
 
     def event(self, step: int, name: str, text: str) -> None:
-        """Writes that something happened."""
+        """Write an event of the run, such as a roll-back."""
         self._write({"step": step, "event": name, "text": text})
 
     def _write(self, record: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class StepLog:
             sink.write(record)
 
     def _record(self) -> dict[str, Any]:
-        """Returns the means over the gathered steps; steps with non-finite numbers only count."""
+        """Return the means over the collected steps, without those that were skipped."""
         last = self._steps[-1]
         good = [step for step in self._steps if not step.skipped]
         tokens = sum(step.tokens for step in self._steps)
@@ -94,7 +94,7 @@ class StepLog:
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Returns the bytes a training holds: the most so far on a GPU, at present on a CPU; 0 if unknown."""
+    """Return the bytes this process uses: at the peak on a GPU, currently on a CPU; 0 if unknown."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     status = Path("/proc/self/statm")
@@ -102,7 +102,7 @@ def memory_in_use(device: torch.device) -> int:
 
 
 def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
-    """Returns scores as `name_loss` and `name_accuracy`; of masked LM the perplexity, too."""
+    """Return scores as `name_loss` and `name_accuracy`, and the perplexity of masked LM."""
     flat = {}
     for name, score in scores.items():
         flat[f"{name}_loss"] = score.loss
@@ -114,7 +114,7 @@ def flat_scores(scores: dict[str, Score]) -> dict[str, float]:
 
 
 def note_of(record: dict[str, Any]) -> str:
-    """Returns the numbers of a record that one watches: loss, accuracies, speed."""
+    """Return the most important numbers of a record: loss, accuracies, speed."""
     parts = [f"loss {record['loss']:.3f}"] if "loss" in record else []
     parts += [
         f"{key.removesuffix('_accuracy').replace('_', ' ')} {value:.1%}"

@@ -1,7 +1,8 @@
-"""The training loop, once, as a generator: whoever iterates sees every step and decides what to do between.
+"""The training loop, once, as a generator: its caller sees every step and decides what happens in between.
 
-A step takes the micro-batches of one global batch, divides each part of the loss by its count over all of
-them (so accumulation equals one large batch), clips, and moves the weights unless something was not finite.
+A step takes the micro-batches of one global batch, divides each part of the loss by its number of items in
+all of them (so accumulation equals one large batch), adds the parts by weight, clips, and updates the weights
+unless something was not finite.
 """
 
 import math
@@ -29,7 +30,7 @@ MAX_SKIPPED_STEPS = 10
 
 
 class DivergenceError(RunError):
-    """The loss went astray in `step`; what was done since the last checkpoint is of no use."""
+    """The loss diverged in `step`; what was learnt since the last checkpoint is lost."""
 
     def __init__(self, message: str, *, step: int) -> None:
         super().__init__(message)
@@ -37,11 +38,11 @@ class DivergenceError(RunError):
 
 
 class Batch(Protocol):
-    """Packed examples, as the loop needs to know them."""
+    """Packed examples, as far as the loop reads them."""
 
     @property
     def input_ids(self) -> NDArray[np.int64]:
-        """Pieces of all sequences end to end, (N,)."""
+        """Tokens of all sequences end to end, (N,)."""
 
 
 B_contra = TypeVar("B_contra", bound=Batch, contravariant=True)
@@ -49,26 +50,26 @@ BatchT = TypeVar("BatchT", bound=Batch)
 
 
 class Sliced(Protocol):
-    """A batch that can be cut."""
+    """A batch that can be split."""
 
     def __len__(self) -> int:
-        """Returns the number of examples."""
+        """Return the number of examples."""
 
     def take(self, begin: int, end: int) -> Self:
-        """Returns the examples `begin` to `end` (exclusive)."""
+        """Return the examples `begin` to `end` (exclusive)."""
 
 
 SlicedT = TypeVar("SlicedT", bound=Sliced)
 
 
 class Objective(Protocol, Generic[B_contra]):
-    """What is minimised: named parts of a loss, each a mean over its own items."""
+    """What is minimised: the sum of named parts, each a mean over its own items times its weight."""
 
     def counts(self, batch: B_contra) -> dict[str, int]:
-        """Returns over how many items each part is averaged; known before the model runs."""
+        """Return the number of items over which each part is averaged; known before the model runs."""
 
     def sums(self, model: Any, batch: B_contra) -> dict[str, LossSum]:
-        """Returns each part's sum over the items of `batch`."""
+        """Return each part's sum over the items of `batch`, with its weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,21 +79,21 @@ class Score:
     loss: float
     """Mean over its items."""
     accuracy: float | None
-    """Share of items predicted right; None for a loss on numbers."""
+    """Share of items predicted right; None for losses on numbers."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """What one optimiser step did."""
+    """Report of one optimiser step."""
 
     number: int
     """Steps done so far, this one included."""
     loss: float
-    """Sum of the parts' means."""
+    """Sum of the parts' means, each times its weight."""
     parts: dict[str, Score]
-    """Loss and accuracy by part."""
+    """Loss and accuracy by part, without weights."""
     learning_rate: float
-    """Rate of this step."""
+    """Learning rate of this step."""
     grad_norm: float
     """Global norm of the gradients before clipping."""
     tokens: int
@@ -100,11 +101,11 @@ class Step:
     seconds: float
     """Wall-clock of the step, data included."""
     data_seconds: float
-    """How much of it was spent waiting for data."""
+    """Part of `seconds` spent waiting for data."""
     skipped: bool
-    """Whether loss or gradients were not finite, so that the weights stayed as they were."""
+    """Whether loss or gradients were not finite, so that the weights were not updated."""
     stop: bool
-    """Whether some rank was asked to stop."""
+    """Whether some rank received a request to stop."""
 
 
 def train(
@@ -120,23 +121,23 @@ def train(
     world: World = World(),
     stop: Callable[[], object] = lambda: False,
 ) -> Iterator[Step]:
-    """Trains `model`, and yields after every optimiser step.
+    """Train `model`, and yield after every optimiser step.
 
-    Randomness of a step (dropout) is seeded by the seed and the step's number, so a resumed training
-    needs to know only how many steps were done.
+    Random numbers of a step (dropout) are seeded by the seed and the step's number, so a resumed training
+    needs only the number of steps done.
 
     Args:
-        model: In training mode while a step runs.
-        batches: Micro-batches of this rank, `settings.micro_batches(world.size)` of them a step; the end of
-            them is the end.
-        objective: The loss.
-        optimizer: Its groups' `lr` is set every step.
+        model: Set to training mode in every step.
+        batches: Micro-batches of this rank, `settings.micro_batches(world.size)` of them per step; training
+            ends with them.
+        objective: What is minimised.
+        optimizer: Its groups' `lr` is set in every step.
         learning_rate: Rate of step 0, 1, 2, ...
         settings: Steps, accumulation, precision, seed.
         max_grad_norm: Global norm to clip to.
-        steps_done: Steps of earlier runs; `batches` begins behind their examples.
-        world: The processes that train together; their gradients are added up.
-        stop: Tells whether this process was asked to stop; every rank hears of it in the same step.
+        steps_done: Steps done before; `batches` starts after their examples.
+        world: The processes that train together; their gradients are summed.
+        stop: Whether this process was asked to stop; all ranks learn of it in the same step.
 
     Raises:
         DivergenceError: Loss or gradients were not finite `MAX_SKIPPED_STEPS` times in a row.
@@ -158,12 +159,12 @@ def train(
         autocast = autocast_of(settings, device)
         loss, parts = _accumulate(model, micro_batches, objective, totals, autocast=autocast, world=world)
         norm = global_norm(model.parameters())
-        # One wait for the device a step: every number that is looked at, at once.
+        # One wait for the device per step: all numbers at once.
         grad_norm, *values = torch.stack([norm, loss, *parts.values()]).tolist()
         finite = math.isfinite(grad_norm) and math.isfinite(values[0])
         if finite:
             clip_gradients(model.parameters(), norm, max_norm=max_grad_norm)
-            _move(optimizer, rate)
+            _update(optimizer, rate)
         optimizer.zero_grad(set_to_none=True)
         skipped_in_a_row = 0 if finite else skipped_in_a_row + 1
         _check_skipped(skipped_in_a_row, step=number + 1)
@@ -181,19 +182,19 @@ def train(
         )
 
 
-def _move(optimizer: Optimizer, rate: float) -> None:
-    """Moves the weights at a learning rate."""
+def _update(optimizer: Optimizer, rate: float) -> None:
+    """Take an optimiser step at a learning rate."""
     for group in optimizer.param_groups:
         group["lr"] = rate
     optimizer.step()
 
 
 def _check_skipped(in_a_row: int, *, step: int) -> None:
-    """Raises DivergenceError when too many steps in a row were skipped."""
+    """Raise DivergenceError when too many steps in a row were skipped."""
     if in_a_row == MAX_SKIPPED_STEPS:
         raise DivergenceError(
-            f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, the last is step "
-            f"{step}; no weight was touched: lower --learning-rate or lengthen --warmup-steps",
+            f"loss or gradients were not finite in {MAX_SKIPPED_STEPS} steps in a row, up to step {step}; "
+            "the weights are unchanged since: lower --learning-rate or lengthen --warmup-steps",
             step=step,
         )
 
@@ -206,7 +207,7 @@ def evaluate(
     settings: LoopSettings,
     world: World = World(),
 ) -> dict[str, Score]:
-    """Returns loss and accuracy of each part over all ranks' `batches`, dropout off."""
+    """Return the loss and accuracy of each part over all ranks' `batches`, with dropout off."""
     model.eval()
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
@@ -223,7 +224,7 @@ def evaluate(
 
 
 def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT]:
-    """Yields every batch as `count` micro-batches of nearly equal size; of a small one some are empty."""
+    """Yield each batch as `count` micro-batches of nearly equal size, some of them empty if it is small."""
     for batch in batches:
         bounds = [len(batch) * number // count for number in range(count + 1)]
         for begin, end in pairwise(bounds):
@@ -233,7 +234,7 @@ def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT
 def _add_up(
     batches: list[BatchT], objective: Objective[BatchT], world: World, *, stopped: bool
 ) -> tuple[dict[str, float], int, bool]:
-    """Returns over how many items of all ranks each part is averaged, their tokens, and whether to stop."""
+    """Return each part's number of items on all ranks, the number of tokens, and whether to stop."""
     counts = [objective.counts(batch) for batch in batches]
     names = list(counts[0])
     own = [sum(count[name] for count in counts) for name in names]
@@ -251,48 +252,50 @@ def _accumulate(
     autocast: AbstractContextManager[object],
     world: World,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Adds up the gradients of one global batch, over micro-batches and ranks.
+    """Sum the gradients of one global batch, over micro-batches and ranks.
 
     Returns:
         The loss, and each part's mean loss and accuracy by key; scalars.
     """
     parts: dict[str, Tensor] = {}
+    weights: dict[str, float] = {}
     for batch in batches:
         if not batch.input_ids.size:
             continue
         with autocast:
             sums = objective.sums(model, batch)
-        loss = torch.stack([part.total / totals[name] for name, part in sums.items()]).sum()
+        loss = torch.stack([part.weight * (part.total / totals[name]) for name, part in sums.items()]).sum()
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         for name, part in sums.items():
+            weights[f"{name}/loss"] = part.weight
             for key, value in _sums_by_key(name, part):
                 parts[key] = parts.get(key, 0) + value / totals[name]
     world.sum_gradients(model.parameters())
     means = world.sum_tensor(torch.stack(list(parts.values())))
     parts = dict(zip(parts, means.unbind(), strict=True))
-    return torch.stack([value for key, value in parts.items() if key.endswith("/loss")]).sum(), parts
+    return torch.stack([weight * parts[key] for key, weight in weights.items()]).sum(), parts
 
 
 def _seed_of_step(seed: int, number: int, rank: int) -> int:
-    """Returns the seed of a rank's step, unrelated to those of others; NumPy promises it never changes."""
+    """Return the seed of a rank's step, unrelated to all others; NumPy guarantees that it never changes."""
     entropy = (seed, number, rank) if rank else (seed, number)
     return int(np.random.SeedSequence(entropy).generate_state(1, np.uint64)[0] >> 1)
 
 
 def _sums_by_key(name: str, part: LossSum) -> Iterator[tuple[str, Tensor]]:
-    """Yields the sums of one part as `name/loss` and, where there is one, `name/accuracy`."""
+    """Yield the sums of one part as `name/loss` and, if it has one, `name/accuracy`."""
     yield f"{name}/loss", part.total.detach()
     if part.correct is not None:
         yield f"{name}/accuracy", part.correct
 
 
 def _scores(values: dict[str, float]) -> dict[str, Score]:
-    """Returns `name/loss` and `name/accuracy` pairs as one score a name."""
+    """Return `name/loss` and `name/accuracy` pairs as one score a name."""
     names = dict.fromkeys(key.split("/")[0] for key in values)
     return {name: Score(values[f"{name}/loss"], values.get(f"{name}/accuracy")) for name in names}
 
 
 def autocast_of(settings: LoopSettings, device: torch.device) -> AbstractContextManager[object]:
-    """Returns the block in which the model runs on `device` with the precision of the settings."""
+    """Return the `with` block in which a model runs on `device` in the precision of the settings."""
     dtype = autocast_dtype(settings.precision, device)
     return nullcontext() if dtype is None else torch.autocast(device.type, dtype)

@@ -1,18 +1,13 @@
-"""The folder of one run: what it was asked to do, its log, its checkpoints, its models.
+"""The folder of one run: its settings, log, checkpoints and models, named as `checkpoint.layout` says.
 
-    RUN/run.json      settings, inputs, versions; written once, and completed with the result
-    RUN/log.jsonl     one record every few steps, and one an evaluation
-    RUN/checkpoints/  step-N/: everything needed to go on
-    RUN/best/, model/ model folders: best on held-out data, last
-
-The same command on an unfinished folder resumes it; with other settings it is refused.
+The same command on an unfinished folder resumes the run; with other settings it is refused.
 """
 
 import json
 import platform
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -23,13 +18,11 @@ from torch import nn
 from torch.optim import Optimizer
 
 from albert.checkpoint.folder import replacing, write_json
+from albert.checkpoint.layout import RunLayout
 from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
 from albert.renamed import rename_settings
-
-RUN_FILE = "run.json"
-LOG_FILE = "log.jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +30,7 @@ class Run:
     """An open run folder."""
 
     folder: Path
-    """Where everything of the run lies."""
+    """The run's folder."""
     record: dict[str, Any]
     """The content of run.json."""
 
@@ -50,27 +43,29 @@ class Run:
         settings: dict[str, Any],
         inputs: dict[str, Any],
         shared: bool = False,
+        defaults: Mapping[str, Any] | None = None,
     ) -> "Run":
-        """Begins a run in `folder`, or takes up the one that was begun there.
+        """Start a run in `folder`, or resume the one that was started there.
 
         Args:
             folder: Made if missing.
-            command: Subcommand that runs.
+            command: Name of the command.
             settings: Its settings, as JSON.
-            inputs: Fingerprints of what is read, as JSON; other inputs are another run.
-            shared: Whether the folder may hold other files.
+            inputs: Fingerprints of the data, as JSON; a run with other inputs is another run.
+            shared: Whether the folder may contain other files.
+            defaults: Values of settings that runs of older versions lack, by name.
 
         Raises:
-            RunError: The folder holds something else, or a run with other settings.
+            RunError: The folder contains something else, or a run with other settings.
         """
-        path = folder / RUN_FILE
+        path = RunLayout(folder).record
         asked = {"command": command, "settings": settings, "inputs": inputs}
         if path.is_file():
             record = _read_record(path)
-            _check_same(folder, asked, record)
+            _check_same(folder, asked, record, defaults or {})
             return cls(folder, record)
         if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not shared)):
-            raise RunError(f"{folder}: exists and holds no run; give --output a new folder")
+            raise RunError(f"{folder}: exists and contains no run; give --output a new folder")
         folder.mkdir(parents=True, exist_ok=True)
         record = {**asked, "versions": versions()}
         write_json(path, record)
@@ -78,80 +73,79 @@ class Run:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        """What the finished run found; None while it is unfinished."""
+        """Result of the finished run; None while it is unfinished."""
         return self.record.get("result")
 
     @property
     def attempts(self) -> int:
-        """How often the run was begun again."""
+        """How often the run was restarted."""
         return len(self.record.get("attempts", ()))
 
     def begin_again(self, reason: str) -> None:
-        """Drops checkpoints and best model; the log so far becomes `log-N.jsonl`, the reason is recorded."""
+        """Remove checkpoints and best model, move the log to `log-N.jsonl`, and record the reason."""
         number = self.attempts
         shutil.rmtree(self.checkpoints, ignore_errors=True)
         shutil.rmtree(self.best, ignore_errors=True)
-        log = self.folder / LOG_FILE
-        if log.is_file():
-            log.rename(log.with_name(f"log-{number}.jsonl"))
+        if self.layout.log.is_file():
+            self.layout.log.rename(self.layout.earlier_log(number))
         self.record["attempts"] = [*self.record.get("attempts", ()), reason]
-        write_json(self.folder / RUN_FILE, self.record)
+        write_json(self.layout.record, self.record)
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Marks the run as finished."""
+        """Mark the run as finished."""
         self.record["result"] = result
-        write_json(self.folder / RUN_FILE, self.record)
+        write_json(self.layout.record, self.record)
 
     def resume(self, model: nn.Module, optimizer: Optimizer) -> TrainingState:
-        """Fills `model` and `optimizer` from the newest whole checkpoint.
+        """Fill `model` and `optimizer` from the newest undamaged checkpoint.
 
-        Log records behind it are dropped: their steps will be done again.
+        Later log records are dropped, as their steps will be done again.
 
         Returns:
-            How far that is; the beginning for a new run.
+            Its state; step 0 for a new run.
         """
-        place = load_newest_snapshot(self.checkpoints, model, optimizer)
-        if place.step:
-            say(f"{self.folder}: resuming behind step {place.step}")
-        log = self.folder / LOG_FILE
+        state = load_newest_snapshot(self.checkpoints, model, optimizer)
+        if state.step:
+            say(f"{self.folder}: resuming after step {state.step}")
+        log = self.layout.log
         if log.is_file():
-            kept = [record for record in self.log_records() if record["step"] <= place.step]
+            kept = [record for record in self.log_records() if record["step"] <= state.step]
             with replacing(log) as temporary:
                 lines = "".join(json.dumps(record) + "\n" for record in kept)
                 temporary.write_text(lines, encoding="utf-8")
-        return place
+        return state
 
     def save(
         self,
-        place: TrainingState,
+        state: TrainingState,
         model: nn.Module,
         optimizer: Optimizer,
         *,
         keep: int,
         keep_every: int | None = None,
     ) -> None:
-        """Writes the checkpoint of a place, and removes all but the `keep` newest and every so many steps.
+        """Write the checkpoint of `state`, and remove all but the `keep` newest and those of `keep_every`.
 
         Raises:
-            RunError: The disk is full or refuses; earlier checkpoints stay.
+            RunError: The disk is full or cannot be written; earlier checkpoints are kept.
         """
         try:
-            save_snapshot(self.checkpoints, place, model, optimizer)
+            save_snapshot(self.checkpoints, state, model, optimizer)
         except OSError as error:
             raise RunError(
-                f"{self.checkpoints}: cannot write the checkpoint of step {place.step}: {error.strerror}; "
-                "earlier checkpoints are whole: free some space and run the same command again"
+                f"{self.checkpoints}: cannot write the checkpoint of step {state.step}: {error.strerror}; "
+                "earlier checkpoints are intact: free some space and run the same command again"
             ) from error
         drop_old_snapshots(self.checkpoints, keep=keep, keep_every=keep_every)
 
     def log(self, record: dict[str, Any]) -> None:
-        """Appends `record`, which has a `step`, to log.jsonl."""
-        with (self.folder / LOG_FILE).open("a", encoding="utf-8") as file:
+        """Append `record`, which has a `step`, to log.jsonl."""
+        with self.layout.log.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
 
     def log_records(self) -> Iterator[dict[str, Any]]:
-        """Yields the records of log.jsonl; a last line cut off by a kill is left out."""
-        path = self.folder / LOG_FILE
+        """Yield the records of log.jsonl, except a last line that a kill cut off."""
+        path = self.layout.log
         if not path.is_file():
             return
         for line in path.read_text(encoding="utf-8").splitlines():
@@ -161,28 +155,33 @@ class Run:
                 return
 
     @property
+    def layout(self) -> RunLayout:
+        """Names of the run's files and folders."""
+        return RunLayout(self.folder)
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
-        return self.folder / "checkpoints"
+        return self.layout.checkpoints
 
     @property
     def best(self) -> Path:
         """Model folder of the best evaluation."""
-        return self.folder / "best"
+        return self.layout.best
 
     @property
     def model(self) -> Path:
         """Model folder of the last step."""
-        return self.folder / "model"
+        return self.layout.model
 
 
 def settings_as_json(settings: Any) -> dict[str, Any]:
-    """Returns a settings dataclass as JSON: paths become text."""
+    """Return a settings dataclass as JSON, with paths as text."""
     return json.loads(json.dumps(asdict(settings), default=str))
 
 
 def versions() -> dict[str, str]:
-    """Returns what the numbers of a run depend on beside its settings."""
+    """Return the versions that the numbers of a run depend on, in addition to its settings."""
     return {
         "albert": version("albert"),
         "commit": _commit(),
@@ -192,7 +191,7 @@ def versions() -> dict[str, str]:
 
 
 def _commit() -> str:
-    """Returns the commit of a source checkout, or "" for an installed package."""
+    """Return the commit of a source checkout, "" for an installed package."""
     try:
         done = subprocess.run(
             ["git", "rev-parse", "--short=12", "HEAD"],
@@ -217,30 +216,33 @@ def _read_record(path: Path) -> dict[str, Any]:
     return record
 
 
-def _check_same(folder: Path, asked: dict[str, Any], found: dict[str, Any]) -> None:
-    """Checks that the run in `folder` is the one that is asked for.
+def _check_same(
+    folder: Path, asked: dict[str, Any], found: dict[str, Any], defaults: Mapping[str, Any]
+) -> None:
+    """Check that the run in `folder` has the same command, settings and inputs.
 
     Raises:
-        RunError: It is not; the message names what differs.
+        RunError: It does not; the message names what differs.
     """
     if asked["command"] != found["command"]:
         raise RunError(
-            f"{folder}: holds a run of `albert {found['command']}`, not of `albert {asked['command']}`; "
+            f"{folder}: contains a run of `albert {found['command']}`, not of `albert {asked['command']}`; "
             "give --output a new folder"
         )
     for part in ("settings", "inputs"):
-        new, old = _flat(asked[part]), _flat(rename_settings(found.get(part, {})))
-        differing = [name for name in {**old, **new} if new.get(name) != old.get(name)]
+        new, old = _flat(asked[part]), {**defaults, **_flat(rename_settings(found.get(part, {})))}
+        names = [name for name in {**old, **new} if name in new or name not in defaults]
+        differing = [name for name in names if new.get(name) != old.get(name)]
         if differing:
             changes = ", ".join(f"{n} was {old.get(n)!r}, now {new.get(n)!r}" for n in differing)
             raise RunError(
-                f"{folder}: holds a run with other {part} ({changes}); "
+                f"{folder}: contains a run with other {part} ({changes}); "
                 "repeat its command to resume it, or give --output a new folder"
             )
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Returns nested settings as one level, keyed by the innermost name: the flag."""
+    """Return nested settings as one level, keyed by the innermost name, which is the flag."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat.update(_flat(value) if isinstance(value, dict) else {name: value})

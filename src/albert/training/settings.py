@@ -1,4 +1,4 @@
-"""Settings that every kind of training shares; each field is a flag of its subcommands."""
+"""Settings that every kind of training shares; each field is a flag of its commands."""
 
 import math
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 
 from albert.errors import ConfigError
+from albert.model import kernels
 from albert.optim.schedules import ScheduleName
 
 Precision = Literal["auto", "float32", "bf16"]
@@ -14,19 +15,19 @@ Precision = Literal["auto", "float32", "bf16"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptimizerSettings:
-    """How the weights are moved."""
+    """How the weights are updated."""
 
     optimizer: Literal["lamb", "adamw"] = "lamb"
-    """Optimiser: lamb as the paper's pretraining, adamw as the original's fine-tuning."""
+    """Optimiser: lamb as in the paper's pretraining, adamw as in the original's fine-tuning."""
     learning_rate: float = 1.76e-3
     """Peak learning rate; 1.76e-3 is the paper's for batches of 4096."""
     warmup_steps: int = 3125
     """Steps over which the rate rises to its peak; 3125 is the original's."""
     schedule: ScheduleName = "decay-from-start"
-    """How the rate falls: decay-from-start, the original's, counts the decay from step 0, the others from the
-    end of the warm-up."""
+    """How the rate decays: decay-from-start, as the original does, counts from step 0, the others from the end
+    of the warm-up."""
     weight_decay: float = 0.01
-    """Decoupled weight decay; biases and layer normalisations are never decayed."""
+    """Decoupled weight decay; not applied to biases and layer normalisations."""
     adam_beta2: float = 0.999
     """Decay of the second moment; 0.999 is the original's."""
     max_grad_norm: float = 1.0
@@ -42,14 +43,14 @@ class LoopSettings:
     batch_size: int = 256
     """Examples per optimiser step; the paper's is 4096."""
     micro_batch_size: int | Literal["auto"] | None = None
-    """Examples that go through the model at once, gradients accumulated; a whole batch if not given. auto:
-    as many as a GPU's memory takes, found by trial."""
+    """Examples computed at once, with gradients accumulated; a whole batch if not given. auto: as many as fit
+    into a GPU's memory, found by trial."""
     save_steps: int = 1000
     """Steps between checkpoints."""
     keep_checkpoints: int = 2
-    """Newest checkpoints that are kept."""
+    """Number of newest checkpoints that are kept."""
     keep_every: int | None = None
-    """Checkpoints of multiples of so many steps are kept for good."""
+    """Checkpoints of multiples of this many steps are kept for good."""
     eval_steps: int = 1000
     """Steps between evaluations on held-out data."""
     log_steps: int = 10
@@ -57,16 +58,16 @@ class LoopSettings:
     seed: int = 0
     """Seed of weights, data order, masks and dropout."""
     precision: Precision = "auto"
-    """Type of matrix products: bf16 where the device computes it natively (auto), weights always float32."""
+    """Type of matrix products; auto: bf16 if the device computes it natively. Weights are always float32."""
     tf32: bool = False
-    """Multiply float32 matrices with 10 bits of mantissa, on GPUs that can."""
+    """Multiply float32 matrices with 10 bits of mantissa, on GPUs that support it."""
     compile: bool = False
-    """Compile the shared layer, once for all layers and all batches; a minute at the start."""
+    """Compile the shared layer, once for all layers and all batches; takes a minute at the start."""
     activation_checkpointing: bool = False
-    """Keep only the input of each layer for the backward pass and compute the rest again: a third more work,
-    much less memory."""
+    """Keep only the input of each layer for the backward pass and recompute the rest: a third more work, much
+    less memory."""
     device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
+    """cpu, cuda, cuda:1, ...; auto: a GPU if there is one."""
 
     def __post_init__(self) -> None:
         for name in ("max_steps", "batch_size", "save_steps", "keep_checkpoints", "eval_steps", "log_steps"):
@@ -80,16 +81,16 @@ class LoopSettings:
 
     @property
     def micro_size(self) -> int:
-        """Examples that go through the model at once, where that is not to be found by trial."""
+        """Examples computed at once, unless found by trial."""
         return self.micro_batch_size if isinstance(self.micro_batch_size, int) else self.batch_size
 
     def micro_batches(self, ranks: int = 1) -> int:
-        """Returns how many micro-batches each of `ranks` processes computes for a step."""
+        """Return the number of micro-batches per step of each of `ranks` processes."""
         return math.ceil(math.ceil(self.batch_size / ranks) / self.micro_size)
 
 
 def find_device(name: str) -> torch.device:
-    """Returns the device `name`, or for `auto` a GPU where there is one, else the CPU.
+    """Return the device `name`; for `auto` a GPU if there is one, else the CPU.
 
     Raises:
         ConfigError: There is no such device.
@@ -106,7 +107,7 @@ def find_device(name: str) -> torch.device:
 
 
 def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | None:
-    """Returns the type that autocast is to use on `device`; None for plain float32."""
+    """Return the type that autocast uses on `device`; None for plain float32."""
     if precision == "float32":
         return None
     if precision == "bf16" or _computes_bf16(device):
@@ -115,9 +116,9 @@ def autocast_dtype(precision: Precision, device: torch.device) -> torch.dtype | 
 
 
 def _computes_bf16(device: torch.device) -> bool:
-    """Tells whether `device` multiplies bf16 matrices in hardware, where they are faster than float32."""
+    """Return whether `device` multiplies bf16 matrices in hardware, faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type == "cpu":
-        return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        return kernels.cpu_has("avx512_bf16") or kernels.cpu_has("amx_tile")
     return False

@@ -1,7 +1,7 @@
-"""The log of a training, shown by the viewers people know: TensorBoard and trackio, both on this machine.
+"""The log of a training in TensorBoard and trackio, both on this machine.
 
-Stands beside `log.jsonl`, which stays the record: a viewer that can no longer write is left out with a
-warning, and never ends a training. Names are `train/loss`, `held_out/masked_lm_loss`; events are text.
+`log.jsonl` stays the record. A viewer whose files can no longer be written is dropped with a warning and
+never ends a training. Names are `train/loss`, `held_out/masked_lm_loss`; events are text.
 """
 
 import importlib
@@ -30,29 +30,29 @@ _SENDS_AWAY = ("TRACKIO_SPACE_ID", "TRACKIO_SERVER_URL")
 
 
 class LogSink(Protocol):
-    """Somewhere the records of a log go, beside the log."""
+    """A further receiver of log records."""
 
     def write(self, record: dict[str, Any]) -> None:
-        """Takes in one record of log.jsonl: of training, of an evaluation, or of an event."""
+        """Write one record of log.jsonl: of training, of an evaluation, or of an event."""
 
     def close(self) -> None:
-        """Writes what is left; no record may follow."""
+        """Write what is buffered; no record may follow."""
 
 
 def open_sinks(
     names: Sequence[SinkName], folder: Path, run_name: str, config: dict[str, Any]
 ) -> list[LogSink]:
-    """Opens viewers for one run, or goes on with those that an earlier part of it opened.
+    """Open viewers for a run, or continue those of its earlier part.
 
     Args:
-        names: Which; each once.
-        folder: Of the run. TensorBoard's files are `tensorboard/` in it; trackio keeps its own in its own
-            place, `TRACKIO_DIR`, where it shows all runs together, and `trackio.json` here names the run.
-        run_name: What to call the run in trackio.
-        config: Its settings, as JSON, shown beside the curves.
+        names: Names of viewers; repeated ones count once.
+        folder: The run's folder. TensorBoard's files are in `tensorboard/` there. trackio keeps all runs
+            together in `TRACKIO_DIR`, and `trackio.json` in the folder names the run.
+        run_name: Name of the run in trackio.
+        config: Its settings, as JSON, shown next to the curves.
 
     Raises:
-        ConfigError: A package is missing, or the environment tells trackio to send the log away.
+        ConfigError: A package is missing, or the environment makes trackio send the log elsewhere.
     """
     return [_OPENERS[name](folder, run_name, config) for name in dict.fromkeys(names)]
 
@@ -60,8 +60,7 @@ def open_sinks(
 class _TensorBoard:
     """Event files that `tensorboard --logdir` shows.
 
-    When the steps jump back, because the run was resumed or rolled back, TensorBoard is told to forget what
-    it has from there on.
+    When the step number falls, because the run was resumed or rolled back, later records are purged.
     """
 
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
@@ -88,7 +87,7 @@ class _TensorBoard:
         from torch.utils.tensorboard import SummaryWriter
 
         self.close()
-        # Files are told apart by second and process alone; a jump back may come within the same second.
+        # File names contain only second and process, and two files may be opened in the same second.
         self._writer = SummaryWriter(
             self._folder,
             purge_step=step,
@@ -104,7 +103,7 @@ class _TensorBoard:
 class _Trackio:
     """A run in trackio's own store, which `trackio show` shows.
 
-    Steps that are done again stand there twice: it cannot forget.
+    Steps that are done again appear twice, because trackio cannot purge records.
     """
 
     def __init__(self, folder: Path, run_name: str, config: dict[str, Any]) -> None:
@@ -112,11 +111,11 @@ class _Trackio:
         path = folder / TRACKIO_FILE
         resume = "allow" if path.is_file() else "never"
         if resume == "never":
-            # Other folders may have runs of the same name.
+            # Runs in other folders may have the same name.
             name = f"{run_name}-{uuid.uuid4().hex[:6]}"
             write_json(path, {"project": TRACKIO_PROJECT, "run": name})
         name = json.loads(path.read_text(encoding="utf-8"))["run"]
-        # It talks on standard output, which is the result's.
+        # trackio prints to standard output, which is reserved for the result.
         with redirect_stdout(io.StringIO()):
             self._run = self._trackio.init(
                 TRACKIO_PROJECT,
@@ -137,12 +136,12 @@ class _Trackio:
 
     def close(self) -> None:
         with redirect_stdout(io.StringIO()):
-            # Not that of the run: it would be finished, and talk, once more when the program ends.
+            # Not `self._run.finish()`: the run would be finished, with messages, again at exit.
             self._trackio.finish()
 
 
 class _Guarded:
-    """A sink whose failure is a warning."""
+    """A sink whose failures become warnings."""
 
     def __init__(self, name: str, sink: LogSink) -> None:
         self._name, self._sink = name, sink
@@ -163,7 +162,7 @@ class _Guarded:
 
     def _give_up(self, error: OSError) -> None:
         if not self._broken:
-            warn(f"{self._name}: cannot write ({error.strerror or error}); it gets no more of this run's log")
+            warn(f"{self._name}: cannot write ({error.strerror or error}); it receives no further records")
         self._broken = True
 
 
@@ -176,8 +175,8 @@ def _open_trackio(folder: Path, run_name: str, config: dict[str, Any]) -> LogSin
     for variable in _SENDS_AWAY:
         if os.environ.get(variable):
             raise ConfigError(
-                f"{variable} is set, so trackio would send the log to another machine; this program only "
-                f"keeps logs on its own: unset {variable}"
+                f"{variable} is set, so trackio would send the log to another machine; albert keeps logs on "
+                f"this one only: unset {variable}"
             )
     _check_installed("trackio", "trackio")
     return _Guarded("trackio", _Trackio(folder, run_name, config))
@@ -187,7 +186,7 @@ _OPENERS = {"tensorboard": _open_tensorboard, "trackio": _open_trackio}
 
 
 def _check_installed(name: str, module: str) -> None:
-    """Checks that the package of an extra can be imported.
+    """Check that the package of an extra can be imported.
 
     Raises:
         ConfigError: It cannot; the message says how to install it.
@@ -196,12 +195,12 @@ def _check_installed(name: str, module: str) -> None:
         importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"the log in {name} needs a package that is not installed; run: pip install 'albert[{name}]'"
+            f"--log-to {name} needs a package that is not installed; run: pip install 'albert[{name}]'"
         ) from error
 
 
 def _scalars(record: dict[str, Any]) -> dict[str, float]:
-    """Returns the numbers of a record by the names they are shown under."""
+    """Return the numbers of a record by the names under which they are shown."""
     held_out = record.get("held_out")
     prefix, values = ("train", record) if held_out is None else ("held_out", held_out)
     return {

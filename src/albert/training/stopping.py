@@ -1,4 +1,4 @@
-"""Ending a training between two steps when it is asked to stop, so that it can save first."""
+"""Stopping a training between two steps when a signal arrives, so that it can save first."""
 
 import signal
 from collections.abc import Iterator
@@ -9,15 +9,15 @@ from typing import Any
 from albert.console import say
 
 REQUEUE_EXIT_CODE = 75
-"""EX_TEMPFAIL of sysexits.h: whoever started this may start it again (RequeueExit of SLURM and the like)."""
+"""EX_TEMPFAIL of sysexits.h: the job should be started again (RequeueExit of SLURM and the like)."""
 
 _SIGNALS = [signal.SIGINT, signal.SIGTERM]
 if hasattr(signal, "SIGUSR1"):
-    _SIGNALS.append(signal.SIGUSR1)  # what schedulers send ahead of the end
+    _SIGNALS.append(signal.SIGUSR1)  # what schedulers send before they end a job
 
 
 class Stop:
-    """Whether, and by which signal, the training was asked to stop."""
+    """A request to stop the training: false until a signal arrives."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
@@ -26,10 +26,10 @@ class Stop:
         return self.signal is not None
 
     def leave(self) -> None:
-        """Ends the program the way the signal asks for; call it when all that is worth it was saved.
+        """End the program as the signal requires; call it after saving.
 
-        Ctrl-C ends it as ever. Any other signal, which a scheduler or another process got, means that the
-        place is needed: the exit code says that the work is to be taken up again.
+        Ctrl-C ends it as usual. Any other signal comes from a scheduler that needs the machine: the exit code
+        then says that the job should be started again.
         """
         say("stopped; the same command continues")
         if self.signal == signal.SIGINT:
@@ -39,7 +39,7 @@ class Stop:
 
 @contextmanager
 def graceful_stop() -> Iterator[Stop]:
-    """Turns the first Ctrl-C, SIGTERM or SIGUSR1 in the block into a flag; the second one acts at once."""
+    """Turn the first Ctrl-C, SIGTERM or SIGUSR1 in the block into a flag; a second one acts at once."""
     stop = Stop()
     previous: dict[signal.Signals, Any] = {}
 

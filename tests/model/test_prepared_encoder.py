@@ -1,4 +1,4 @@
-"""Frozen weights: the same numbers, and gone as soon as the parameters may be others."""
+"""Weights prepared for inference: the same numbers, dropped as soon as parameters may have changed."""
 
 import copy
 import pickle
@@ -41,19 +41,19 @@ def x() -> Tensor:
 
 
 @torch.no_grad()
-def test_a_frozen_encoder_gives_the_same_numbers(x: Tensor) -> None:
+def test_a_prepared_encoder_gives_the_same_numbers(x: Tensor) -> None:
     encoder = make_encoder()
     expected = encoder(x, PACKING)
-    encoder.freeze()
+    encoder.prepare_for_inference()
     torch.testing.assert_close(encoder(x, PACKING), expected, atol=1e-6, rtol=0)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize(("dtype", "tolerance"), [("bf16", 0.1), ("int8", 0.1)])
-def test_a_cheaper_type_stays_near_float32_and_is_used(x: Tensor, dtype: Dtype, tolerance: float) -> None:
+def test_a_smaller_type_is_used_and_stays_near_float32(x: Tensor, dtype: Dtype, tolerance: float) -> None:
     encoder = make_encoder()
     expected = encoder(x, PACKING)
-    encoder.freeze(dtype)
+    encoder.prepare_for_inference(dtype)
     found = encoder(x, PACKING)
     assert found.dtype == torch.float32
     assert 0 < (found - expected).norm() / expected.norm() < tolerance
@@ -61,9 +61,9 @@ def test_a_cheaper_type_stays_near_float32_and_is_used(x: Tensor, dtype: Dtype, 
 
 @torch.no_grad()
 @pytest.mark.parametrize("dtype", ["float32", "int8"])
-def test_autocast_around_a_frozen_encoder_does_not_change_its_type(x: Tensor, dtype: Dtype) -> None:
+def test_autocast_around_a_prepared_encoder_does_not_change_its_type(x: Tensor, dtype: Dtype) -> None:
     encoder = make_encoder()
-    encoder.freeze(dtype)
+    encoder.prepare_for_inference(dtype)
     expected = encoder(x, PACKING)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(encoder(x, PACKING), expected)
@@ -82,41 +82,54 @@ def test_autocast_around_a_frozen_encoder_does_not_change_its_type(x: Tensor, dt
     ids=["training mode", "loading", "loading as a part", "another type"],
 )
 @torch.no_grad()
-def test_frozen_weights_are_dropped_by(change: Callable[[AlbertEncoder], object], x: Tensor) -> None:
+def test_prepared_weights_are_dropped_by(change: Callable[[AlbertEncoder], object], x: Tensor) -> None:
     encoder = make_encoder()
-    encoder.freeze("int8")
+    encoder.prepare_for_inference("int8")
     change(encoder)
-    assert encoder.frozen is None
+    assert encoder.prepared is None
     twin = make_encoder()
     twin.load_state_dict(encoder.state_dict())
     assert torch.equal(encoder.eval()(x, PACKING), twin(x, PACKING))
 
 
-def test_evaluation_mode_keeps_frozen_weights() -> None:
+@torch.no_grad()
+@pytest.mark.parametrize("dtype", ["float32", "bf16", "int8"])
+def test_prepared_weights_are_used_at_every_depth(x: Tensor, dtype: Dtype) -> None:
+    encoder, rows = make_encoder(), torch.tensor([0, 5, 22])
+    encoder.prepare_for_inference(dtype)
+    states: list[Tensor] = []
+    last = encoder(x, PACKING, hidden_states=states)
+    found = encoder.at_depths(x, PACKING, rows=rows, depths=[1, 3, 4])
+    for state, depth in zip(found, (1, 3, 4), strict=True):
+        torch.testing.assert_close(state, states[depth][rows], atol=1e-6, rtol=0)
+    assert torch.equal(last, states[-1])
+
+
+def test_evaluation_mode_keeps_prepared_weights() -> None:
     encoder = make_encoder()
-    encoder.freeze()
-    assert encoder.eval().frozen is not None
+    encoder.prepare_for_inference()
+    assert encoder.eval().prepared is not None
 
 
 @pytest.mark.parametrize("copied", [copy.deepcopy, lambda encoder: pickle.loads(pickle.dumps(encoder))])
-def test_a_copy_is_not_frozen(copied: Callable[[AlbertEncoder], AlbertEncoder]) -> None:
+def test_a_copy_is_not_prepared(copied: Callable[[AlbertEncoder], AlbertEncoder]) -> None:
     encoder = make_encoder()
-    encoder.freeze("int8")
-    assert copied(encoder).frozen is None
-    assert encoder.frozen is not None
+    encoder.prepare_for_inference("int8")
+    assert copied(encoder).prepared is None
+    assert encoder.prepared is not None
 
 
-def test_gradients_are_those_of_the_parameters_not_of_frozen_weights(x: Tensor) -> None:
+def test_gradients_are_those_of_the_parameters_not_of_prepared_weights(x: Tensor) -> None:
     encoder, twin = make_encoder(), make_encoder()
-    encoder.freeze("int8")
+    encoder.prepare_for_inference("int8")
     for each in (encoder, twin):
         each(x, PACKING).square().sum().backward()
     for mine, other in zip(encoder.parameters(), twin.parameters(), strict=True):
         assert torch.equal(mine.grad, other.grad)
 
 
-def test_a_state_dict_knows_nothing_of_frozen_weights() -> None:
+def test_a_state_dict_does_not_contain_prepared_weights() -> None:
     encoder = make_encoder()
     names = set(encoder.state_dict())
-    encoder.freeze("int8")
+    encoder.prepare_for_inference("int8")
     assert set(encoder.state_dict()) == names

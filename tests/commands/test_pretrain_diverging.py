@@ -1,4 +1,4 @@
-"""A pretraining whose loss goes astray returns to its last checkpoint, passes over the data, and says so."""
+"""A pretraining whose loss diverges returns to its last checkpoint, skips the data, and reports both."""
 
 import json
 from dataclasses import replace
@@ -8,15 +8,17 @@ from typing import Any
 import pytest
 import torch
 
-from albert.checkpoint.snapshots import snapshot_steps
+from albert.checkpoint.layout import checkpoint_steps
+from albert.commands import pretrain as pretrain_command
 from albert.commands.pretrain import pretrain
+from albert.config import AlbertConfig
 from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import RunError
 from albert.model.losses import LossSum
-from albert.pretraining import run as pretraining_run
-from albert.pretraining.objective import PretrainingObjective
-from albert.pretraining.settings import PretrainSettings
+from albert.pretraining.objective import PretrainingObjective, make_objective
+from albert.pretraining.settings import ObjectiveSettings, PretrainSettings
+from albert.training.runs import Run
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 BATCH = 8
@@ -38,16 +40,20 @@ def settings(prepared_data: Path, tiny_config: Path, tmp_path: Path) -> Pretrain
     )  # fmt: skip
 
 
-class Poisoned(PretrainingObjective):
-    """A loss that some batches spoil, whenever they come; which ones is counted by their first coming."""
+class Poisoned:
+    """The default objective, with a wrong masked LM loss for some batches, numbered as they first occur."""
 
     def __init__(self, factor: float, spoilt: range) -> None:
         self.factor, self.spoilt = factor, spoilt
         self.seen: dict[bytes, int] = {}
+        self.objective: PretrainingObjective
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.objective, name)
 
     def sums(self, model: Any, batch: PretrainingBatch) -> dict[str, LossSum]:
         number = self.seen.setdefault(batch.input_ids.tobytes(), len(self.seen))
-        sums = super().sums(model, batch)
+        sums = self.objective.sums(model, batch)
         if number in self.spoilt:
             part = sums["masked_lm"]
             sums["masked_lm"] = LossSum(part.total * self.factor, part.correct)
@@ -55,9 +61,14 @@ class Poisoned(PretrainingObjective):
 
 
 def poison(monkeypatch: pytest.MonkeyPatch, factor: float, spoilt: range) -> Poisoned:
-    objective = Poisoned(factor, spoilt)
-    monkeypatch.setattr(pretraining_run, "PretrainingObjective", lambda: objective)
-    return objective
+    poisoned = Poisoned(factor, spoilt)
+
+    def make(settings: ObjectiveSettings, config: AlbertConfig, *_: object) -> Poisoned:
+        poisoned.objective = make_objective(settings, config)
+        return poisoned
+
+    monkeypatch.setattr(pretrain_command, "make_objective", make)
+    return poisoned
 
 
 def events(settings: PretrainSettings) -> list[dict[str, Any]]:
@@ -66,7 +77,7 @@ def events(settings: PretrainSettings) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("factor", [float("nan"), 3.0])
-def test_the_run_goes_back_passes_over_the_spoilt_data_and_ends_well(
+def test_the_run_rolls_back_skips_the_spoilt_data_and_finishes(
     settings: PretrainSettings,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -79,7 +90,7 @@ def test_the_run_goes_back_passes_over_the_spoilt_data_and_ends_well(
     assert event["event"] == "roll-back"
     assert event["step"] == 60
     leap = 10 if factor != factor else 3  # noqa: PLR0124 -- not a number
-    assert f"back to step 60, passing over {(2 + leap) * BATCH} examples" in event["text"]
+    assert f"back to step 60, skipping {(2 + leap) * BATCH} examples" in event["text"]
     assert event["text"] in capsys.readouterr().err
     state = json.loads((settings.output / "checkpoints" / "step-90" / "state.json").read_text())
     rest = 12 - leap
@@ -90,27 +101,29 @@ def test_the_run_goes_back_passes_over_the_spoilt_data_and_ends_well(
     assert len(objective.seen) >= 90 + leap
 
 
-def test_what_leapt_is_not_saved(settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch) -> None:
-    poison(monkeypatch, 3.0, range(69, 71))  # steps 70 and 71: too short to go back
+def test_weights_after_a_leap_are_not_saved(
+    settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    poison(monkeypatch, 3.0, range(69, 71))  # steps 70 and 71: too few to roll back
     saved: list[int] = []
-    monkeypatch.setattr(pretraining_run.Run, "save", lambda self, place, *_, **__: saved.append(place.step))
+    monkeypatch.setattr(Run, "save", lambda self, state, *_, **__: saved.append(state.step))
     pretrain(settings)
     assert 70 not in saved
     assert 72 in saved
 
 
-def test_too_many_returns_end_the_run_with_advice(
+def test_too_many_roll_backs_end_the_run_with_advice(
     settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, float("nan"), range(30, 10_000))
     limited = replace(settings, max_roll_backs=2)
     with pytest.raises(RunError, match=r"2 roll-backs did not help: lower --learning-rate"):
         pretrain(limited)
-    assert snapshot_steps(settings.output / "checkpoints")[-1] == 30
+    assert checkpoint_steps(settings.output / "checkpoints")[-1] == 30
     assert len(events(settings)) == 2
 
 
-def test_without_a_checkpoint_there_is_no_way_back(
+def test_without_a_checkpoint_there_is_no_roll_back(
     settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     poison(monkeypatch, float("nan"), range(10_000))
@@ -118,7 +131,7 @@ def test_without_a_checkpoint_there_is_no_way_back(
         pretrain(settings)
 
 
-def test_a_memory_that_is_too_small_names_the_setting(
+def test_too_little_memory_is_an_error_that_names_the_setting(
     settings: PretrainSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: Any) -> None:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from albert.pretraining.micro_batches import largest_micro_batch
+from albert.pretraining.start import largest_micro_batch
 from albert.training.distributed import World
 
 GPU = torch.device("cuda")
@@ -41,7 +41,7 @@ def test_where_not_even_one_example_fits_the_error_stays() -> None:
         found(0, 8)
 
 
-def test_a_cpu_is_not_asked() -> None:
+def test_nothing_is_tried_on_a_cpu() -> None:
     def never(_: int) -> None:
         raise AssertionError
 

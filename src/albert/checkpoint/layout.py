@@ -1,0 +1,83 @@
+"""Names of the files and folders of a run, in one place.
+
+RUN/run.json      settings, inputs, versions; written once, and completed with the result
+RUN/log.jsonl     one record every few steps, and one per evaluation
+RUN/checkpoints/  step-N/: everything needed to resume after step N
+RUN/best/, model/ model folders: the best on held-out data, and the last
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+RUN_FILE = "run.json"
+LOG_FILE = "log.jsonl"
+STATE_FILE = "state.json"
+OPTIMIZER_FILE = "optimizer.safetensors"
+
+_STEP = "step-"
+
+
+@dataclass(frozen=True, slots=True)
+class RunLayout:
+    """Where the parts of a run are."""
+
+    folder: Path
+    """The run's folder."""
+
+    @property
+    def record(self) -> Path:
+        """The file run.json."""
+        return self.folder / RUN_FILE
+
+    @property
+    def log(self) -> Path:
+        """The file log.jsonl."""
+        return self.folder / LOG_FILE
+
+    def earlier_log(self, attempt: int) -> Path:
+        """Return the file to which the log of an abandoned attempt is moved."""
+        return self.folder / f"log-{attempt}.jsonl"
+
+    @property
+    def checkpoints(self) -> Path:
+        """The folder of all checkpoints."""
+        return self.folder / "checkpoints"
+
+    @property
+    def best(self) -> Path:
+        """The model folder of the best evaluation."""
+        return self.folder / "best"
+
+    @property
+    def model(self) -> Path:
+        """The model folder of the last step."""
+        return self.folder / "model"
+
+    def checkpoint(self, step: int) -> Path:
+        """Return the folder of the checkpoint after `step`."""
+        return checkpoint_folder(self.checkpoints, step)
+
+    def steps(self) -> list[int]:
+        """Return the steps that have a checkpoint, ascending."""
+        return checkpoint_steps(self.checkpoints)
+
+
+def checkpoint_folder(checkpoints: Path, step: int) -> Path:
+    """Return the folder of the checkpoint after `step`."""
+    return checkpoints / f"{_STEP}{step}"
+
+
+def unfinished_checkpoint(checkpoints: Path, step: int) -> Path:
+    """Return the folder in which the checkpoint after `step` is written, before it gets its name."""
+    return checkpoints / f".{_STEP}{step}.tmp"
+
+
+def unfinished_checkpoints(checkpoints: Path) -> list[Path]:
+    """Return the folders of checkpoints that a killed run left half-written."""
+    return list(checkpoints.glob(f".{_STEP}*.tmp"))
+
+
+def checkpoint_steps(checkpoints: Path) -> list[int]:
+    """Return the steps of the checkpoints in a folder, ascending."""
+    names = (path.name.removeprefix(_STEP) for path in checkpoints.glob(f"{_STEP}*"))
+    return sorted(int(name) for name in names if name.isdigit())

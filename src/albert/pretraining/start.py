@@ -1,0 +1,179 @@
+"""What a pretraining needs before its first step: its shape, model, teacher, and micro-batch size."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import torch
+
+from albert.checkpoint.folder import load_weights, read_config
+from albert.config import AlbertConfig
+from albert.console import say
+from albert.conversion.conversion import model_folder
+from albert.conversion.release import check_tokenizer
+from albert.errors import ConfigError
+from albert.model.pretrained import AlbertForPreTraining
+from albert.pretraining.data import PretrainingData
+from albert.pretraining.objective import PretrainingObjective, Teacher, longest_examples
+from albert.pretraining.settings import PretrainSettings
+from albert.training.distributed import World
+from albert.training.loop import autocast_of
+from albert.training.settings import LoopSettings
+from albert.training.speed import apply_switches
+
+CPU_MICRO_BATCH = 64
+"""A CPU gains nothing from more, and trying is no option: the system would kill the process."""
+
+
+def find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertConfig:
+    """Return the model's shape from --size, --config or --init-from, with the vocabulary of the data.
+
+    Raises:
+        ConfigError: The shape is given twice, or too short for the examples.
+        TokenizerError: Its vocabulary has another size than the tokenizer's.
+    """
+    if settings.size is not None and settings.config is not None:
+        raise ConfigError("--size and --config both give a shape; choose one")
+    if settings.config is not None:
+        config = AlbertConfig.from_json(settings.config)
+    elif settings.size is None and settings.init_from is not None:
+        config = read_config(model_folder(settings.init_from))
+    else:
+        config = AlbertConfig.of_size(settings.size or "base", vocab_size=data.vocab_size)
+    source = settings.config or settings.init_from or "--size"
+    where = settings.tokenizer or settings.data[0]
+    if data.tokenizer is not None:
+        check_tokenizer(data.tokenizer, config.vocab_size, source=f"{source} and {where}")
+    _check_positions(config, settings.examples.max_seq_length, "the model")
+    return config
+
+
+def make_model(
+    config: AlbertConfig,
+    loop: LoopSettings,
+    device: torch.device,
+    *,
+    init_from: str | None,
+    from_first_group: bool,
+) -> AlbertForPreTraining:
+    """Return the model before its first step, with random weights or those of `init_from`.
+
+    Raises:
+        CheckpointError: `init_from` cannot be read, or does not fit the shape.
+        ConfigError: A switch of speed is not possible on this device.
+    """
+    torch.manual_seed(loop.seed)
+    model = AlbertForPreTraining(config).to(device)
+    if init_from is not None:
+        load_weights(
+            model, model_folder(init_from), has_map=config.has_map, from_first_group=from_first_group
+        )
+    apply_switches(
+        model,
+        compile=loop.compile,
+        activation_checkpointing=loop.activation_checkpointing,
+        tf32=loop.tf32,
+    )
+    return model
+
+
+def open_teacher(
+    name: str | None, student: AlbertConfig, *, max_seq_length: int, device: torch.device
+) -> Teacher | None:
+    """Return the model `name` as a teacher; None if there is no name.
+
+    Args:
+        name: A model in any form.
+        student: Its vocabulary must be the teacher's.
+        max_seq_length: Tokens of the longest example.
+        device: Where the student is.
+
+    Raises:
+        CheckpointError: The model cannot be read.
+        ConfigError: It has no masked LM head, another vocabulary, or too few positions.
+    """
+    if name is None:
+        return None
+    folder = model_folder(name)
+    config = read_config(folder)
+    if config.vocab_size != student.vocab_size:
+        raise ConfigError(
+            f"--teacher {name}: has a vocabulary of {config.vocab_size} tokens, the model one of "
+            f"{student.vocab_size}; both must use the same tokenizer"
+        )
+    _check_positions(config, max_seq_length, f"--teacher {name}")
+    model = AlbertForPreTraining(config)
+    missing = load_weights(model, folder, has_map=config.has_map)
+    if any(tensor.startswith("predictions.") for tensor in missing):
+        raise ConfigError(
+            f"--teacher {name}: has no masked LM head, so it predicts no tokens; take a pretrained model"
+        )
+    return Teacher.of(model.to(device))
+
+
+def with_micro_batch(
+    loop: LoopSettings,
+    model: AlbertForPreTraining,
+    objective: PretrainingObjective,
+    *,
+    max_seq_length: int,
+    world: World,
+) -> LoopSettings:
+    """Return `loop` with the largest micro-batch that fits into memory, found by trial.
+
+    Raises:
+        torch.OutOfMemoryError: Not even one example fits.
+    """
+
+    def try_examples(count: int) -> None:
+        batch = longest_examples(count, max_seq_length, vocab_size=model.config.vocab_size)
+        with autocast_of(loop, model.device):
+            sums = objective.sums(model, batch)
+        total = torch.stack([part.total for part in sums.values()]).sum()
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        model.zero_grad(set_to_none=True)
+
+    size = largest_micro_batch(try_examples, batch_size=loop.batch_size, device=model.device, world=world)
+    say(f"--micro-batch-size auto: {size} examples at once")
+    return replace(loop, micro_batch_size=size)
+
+
+def largest_micro_batch(
+    try_examples: Callable[[int], object], *, batch_size: int, device: torch.device, world: World
+) -> int:
+    """Return the largest divisor of the batch size that fits into memory on every rank.
+
+    Args:
+        try_examples: Runs this many of the longest examples forward and backward.
+        batch_size: Examples per step, on all ranks.
+        device: On a CPU nothing is tried.
+        world: All ranks; the smallest size that they find counts.
+
+    Raises:
+        torch.OutOfMemoryError: Not even one example fits.
+    """
+    limit = -(-batch_size // world.size)
+    fitting = min(limit, CPU_MICRO_BATCH) if device.type == "cpu" else _probe(try_examples, limit)
+    fitting = world.least(fitting)
+    return max(size for size in range(1, fitting + 1) if batch_size % size == 0)
+
+
+def _probe(try_examples: Callable[[int], object], limit: int) -> int:
+    """Double the number of examples until they no longer fit."""
+    try_examples(1)
+    fitting = 1
+    while fitting < limit:
+        tried = min(limit, 2 * fitting)
+        try:
+            try_examples(tried)
+        except torch.OutOfMemoryError:
+            break
+        finally:
+            torch.cuda.empty_cache()
+        fitting = tried
+    return fitting
+
+
+def _check_positions(config: AlbertConfig, max_seq_length: int, what: str) -> None:
+    if max_seq_length > config.max_position_embeddings:
+        positions = config.max_position_embeddings
+        raise ConfigError(f"--max-seq-length {max_seq_length} exceeds the {positions} positions of {what}")
