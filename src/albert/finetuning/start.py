@@ -43,5 +43,5 @@ def start_model(
         )
     keeps_head = has_head(folder, model_class, config) and read_config(folder).id2label == config.id2label
     part = model if keeps_head else model.get_submodule("albert")
-    load_weights(part, folder, has_map=config.embedding_size != config.hidden_size)
+    load_weights(part, folder, has_map=config.has_map)
     return model

@@ -94,7 +94,7 @@ def load_model(folder: Path, model_class: type[Pretrained], config: AlbertConfig
     """
     is_encoder_alone = model_class is AlbertModel
     model = AlbertModel(config, add_pooling_layer=False) if is_encoder_alone else model_class(config)
-    missing = load_weights(model, folder, has_map=config.embedding_size != config.hidden_size)
+    missing = load_weights(model, folder, has_map=config.has_map)
     if missing:
         raise CheckpointError(
             f"{folder}: the weights have no {missing[0]} of {model_class.__name__}, so the model would "
