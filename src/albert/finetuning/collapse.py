@@ -76,8 +76,8 @@ class CollapseWatch:
             f"the encoder maps all texts to one point (their states differ by {spread:.1g}): "
             "the learning rate was too high"
             if spread < SAME_STATES
-            else "the encoder distinguishes texts, but the classifier does not: the learning rate is too high "
-            "or too low, the training is too short, or the labels do not depend on the texts"
+            else "the encoder distinguishes texts, but the classifier does not: the learning rate is too "
+            "high or too low, the training is too short, or the labels do not depend on the texts"
         )
         raise CollapseError(
             f"nothing is learnt at step {step}: the training loss is {loss:.3f}, guessing by frequency gives "

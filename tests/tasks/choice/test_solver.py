@@ -188,11 +188,11 @@ def features_of_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> ChoiceFeatures:
     """Return the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
-    pieces = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
+    tokens = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
     begins = 2 + np.arange(len(rows)) * rows.shape[1]
     first = (rows == 3).argmax(1) - 1
     return ChoiceFeatures(
-        tokens=pieces,
+        tokens=tokens,
         starts=np.stack([begins + 1, begins + first + 2], axis=1),
         counts=np.stack([first, lengths - first - 3], axis=1),
         num_choices=np.full(len(labels), 4),
@@ -227,7 +227,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
     for number in range(meta["steps"]):
         answers = SOLVER.predict(RACE, model, [], features)
         np.testing.assert_allclose(answers, trace["logits"][number], atol=2e-5)
-        # The original adds up the rows of looked-up tables one by one: a larger norm, so it clips harder.
+        # The original's norm counts looked-up rows one by one: it is larger, so gradients are clipped more.
         clipping = trace["global_norm_dense"][number] / trace["global_norm_used"][number]
         (step,) = train(
             model,
@@ -248,7 +248,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
     for variable, value in finals.items():
         expected = torch.tensor(value.T if variable.endswith("/kernel") else value)
         found = state[name_of_original(variable)].reshape(expected.shape)
-        # The bias adds the same to all choices: its gradient is 0 but for rounding (1.5e-8 in the original),
-        # which Adam stretches towards the rate.
+        # The bias adds the same to all choices: its gradient is 0 apart from rounding (1.5e-8 in the
+        # original), which Adam scales up to the learning rate.
         atol = float(trace["learning_rate"].sum()) if variable == "output_bias" else 5e-6
         torch.testing.assert_close(found, expected, atol=atol, rtol=0)

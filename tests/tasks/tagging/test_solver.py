@@ -1,4 +1,4 @@
-"""The solver of tagging: loss of transformers, answers in the order of words, scores of CoNLL."""
+"""The solver of tagging: the loss of transformers, predictions in the order of words, CoNLL's scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -76,7 +76,7 @@ def encode(
 
 
 def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
-    """Return answers that are sure of `tags`."""
+    """Return predictions with all weight on `tags`."""
     ids = [names.index(tag) for sentence in tags for tag in sentence]
     return TagPredictions(
         10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags])
@@ -114,7 +114,7 @@ def test_loss_and_gradients_equal_transformers(
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-5, rtol=1e-4)
 
 
-def test_answers_do_not_depend_on_the_company_of_a_sentence(
+def test_predictions_do_not_depend_on_the_rest_of_the_batch(
     examples: list[TaggedExample], tokenizer: AlbertTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model()
@@ -130,7 +130,7 @@ def test_answers_do_not_depend_on_the_company_of_a_sentence(
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_losses_are_those_that_are_trained(examples: list[TaggedExample], tokenizer: AlbertTokenizer) -> None:
+def test_losses_equal_the_training_loss(examples: list[TaggedExample], tokenizer: AlbertTokenizer) -> None:
     model, features = make_model(), encode(examples, tokenizer)
     objective = SOLVER.objective(TASK)
     trained = objective.sums(model, features)["task"].total.item() / objective.counts(features)["task"]
@@ -143,7 +143,7 @@ def test_losses_are_those_that_are_trained(examples: list[TaggedExample], tokeni
     assert len(losses) == len(answers) == 6
 
 
-def test_right_answers_score_one(examples: list[TaggedExample]) -> None:
+def test_right_predictions_score_one(examples: list[TaggedExample]) -> None:
     scores = SOLVER.scores(TASK, examples, answers_of([example.tags or () for example in examples]))
     assert [scores[name] for name in TASK.metrics] == [1.0] * 4
     assert list(scores) == [*TASK.metrics, "loss"]
@@ -156,7 +156,7 @@ def test_an_entity_counts_as_a_whole() -> None:
     assert scores["accuracy"] == pytest.approx(2 / 3)
 
 
-def test_records_hold_a_tag_for_every_word_and_entities_with_their_places() -> None:
+def test_records_hold_a_tag_for_every_word_and_entities_with_places() -> None:
     example = TaggedExample(("EU", "and", "U.N.", "met"), "EU and U.N. met", (0, 3, 7, 12), None, "here")
     logits = np.log(np.full((4, 9), 0.05, np.float32))
     for word, tag, probability in ((0, "I-ORG", 0.6), (1, "I-ORG", 0.8), (2, "O", 0.9), (3, "B-LOC", 0.6)):
@@ -177,7 +177,7 @@ def test_records_follow_the_sentences(examples: list[TaggedExample]) -> None:
     assert [row["tags"] for row in SOLVER.records(TASK, examples, answers_of(tags))] == tags
 
 
-def test_an_example_is_shown_with_what_is_tagged() -> None:
+def test_an_example_is_shown_with_its_tagged_words() -> None:
     example = TaggedExample(("EU", "met"), "EU met", (0, 3), ("B-ORG", "O"), "here")
     assert SOLVER.shown(TASK, example) == {"text": "EU met", "label": "EU/B-ORG"}
     nothing = TaggedExample(("EU", "met"), "EU met", (0, 3), ("O", "O"), "here")
@@ -198,7 +198,7 @@ def test_parts_of_speech_are_scored_by_accuracy_and_mark_no_entities(tmp_path: P
     assert SOLVER.with_labels_of(find_task("tagging"), make_model(task).config) == task
 
 
-def test_a_models_own_order_of_tags_is_kept() -> None:
+def test_the_models_order_of_tags_is_kept() -> None:
     config = make_model().config
     backwards = replace(config, id2label=dict(enumerate(reversed(TASK.labels))))
     assert SOLVER.with_labels_of(TASK, backwards).labels == TASK.labels[::-1]
