@@ -129,12 +129,12 @@ def test_ctrl_c_leaves_complete_lines(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
-    answers = ClassificationSolver.predict
+    predict_logits = ClassificationSolver.predict
 
     def stopped(*arguments: Any) -> Any:
         if "four is the last" in [example.text for example in arguments[3]]:
             raise KeyboardInterrupt
-        return answers(*arguments)
+        return predict_logits(*arguments)
 
     monkeypatch.setattr(ClassificationSolver, "predict", stopped)
     with pytest.raises(KeyboardInterrupt):
