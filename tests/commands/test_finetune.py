@@ -1,4 +1,4 @@
-"""Fine-tuning from files to model folders: it learns, it resumes, it refuses what cannot work."""
+"""Fine-tuning from files to model folders: learning, resuming, refusing bad input."""
 
 import json
 from pathlib import Path
@@ -23,7 +23,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of own data that one word decides."""
+    """A folder of own data whose label depends on one word."""
     return write_toy(tmp_path_factory.mktemp("toy"))
 
 
@@ -90,7 +90,7 @@ def test_model_folders_open_in_transformers_with_the_labels_and_the_same_logits(
     assert theirs.config.problem_type == "single_label_classification"
 
 
-def test_the_run_folder_records_what_was_done(encoder: Path, toy: Path, tmp_path: Path) -> None:
+def test_the_run_folder_records_settings_and_result(encoder: Path, toy: Path, tmp_path: Path) -> None:
     result = finetune(settings(encoder, toy, tmp_path / "run"))
     record = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
@@ -108,7 +108,7 @@ def test_a_finished_run_is_not_repeated(encoder: Path, toy: Path, tmp_path: Path
     assert (tmp_path / "run" / "model" / "model.safetensors").stat().st_mtime_ns == written
 
 
-def test_an_interrupted_run_ends_like_an_unbroken_one(
+def test_an_interrupted_run_ends_like_an_uninterrupted_one(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     changes = {"max_steps": 9, "save_steps": 2, "hidden_dropout_prob": 0.1}
@@ -141,7 +141,7 @@ def test_micro_batches_change_nothing_but_rounding(encoder: Path, toy: Path, tmp
     assert parts["last"]["loss"] == pytest.approx(whole["last"]["loss"], abs=0.02)
 
 
-def test_changed_data_is_another_run(encoder: Path, toy: Path, tmp_path: Path) -> None:
+def test_changed_data_are_refused_when_resuming(encoder: Path, toy: Path, tmp_path: Path) -> None:
     for name in ("train.tsv", "dev.tsv"):
         (tmp_path / name).write_bytes((toy / name).read_bytes())
     asked = settings(encoder, tmp_path, tmp_path / "run")
@@ -159,7 +159,7 @@ def test_without_a_dev_file_the_last_weights_are_the_model(encoder: Path, toy: P
     assert (tmp_path / "run" / "model" / "config.json").is_file()
 
 
-def test_the_best_model_is_that_of_the_earliest_best_score(
+def test_the_best_model_is_that_of_the_first_best_score(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores = iter([0.5, 0.75, 0.75, 0.25])
@@ -171,7 +171,7 @@ def test_the_best_model_is_that_of_the_earliest_best_score(
     assert "| step | 2.0000 |" in (tmp_path / "run" / "best" / "README.md").read_text(encoding="utf-8")
 
 
-def test_a_recipe_is_scaled_to_the_steps_asked_for(encoder: Path, toy: Path, tmp_path: Path) -> None:
+def test_the_warm_up_is_scaled_to_the_given_steps(encoder: Path, toy: Path, tmp_path: Path) -> None:
     rows = [("1", text, text, label) for text, label in sentences(8, seed=5)]
     labelled = [(a, b, c, "entailment" if label == "good" else "not_entailment") for a, b, c, label in rows]
     for split in ("train", "dev"):
@@ -188,7 +188,7 @@ def test_a_recipe_is_scaled_to_the_steps_asked_for(encoder: Path, toy: Path, tmp
     }
 
 
-def test_a_model_fine_tuned_for_other_labels_lends_its_encoder(
+def test_only_the_encoder_is_kept_of_a_model_with_other_labels(
     encoder: Path, toy: Path, tmp_path: Path
 ) -> None:
     finetune(settings(encoder, toy, tmp_path / "first"))
@@ -199,7 +199,7 @@ def test_a_model_fine_tuned_for_other_labels_lends_its_encoder(
     assert config["label2id"] == {"x": 0, "y": 1, "z": 2}
 
 
-def test_random_weights_are_refused_unless_asked_for(encoder: Path, toy: Path, tmp_path: Path) -> None:
+def test_random_weights_are_refused_without_the_flag(encoder: Path, toy: Path, tmp_path: Path) -> None:
     folder = tmp_path / "config-only"
     folder.mkdir()
     for name in ("config.json", "spiece.model", "tokenizer_config.json"):
@@ -211,7 +211,7 @@ def test_random_weights_are_refused_unless_asked_for(encoder: Path, toy: Path, t
 
 
 @pytest.mark.parametrize("changes", [{"hidden_dropout_prob": 1.5}, {"warmup_steps": 7}, {"device": "tpu9"}])
-def test_settings_that_cannot_work_leave_no_run_behind(
+def test_bad_settings_leave_no_run_folder(
     encoder: Path, toy: Path, tmp_path: Path, changes: dict[str, Any]
 ) -> None:
     with pytest.raises(ConfigError):
@@ -237,7 +237,7 @@ def test_a_sequence_longer_than_the_positions_is_refused(encoder: Path, toy: Pat
         ([], {"task": "regression"}, "holds no example"),
     ],
 )
-def test_bad_data_is_refused_before_a_run_is_begun(
+def test_bad_data_are_refused_before_a_run_is_started(
     encoder: Path, tmp_path: Path, rows: list[tuple[str, ...]], changes: dict[str, Any], message: str
 ) -> None:
     write_table(tmp_path / "train.tsv", rows, "text", "label")

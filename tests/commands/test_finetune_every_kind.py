@@ -1,4 +1,4 @@
-"""Every kind of task from its files to scores and predictions, by the command line."""
+"""Every kind of task from its files to scores and predictions, with the commands."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 
 def write_data(folder: Path, kind: str) -> None:
-    """Write own data of a kind, train and dev alike."""
+    """Write own data of a kind, the same for train and dev."""
     folder.mkdir()
     texts = sentences(16, seed=1)
     for split in ("train", "dev"):
@@ -45,7 +45,7 @@ def write_data(folder: Path, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["classification", "regression", "choice", "spans", "tagging"])
-def test_own_data_of_every_kind_is_learnt_scored_and_predicted(
+def test_own_data_of_every_kind_are_learnt_scored_and_predicted(
     encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], kind: str
 ) -> None:
     write_data(tmp_path / "data", kind)

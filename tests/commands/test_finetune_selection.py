@@ -1,4 +1,4 @@
-"""Which result of a fine-tuning counts, and what happens when nothing is learnt."""
+"""Which evaluation of a fine-tuning is its result, and what happens if training collapses."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def blind(tmp_path: Path) -> Path:
-    """Data whose labels do not follow from the texts."""
+    """Data whose labels do not depend on the texts."""
     rows = [(text, draw) for (text, _), draw in zip(sentences(96, seed=5), "xyyx" * 24, strict=True)]
     for split in ("train", "dev"):
         write_table(tmp_path / "blind" / f"{split}.tsv", rows, "text", "label")
@@ -36,7 +36,7 @@ def blind(tmp_path: Path) -> Path:
 
 
 def scores_in_turn(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
-    """Make dev accuracies whatever the model does."""
+    """Replace the dev accuracies by given ones."""
     rest = iter(accuracies)
     monkeypatch.setattr(
         ClassificationSolver, "scores", lambda *_: {"accuracy": next(rest), "f1_macro": 0.0, "loss": 1.0}
@@ -62,7 +62,7 @@ def test_several_seeds_give_their_median_and_each(encoder: Path, toy: Path, tmp_
     assert finetune(settings(encoder, toy, tmp_path / "run", seeds=3, seed=7, max_steps=3)) == result
 
 
-def test_training_ends_when_nothing_better_comes(
+def test_training_stops_without_a_better_score(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scores_in_turn(monkeypatch, 0.5, 0.75, 0.7, 0.6)
@@ -70,7 +70,7 @@ def test_training_ends_when_nothing_better_comes(
     assert (result["best"]["step"], result["last"]["step"]) == (2, 4)
 
 
-def test_a_run_that_ended_early_and_was_killed_before_it_said_so_trains_no_further(
+def test_a_run_killed_after_its_early_stop_does_not_train_further(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from albert.finetuning import run as finetuning_run
@@ -84,14 +84,14 @@ def test_a_run_that_ended_early_and_was_killed_before_it_said_so_trains_no_furth
     assert finetune(asked)["last"]["step"] == 2
 
 
-def test_a_training_that_learns_nothing_ends_and_says_why(encoder: Path, blind: Path, tmp_path: Path) -> None:
+def test_a_collapsed_training_stops_with_the_reason(encoder: Path, blind: Path, tmp_path: Path) -> None:
     asked: dict[str, Any] = {"max_steps": 400, "eval_steps": 60, "learning_rate": 0.5}
     with pytest.raises(CollapseError, match=r"guessing by frequency gives 0\.693.*--on-collapse restart"):
         finetune(settings(encoder, blind, tmp_path / "run", **asked))
     assert finetune(settings(encoder, blind, tmp_path / "on", on_collapse="warn", **asked))["steps"] == 400
 
 
-def test_a_collapse_begins_anew_with_half_the_rate_and_another_seed(
+def test_a_collapsed_training_restarts_with_half_the_rate_and_another_seed(
     encoder: Path, blind: Path, tmp_path: Path
 ) -> None:
     asked = settings(
@@ -114,7 +114,7 @@ def test_a_collapse_begins_anew_with_half_the_rate_and_another_seed(
     assert peaks[1] == pytest.approx(peaks[0] / 2)
 
 
-def test_an_intermediate_task_lends_its_encoder(encoder: Path, toy: Path, tmp_path: Path) -> None:
+def test_the_encoder_of_an_intermediate_task_is_used(encoder: Path, toy: Path, tmp_path: Path) -> None:
     finetune(settings(encoder, toy, tmp_path / "first"))
     lent = tmp_path / "first" / "model"
     asked = settings(encoder, toy, tmp_path / "second", init_from=str(lent), max_steps=1, learning_rate=0.0)
@@ -134,9 +134,7 @@ def test_an_intermediate_model_of_another_vocabulary_is_refused(
         finetune(settings(encoder, toy, tmp_path / "run", init_from=str(other)))
 
 
-def test_passes_over_the_data_can_be_given_in_place_of_steps(
-    encoder: Path, toy: Path, tmp_path: Path
-) -> None:
+def test_epochs_can_be_given_in_place_of_steps(encoder: Path, toy: Path, tmp_path: Path) -> None:
     result = finetune(settings(encoder, toy, tmp_path / "run", max_steps=None, num_epochs=0.5))
     assert result["steps"] == 96 // 8 // 2
     with pytest.raises(ConfigError, match="choose one"):

@@ -1,4 +1,4 @@
-"""Predictions for files: right, in order, in every format, as a stream."""
+"""Predictions for files: correct, in order, in every format, as a stream."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ Models = dict[str, Path]
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Models:
-    """Folders of tiny classifiers: of three labels, of CoLA's, of a number."""
+    """Folders of tiny models: with three labels, with those of CoLA, and for regression."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
@@ -58,7 +58,7 @@ def run(model: Path, folder: Path, name: str, content: str, output: str, **chang
 
 
 def expected_logits(model: Path, texts: list[str], pairs: list[str] | None = None) -> torch.Tensor:
-    """Return the logits of each text through the padded public door, one at a time."""
+    """Return the logits of each text from the public class, one padded batch at a time."""
     tokenizer = AlbertTokenizer.from_pretrained(model)
     classifier = AlbertForSequenceClassification.from_pretrained(model)
     rows = []
@@ -69,7 +69,7 @@ def expected_logits(model: Path, texts: list[str], pairs: list[str] | None = Non
     return torch.stack(rows)
 
 
-def test_lines_of_text_come_out_labelled_in_their_order(models: Models, tmp_path: Path) -> None:
+def test_lines_of_text_are_labelled_in_order(models: Models, tmp_path: Path) -> None:
     lines = run(models["labels"], tmp_path, "in.txt", "\n".join(TEXTS) + "\n", "out.jsonl")
     probabilities = expected_logits(models["labels"], TEXTS).softmax(-1)
     for line, expected in zip(map(json.loads, lines), probabilities, strict=True):
@@ -80,7 +80,7 @@ def test_lines_of_text_come_out_labelled_in_their_order(models: Models, tmp_path
         assert list(line["scores"].values()) == pytest.approx(expected.tolist(), abs=1e-5)
 
 
-def test_tsv_and_jsonl_say_the_same(models: Models, tmp_path: Path) -> None:
+def test_tsv_and_jsonl_hold_the_same_predictions(models: Models, tmp_path: Path) -> None:
     content = "\n".join(TEXTS)
     as_json = [json.loads(x) for x in run(models["labels"], tmp_path, "in.txt", content, "out.jsonl")]
     header, *rows = [x.split("\t") for x in run(models["labels"], tmp_path, "in.txt", content, "out.tsv")]
@@ -100,7 +100,7 @@ def test_pairs_come_from_two_columns(models: Models, tmp_path: Path) -> None:
     torch.testing.assert_close(torch.tensor(found), probabilities, atol=1e-5, rtol=0)
 
 
-def test_a_regression_model_gives_numbers(models: Models, tmp_path: Path) -> None:
+def test_a_regression_model_predicts_numbers(models: Models, tmp_path: Path) -> None:
     expected = expected_logits(models["number"], TEXTS)[:, 0].tolist()
     lines = run(models["number"], tmp_path, "in.txt", "\n".join(TEXTS), "out.jsonl")
     header, *rows = run(models["number"], tmp_path, "in.txt", "\n".join(TEXTS), "out.tsv")
@@ -109,7 +109,7 @@ def test_a_regression_model_gives_numbers(models: Models, tmp_path: Path) -> Non
     assert [float(row) for row in rows] == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_benchmarks_test_file_is_read_by_the_name_of_its_task(
+def test_a_benchmarks_test_file_is_read_for_the_named_task(
     models: Models, tmp_path: Path, golden: Path
 ) -> None:
     content = (golden / "glue" / "data" / "CoLA" / "test.tsv").read_text(encoding="utf-8")
@@ -121,18 +121,20 @@ def test_a_model_for_other_labels_than_the_tasks_is_refused(
 ) -> None:
     data = golden / "glue" / "data"
     asked = PredictSettings(model=models["labels"], task="cola", data=data, output=tmp_path / "CoLA.tsv")
-    with pytest.raises(ConfigError, match="knows the labels red, green, blue, but task 'cola' has 0, 1"):
+    with pytest.raises(ConfigError, match="has the labels red, green, blue, but task 'cola' has 0, 1"):
         predict(asked)
 
 
-def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_leaves_complete_lines(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
-    answers = ClassificationSolver.predict
+    predict_logits = ClassificationSolver.predict
 
     def stopped(*arguments: Any) -> Any:
         if "four is the last" in [example.text for example in arguments[3]]:
             raise KeyboardInterrupt
-        return answers(*arguments)
+        return predict_logits(*arguments)
 
     monkeypatch.setattr(ClassificationSolver, "predict", stopped)
     with pytest.raises(KeyboardInterrupt):
@@ -142,7 +144,7 @@ def test_ctrl_c_leaves_whole_lines(models: Models, tmp_path: Path, monkeypatch: 
     assert [len(row.split("\t")) for row in rows.splitlines()] == [5, 5, 5]
 
 
-def test_a_file_is_written_as_it_is_read(
+def test_predictions_are_written_while_the_input_is_read(
     models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
@@ -151,11 +153,11 @@ def test_a_file_is_written_as_it_is_read(
     assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 4
 
 
-def test_an_input_that_is_wrong_from_the_start_leaves_the_output_alone(
+def test_input_with_an_error_at_the_start_leaves_an_earlier_output_untouched(
     models: Models, tmp_path: Path
 ) -> None:
     (tmp_path / "out.jsonl").write_text("earlier", encoding="utf-8")
-    for content, message in (("a\tb\n1\t2\n", "no column 'text'"), ("text\n", "holds no text")):
+    for content, message in (("a\tb\n1\t2\n", "no column 'text'"), ("text\n", "holds no example")):
         with pytest.raises(DataError, match=message):
             run(models["labels"], tmp_path, "in.tsv", content, "out.jsonl")
     assert (tmp_path / "out.jsonl").read_text(encoding="utf-8") == "earlier"
@@ -168,8 +170,8 @@ def test_an_input_that_is_wrong_from_the_start_leaves_the_output_alone(
         (("in.tsv", "in.tsv"), {}, "is the input"),
         (("in.tsv", "out.conll"), {}, r"expected a name ending in \.tsv or \.jsonl"),
         (("in.tsv", "out.json"), {"format": "official"}, "task 'classification' has no official format"),
-        (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both say"),
-        (("in.txt", "out.tsv"), {"threshold": 0.5}, "decides nothing by one"),
+        (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both name"),
+        (("in.txt", "out.tsv"), {"threshold": 0.5}, "uses no threshold"),
         (
             ("in.txt", "out.tsv"),
             {"columns": ColumnSettings(text_column="a")},

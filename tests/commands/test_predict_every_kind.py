@@ -1,4 +1,4 @@
-"""Predictions of every kind of task: official files hold what the model scores, archives grow whole."""
+"""Predictions of every kind of task: official files get the model's scores, archives stay complete."""
 
 import json
 import zipfile
@@ -53,7 +53,7 @@ HEADLINES = [
 
 @pytest.fixture(scope="module")
 def make_model(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> MakeModel:
-    """Return what makes a tiny random model for a task."""
+    """Return a function that writes a tiny random model for a task."""
     folder = tmp_path_factory.mktemp("models")
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
@@ -151,7 +151,7 @@ def run(model: Path, task: str, data: Path, output: Path, **changes: Any) -> dic
         ("squad2", "predictions.json"),
     ],
 )
-def test_a_file_of_predictions_has_the_scores_of_the_model(
+def test_a_file_of_predictions_gets_the_scores_of_the_model(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path, task: str, output: str
 ) -> None:
     model = make_model(task)
@@ -202,7 +202,7 @@ def test_clue_gets_ids_labels_and_names_of_subjects(
     assert set(TNEWS_DESCRIPTIONS) == set(find_task("tnews").labels)
 
 
-def test_an_archive_takes_one_file_after_the_other_and_tells_what_it_lacks(
+def test_an_archive_grows_file_by_file_and_missing_files_are_reported(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path
 ) -> None:
     archive = tmp_path / "submission.zip"
@@ -218,7 +218,7 @@ def test_an_archive_takes_one_file_after_the_other_and_tells_what_it_lacks(
     assert [path.name for path in tmp_path.iterdir()] == ["submission.zip"]
 
 
-def test_what_fails_leaves_an_archive_as_it_was(
+def test_a_failure_leaves_an_archive_unchanged(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path
 ) -> None:
     archive = tmp_path / "submission.zip"
@@ -257,7 +257,7 @@ def test_answers_come_with_the_best_spans_and_the_null_odds(
     assert kept == {question: spans[0]["text"] for question, spans in best.items()}
 
 
-def test_null_odds_beside_a_file_give_the_best_threshold(
+def test_null_odds_next_to_a_file_give_the_best_threshold(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path
 ) -> None:
     model = make_model("squad2")
@@ -319,11 +319,11 @@ def test_every_character_of_a_chinese_line_is_tagged(make_model: MakeModel, tmp_
     assert json.loads((tmp_path / "out.jsonl").read_text(encoding="utf-8"))["words"] == list("在IBM2年")
 
 
-def test_a_word_with_a_blank_does_not_go_into_columns(make_model: MakeModel, tmp_path: Path) -> None:
+def test_a_word_with_a_space_cannot_be_written_in_columns(make_model: MakeModel, tmp_path: Path) -> None:
     rows = tmp_path / "in.jsonl"
     rows.write_text('{"words": ["New York", "is", "big"]}\n', encoding="utf-8")
     asked: dict[str, Any] = {"model": str(make_model("conll2003")), "input": rows}
-    with pytest.raises(DataError, match=r"in\.jsonl:1: the word 'New York' holds a blank"):
+    with pytest.raises(DataError, match=r"in\.jsonl:1: the word 'New York' contains a space"):
         predict(PredictSettings(output=tmp_path / "out.conll", **asked))
     predict(PredictSettings(output=tmp_path / "out.tsv", **asked))
     assert (tmp_path / "out.tsv").read_text(encoding="utf-8").startswith("words\ttags\nNew York is big\t")
@@ -344,7 +344,7 @@ def test_a_word_with_a_blank_does_not_go_into_columns(make_model: MakeModel, tmp
         ("tagging", "out.zip", {"format": "official"}, "task 'tagging' has no official format"),
     ],
 )
-def test_a_name_that_does_not_fit_the_format_is_refused(  # noqa: PLR0917  # fixtures, then the case
+def test_an_output_name_that_does_not_fit_the_format_is_refused(  # noqa: PLR0917  # fixtures, then the case
     make_model: MakeModel,
     data: dict[str, Path],
     tmp_path: Path,
@@ -358,7 +358,7 @@ def test_a_name_that_does_not_fit_the_format_is_refused(  # noqa: PLR0917  # fix
     assert not any(tmp_path.iterdir())
 
 
-def test_an_input_beside_the_answers_is_not_overwritten(
+def test_an_input_next_to_the_output_is_not_overwritten(
     make_model: MakeModel, data: dict[str, Path], tmp_path: Path
 ) -> None:
     source = tmp_path / "nbest_predictions.json"
@@ -367,7 +367,7 @@ def test_an_input_beside_the_answers_is_not_overwritten(
         run(make_model("squad1"), "squad1", source, tmp_path / "predictions.json")
 
 
-def test_lines_of_text_are_no_questions(make_model: MakeModel, tmp_path: Path) -> None:
+def test_lines_of_text_are_refused_for_questions(make_model: MakeModel, tmp_path: Path) -> None:
     (tmp_path / "in.txt").write_text("one\n", encoding="utf-8")
     asked: dict[str, Any] = {"input": tmp_path / "in.txt", "output": tmp_path / "out.jsonl"}
     for task in ("squad1", "qnli"):
@@ -375,7 +375,9 @@ def test_lines_of_text_are_no_questions(make_model: MakeModel, tmp_path: Path) -
             predict(PredictSettings(model=str(make_model(task)), task=task, **asked))
 
 
-def test_two_questions_of_one_id_do_not_go_into_one_object(make_model: MakeModel, tmp_path: Path) -> None:
+def test_two_questions_with_the_same_id_are_refused_in_one_object(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     passage = {"id": "high1.txt", "article": "p", "questions": ["q"], "options": [["w", "x", "y", "z"]]}
     (tmp_path / "in.jsonl").write_text(f"{json.dumps(passage)}\n" * 2, encoding="utf-8")
     asked: dict[str, Any] = {"model": str(make_model("race")), "task": "race", "input": tmp_path / "in.jsonl"}

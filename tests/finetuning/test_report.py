@@ -1,4 +1,4 @@
-"""The page that a fine-tuning leaves: what it shows, and that it stands alone."""
+"""The report of a fine-tuning: its content, and that it needs no other file."""
 
 import re
 from html import unescape
@@ -20,7 +20,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory, golden: Path) -> Path:
 
 
 def cells_of_row(page: str, first: str) -> list[str]:
-    """Return the cells of the table row that begins with `first`."""
+    """Return the cells of the table row whose first cell is `first`."""
     for row in re.findall(r"<tr>(.*?)</tr>", page, flags=re.DOTALL):
         cells = [unescape(cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row, flags=re.DOTALL)]
         if cells and cells[0] == first:
@@ -28,7 +28,9 @@ def cells_of_row(page: str, first: str) -> list[str]:
     raise AssertionError(f"no row {first!r}")
 
 
-def test_the_page_shows_scores_confusions_worst_answers_and_the_recipe(encoder: Path, tmp_path: Path) -> None:
+def test_the_report_shows_scores_confusions_worst_predictions_and_settings(
+    encoder: Path, tmp_path: Path
+) -> None:
     write_toy(tmp_path / "data")
     asked = settings(
         encoder,
@@ -50,7 +52,7 @@ def test_the_page_shows_scores_confusions_worst_answers_and_the_recipe(encoder: 
     assert "http" not in page.replace("http://www.w3.org", "")
 
 
-def test_a_model_folder_beside_the_run_is_no_run(encoder: Path, tmp_path: Path) -> None:
+def test_a_model_folder_next_to_the_run_is_not_listed(encoder: Path, tmp_path: Path) -> None:
     write_toy(tmp_path / "data")
     finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "one"))
     (tmp_path / "runs" / "one" / "model").rename(tmp_path / "runs" / "kept")
@@ -59,7 +61,7 @@ def test_a_model_folder_beside_the_run_is_no_run(encoder: Path, tmp_path: Path) 
     assert (tmp_path / "runs" / "two" / "report.html").is_file()
 
 
-def test_earlier_runs_of_the_task_stand_beside_the_new_one(encoder: Path, tmp_path: Path) -> None:
+def test_earlier_runs_of_the_task_are_listed(encoder: Path, tmp_path: Path) -> None:
     write_toy(tmp_path / "data")
     first = finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "one"))
     finetune(settings(encoder, tmp_path / "data", tmp_path / "runs" / "two", seed=3))
@@ -67,7 +69,7 @@ def test_earlier_runs_of_the_task_stand_beside_the_new_one(encoder: Path, tmp_pa
     assert cells_of_row(page, "one")[1] == f"{first['accuracy']:.4g}"
 
 
-def test_a_published_score_stands_beside_ours(
+def test_published_scores_are_shown_next_to_ours(
     encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [

@@ -180,7 +180,7 @@ def test_evaluate_refuses_or_returns_both_scores(sensitive: Path, tmp_path: Path
 @pytest.mark.parametrize("arguments", [{"dtype": "float32"}, {"model": None, "predictions": Path("RTE.tsv")}])
 def test_comparing_float32_with_itself_is_refused(arguments: dict[str, Any]) -> None:
     settings = {"task": "rte", "model": "RUN", "dtype": "int8", "compare_float32": True}
-    with pytest.raises(ConfigError, match="--compare-float32 wants"):
+    with pytest.raises(ConfigError, match="--compare-float32 needs"):
         EvaluateSettings(**(settings | arguments))
 
 

@@ -1,4 +1,4 @@
-"""Files for the tests of fine-tuning: a pretrained model of the original's, data of GLUE, SQuAD and RACE."""
+"""Files for the tests of fine-tuning: a pretrained model of the original, and data of RACE and albert_zh."""
 
 import json
 import re
@@ -15,7 +15,7 @@ LONG_SHAPE = {**SHAPE, "max_position_embeddings": 512}
 
 @dataclass(frozen=True)
 class Pretrained:
-    """What a user of the original has."""
+    """The files that a user of the original has."""
 
     config: Path
     checkpoint: Path
@@ -30,7 +30,7 @@ class Pretrained:
 
 
 def write_pretrained(folder: Path, golden: Path) -> Pretrained:
-    """Write a checkpoint of TensorFlow with its configuration; no vocabulary lies beside it."""
+    """Write a TensorFlow checkpoint with its configuration, but without a vocabulary next to it."""
     checkpoint = write_tensorflow(
         folder / "albert" / "model.ckpt-best", random_model(max_position_embeddings=512)
     )
@@ -40,7 +40,7 @@ def write_pretrained(folder: Path, golden: Path) -> Pretrained:
 
 
 def write_race(folder: Path, golden: Path) -> Path:
-    """Write RACE with the questions of its dev set in all splits; returns the data folder."""
+    """Write RACE with the questions of its dev set in all splits; return the data folder."""
     for split in ("train", "dev", "test"):
         shutil.copytree(golden / "race" / "data" / "RACE" / "dev", folder / "RACE" / split)
     return folder
@@ -61,7 +61,7 @@ def steps_kept(run: Path) -> list[str]:
 
 
 def write_albert_zh(folder: Path, *, hidden: int = 8, width: int = 12) -> Path:
-    """Write what albert_zh's download holds: a checkpoint of its own kind, its shape, its vocabulary."""
+    """Write the files of albert_zh's download: checkpoint, configuration and vocabulary."""
     folder.mkdir(parents=True)
     characters = [chr(0x4E00 + number) for number in range(60)]
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters, *(f"##{c}" for c in characters)]

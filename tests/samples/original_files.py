@@ -1,4 +1,4 @@
-"""Files as users of the original have them: a tiny model of its shape, and its checkpoints."""
+"""A tiny model in the original's shape, and its TensorFlow checkpoints."""
 
 import runpy
 from pathlib import Path
@@ -24,7 +24,7 @@ SHAPE = {
 
 
 def random_model(seed: int = 0, **changes: object) -> AlbertForPreTraining:
-    """Return a model whose weights are large enough to tell examples apart."""
+    """Return a random model whose weights are large enough to distinguish examples."""
     torch.manual_seed(seed)
     model = AlbertForPreTraining(AlbertConfig.from_dict({**SHAPE, **changes})).eval()
     with torch.no_grad():
@@ -34,7 +34,7 @@ def random_model(seed: int = 0, **changes: object) -> AlbertForPreTraining:
 
 
 def write_tensorflow(prefix: Path, model: AlbertForPreTraining, *, step: int = 0) -> Path:
-    """Write a model as TensorFlow does, and returns the prefix of its files."""
+    """Write a model as TensorFlow does; return the prefix of its files."""
     prefix.parent.mkdir(parents=True, exist_ok=True)
     variables = to_original({name: p.detach() for name, p in model.named_parameters()})
     WRITER.write_bundle(prefix, {**variables, "global_step": torch.tensor(step)})

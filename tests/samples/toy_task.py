@@ -1,4 +1,4 @@
-"""A task that one word decides, and a tiny encoder for it; what several tests of fine-tuning begin with."""
+"""A toy task whose label depends on one word, and a tiny encoder, for several tests of fine-tuning."""
 
 import random
 from pathlib import Path
@@ -15,7 +15,7 @@ WORDS = ["the", "value", "of", "this", "type", "is", "a", "reference", "to", "it
 
 
 def write_encoder(folder: Path, golden: Path, *, seed: int = 0) -> Path:
-    """Write a tiny pretrained model with the vocabulary of 2 000 pieces."""
+    """Write a tiny pretrained model with a vocabulary of 2,000 pieces."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "spiece.model").write_bytes((golden / "tokenization" / "30k-clean.model").read_bytes())
     tokenizer = AlbertTokenizer.from_pretrained(folder)
@@ -41,7 +41,7 @@ def write_table(path: Path, rows: list[tuple[str, ...]], *header: str) -> None:
 
 
 def sentences(count: int, *, seed: int) -> list[tuple[str, str]]:
-    """Return sentences that contain a word which gives their label away."""
+    """Return sentences with their labels; one word of a sentence determines its label."""
     draw = random.Random(seed)
     rows = []
     for index in range(count):
@@ -52,14 +52,14 @@ def sentences(count: int, *, seed: int) -> list[tuple[str, str]]:
 
 
 def write_toy(folder: Path) -> Path:
-    """Write train.tsv and dev.tsv of own data that one word decides."""
+    """Write train.tsv and dev.tsv of the toy task."""
     write_table(folder / "train.tsv", sentences(96, seed=1), "text", "label")
     write_table(folder / "dev.tsv", sentences(40, seed=2), "text", "label")
     return folder
 
 
 def settings(encoder: Path, data: Path, output: Path, **changes: Any) -> FinetuneSettings:
-    """Return the settings of a few steps."""
+    """Return the settings of a run of a few steps."""
     values: dict[str, Any] = {
         "task": "classification",
         "max_steps": 6,

@@ -60,10 +60,10 @@ def test_the_warm_up_of_every_task_ends_within_its_steps() -> None:
 
 
 def test_a_shortened_run_keeps_the_share_of_warm_up() -> None:
-    recipe = find_task("mrpc").hyperparameters
-    assert recipe.warmup(800) == 200
-    assert recipe.warmup(40) == 10
-    assert recipe.warmup(1) == 0
+    hyperparameters = find_task("mrpc").hyperparameters
+    assert hyperparameters.warmup(800) == 200
+    assert hyperparameters.warmup(40) == 10
+    assert hyperparameters.warmup(1) == 0
 
 
 def test_own_data_are_trained_on_for_three_epochs() -> None:

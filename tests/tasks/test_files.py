@@ -7,7 +7,7 @@ import pytest
 
 from albert.errors import DataError
 from albert.tasks.catalogue import find_task
-from albert.tasks.files import digest_of, find_files, require_files
+from albert.tasks.files import digest_of, find_files, require_files, split_files
 
 
 def write(folder: Path, name: str, content: str) -> Path:
@@ -27,6 +27,15 @@ def test_a_benchmark_file_is_found_in_its_own_folder_and_without_it(tmp_path: Pa
 def test_the_error_for_a_missing_split_names_the_expected_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no dev file of task 'rte'; expected RTE/dev\.tsv or dev\.tsv"):
         require_files(find_task("rte"), tmp_path, "dev")
+
+
+def test_the_data_of_a_split_may_be_a_folder_or_its_only_file(tmp_path: Path) -> None:
+    path = write(tmp_path, "RTE/dev.tsv", "")
+    own = write(tmp_path, "held_out.tsv", "")
+    assert split_files(find_task("rte"), tmp_path, "dev") == (path,)
+    assert split_files(find_task("rte"), own, "dev") == (own,)
+    with pytest.raises(DataError, match="no test file"):
+        split_files(find_task("rte"), tmp_path, "test")
 
 
 def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:

@@ -34,11 +34,11 @@ def test_every_recipe_of_every_task_exists_for_every_size() -> None:
     for task in TASKS.values():
         for name in recipe_names(task):
             for size in SIZES:
-                recipe = recipe_for(task, model(size), name=name)
-                assert recipe.source
-                assert set(recipe.sources) <= settings
-                steps = recipe.steps(1000, recipe.batch_size)
-                assert 0 <= recipe.warmup(steps) < steps
+                hyperparameters = recipe_for(task, model(size), name=name)
+                assert hyperparameters.source
+                assert set(hyperparameters.sources) <= settings
+                steps = hyperparameters.steps(1000, hyperparameters.batch_size)
+                assert 0 <= hyperparameters.warmup(steps) < steps
 
 
 def test_the_papers_recipe_is_unchanged() -> None:
@@ -59,13 +59,13 @@ def test_base_without_dropout_is_tuned_as_in_the_paper() -> None:
     ("size", "rate"), [("large-v2", 2e-5), ("xlarge-v2", 1e-5), ("xxlarge-v2", 1e-5), ("xxlarge-v1", 1e-5)]
 )
 def test_wide_models_without_dropout_get_lower_rates(size: str, rate: float) -> None:
-    recipe = recipe_for(find_task("qqp"), model(size))
-    assert recipe.learning_rate == rate
-    assert recipe.hidden_dropout_prob == 0
-    assert recipe.max_steps is not None
-    assert recipe.warmup(recipe.max_steps) == recipe.max_steps // 10
-    assert set(recipe.sources) == {"learning_rate", "hidden_dropout_prob", "warmup_steps"}
-    assert recipe.batch_size == find_task("qqp").hyperparameters.batch_size
+    hyperparameters = recipe_for(find_task("qqp"), model(size))
+    assert hyperparameters.learning_rate == rate
+    assert hyperparameters.hidden_dropout_prob == 0
+    assert hyperparameters.max_steps is not None
+    assert hyperparameters.warmup(hyperparameters.max_steps) == hyperparameters.max_steps // 10
+    assert set(hyperparameters.sources) == {"learning_rate", "hidden_dropout_prob", "warmup_steps"}
+    assert hyperparameters.batch_size == find_task("qqp").hyperparameters.batch_size
 
 
 def test_auto_never_raises_a_rate_or_shortens_a_warm_up() -> None:
@@ -80,9 +80,9 @@ def test_auto_never_raises_a_rate_or_shortens_a_warm_up() -> None:
 
 def test_race_has_the_hyperparameters_of_the_second_release() -> None:
     for size, name in (("base-v2", "auto"), ("xxlarge-v2", "auto"), ("base-v1", "v2")):
-        recipe = recipe_for(find_task("race"), model(size), name=name)
-        assert (recipe.learning_rate, recipe.hidden_dropout_prob) == (1e-5, 0)
-        assert "README" in recipe.sources["learning_rate"]
+        hyperparameters = recipe_for(find_task("race"), model(size), name=name)
+        assert (hyperparameters.learning_rate, hyperparameters.hidden_dropout_prob) == (1e-5, 0)
+        assert "README" in hyperparameters.sources["learning_rate"]
 
 
 @pytest.mark.parametrize(
@@ -91,10 +91,14 @@ def test_race_has_the_hyperparameters_of_the_second_release() -> None:
 )
 def test_chinese_models_get_the_rate_of_their_size(size: str, rate: float) -> None:
     config = AlbertConfig.of_size(size, vocab_size=21128)
-    recipe = recipe_for(find_task("lcqmc"), config)
-    assert recipe.learning_rate == rate
-    assert (recipe.batch_size, recipe.num_epochs, recipe.max_seq_length) == (64, 5, 128)
-    assert recipe == recipe_for(find_task("lcqmc"), config, name="albert-zh")
+    hyperparameters = recipe_for(find_task("lcqmc"), config)
+    assert hyperparameters.learning_rate == rate
+    assert (hyperparameters.batch_size, hyperparameters.num_epochs, hyperparameters.max_seq_length) == (
+        64,
+        5,
+        128,
+    )
+    assert hyperparameters == recipe_for(find_task("lcqmc"), config, name="albert-zh")
 
 
 def test_a_rate_found_for_base_is_unchanged_for_base() -> None:
@@ -117,8 +121,8 @@ def test_the_release_is_known_from_the_dropout() -> None:
 
 
 def test_rows_name_the_source_of_each_number() -> None:
-    recipe = recipe_for(find_task("rte"), model("xlarge-v2"))
-    rows = {row["setting"]: row for row in hyperparameter_rows(recipe)}
+    hyperparameters = recipe_for(find_task("rte"), model("xlarge-v2"))
+    rows = {row["setting"]: row for row in hyperparameter_rows(hyperparameters)}
     assert rows["batch_size"] == {
         "setting": "batch_size",
         "value": 32,
@@ -131,8 +135,10 @@ def test_rows_name_the_source_of_each_number() -> None:
 
 def test_rows_show_the_values_used_and_those_given() -> None:
     used = {"max_steps": 300, "warmup_steps": 30, "batch_size": 8, "learning_rate": 1e-4}
-    recipe = find_task("lcqmc").hyperparameters
-    rows = {row["setting"]: row for row in hyperparameter_rows(recipe, used=used, given={"batch_size"})}
+    hyperparameters = find_task("lcqmc").hyperparameters
+    rows = {
+        row["setting"]: row for row in hyperparameter_rows(hyperparameters, used=used, given={"batch_size"})
+    }
     assert rows["batch_size"] == {"setting": "batch_size", "value": 8, "source": "given"}
     assert rows["max_steps"]["value"] == 300
     assert str(rows["max_steps"]["source"]).startswith("5 passes over the data; albert_zh")

@@ -1,1 +1,1 @@
-"""Fine-tuning on a task: settings, plan, the run, collapse, the report."""
+"""Fine-tuning on a task: settings, plan, run, collapse, report."""

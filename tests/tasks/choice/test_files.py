@@ -74,7 +74,10 @@ def test_rows_of_the_hub_give_the_questions_of_the_passage(tmp_path: Path) -> No
         ({"options": [["mat", "hat", "bed"], ["a"] * 4]}, r":1: question 1: expected 4 options, found 3"),
         ({"options": [["mat", None], ["a"] * 4]}, r"question 1: expected a text as item 2 of 'options'"),
         ({"answers": ["A", "E"]}, r":1: question 2: expected an answer A to D, found 'E'"),
-        ({"answers": ["A"]}, r":1: expected the same number of each, found 2 questions, 2 options, 1 "),
+        (
+            {"answers": ["A"]},
+            r":1: expected the same number of each, found 2 questions, 2 options, 1 answers",
+        ),
         ({"questions": "Where?"}, r":1: expected a list in field 'questions', found a text"),
         ({"questions": [1, "b"]}, r"question 1: expected a text, found a whole number"),
         ({"article": None}, r":1: expected a text in field 'article', found null"),

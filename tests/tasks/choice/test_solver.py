@@ -105,10 +105,10 @@ def test_scores_include_the_accuracy_of_middle_and_high() -> None:
     features, model = make_features([4, 4, 2, 4, 3], seed=4), make_model()
     groups = ["high", "middle", "high", "high", "middle"]
     examples = examples_of(features, groups)
-    answers = SOLVER.predict(RACE, model, examples, features)
-    scores = SOLVER.scores(RACE, examples, answers)
+    predictions = SOLVER.predict(RACE, model, examples, features)
+    scores = SOLVER.scores(RACE, examples, predictions)
     assert list(scores) == ["accuracy", "accuracy_high", "accuracy_middle", "loss"]
-    right = answers.argmax(-1) == features.labels
+    right = predictions.argmax(-1) == features.labels
     assert scores["accuracy"] == right.mean()
     assert scores["accuracy_high"] == right[[0, 2, 3]].mean()
     assert 5 * scores["accuracy"] == pytest.approx(
@@ -118,7 +118,7 @@ def test_scores_include_the_accuracy_of_middle_and_high() -> None:
     assert scores["loss"] == pytest.approx(float(total.total.detach()) / 5, abs=1e-5)
     assert total.correct is not None
     assert scores["accuracy"] == int(total.correct) / 5
-    assert list(SOLVER.scores(RACE, examples_of(features), answers)) == ["accuracy", "loss"]
+    assert list(SOLVER.scores(RACE, examples_of(features), predictions)) == ["accuracy", "loss"]
 
 
 def test_records_name_the_best_choice_by_letter_and_text() -> None:
@@ -126,9 +126,9 @@ def test_records_name_the_best_choice_by_letter_and_text() -> None:
         ChoiceExample(passage="p", choices=("x", "y", "z")),
         ChoiceExample(passage="p", choices=("u", "v")),
     ]
-    answers = np.log(np.array([[0.2, 0.3, 0.5], [0.75, 0.25, 1.0]], np.float32))
-    answers[1, 2] = -np.inf
-    first, second = SOLVER.records(RACE, examples, answers)
+    predictions = np.log(np.array([[0.2, 0.3, 0.5], [0.75, 0.25, 1.0]], np.float32))
+    predictions[1, 2] = -np.inf
+    first, second = SOLVER.records(RACE, examples, predictions)
     assert first == {"label": "C", "answer": "z", "score": 0.5, "scores": {"A": 0.2, "B": 0.3, "C": 0.5}}
     assert second == {"label": "A", "answer": "u", "score": 0.75, "scores": {"A": 0.75, "B": 0.25}}
 
@@ -176,23 +176,23 @@ def test_a_model_learns_questions_with_uneven_choices_and_is_read_back(
         settings=LoopSettings(max_steps=40, batch_size=10, precision="float32", device="cpu"),
     )
     assert list(steps)[-1].loss < 0.3
-    answers = SOLVER.predict(task, model, examples, features)
-    assert SOLVER.scores(task, examples, answers)["accuracy"] == 1.0
+    predictions = SOLVER.predict(task, model, examples, features)
+    assert SOLVER.scores(task, examples, predictions)["accuracy"] == 1.0
     model.save_pretrained(tmp_path / "model")
     tokenizer.save_pretrained(tmp_path / "model")
     again, _ = open_model(tmp_path / "model", SOLVER.model_classes(), device="cpu")
-    np.testing.assert_allclose(SOLVER.predict(task, again, examples, features), answers, atol=1e-5)
+    np.testing.assert_allclose(SOLVER.predict(task, again, examples, features), predictions, atol=1e-5)
 
 
 def features_of_rows(
     rows: NDArray[np.int64], lengths: NDArray[np.int64], labels: NDArray[np.int64]
 ) -> ChoiceFeatures:
     """Return the features of padded sequences `[CLS] first [SEP] second [SEP]`, four a question."""
-    pieces = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
+    tokens = np.concatenate([[2, 3], rows.ravel()]).astype(np.int32)
     begins = 2 + np.arange(len(rows)) * rows.shape[1]
     first = (rows == 3).argmax(1) - 1
     return ChoiceFeatures(
-        tokens=pieces,
+        tokens=tokens,
         starts=np.stack([begins + 1, begins + first + 2], axis=1),
         counts=np.stack([first, lengths - first - 3], axis=1),
         num_choices=np.full(len(labels), 4),
@@ -225,9 +225,9 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
 
     optimizer = AdamW(parameter_groups(model, weight_decay=0.01))
     for number in range(meta["steps"]):
-        answers = SOLVER.predict(RACE, model, [], features)
-        np.testing.assert_allclose(answers, trace["logits"][number], atol=2e-5)
-        # The original adds up the rows of looked-up tables one by one: a larger norm, so it clips harder.
+        predictions = SOLVER.predict(RACE, model, [], features)
+        np.testing.assert_allclose(predictions, trace["logits"][number], atol=2e-5)
+        # The original's norm counts looked-up rows one by one: it is larger, so gradients are clipped more.
         clipping = trace["global_norm_dense"][number] / trace["global_norm_used"][number]
         (step,) = train(
             model,
@@ -248,7 +248,7 @@ def test_four_steps_of_fine_tuning_on_race_follow_the_original(reference: Path) 
     for variable, value in finals.items():
         expected = torch.tensor(value.T if variable.endswith("/kernel") else value)
         found = state[name_of_original(variable)].reshape(expected.shape)
-        # The bias adds the same to all choices: its gradient is 0 but for rounding (1.5e-8 in the original),
-        # which Adam stretches towards the rate.
+        # The bias adds the same to all choices: its gradient is 0 apart from rounding (1.5e-8 in the
+        # original), which Adam scales up to the learning rate.
         atol = float(trace["learning_rate"].sum()) if variable == "output_bias" else 5e-6
         torch.testing.assert_close(found, expected, atol=atol, rtol=0)

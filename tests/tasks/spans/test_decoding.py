@@ -1,4 +1,4 @@
-"""Answers from logits: against all spans tried one by one, and the rules of no answer."""
+"""Answers from logits: compared with an exhaustive search, and the rules for no answer."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def features(questions: list[Question], tokenizer: AlbertTokenizer) -> SpanFeatu
 
 def logits_of(features: SpanFeatures, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     draw = np.random.default_rng(seed)
-    # Few different values, so that there are ties.
+    # A few distinct values, so that there are ties.
     start, end = draw.integers(-8, 9, (2, len(features), int(features.lengths.max()))).astype(np.float32) / 4
     padding = np.arange(start.shape[1]) >= features.lengths[:, None]
     return np.where(padding, np.float32(NEVER), start), np.where(padding, np.float32(NEVER), end)
@@ -60,7 +60,7 @@ def logits_of(features: SpanFeatures, seed: int = 0) -> tuple[np.ndarray, np.nda
 def spans_one_by_one(
     features: SpanFeatures, question: int, context: str, logits: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, float]:
-    """Return the best score of every text of at most six pieces."""
+    """Return the best score of every text of at most six tokens."""
     found: dict[str, float] = {}
     offsets = np.concatenate([[0], features.lengths.cumsum()])
     for window in np.flatnonzero(features.questions == question):
@@ -77,7 +77,7 @@ def spans_one_by_one(
     return found
 
 
-def test_spans_are_the_best_of_all(questions: list[Question], features: SpanFeatures) -> None:
+def test_spans_equal_those_of_an_exhaustive_search(questions: list[Question], features: SpanFeatures) -> None:
     logits = logits_of(features)
     candidates = candidates_of_logits(*logits, n_best_size=1000)
     answers = decode_spans(questions, features, candidates, n_best_size=1000, max_answer_length=6)
@@ -92,7 +92,7 @@ def test_spans_are_the_best_of_all(questions: list[Question], features: SpanFeat
             assert span.probability == pytest.approx(weights[span.text] / sum(weights.values()))
 
 
-def test_null_odds_of_a_linear_head_are_the_least_null_score_less_the_best_span(
+def test_null_odds_of_a_linear_head_are_the_lowest_null_score_minus_the_best_span(
     questions: list[Question], features: SpanFeatures
 ) -> None:
     start, end = logits_of(features)
@@ -103,7 +103,7 @@ def test_null_odds_of_a_linear_head_are_the_least_null_score_less_the_best_span(
         assert answer.null_odds == null - (answer.spans[0].start_score + answer.spans[0].end_score)
 
 
-def test_padding_changes_no_answer(questions: list[Question], features: SpanFeatures) -> None:
+def test_padding_does_not_change_answers(questions: list[Question], features: SpanFeatures) -> None:
     logits = logits_of(features)
     padded = [np.pad(edge, ((0, 0), (0, 9)), constant_values=-1e30) for edge in logits]
     assert decode_spans(questions, features, candidates_of_logits(*logits)) == decode_spans(
@@ -119,7 +119,7 @@ def test_rows_shorter_than_the_number_of_candidates_are_filled() -> None:
 
 
 def beams(features: SpanFeatures, starts: list[int], ends: list[int]) -> SpanCandidates:
-    """Return what a head with two starts and two ends each found in every window."""
+    """Return the candidates of a head with two starts and two ends for each, in every window."""
     size = len(features)
     scores = -np.arange(4, dtype=np.float32)
     return candidates_of_beams(
@@ -133,20 +133,20 @@ def test_ends_of_a_beam_belong_to_their_start(questions: list[Question], feature
     rows = np.flatnonzero(features.questions == 1)
     short = features.take(rows)
     first = int(short.context_starts[0])
-    # A start at [CLS] is none, nor is an end before its start.
+    # A start at [CLS] and an end before its start are invalid.
     found = beams(short, [first + 1, 0], [first, first + 1, first, first + 1])
     [_, answer, *_] = decode_spans(questions, short, found)
     assert [span.start_score + span.end_score for span in answer.spans] == [-1.0]
 
 
-def test_the_least_null_odds_of_all_windows_count(questions: list[Question], features: SpanFeatures) -> None:
+def test_the_lowest_null_odds_of_all_windows_count(questions: list[Question], features: SpanFeatures) -> None:
     answers = decode_spans(questions, features, beams(features, [0, 0], [0, 0, 0, 0]))
     firsts = np.searchsorted(features.questions, np.arange(len(questions)))
     assert [answer.null_odds for answer in answers] == (firsts - 0.5).tolist()
     assert all(not answer.spans and answer.text(None) == "" for answer in answers)
 
 
-def test_a_span_of_a_lone_space_is_no_answer(tokenizer: AlbertTokenizer) -> None:
+def test_a_span_of_a_single_space_is_not_an_answer(tokenizer: AlbertTokenizer) -> None:
     question = Question(id="q", context="Żółw", question="What?", answers=None, where="")
     features = make_span_features([question], tokenizer, lengths=Lengths(max_seq_length=80))
     lone = np.flatnonzero(features.is_max_context & (features.character_starts == features.character_ends))
@@ -167,7 +167,7 @@ def test_odds_above_the_threshold_mean_no_answer() -> None:
     assert [answer.text(threshold) for threshold in (None, 0.4, 0.5, 0.6)] == ["Rust", "", "Rust", "Rust"]
 
 
-def test_prediction_files_are_those_of_the_official_scripts(
+def test_prediction_files_have_the_form_of_the_official_scripts(
     tmp_path: Path, questions: list[Question]
 ) -> None:
     answers = [SpanAnswer(spans=(span("é"),), null_odds=0.5), SpanAnswer(spans=(), null_odds=2.0)]

@@ -1,4 +1,4 @@
-"""Questions of SQuAD's layout and of JSON lines: what is read, repaired, and refused."""
+"""Questions of SQuAD's layout and of JSON lines: reading, corrected places, and errors."""
 
 import json
 from pathlib import Path
@@ -37,7 +37,7 @@ def read(path: Path, **options: bool) -> list[Question]:
     return list(read_questions(TASK, [path], **options))
 
 
-def test_squad_layout_is_read_with_its_places(tmp_path: Path) -> None:
+def test_squad_layout_is_read_with_places_for_messages(tmp_path: Path) -> None:
     path = write_articles(tmp_path, asked(), asked(id="q2", answers=[], is_impossible=True))
     first, second = read(path)
     assert first == Question(
@@ -60,7 +60,7 @@ def test_squad_layout_is_read_with_its_places(tmp_path: Path) -> None:
         "every borrow",
     ],
 )
-def test_rows_give_answers_in_any_usual_form(tmp_path: Path, answers: Any) -> None:
+def test_answers_of_json_lines_may_have_any_usual_form(tmp_path: Path, answers: Any) -> None:
     [question] = read(write_rows(tmp_path, asked(answers=answers) | {"context": CONTEXT}))
     assert question.answers == (Answer(text="every borrow", start=12),)
 
@@ -73,32 +73,32 @@ def test_a_row_without_answers_is_unanswerable(tmp_path: Path, answers: Any) -> 
     assert lacks_answers(TASK, [path])
 
 
-def test_a_start_beside_a_text_decides_between_occurrences(tmp_path: Path) -> None:
+def test_answer_start_decides_between_occurrences(tmp_path: Path) -> None:
     row = asked(answers="borrow", answer_start=28) | {"context": CONTEXT}
     [question] = read(write_rows(tmp_path, row))
     assert question.answers == (Answer(text="borrow", start=28),)
 
 
-def test_rows_without_id_are_known_by_their_line(tmp_path: Path) -> None:
+def test_json_lines_without_id_are_identified_by_their_line(tmp_path: Path) -> None:
     row = asked() | {"context": CONTEXT}
     del row["id"]
     path = write_rows(tmp_path, row, row)
     assert [question.id for question in read(path)] == [f"{path}:1", f"{path}:2"]
 
 
-def test_answers_are_not_read_where_they_are_not_wanted(tmp_path: Path) -> None:
+def test_answers_are_not_read_without_labels(tmp_path: Path) -> None:
     [question] = read(write_articles(tmp_path, asked(answers=[])), labelled=False)
     assert question.answers is None
     assert not question.is_impossible
 
 
-def test_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_skipped(tmp_path: Path) -> None:
     path = write_articles(tmp_path, asked())
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
     assert len(read(path)) == 1
 
 
-def test_an_answer_that_occurs_once_is_found_and_the_repair_said(
+def test_an_answer_that_occurs_once_is_found_and_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = write_articles(tmp_path, asked(answers=[{"text": "every borrow", "answer_start": 3}]))
@@ -112,7 +112,7 @@ def test_an_answer_that_occurs_once_is_found_and_the_repair_said(
 @pytest.mark.parametrize(
     "answer", [{"text": "borrow", "answer_start": 3}, {"text": "C++", "answer_start": 0}]
 )
-def test_a_question_whose_answer_has_no_place_is_left_out_of_training_only(
+def test_a_question_without_a_located_answer_is_left_out_of_training_only(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], answer: dict[str, Any]
 ) -> None:
     path = write_articles(tmp_path, asked(), asked(id="q2", answers=[answer]))
@@ -122,7 +122,7 @@ def test_a_question_whose_answer_has_no_place_is_left_out_of_training_only(
     assert "scored by text" in capsys.readouterr().err
 
 
-def test_good_data_is_read_in_silence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_good_data_are_read_without_messages(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     read(write_articles(tmp_path, asked()), for_training=True)
     assert capsys.readouterr().err == ""
 
@@ -178,7 +178,7 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path, name: str, content:
         read(path)
 
 
-def test_texts_and_starts_of_a_row_must_be_as_many(tmp_path: Path) -> None:
+def test_an_unequal_number_of_texts_and_starts_is_refused(tmp_path: Path) -> None:
     row = asked(answers={"text": ["Rust"], "answer_start": []}) | {"context": CONTEXT}
     with pytest.raises(DataError, match="holds 1 texts but 0 values of answer_start"):
         read(write_rows(tmp_path, row))

@@ -1,4 +1,4 @@
-"""Windows and answers of SQuAD against the original's: its features, and what it made of fixed logits."""
+"""Windows and answers of SQuAD compared with the original's features and its answers for fixed logits."""
 
 import gzip
 import json
@@ -26,8 +26,8 @@ from albert.tasks.task import Lengths
 from albert.text.tokenizer import AlbertTokenizer
 
 MISMATCH = "q032"
-"""A passage with runs of spaces, which the original fails to align and passes over."""
-TASK = find_task("classification")  # SQuAD's layout needs nothing of a task.
+"""A passage with runs of spaces, which the original fails to align and skips."""
+TASK = find_task("classification")  # SQuAD's layout does not depend on the task.
 
 
 def config_of(folder: Path, name: str) -> dict[str, int]:
@@ -44,7 +44,7 @@ def read_split(folder: Path, name: str) -> list[Question]:
 
 
 def windows_of(folder: Path, golden: Path, questions: list[Question], *, config: str) -> SpanFeatures:
-    """Return our windows of the questions that the original does not pass over."""
+    """Return our windows of the questions that the original does not skip."""
     numbers = config_of(folder, config)
     features = make_span_features(
         questions,
@@ -68,7 +68,7 @@ def read_json(folder: Path, name: str) -> dict[str, Any]:
 
 
 def read_candidates(folder: Path, version: str, config: str, *, n_best_size: int) -> SpanCandidates:
-    """Return what the fixed logits propose."""
+    """Return the candidates of the fixed logits."""
     if version == "v1":
         found = np.load(folder / f"decode_v1_{config}_logits.npz")
         return candidates_of_logits(found["start_logits"], found["end_logits"], n_best_size=n_best_size)
@@ -99,7 +99,7 @@ def check_windows(folder: Path, golden: Path, split: str, *, config: str) -> Non
 
 
 def check_characters(context: str, window: SpanFeatures, row: dict[str, Any]) -> None:
-    """Every piece stands for the same characters; to the original, for the space before it, too."""
+    """Check that tokens map to the same characters, but for the space before, which the original includes."""
     first = int(window.context_starts[0])
     ranges = zip(window.character_starts[first:-1], window.character_ends[first:-1], strict=True)
     theirs = zip(row["tok_start_to_orig_index"], row["tok_end_to_orig_index"], strict=True)
@@ -115,7 +115,7 @@ def check_characters(context: str, window: SpanFeatures, row: dict[str, Any]) ->
 
 
 def check_answers(folder: Path, golden: Path, version: str, *, config: str, sizes: tuple[int, int]) -> None:
-    """Compares the questions of whose windows there are logits."""
+    """Compare the answers to the questions for whose windows there are logits."""
     n_best_size, max_answer_length = sizes
     questions = read_split(folder, f"{version}_dev")
     features = windows_of(folder, golden, questions, config=config)
@@ -145,7 +145,7 @@ def check_best_spans(
         if not theirs:
             assert [span["text"] for span in ours] == [""]
             continue
-        # Where the original has one span of a lone space among the best, ours has the next one instead.
+        # Where the original has a span of a single space among the best, ours has the next one.
         assert len(ours) in {len(theirs), n_best_size}
         for span, their_span in zip(ours, theirs, strict=False):
             assert with_accent(their_span["text"], span["text"])
@@ -156,7 +156,7 @@ def check_best_spans(
 
 
 def with_accent(theirs: str, ours: str) -> bool:
-    """Whether texts are equal but for an accent behind the last letter, which the original loses."""
+    """Whether texts are equal apart from an accent after the last letter, which the original loses."""
     return ours in {theirs, f"{theirs}\u0301"}
 
 
@@ -170,21 +170,21 @@ def check_null_odds(asked: list[Question], found: list[SpanAnswer], folder: Path
     threshold = report["final"]["null_score_diff_threshold"]
     kept = read_json(folder, f"{name}_predictions")
     for id_, text in predicted_texts(asked, found, null_threshold=threshold).items():
-        # The official script counts odds as high as the threshold as answered; the original does not.
+        # Odds equal to the threshold count as an answer in the official script, but not in the original.
         assert with_accent(kept[id_], text) or (odds[id_] == threshold and not kept[id_])
 
 
-def test_windows_equal_the_original_s(golden: Path) -> None:
+def test_windows_equal_the_original(golden: Path) -> None:
     check_windows(golden / "squad", golden, "v2_train", config="a")
 
 
 @pytest.mark.parametrize("sizes", [(20, 30), (5, 8)])
-def test_answers_of_the_linear_head_equal_the_original_s(golden: Path, sizes: tuple[int, int]) -> None:
+def test_answers_of_the_linear_head_equal_the_original(golden: Path, sizes: tuple[int, int]) -> None:
     check_answers(golden / "squad", golden, "v1", config="b", sizes=sizes)
 
 
 @pytest.mark.parametrize("sizes", [(20, 30), (3, 6)])
-def test_answers_and_null_odds_of_beam_search_equal_the_original_s(
+def test_answers_and_null_odds_of_beam_search_equal_the_original(
     golden: Path, sizes: tuple[int, int]
 ) -> None:
     check_answers(golden / "squad", golden, "v2", config="b", sizes=sizes)
@@ -203,7 +203,7 @@ def test_a_passage_that_the_original_fails_to_align_is_answered(golden: Path) ->
 @pytest.mark.reference
 @pytest.mark.parametrize("config", ["a", "b", "c"])
 @pytest.mark.parametrize("split", ["v1_train", "v1_dev", "v2_train", "v2_dev"])
-def test_all_windows_equal_the_original_s(reference: Path, golden: Path, split: str, config: str) -> None:
+def test_all_windows_equal_the_original(reference: Path, golden: Path, split: str, config: str) -> None:
     check_windows(reference / "squad", golden, split, config=config)
 
 
@@ -212,7 +212,7 @@ def test_all_windows_equal_the_original_s(reference: Path, golden: Path, split: 
 @pytest.mark.parametrize(
     ("version", "sizes"), [("v1", (20, 30)), ("v1", (5, 8)), ("v2", (20, 30)), ("v2", (3, 6))]
 )
-def test_all_answers_equal_the_original_s(
+def test_all_answers_equal_the_original(
     reference: Path, golden: Path, version: str, config: str, sizes: tuple[int, int]
 ) -> None:
     check_answers(reference / "squad", golden, version, config=config, sizes=sizes)

@@ -1,4 +1,4 @@
-"""The solver of spans: losses of the public models, answers of a question whatever its company, scores."""
+"""The solver of spans: losses of the public classes, independence of the batch, scores, records."""
 
 import json
 from dataclasses import replace
@@ -81,7 +81,7 @@ def encode(questions: list[Question], tokenizer: AlbertTokenizer) -> SpanFeature
 
 
 def padded(features: SpanFeatures) -> dict[str, torch.Tensor]:
-    """Return windows as the public door of the models takes them."""
+    """Return windows as a padded batch for the public classes."""
     shape = len(features), int(features.lengths.max())
     real = np.arange(shape[1]) < features.lengths[:, None]
     rows = {}
@@ -93,7 +93,7 @@ def padded(features: SpanFeatures) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("model_class", MODELS)
-def test_loss_is_that_of_the_public_model(
+def test_loss_equals_that_of_the_public_class(
     questions: list[Question], tokenizer: AlbertTokenizer, model_class: type[AnswerModel]
 ) -> None:
     model, features = make_model(model_class), encode(questions, tokenizer)
@@ -126,7 +126,7 @@ def test_answers_do_not_depend_on_how_windows_are_grouped(
         assert one.text(None) == other.text(None) != ""
 
 
-def test_a_model_learns_where_answers_are_and_that_there_is_none(
+def test_a_model_learns_places_of_answers_and_unanswerable_questions(
     questions: list[Question], tokenizer: AlbertTokenizer, tmp_path: Path
 ) -> None:
     task, features = TASKS["squad2"], encode(questions, tokenizer)
@@ -156,7 +156,7 @@ def test_a_model_learns_where_answers_are_and_that_there_is_none(
 def given(
     *answers: tuple[str, float], may_lack_answer: bool = True, null_threshold: float | None = None
 ) -> SpanPredictions:
-    """Return answers of one span each, and their null odds."""
+    """Return answers with one span each and the given null odds."""
     spans = [
         Span(text=text, start=3, end=3 + len(text), probability=0.5, start_score=0.0, end_score=0.0)
         for text, _ in answers
@@ -183,7 +183,7 @@ def asked(*texts: str) -> list[Question]:
     ]
 
 
-def test_squad2_is_scored_at_the_threshold_that_is_best_for_f1() -> None:
+def test_squad2_is_scored_at_the_threshold_with_the_best_f1() -> None:
     questions = asked("Rust", "", "Go", "")
     answers = given(("Rust", -2.0), ("C", 3.0), ("Go", 1.5), ("C", 2.0))
     scores = SOLVER.scores(TASKS["squad2"], questions, answers)
@@ -195,7 +195,7 @@ def test_squad2_is_scored_at_the_threshold_that_is_best_for_f1() -> None:
     assert scores == score_answers_v2(gold, texts, null_odds=odds, threshold=1.5)
 
 
-def test_a_threshold_that_is_given_decides_scores_losses_and_records() -> None:
+def test_a_given_threshold_applies_to_scores_losses_and_records() -> None:
     questions = asked("Rust", "", "Go", "")
     answers = given(("Rust", -2.0), ("C", 3.0), ("Go", 1.5), ("C", 2.0), null_threshold=0.5)
     scores = SOLVER.scores(TASKS["squad2"], questions, answers)
@@ -208,13 +208,13 @@ def test_a_threshold_that_is_given_decides_scores_losses_and_records() -> None:
     assert found[1]["score"] == pytest.approx(1 / (1 + np.exp(-3.0)), rel=1e-5)
 
 
-def test_even_odds_decide_where_no_threshold_is_known() -> None:
+def test_even_odds_are_the_threshold_if_none_is_known() -> None:
     answers = given(("Rust", -0.1), ("Go", 0.1))
     found = SOLVER.records(TASKS["squad2"], asked("Rust", "Go"), answers)
     assert [record["answer"] for record in found] == ["Rust", ""]
 
 
-def test_a_model_that_always_answers_does_so_whatever_the_odds() -> None:
+def test_a_model_without_null_answers_ignores_the_odds() -> None:
     questions, answers = asked("Rust", "Go"), given(("Rust", 9.0), ("C", 9.0), may_lack_answer=False)
     scores = SOLVER.scores(TASKS["squad1"], questions, answers)
     assert scores == {"exact_match": 50.0, "f1": 50.0, "total": 2, "missing": 0}
@@ -231,7 +231,7 @@ def test_chinese_answers_are_scored_by_characters() -> None:
     assert SOLVER.losses(TASKS["cmrc2018"], questions, answers) == pytest.approx([1 / 3, 0.0])
 
 
-def test_a_split_of_both_kinds_is_scored_as_squad2_whatever_the_task() -> None:
+def test_a_split_with_unanswerable_questions_is_scored_as_squad2_for_any_task() -> None:
     scores = SOLVER.scores(TASKS["spans"], asked("Rust", ""), given(("Rust", -1.0), ("C", 1.0)))
     assert scores["f1"] == scores["exact"] == 100.0
 
@@ -246,20 +246,20 @@ def write(folder: Path, questions: list[Question]) -> Path:
     return path
 
 
-def test_own_questions_without_answer_ask_for_the_head_that_declines(tmp_path: Path) -> None:
+def test_own_questions_without_answer_need_the_head_with_beam_search(tmp_path: Path) -> None:
     task = SOLVER.with_labels_in(TASKS["spans"], [write(tmp_path, asked("Rust", ""))])
     assert task.may_lack_answer
     assert set(task.metrics) == {"f1", "exact"}
     assert SOLVER.model_class(task) is AlbertForQuestionAnsweringBeamSearch
 
 
-def test_own_questions_that_all_have_answers_ask_for_the_linear_head(tmp_path: Path) -> None:
+def test_own_questions_that_all_have_answers_need_the_linear_head(tmp_path: Path) -> None:
     task = SOLVER.with_labels_in(TASKS["spans"], [write(tmp_path, asked("Rust", "Go"))])
     assert task == TASKS["spans"]
     assert SOLVER.model_class(task) is AlbertForQuestionAnswering
 
 
-def test_only_training_leaves_out_what_has_no_place(tmp_path: Path) -> None:
+def test_only_training_leaves_out_answers_without_place(tmp_path: Path) -> None:
     lost = replace(asked("Rust")[0], id="lost", answers=(Answer(text="C++", start=None),))
     path = write(tmp_path, [*asked("Rust"), lost])
     counts = {
@@ -274,7 +274,7 @@ def test_every_task_is_scored_by_its_metrics(task: Task) -> None:
     assert set(task.metrics) <= set(SOLVER.scores(task, asked("Rust"), answers))
 
 
-def test_no_questions_have_no_answers(tokenizer: AlbertTokenizer) -> None:
+def test_no_questions_give_no_answers(tokenizer: AlbertTokenizer) -> None:
     model = make_model(AlbertForQuestionAnswering)
     assert SOLVER.predict(TASKS["squad1"], model, [], encode([], tokenizer)).answers == ()
 
@@ -291,7 +291,7 @@ def test_a_question_is_shown_with_its_passage_and_first_answer() -> None:
 
 
 @pytest.mark.parametrize("model_class", MODELS)
-def test_decoding_follows_the_numbers_of_the_solver(
+def test_decoding_uses_the_limits_of_the_solver(
     model_class: type[AnswerModel], questions: list[Question], tokenizer: AlbertTokenizer
 ) -> None:
     features, model = encode(questions, tokenizer), make_model(model_class)

@@ -1,4 +1,4 @@
-"""Windows of passages: nothing is lost, and pieces know their characters, whatever the vocabulary."""
+"""Windows of passages: no token is lost, and tokens map to their characters, for every vocabulary."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +29,7 @@ def tokenizer(
 
 
 def make_questions(seed: int, *, count: int = 20) -> list[Question]:
-    """Make questions about five passages, each with the answer some of their words."""
+    """Return questions about five passages, answered by some of their words."""
     draw = np.random.default_rng(seed)
     contexts = [" ".join(draw.choice(WORDS, size)).capitalize() + " ." for size in (1, 5, 9, 30, 80)]
     questions = []
@@ -52,7 +52,7 @@ def one(question: Question, tokenizer: AlbertTokenizer, lengths: Lengths = SHORT
 
 
 @pytest.mark.parametrize("stride", [1, 3, 8, 1000])
-def test_windows_of_a_question_show_every_piece_and_one_of_them_shows_it_best(
+def test_windows_of_a_question_show_every_token_and_one_of_them_is_the_best(
     tokenizer: AlbertTokenizer, stride: int
 ) -> None:
     for question in make_questions(0):
@@ -60,7 +60,7 @@ def test_windows_of_a_question_show_every_piece_and_one_of_them_shows_it_best(
         whole = one(question, tokenizer, replace(SHORT, max_seq_length=500))
         assert len(whole) == 1
         best = windows.is_max_context
-        # Best windows come in reading order, so the pieces they show best are the passage.
+        # Best windows are in reading order, so their tokens with most context make up the passage.
         first = int(whole.context_starts[0])
         for name in ("input_ids", "character_starts", "character_ends"):
             expected = getattr(whole, name)[first:-1]
@@ -68,7 +68,7 @@ def test_windows_of_a_question_show_every_piece_and_one_of_them_shows_it_best(
         assert windows.lengths.max() <= SHORT.max_seq_length
 
 
-def test_the_best_window_of_a_piece_is_found_by_brute_force(tokenizer: AlbertTokenizer) -> None:
+def test_the_best_window_of_a_token_equals_that_of_brute_force(tokenizer: AlbertTokenizer) -> None:
     windows = one(make_questions(1)[4], tokenizer)
     assert len(windows) > 3
     shown: dict[tuple[int, int], list[tuple[float, int, int]]] = {}
@@ -84,7 +84,7 @@ def test_the_best_window_of_a_piece_is_found_by_brute_force(tokenizer: AlbertTok
     assert set(np.flatnonzero(windows.is_max_context).tolist()) == expected
 
 
-def test_labels_are_the_answer_in_every_window_that_shows_it_whole(tokenizer: AlbertTokenizer) -> None:
+def test_labels_are_the_answer_in_every_window_that_contains_it(tokenizer: AlbertTokenizer) -> None:
     questions = make_questions(2)
     windows = make_span_features(questions, tokenizer, lengths=SHORT)
     labelled = set()
@@ -120,7 +120,7 @@ def test_masks_follow_from_the_layout(tokenizer: AlbertTokenizer) -> None:
         assert window.p_mask.tolist() == [0] + [1] * (start - 1) + [0] * (size - start - 1) + [1]
 
 
-def test_windows_do_not_depend_on_the_company_of_other_questions(tokenizer: AlbertTokenizer) -> None:
+def test_windows_do_not_depend_on_other_questions(tokenizer: AlbertTokenizer) -> None:
     questions = make_questions(4)
     together = make_span_features(questions, tokenizer, lengths=SHORT)
     for number, question in enumerate(questions):
@@ -131,7 +131,7 @@ def test_windows_do_not_depend_on_the_company_of_other_questions(tokenizer: Albe
                 np.testing.assert_array_equal(getattr(taken, name), getattr(alone, name))
 
 
-def test_a_question_keeps_its_head(tokenizer: AlbertTokenizer) -> None:
+def test_a_long_question_keeps_its_beginning(tokenizer: AlbertTokenizer) -> None:
     question = replace(make_questions(0)[0], question=" ".join(WORDS))
     window = one(question, tokenizer)
     [ids] = tokenizer.encode_sentences([question.question])
@@ -139,7 +139,7 @@ def test_a_question_keeps_its_head(tokenizer: AlbertTokenizer) -> None:
     assert window.context_starts.tolist() == [7]
 
 
-def test_an_unknown_answer_has_no_position_and_no_answer_stands_at_cls(tokenizer: AlbertTokenizer) -> None:
+def test_an_unknown_answer_has_no_position_and_no_answer_is_at_cls(tokenizer: AlbertTokenizer) -> None:
     question = make_questions(0)[3]
     unknown = one(replace(question, answers=None), tokenizer)
     assert set(unknown.start_positions.tolist()) == set(unknown.end_positions.tolist()) == {-1}
@@ -151,7 +151,7 @@ def test_an_unknown_answer_has_no_position_and_no_answer_stands_at_cls(tokenizer
     assert impossible.is_impossible.all()
 
 
-def test_the_first_answer_with_a_place_is_taught(tokenizer: AlbertTokenizer) -> None:
+def test_the_first_answer_with_a_place_is_the_target(tokenizer: AlbertTokenizer) -> None:
     question = make_questions(0)[1]
     assert question.answers
     lost = Answer(text="C++", start=None)
@@ -160,19 +160,19 @@ def test_the_first_answer_with_a_place_is_taught(tokenizer: AlbertTokenizer) -> 
     assert one(several, tokenizer).start_positions.tolist() == expected
 
 
-def test_a_special_piece_spelled_in_a_text_is_text(tokenizer: AlbertTokenizer) -> None:
+def test_the_name_of_a_special_token_in_a_text_is_plain_text(tokenizer: AlbertTokenizer) -> None:
     question = replace(make_questions(0)[0], context="the [SEP] of", question="of [SEP]", answers=None)
     ids = one(question, tokenizer, replace(SHORT, max_seq_length=50, max_query_length=20)).input_ids
     assert (ids == tokenizer.sep_token_id).sum() == 2
 
 
-def test_a_passage_of_no_piece_has_a_window(tokenizer: AlbertTokenizer) -> None:
+def test_a_passage_without_tokens_has_a_window(tokenizer: AlbertTokenizer) -> None:
     windows = one(replace(make_questions(0)[0], context="\u0301", answers=None), tokenizer)
     assert len(windows) == 1
     assert windows.lengths.tolist() == [int(windows.context_starts[0]) + 1]
 
 
-def test_no_questions_make_no_windows(tokenizer: AlbertTokenizer) -> None:
+def test_no_questions_give_no_windows(tokenizer: AlbertTokenizer) -> None:
     assert len(make_span_features([], tokenizer, lengths=SHORT)) == 0
 
 

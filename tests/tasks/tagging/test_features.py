@@ -1,4 +1,4 @@
-"""Words as pieces: every word has one tag whatever the length, and nothing depends on its company."""
+"""Words as tokens: every word keeps its tag at any length, and nothing depends on the rest of the batch."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,7 +84,7 @@ def windows(features: TagFeatures) -> Iterator[TagFeatures]:
     return (features.take(np.array([number])) for number in range(len(features)))
 
 
-def pieces_of(example: TaggedExample, tokenizer: AlbertTokenizer) -> list[int]:
+def tokens_of(example: TaggedExample, tokenizer: AlbertTokenizer) -> list[int]:
     return encode_words([example], tokenizer, longest=512)[0].tolist()
 
 
@@ -100,7 +100,7 @@ SENTENCES = st.lists(
 
 @settings(max_examples=80)
 @given(drawn=SENTENCES, max_seq_length=st.integers(3, 40))
-def test_every_word_keeps_its_tag_whatever_the_length(
+def test_every_word_keeps_its_tag_at_any_length(
     tokenizer: AlbertTokenizer, drawn: list[tuple[list[tuple[str, str]], str]], max_seq_length: int
 ) -> None:
     examples = [
@@ -134,19 +134,19 @@ def test_features_of_a_sentence_do_not_depend_on_the_others(
         np.testing.assert_array_equal(getattr(together, name), joined)
 
 
-def test_words_between_spaces_have_the_pieces_of_the_running_text(tokenizer: AlbertTokenizer) -> None:
+def test_words_between_spaces_have_the_tokens_of_the_running_text(tokenizer: AlbertTokenizer) -> None:
     example = sentence(["The", "stack", "Overflow's", "U.N.", "(été)", "1990,", "is", "TypeError", "."])
-    assert pieces_of(example, tokenizer) == tokenizer.encode(example.text, add_special_tokens=False)
+    assert tokens_of(example, tokenizer) == tokenizer.encode(example.text, add_special_tokens=False)
 
 
-def test_characters_that_touch_have_the_pieces_of_the_running_text(tokenizer: AlbertTokenizer) -> None:
+def test_characters_that_touch_have_the_tokens_of_the_running_text(tokenizer: AlbertTokenizer) -> None:
     example = sentence(list("xq.zy-中xq国"), space="")
-    found = tokenizer.convert_ids_to_tokens(pieces_of(example, tokenizer))
+    found = tokenizer.convert_ids_to_tokens(tokens_of(example, tokenizer))
     running = tokenizer.convert_ids_to_tokens(tokenizer.encode(example.text, add_special_tokens=False))
     assert found == running
 
 
-def test_no_piece_reaches_beyond_a_character_that_is_tagged(tokenizer: AlbertTokenizer) -> None:
+def test_no_token_crosses_the_end_of_a_tagged_character(tokenizer: AlbertTokenizer) -> None:
     example = sentence(list("在中国stack"), space="")
     ids, widths = encode_words([example], tokenizer, longest=512)
     assert len(widths) == len(example.words)
@@ -157,7 +157,7 @@ def test_no_piece_reaches_beyond_a_character_that_is_tagged(tokenizer: AlbertTok
 
 
 @pytest.mark.parametrize("word", ["\u200b", "\u3000", "\ufffd"])
-def test_a_word_without_pieces_is_unknown(tokenizer: AlbertTokenizer, word: str) -> None:
+def test_a_word_without_tokens_is_unknown(tokenizer: AlbertTokenizer, word: str) -> None:
     features = encode([sentence(["stack", word, "over"])], tokenizer)
     places = np.flatnonzero(features.opens_word)
     assert len(places) == 3
@@ -165,7 +165,7 @@ def test_a_word_without_pieces_is_unknown(tokenizer: AlbertTokenizer, word: str)
         assert features.input_ids[places[1]] == tokenizer.unk_token_id
 
 
-def test_special_pieces_in_a_word_are_text(tokenizer: AlbertTokenizer) -> None:
+def test_names_of_special_tokens_in_a_word_are_text(tokenizer: AlbertTokenizer) -> None:
     features = encode([sentence(["[SEP]", "[MASK]"])], tokenizer)
     assert (features.input_ids == tokenizer.sep_token_id).sum() == 1
     assert tokenizer.mask_token_id not in features.input_ids
@@ -177,7 +177,7 @@ def test_windows_of_a_long_sentence_are_about_equally_long(tokenizer: AlbertToke
     assert features.num_words.tolist() == ([50, 50] if width == 1 else [34, 33, 33])
 
 
-def test_a_word_longer_than_a_window_keeps_its_first_pieces(tokenizer: AlbertTokenizer) -> None:
+def test_a_word_longer_than_a_window_keeps_its_first_tokens(tokenizer: AlbertTokenizer) -> None:
     long = encode([sentence(["a", "xyxyxyxyxyxy", "b"])], tokenizer, max_seq_length=6)
     assert long.num_words.tolist() == [1, 1, 1]
     assert long.lengths.tolist()[1] == 6
@@ -199,7 +199,9 @@ def test_a_length_without_room_for_a_word_is_refused(tokenizer: AlbertTokenizer)
         encode([sentence(["a"])], tokenizer, max_seq_length=2)
 
 
-def test_first_pieces_are_those_transformers_finds(tokenizer: AlbertTokenizer, tmp_path: Path) -> None:
+def test_first_tokens_of_words_equal_those_of_transformers(
+    tokenizer: AlbertTokenizer, tmp_path: Path
+) -> None:
     tokenizer.save_pretrained(tmp_path)
     oracle = transformers.AutoTokenizer.from_pretrained(tmp_path)
     words = [

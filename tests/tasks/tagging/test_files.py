@@ -1,4 +1,4 @@
-"""Sentences with tagged words in every layout, and each way they can be wrong."""
+"""Sentences with tagged words in every layout, and every error in them."""
 
 import json
 from dataclasses import replace
@@ -62,13 +62,13 @@ def test_characters_of_chinese_are_joined_without_spaces(tmp_path: Path) -> None
         assert example.starts == tuple(range(8))
 
 
-def test_own_words_are_joined_by_spaces_but_not_beside_ideographs(tmp_path: Path) -> None:
+def test_own_words_are_joined_by_spaces_but_not_next_to_ideographs(tmp_path: Path) -> None:
     path = write(tmp_path, "train.txt", "I O\nlove O\n北京 B-LOC\n。 O\n")
     [example] = sentences("tagging", path)
     assert (example.text, example.starts) == ("I love北京。", (0, 2, 6, 8))
 
 
-def test_without_labels_one_column_is_enough_and_tags_are_passed_over(tmp_path: Path) -> None:
+def test_without_labels_one_column_is_enough_and_tags_are_ignored(tmp_path: Path) -> None:
     alone = sentences("tagging", write(tmp_path, "a.txt", "Peter\nruns\n\nYes\n"), labelled=False)
     assert [(x.words, x.tags) for x in alone] == [(("Peter", "runs"), None), (("Yes",), None)]
     tagged = sentences("conll2003", write(tmp_path, "b.txt", CONLL), labelled=False)
@@ -84,7 +84,7 @@ def test_lists_of_words_and_tags_are_read_from_the_named_fields(tmp_path: Path) 
     assert list(read_tagged(own, path)) == [expected]
 
 
-def test_a_running_text_without_tags_is_cut_into_words_with_their_places(tmp_path: Path) -> None:
+def test_a_running_text_without_tags_is_split_into_words_with_places(tmp_path: Path) -> None:
     path = write(tmp_path, "a.jsonl", json.dumps({"words": " Don't  go to 北京, Éa."}))
     [example] = sentences("tagging", path, labelled=False)
     assert example.words == ("Don", "'", "t", "go", "to", "北", "京", ",", "Éa", ".")
@@ -122,7 +122,7 @@ def test_cluener_test_has_no_labels(tmp_path: Path) -> None:
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(st.lists(st.lists(st.tuples(WORDS, st.sampled_from(["O", "B-x", "I-x"])), min_size=1), min_size=1))
-def test_what_is_written_is_read_and_every_word_stands_in_the_text(
+def test_sentences_are_read_as_written_and_every_word_is_in_the_text(
     tmp_path: Path, written: list[list[tuple[str, str]]]
 ) -> None:
     columns = "\n\n".join("\n".join(f"{word} {tag}" for word, tag in sentence) for sentence in written)
@@ -239,7 +239,7 @@ def test_the_files_of_a_benchmark_are_found_under_their_published_names(
     assert require_files(find_task(task), tmp_path, split) == (path,)
 
 
-def test_of_cluener_entities_that_begin_together_the_longest_is_kept(tmp_path: Path) -> None:
+def test_of_cluener_entities_with_the_same_start_the_longest_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "train.json"
     label = {"name": {"浙商": [[0, 1]]}, "company": {"浙商银行": [[0, 3]]}}
     path.write_text(json.dumps({"text": "浙商银行", "label": label}), encoding="utf-8")

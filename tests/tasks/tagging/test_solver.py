@@ -1,4 +1,4 @@
-"""The solver of tagging: loss of transformers, answers in the order of words, scores of CoNLL."""
+"""The solver of tagging: the loss of transformers, predictions in the order of words, CoNLL's scores."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -75,8 +75,8 @@ def encode(
     return features
 
 
-def answers_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
-    """Return answers that are sure of `tags`."""
+def predictions_of(tags: Sequence[Sequence[str]], *, names: Sequence[str] = TASK.labels) -> TagPredictions:
+    """Return predictions with all weight on `tags`."""
     ids = [names.index(tag) for sentence in tags for tag in sentence]
     return TagPredictions(
         10 * np.eye(len(names), dtype=np.float32)[ids], np.array([len(row) for row in tags])
@@ -114,7 +114,7 @@ def test_loss_and_gradients_equal_transformers(
         torch.testing.assert_close(parameter.grad, gradients[name], atol=1e-5, rtol=1e-4)
 
 
-def test_answers_do_not_depend_on_the_company_of_a_sentence(
+def test_predictions_do_not_depend_on_the_rest_of_the_batch(
     examples: list[TaggedExample], tokenizer: AlbertTokenizer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make_model()
@@ -130,33 +130,33 @@ def test_answers_do_not_depend_on_the_company_of_a_sentence(
     np.testing.assert_allclose(alone, together, atol=1e-5)
 
 
-def test_losses_are_those_that_are_trained(examples: list[TaggedExample], tokenizer: AlbertTokenizer) -> None:
+def test_losses_equal_the_training_loss(examples: list[TaggedExample], tokenizer: AlbertTokenizer) -> None:
     model, features = make_model(), encode(examples, tokenizer)
     objective = SOLVER.objective(TASK)
     trained = objective.sums(model, features)["task"].total.item() / objective.counts(features)["task"]
-    answers = SOLVER.predict(TASK, model, examples, features)
-    assert SOLVER.scores(TASK, examples, answers)["loss"] == pytest.approx(trained, abs=1e-5)
-    by_hand = -log_softmax(answers.logits[1:10], axis=-1)
+    predictions = SOLVER.predict(TASK, model, examples, features)
+    assert SOLVER.scores(TASK, examples, predictions)["loss"] == pytest.approx(trained, abs=1e-5)
+    by_hand = -log_softmax(predictions.logits[1:10], axis=-1)
     ids = [TASK.labels.index(tag) for tag in examples[1].tags or ()]
-    losses = SOLVER.losses(TASK, examples, answers)
+    losses = SOLVER.losses(TASK, examples, predictions)
     assert losses[1] == pytest.approx(by_hand[np.arange(9), ids].mean(), abs=1e-5)
-    assert len(losses) == len(answers) == 6
+    assert len(losses) == len(predictions) == 6
 
 
-def test_right_answers_score_one(examples: list[TaggedExample]) -> None:
-    scores = SOLVER.scores(TASK, examples, answers_of([example.tags or () for example in examples]))
+def test_right_predictions_score_one(examples: list[TaggedExample]) -> None:
+    scores = SOLVER.scores(TASK, examples, predictions_of([example.tags or () for example in examples]))
     assert [scores[name] for name in TASK.metrics] == [1.0] * 4
     assert list(scores) == [*TASK.metrics, "loss"]
 
 
 def test_an_entity_counts_as_a_whole() -> None:
     example = TaggedExample(("a", "b", "c"), "a b c", (0, 2, 4), ("B-PER", "I-PER", "B-LOC"), "here")
-    scores = SOLVER.scores(TASK, [example], answers_of([["B-PER", "O", "B-LOC"]]))
+    scores = SOLVER.scores(TASK, [example], predictions_of([["B-PER", "O", "B-LOC"]]))
     assert (scores["precision"], scores["recall"], scores["f1"]) == (0.5, 0.5, 0.5)
     assert scores["accuracy"] == pytest.approx(2 / 3)
 
 
-def test_records_hold_a_tag_for_every_word_and_entities_with_their_places() -> None:
+def test_records_hold_a_tag_for_every_word_and_entities_with_places() -> None:
     example = TaggedExample(("EU", "and", "U.N.", "met"), "EU and U.N. met", (0, 3, 7, 12), None, "here")
     logits = np.log(np.full((4, 9), 0.05, np.float32))
     for word, tag, probability in ((0, "I-ORG", 0.6), (1, "I-ORG", 0.8), (2, "O", 0.9), (3, "B-LOC", 0.6)):
@@ -174,10 +174,10 @@ def test_records_hold_a_tag_for_every_word_and_entities_with_their_places() -> N
 
 def test_records_follow_the_sentences(examples: list[TaggedExample]) -> None:
     tags = [list(example.tags or ()) for example in examples]
-    assert [row["tags"] for row in SOLVER.records(TASK, examples, answers_of(tags))] == tags
+    assert [row["tags"] for row in SOLVER.records(TASK, examples, predictions_of(tags))] == tags
 
 
-def test_an_example_is_shown_with_what_is_tagged() -> None:
+def test_an_example_is_shown_with_its_tagged_words() -> None:
     example = TaggedExample(("EU", "met"), "EU met", (0, 3), ("B-ORG", "O"), "here")
     assert SOLVER.shown(TASK, example) == {"text": "EU met", "label": "EU/B-ORG"}
     nothing = TaggedExample(("EU", "met"), "EU met", (0, 3), ("O", "O"), "here")
@@ -192,13 +192,13 @@ def test_parts_of_speech_are_scored_by_accuracy_and_mark_no_entities(tmp_path: P
     task = SOLVER.with_labels_in(find_task("tagging"), [path])
     assert (task.labels, task.metrics) == (("ADJ", "NOUN", "PRON", "VERB"), ("accuracy",))
     examples = list(SOLVER.read(task, [path], split="train"))
-    answers = answers_of([["PRON", "VERB"], ["ADJ", "ADJ"]], names=task.labels)
-    assert SOLVER.scores(task, examples, answers)["accuracy"] == 0.75
-    assert next(SOLVER.records(task, examples, answers)) == {"tags": ["PRON", "VERB"], "entities": []}
+    predictions = predictions_of([["PRON", "VERB"], ["ADJ", "ADJ"]], names=task.labels)
+    assert SOLVER.scores(task, examples, predictions)["accuracy"] == 0.75
+    assert next(SOLVER.records(task, examples, predictions)) == {"tags": ["PRON", "VERB"], "entities": []}
     assert SOLVER.with_labels_of(find_task("tagging"), make_model(task).config) == task
 
 
-def test_a_models_own_order_of_tags_is_kept() -> None:
+def test_the_models_order_of_tags_is_kept() -> None:
     config = make_model().config
     backwards = replace(config, id2label=dict(enumerate(reversed(TASK.labels))))
     assert SOLVER.with_labels_of(TASK, backwards).labels == TASK.labels[::-1]
@@ -227,11 +227,11 @@ def test_a_tagger_learns_long_sentences_and_is_read_back(tokenizer: AlbertTokeni
         settings=LoopSettings(max_steps=60, batch_size=16, precision="float32"),
     )
     assert list(steps)[-1].loss < 0.5
-    answers = SOLVER.predict(TASK, model, examples, features)
-    assert SOLVER.scores(TASK, examples, answers)["f1"] > 0.95
+    predictions = SOLVER.predict(TASK, model, examples, features)
+    assert SOLVER.scores(TASK, examples, predictions)["f1"] > 0.95
     folder = tmp_path / "model"
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     again, _ = open_model(folder, SOLVER.model_classes(), device="cpu")
     same = SOLVER.predict(TASK, again, examples, features)
-    np.testing.assert_allclose(same.logits, answers.logits, atol=1e-5)
+    np.testing.assert_allclose(same.logits, predictions.logits, atol=1e-5)
