@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from albert.checkpoint.layout import checkpoint_steps
-from albert.commands import pretrain as pretrain_command
 from albert.commands.pretrain import pretrain
 from albert.config import AlbertConfig
 from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import RunError
 from albert.model.losses import LossSum
+from albert.pretraining import start
 from albert.pretraining.objective import PretrainingObjective, make_objective
 from albert.pretraining.settings import ObjectiveSettings, PretrainSettings
 from albert.training.runs import Run
@@ -67,7 +67,7 @@ def poison(monkeypatch: pytest.MonkeyPatch, factor: float, spoilt: range) -> Poi
         poisoned.objective = make_objective(settings, config)
         return poisoned
 
-    monkeypatch.setattr(pretrain_command, "make_objective", make)
+    monkeypatch.setattr(start, "make_objective", make)
     return poisoned
 
 

@@ -1,7 +1,7 @@
-"""What a pretraining needs before its first step: its shape, model, teacher, and micro-batch size."""
+"""What a pretraining needs before its first step: data, shape, objective, model, folder, micro-batch size."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -12,16 +12,51 @@ from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
 from albert.model.pretrained import AlbertForPreTraining
-from albert.pretraining.data import PretrainingData
-from albert.pretraining.objective import PretrainingObjective, Teacher, longest_examples
-from albert.pretraining.settings import PretrainSettings
+from albert.pretraining.data import PretrainingData, open_pretraining_data
+from albert.pretraining.objective import PretrainingObjective, Teacher, longest_examples, make_objective
+from albert.pretraining.settings import Leniency, ObjectiveSettings, PretrainSettings
 from albert.training.distributed import World
 from albert.training.loop import autocast_of
+from albert.training.runs import Run, settings_as_json
 from albert.training.settings import LoopSettings
 from albert.training.speed import apply_switches
 
 CPU_MICRO_BATCH = 64
 """A CPU gains nothing from more, and trying is no option: the system would kill the process."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a pretraining reads before anything is written."""
+
+    data: PretrainingData
+    """What to train on."""
+    config: AlbertConfig
+    """Shape of the model."""
+    objective: PretrainingObjective
+    """What to minimise."""
+
+
+def open_inputs(settings: PretrainSettings, device: torch.device, allow: Leniency = Leniency()) -> Inputs:
+    """Open the data and the teacher, and find the shape.
+
+    Raises:
+        AlbertError: The data or the teacher cannot be read, or the settings contradict each other.
+    """
+    data = open_pretraining_data(
+        settings.data,
+        tokenizer=settings.tokenizer,
+        eval_data=settings.eval_data,
+        vocab_size=allow.vocab_size,
+    )
+    config = find_config(settings, data)
+    teacher = open_teacher(
+        settings.objective.teacher,
+        config,
+        max_seq_length=settings.examples.max_seq_length,
+        device=device,
+    )
+    return Inputs(data=data, config=config, objective=make_objective(settings.objective, config, teacher))
 
 
 def find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertConfig:
@@ -110,6 +145,27 @@ def open_teacher(
     return Teacher.of(model.to(device))
 
 
+def open_run(
+    settings: PretrainSettings, data: PretrainingData, world: World, allow: Leniency = Leniency()
+) -> Run | None:
+    """Open the folder of the run; only the first process has it.
+
+    Raises:
+        RunError: The folder contains something else, or a run with other settings.
+    """
+    if not world.is_first:
+        return None
+    return Run.open(
+        settings.output,
+        command="pretrain",
+        settings=settings_as_json(settings),
+        inputs={"data": data.fingerprint},
+        shared=allow.shared_folder,
+        # Runs of older versions lack these settings.
+        defaults=settings_as_json(ObjectiveSettings()),
+    )
+
+
 def with_micro_batch(
     loop: LoopSettings,
     model: AlbertForPreTraining,
@@ -118,11 +174,13 @@ def with_micro_batch(
     max_seq_length: int,
     world: World,
 ) -> LoopSettings:
-    """Return `loop` with the largest micro-batch that fits into memory, found by trial.
+    """Return `loop` with a micro-batch size; for `auto` the largest that fits into memory, found by trial.
 
     Raises:
         torch.OutOfMemoryError: Not even one example fits.
     """
+    if loop.micro_batch_size != "auto":
+        return loop
 
     def try_examples(count: int) -> None:
         batch = longest_examples(count, max_seq_length, vocab_size=model.config.vocab_size)
@@ -171,6 +229,24 @@ def _probe(try_examples: Callable[[int], object], limit: int) -> int:
             torch.cuda.empty_cache()
         fitting = tried
     return fitting
+
+
+def announce(
+    model: AlbertForPreTraining,
+    data: PretrainingData,
+    loop: LoopSettings,
+    *,
+    max_seq_length: int,
+    world: World,
+) -> None:
+    """Print the size of the model, of the data and of the run."""
+    parameters = sum(p.numel() for p in model.parameters())
+    device = str(model.device)
+    where = device if world.size == 1 else f"{world.size} processes, this one on {device}"
+    say(
+        f"{parameters:,} parameters on {where}; {data.summary}; {loop.max_steps:,} steps of "
+        f"{loop.batch_size} examples of up to {max_seq_length} tokens"
+    )
 
 
 def _check_positions(config: AlbertConfig, max_seq_length: int, what: str) -> None:
