@@ -24,8 +24,8 @@ class OptimizerSettings:
     warmup_steps: int = 3125
     """Steps over which the rate rises to its peak; 3125 is the original's."""
     schedule: ScheduleName = "decay-from-start"
-    """How the rate decays: decay-from-start, as the original does, counts from step 0, the others from the end
-    of the warm-up."""
+    """How the rate decays: decay-from-start, as the original does, counts from step 0, the others from the
+    end of the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay; not applied to biases and layer normalisations."""
     adam_beta2: float = 0.999
