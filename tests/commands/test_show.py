@@ -103,7 +103,7 @@ def test_missing_examples_are_refused(golden: Path, tokenizer_folder: Path) -> N
     records = golden / "pretrain_data" / "first_records.tfrecord"
     with pytest.raises(DataError, match=r"first_records.tfrecord: no held-out examples; use --split train"):
         show(ShowSettings(data=(records,), tokenizer=tokenizer_folder, split="held-out"))
-    with pytest.raises(ConfigError, match="name the tokenizer that made them with --tokenizer"):
+    with pytest.raises(ConfigError, match="give the tokenizer that made them with --tokenizer"):
         show(ShowSettings(data=(records,)))
     with pytest.raises(ConfigError, match="no DATA given; name a folder"):
         ShowSettings(data=())

@@ -1,9 +1,11 @@
 """Caches of features: used if they fit, made again if not, never written over other files."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from safetensors.numpy import save_file
 
 from albert.legacy.feature_cache import LEFT, cached_features
@@ -33,6 +35,17 @@ def windows() -> SpanFeatures:
 
 def never() -> TextFeatures:
     raise AssertionError
+
+
+def test_features_of_another_version_are_made_again(tmp_path: Path) -> None:
+    path = tmp_path / "features"
+
+    @dataclass(frozen=True)
+    class Earlier:
+        pieces: NDArray[np.int64]
+
+    cached_features([path], "one", Earlier, lambda: Earlier(np.arange(3)))
+    assert len(cached_features([path], "one", TextFeatures, lambda: features_of(5)).input_ids) == 5
 
 
 def test_features_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -306,7 +306,10 @@ def test_a_model_folder_or_a_module_replaces_checkpoint_and_vocabulary(
     capsys.readouterr()
     handle = "--albert_hub_module_handle=https://tfhub.dev/google/albert_base/1"
     assert main([*hub, handle, f"--output_dir={tmp_path / 'none'}"]) == 1
-    assert "the same weights are albert/albert-base-v1" in capsys.readouterr().err
+    assert (
+        "using albert/albert-base-v1 of the Hugging Face Hub, which has the same weights"
+        in capsys.readouterr().err
+    )
 
 
 def test_a_fine_tuned_checkpoint_predicts_and_is_evaluated_without_training(

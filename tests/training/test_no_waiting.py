@@ -67,7 +67,7 @@ def windows() -> SpanFeatures:
 
 def choices() -> ChoiceFeatures:
     return ChoiceFeatures(
-        pieces=TOKENS.astype(np.int32),
+        tokens=TOKENS.astype(np.int32),
         starts=np.array([[2, 10]] * 5),
         counts=np.array([[3, 4]] * 5),
         num_choices=np.array([2, 3]),

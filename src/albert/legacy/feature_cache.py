@@ -8,7 +8,7 @@ made again, with a message. Files of other programs are never overwritten.
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
@@ -34,6 +34,8 @@ def cached_features(paths: Sequence[Path], fingerprint: str, kind: type[T], make
         kind: Their class, a dataclass of arrays.
         make: Returns new features.
     """
+    # Files of an earlier version may have other fields; they are made again.
+    fingerprint = " ".join([fingerprint, *(field.name for field in fields(cast(Any, kind)))])
     found = [_fingerprint_of(path) for path in paths]
     if paths and all(stored == fingerprint for stored in found):
         say(f"{paths[0]}: using the features in it")
