@@ -8,7 +8,7 @@ from albert.process import run_and_leave
 
 
 def main(arguments: list[str]) -> int:
-    """Runs a command line and returns its exit code."""
+    """Run a command line and return its exit code."""
     is_albert_zh = any(argument.lstrip("-").startswith("bert_config_file") for argument in arguments)
     return script_main("run_classifier_clue" if is_albert_zh else "run_classifier")(arguments)
 

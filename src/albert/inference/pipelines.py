@@ -35,7 +35,7 @@ class _Entry:
     """How a pipeline is made."""
 
     make: Callable[..., Any]
-    """Takes a model and its tokenizer."""
+    """Returns the pipeline of a model and its tokenizer."""
     model_classes: tuple[type[Pretrained], ...]
     """The models it can use; the first whose head the folder holds is opened."""
     trained_by: str | None
