@@ -13,12 +13,13 @@ from typing import BinaryIO
 import numpy as np
 
 from albert.checkpoint.folder import replacing
-from albert.console import progress
+from albert.console import progress, say
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder, Pooling
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import read_columns
 from albert.tasks.text_files import read_text_lines
@@ -73,8 +74,11 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
     result: dict[str, object] = {}
     if settings.input is not None and settings.output is not None:
         texts = _read(settings.input, settings.text_column)
-        count = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
-        result = {"output": str(settings.output), "texts": count, "dimension": embedder.dimension}
+        cuts = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
+        if cuts.cut:
+            say(f"{settings.input}: {cuts}")
+        result = {"output": str(settings.output), "texts": cuts.total, "dimension": embedder.dimension}
+        result["lengths"] = cuts.to_dict()
     if settings.sentence_transformers is not None:
         record = {"command": "embed", "settings": settings_as_json(settings), "versions": versions()}
         write_sentence_transformers(settings.sentence_transformers, embedder, record=record)
@@ -109,10 +113,10 @@ def _read(path: Path, column: str) -> Iterator[str]:
         yield text
 
 
-def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int | None) -> int:
-    """Write the vectors of `texts` and return their number."""
+def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int | None) -> Cuts:
+    """Write the vectors of `texts` and return their number, and how many were cut."""
     output.parent.mkdir(parents=True, exist_ok=True)
-    count = 0
+    count, cuts = 0, Cuts()
     with (
         replacing(output) as temporary,
         temporary.open("wb") as file,
@@ -120,7 +124,7 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
     ):
         _write_header(file, 0, embedder.dimension)
         start = file.tell()
-        for features in read_ahead(_encoded(embedder, texts)):
+        for features in read_ahead(_encoded(embedder, texts, cuts)):
             file.write(embedder.vectors(features).tobytes())
             count += len(features)
             bar.advance(len(features))
@@ -130,13 +134,13 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
         file.seek(0)
         _write_header(file, count, embedder.dimension)
         assert file.tell() == start
-    return count
+    return cuts
 
 
-def _encoded(embedder: Embedder, texts: Iterator[str]) -> Iterator[TextFeatures]:
+def _encoded(embedder: Embedder, texts: Iterator[str], cuts: Cuts) -> Iterator[TextFeatures]:
     """Yield the texts as tokens, some at a time."""
     while batch := list(islice(texts, TEXTS_AT_ONCE)):
-        yield embedder.encode(batch)
+        yield embedder.encode(batch, cuts=cuts)
 
 
 def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:

@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from albert.console import say
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
 from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.cuts import Cuts
 from albert.tasks.files import split_files
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.solver import Solver
@@ -80,7 +82,10 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
     )
     task, solver = trained.task, trained.solver
     examples = _read(settings, task, solver, split_files(task, settings.data, settings.split))
-    features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths)
+    cuts = Cuts()
+    features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths, cuts=cuts)
+    if cuts.cut:
+        say(f"{settings.split}: {cuts}")
     if not settings.compare_float32:
         ensure_agreement(trained.model, features)
     scores = _scores(settings, trained, examples, features)
@@ -88,7 +93,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         with in_float32(trained.model):
             plain = _scores(settings, trained, examples, features)
         scores |= {f"float32_{name}": score for name, score in plain.items()}
-    return _result(settings, task, examples, scores)
+    return _result(settings, task, examples, scores) | {"lengths": cuts.to_dict()}
 
 
 def _scores(

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import progress
+from albert.console import progress, say
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement
 from albert.inference.prediction_files import OutputFormat, find_destination
@@ -18,6 +18,7 @@ from albert.inference.prediction_stream import count_matches, encoded_chunks, pr
 from albert.inference.read_ahead import read_ahead
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
+from albert.tasks.cuts import Cuts
 from albert.tasks.files import split_files
 from albert.tasks.solver import LINES
 from albert.tasks.task import ColumnSettings, Task
@@ -95,7 +96,8 @@ def predict(settings: PredictSettings) -> dict[str, object]:
             raise ConfigError(f"--output {path} is the input; name another file")
     is_text = _is_plain_text(settings, task)
     examples = _read(settings, trained, paths, is_text=is_text)
-    encoded = read_ahead(encoded_chunks(trained, examples))
+    cuts = Cuts()
+    encoded = read_ahead(encoded_chunks(trained, examples, cuts=cuts))
     first = next(encoded, None)  # Bad input must fail before the output file is opened.
     if first is None:
         raise DataError(f"{paths[0]}: holds no example; expected one or more")
@@ -108,7 +110,10 @@ def predict(settings: PredictSettings) -> dict[str, object]:
             append(chunk)
             count += len(chunk.rows)
             bar.advance(len(chunk.rows))
+    if cuts.cut:
+        say(f"{paths[0]}: {cuts}")
     result: dict[str, object] = {"output": str(destination.path), "examples": count}
+    result["lengths"] = cuts.to_dict()
     if destination.member is not None:
         result |= {"member": destination.member, "missing": destination.missing()}
     return result

@@ -3,7 +3,7 @@
 Everything is read and checked here, before a run folder is created, so a mistake costs no training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from albert.inference.opening import read_tokenizer, sequence_length
 from albert.model.pretrained import Pretrained
 from albert.optim.schedules import Schedule, make_schedule
 from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.cuts import Cuts
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.hub_data import fetch
 from albert.tasks.published import hyperparameter_rows, recipe_for
@@ -39,6 +40,8 @@ class DevSet:
     """The examples as read."""
     features: Features
     """The examples as encoded."""
+    cuts: Cuts
+    """What encoding cut off them; nothing is counted for features from a cache."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +68,8 @@ class Plan:
     """Number of training examples; a long one may be several items of `train`."""
     dev: DevSet | None
     """The dev examples; None if there are none."""
+    cuts: Mapping[str, Cuts]
+    """What was cut off the examples of each split."""
     loop: LoopSettings
     """Length and batches of the training."""
     optimizer: OptimizerSettings
@@ -134,7 +139,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         raise DataError(f"{data}: the train file holds no example; expected rows below the header")
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
     dev_files = find_files(task, data, "dev")
-    dev = _read_dev(task, solver, dev_files, tokenizer, lengths)
+    dev, cuts = _read_dev(task, solver, dev_files, tokenizer, lengths), Cuts()
     if dev is None:
         warn(f"{data}: no dev examples, so nothing is evaluated and no best model is chosen")
     say(f"{task.name}: encoding {len(examples):,} training examples")
@@ -146,9 +151,10 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         weights=weights,
         tokenizer=tokenizer,
         lengths=lengths,
-        train=solver.encode(task, examples, tokenizer, lengths=lengths),
+        train=solver.encode(task, examples, tokenizer, lengths=lengths, cuts=cuts),
         num_examples=len(examples),
         dev=dev,
+        cuts={"train": cuts} | ({} if dev is None else {"dev": dev.cuts}),
         loop=loop,
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, hyperparameters.hidden_dropout_prob),
@@ -208,7 +214,9 @@ def _read_dev(
     examples = list(solver.read(task, paths, split="dev")) if paths else []
     if not examples:
         return None
-    return DevSet(examples=examples, features=solver.encode(task, examples, tokenizer, lengths=lengths))
+    cuts = Cuts()
+    features = solver.encode(task, examples, tokenizer, lengths=lengths, cuts=cuts)
+    return DevSet(examples=examples, features=features, cuts=cuts)
 
 
 def _used(plan: Plan) -> dict[str, object]:

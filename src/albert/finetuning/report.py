@@ -32,6 +32,8 @@ def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
     parts = ["<h2>Result</h2>", _scores(plan, result), _published(plan, result), *_curves(run)]
     if plan.dev is not None and run.best.is_dir():
         parts += _on_dev(plan, plan.dev, run.best)
+    if plan.cuts:
+        parts += ["<h2>Lengths</h2>", _lengths(plan)]
     parts += ["<h2>Other runs of this task</h2>", _neighbours(plan, run)]
     parts += ["<h2>Hyperparameters</h2>", _hyperparameters(plan)]
     path = run.folder / PAGE
@@ -134,6 +136,13 @@ def _neighbours(plan: Plan, run: Run) -> str:
             settings = other.settings()
             rows.append([other.title, found[metric], settings.get("learning_rate"), settings.get("seed")])
     return table(["run", metric, "learning rate", "seed"], rows) if rows else quiet("None.")
+
+
+def _lengths(plan: Plan) -> str:
+    """Return what was cut off the examples."""
+    rows = [[split, *cuts.to_dict().values()] for split, cuts in plan.cuts.items()]
+    cut = [quiet(f"{split}: {cuts}.") for split, cuts in plan.cuts.items() if cuts.cut]
+    return table(["split", "unit", "most tokens", "number", "cut", "longest"], rows) + "".join(cut)
 
 
 def _hyperparameters(plan: Plan) -> str:

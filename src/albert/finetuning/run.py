@@ -241,6 +241,7 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
                 f"{published.metric} {published.low:g} to {published.high:g} with {published.model} "
                 f"({published.source})"
             )
+    result["lengths"] = {split: cuts.to_dict() for split, cuts in plan.cuts.items()}
     say(f"report: {write_report(plan, run, result)}")
     run.finish(result)
     return result
@@ -249,6 +250,9 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
 def _announce(plan: Plan) -> None:
     """Report the task and the settings used."""
     say(f"{plan.task.title}; {plan.num_examples:,} examples")
+    for split, cuts in plan.cuts.items():
+        if cuts.cut:
+            say(f"{split}: {cuts}")
     widths = [max(len(str(row[name])) for row in plan.rows) for name in ("setting", "value")]
     for row in plan.rows:
         say(f"  {row['setting']!s:{widths[0]}}  {row['value']!s:{widths[1]}}  {row['source']}")

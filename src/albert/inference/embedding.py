@@ -21,6 +21,7 @@ from albert.inference.precision import ensure_agreement
 from albert.model.linear import Dtype
 from albert.model.packing import Packing, on_device
 from albert.model.pretrained import AlbertModel
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
@@ -93,11 +94,10 @@ class Embedder:
         """
         return self.vectors(self.encode(texts))
 
-    def encode(self, texts: Sequence[str]) -> TextFeatures:
-        """Return `texts` as tokens, for `vectors`."""
-        return make_features(
-            [Example(text) for text in texts], self.tokenizer, max_seq_length=self.max_seq_length
-        )
+    def encode(self, texts: Sequence[str], *, cuts: Cuts | None = None) -> TextFeatures:
+        """Return `texts` as tokens, for `vectors`; those that are cut are counted in `cuts`."""
+        examples = [Example(text) for text in texts]
+        return make_features(examples, self.tokenizer, max_seq_length=self.max_seq_length, cuts=cuts)
 
     @torch.inference_mode()
     def vectors(self, features: TextFeatures) -> NDArray[np.float32]:

@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from albert.inference.trained_model import TrainedModel
+from albert.tasks.cuts import Cuts
 from albert.tasks.predictions import Chunk, PredictionRow
 
 EXAMPLES_AT_ONCE = 1024
 
 
-def encoded_chunks(trained: TrainedModel, examples: Iterator[Any]) -> Iterator[tuple[list[Any], Any]]:
-    """Yield chunks of examples with their features."""
+def encoded_chunks(
+    trained: TrainedModel, examples: Iterator[Any], *, cuts: Cuts
+) -> Iterator[tuple[list[Any], Any]]:
+    """Yield chunks of examples with their features; what is cut off is counted in `cuts`."""
+    solver, task, tokenizer, lengths = trained.solver, trained.task, trained.tokenizer, trained.lengths
     while chunk := list(islice(examples, EXAMPLES_AT_ONCE)):
-        yield chunk, trained.solver.encode(trained.task, chunk, trained.tokenizer, lengths=trained.lengths)
+        yield chunk, solver.encode(task, chunk, tokenizer, lengths=lengths, cuts=cuts)
 
 
 def predicted_chunks(

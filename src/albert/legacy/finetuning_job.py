@@ -15,6 +15,7 @@ from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.checkpoint.layout import RUN_FILE
+from albert.console import say
 from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
@@ -24,6 +25,7 @@ from albert.legacy.checkpoints import newest_of_tensorflow
 from albert.legacy.feature_cache import cached_features
 from albert.legacy.finetuning_models import NamedModel, warn_of_random
 from albert.model.pretrained import Pretrained
+from albert.tasks.cuts import Cuts
 from albert.tasks.files import digest_of
 from albert.tasks.published import hyperparameter_rows
 from albert.tasks.solver import Solver
@@ -78,13 +80,18 @@ class Job:
             self.lengths,
             self.model.tokenizer.fingerprint,
         )
+        cuts = Cuts()
         features = cached_features(
             caches,
             hashlib.sha256(repr(facts).encode()).hexdigest(),
             self.solver.features_class,
-            lambda: self.solver.encode(self.task, examples, self.model.tokenizer, lengths=self.lengths),
+            lambda: self.solver.encode(
+                self.task, examples, self.model.tokenizer, lengths=self.lengths, cuts=cuts
+            ),
         )
-        return DevSet(examples=examples, features=features)
+        if cuts.cut and split != "train":  # A training reports its own.
+            say(f"{split}: {cuts}")
+        return DevSet(examples=examples, features=features, cuts=cuts)
 
     def new_model(self, folder: Path | None = None) -> Pretrained:
         """Return a model of the task's class, with the weights of a model folder if one is given.
@@ -170,6 +177,7 @@ class Job:
             train=data.features,
             num_examples=count,
             dev=None,
+            cuts={"train": data.cuts} if data.cuts.total else {},
             loop=loop,
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import ConfigError
+from albert.tasks.cuts import Cuts
 from albert.tasks.solver import FeaturesT
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
@@ -77,9 +78,13 @@ def label_array(examples: Sequence[Example]) -> NDArray[np.float64]:
 
 
 def make_features(
-    examples: Sequence[Example], tokenizer: AlbertTokenizer, *, max_seq_length: int
+    examples: Sequence[Example],
+    tokenizer: AlbertTokenizer,
+    *,
+    max_seq_length: int,
+    cuts: Cuts | None = None,
 ) -> TextFeatures:
-    """Encode `examples`, each cut to `max_seq_length` tokens, special tokens included.
+    """Encode `examples`, each cut to `max_seq_length` tokens, special tokens included; count in `cuts`.
 
     Raises:
         ConfigError: `max_seq_length` leaves no room for text.
@@ -90,7 +95,9 @@ def make_features(
             f"needs at least {SHORTEST_LENGTH} tokens; raise --max-seq-length"
         )
     starts = range(0, max(1, len(examples)), EXAMPLES_AT_ONCE)  # at least one part, for no examples, too
-    parts = [_encode(examples[i : i + EXAMPLES_AT_ONCE], tokenizer, max_seq_length) for i in starts]
+    parts = [
+        _encode(examples[i : i + EXAMPLES_AT_ONCE], tokenizer, max_seq_length, cuts or Cuts()) for i in starts
+    ]
     return TextFeatures(
         np.concatenate([ids for ids, _, _ in parts], dtype=np.int64),
         np.concatenate([types for _, types, _ in parts], dtype=np.int64),
@@ -100,7 +107,7 @@ def make_features(
 
 
 def _encode(
-    examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_length: int
+    examples: Sequence[Example], tokenizer: AlbertTokenizer, max_seq_length: int, cuts: Cuts
 ) -> tuple[NDArray[np.int32], NDArray[np.int8], NDArray[np.int64]]:
     """Return ids and segments end to end, (N,) each, and the number of tokens of each example, (B,)."""
     count = len(examples)
@@ -111,6 +118,8 @@ def _encode(
     has_pair = np.array([example.pair is not None for example in examples], np.bool_)
     second, second_source = np.zeros((2, count), np.int64)
     second[has_pair], second_source[has_pair] = found[count:], sources[count:]
+    full = found[:count] + second + 2 + has_pair
+    cuts.add(full, unit="pairs" if pairs else "texts", limit=max_seq_length)
     first, second = kept_lengths(found[:count], second, max_seq_length - 2 - has_pair)
     heads, tails = first + 2, second + has_pair  # [CLS] text [SEP], pair [SEP]
     lengths = heads + tails

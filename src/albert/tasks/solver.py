@@ -23,6 +23,7 @@ from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.model.losses import LossSum
 from albert.model.pretrained import Pretrained
+from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.predictions import LineFormat, ObjectFormat
 from albert.tasks.submissions import Submission
@@ -146,9 +147,17 @@ class Solver(ABC):
 
     @abstractmethod
     def encode(
-        self, task: Task, examples: Sequence[Any], tokenizer: AlbertTokenizer, *, lengths: Lengths
+        self,
+        task: Task,
+        examples: Sequence[Any],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
     ) -> Any:
         """Return the features of `examples`, labels included where they are known.
+
+        What is cut off is counted in `cuts`, if given.
 
         Raises:
             ConfigError: `lengths` leaves no room for text.

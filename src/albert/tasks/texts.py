@@ -17,6 +17,7 @@ from torch import Tensor
 
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.predictions import LineFormat, json_lines
 from albert.tasks.published_figures import TABLE_14
@@ -70,11 +71,17 @@ class TextSolver(Solver):
             yield Example(text)
 
     def encode(
-        self, task: Task, examples: Sequence[Example], tokenizer: AlbertTokenizer, *, lengths: Lengths
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
     ) -> TextFeatures:
         """Return every example as `[CLS] text [SEP] pair [SEP]`."""
         del task
-        return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length)
+        return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length, cuts=cuts)
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures

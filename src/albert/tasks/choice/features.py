@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from albert.errors import ConfigError
 from albert.model.losses import IGNORED_LABEL
 from albert.tasks.choice.files import ChoiceExample
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import EXAMPLES_AT_ONCE, SHORTEST_LENGTH, ranges, taken_positions
 from albert.tasks.task import Lengths
 from albert.text.tokenizer import AlbertTokenizer
@@ -86,9 +87,13 @@ class ChoiceFeatures:
 
 
 def make_choice_features(
-    examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    examples: Sequence[ChoiceExample],
+    tokenizer: AlbertTokenizer,
+    *,
+    lengths: Lengths,
+    cuts: Cuts | None = None,
 ) -> ChoiceFeatures:
-    """Encode `examples`.
+    """Encode `examples`; sequences that are cut are counted in `cuts`.
 
     Question and choice keep their last `max_qa_length` tokens; the passage is cut at its end to what fits.
 
@@ -112,6 +117,14 @@ def make_choice_features(
         num_tokens += len(flat)
     all_starts, all_found = np.concatenate(starts), np.concatenate(found)
     kept = _kept(all_found, lengths)
+    if cuts is not None:
+        cuts.add(
+            all_found.sum(1) + 3,
+            np.any(kept < all_found, axis=1),
+            unit="choices with passage and question",
+            limit=lengths.max_seq_length,
+            part=f", question and choice to {lengths.max_qa_length}",
+        )
     all_starts[:, 1] += all_found[:, 1] - kept[:, 1]
     labels = [IGNORED_LABEL if example.label is None else example.label for example in examples]
     return ChoiceFeatures(

@@ -28,6 +28,7 @@ from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.choice.features import ChoiceFeatures, make_choice_features
 from albert.tasks.choice.files import ChoiceExample, read_choices
+from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import (
     Found,
     PredictionFile,
@@ -87,11 +88,17 @@ class ChoiceSolver(Solver):
             yield from read_choices(task, path, labelled=labelled)
 
     def encode(
-        self, task: Task, examples: Sequence[ChoiceExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
+        self,
+        task: Task,
+        examples: Sequence[ChoiceExample],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
     ) -> ChoiceFeatures:
         """Return every choice of every question as `[CLS] passage [SEP] question and choice [SEP]`."""
         del task
-        return make_choice_features(examples, tokenizer, lengths=lengths)
+        return make_choice_features(examples, tokenizer, lengths=lengths, cuts=cuts)
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class that gives each choice a logit."""

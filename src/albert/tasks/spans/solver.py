@@ -27,6 +27,7 @@ from albert.model.losses import LossSum
 from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.spans import answerability_loss_sum, span_loss_sum
+from albert.tasks.cuts import Cuts
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.predictions import LineFormat, ObjectFormat, json_lines, recorded, table_format
@@ -118,11 +119,17 @@ class SpanSolver(Solver):
         return replace(task, may_lack_answer=True, metrics=("f1", "exact"))
 
     def encode(
-        self, task: Task, examples: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
+        self,
+        task: Task,
+        examples: Sequence[Question],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
     ) -> SpanFeatures:
         """Return the windows of all questions."""
         del task
-        return make_span_features(examples, tokenizer, lengths=lengths)
+        return make_span_features(examples, tokenizer, lengths=lengths, cuts=cuts)
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class with beam search if questions may lack an answer, else the linear one."""

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import ConfigError
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import ranges, taken_positions
 from albert.tasks.spans.files import Question
 from albert.tasks.task import Lengths
@@ -102,12 +103,17 @@ class SpanFeatures:
 
 
 def make_span_features(
-    questions: Sequence[Question], tokenizer: AlbertTokenizer, *, lengths: Lengths
+    questions: Sequence[Question],
+    tokenizer: AlbertTokenizer,
+    *,
+    lengths: Lengths,
+    cuts: Cuts | None = None,
 ) -> SpanFeatures:
     """Encode `questions` in windows of up to `lengths.max_seq_length` tokens.
 
     Every question has a window, even if its passage has no tokens. A window contains an answer only if it
-    contains all of it. Of several answers, the first whose place is known is the training target.
+    contains all of it. Of several answers, the first whose place is known is the training target. Questions
+    that are cut are counted in `cuts`.
 
     Raises:
         ConfigError: `lengths` leaves no room for the passage, or its stride is not positive.
@@ -115,7 +121,11 @@ def make_span_features(
     _check(lengths)
     passages, passage_of = _Passages.encode(questions, tokenizer)
     question_texts = [question.question for question in questions]
-    heads = [ids[: lengths.max_query_length] for ids in tokenizer.encode_sentences(question_texts)]
+    question_ids = tokenizer.encode_sentences(question_texts)
+    if cuts is not None:
+        found = np.fromiter(map(len, question_ids), np.int64, len(question_ids))
+        cuts.add(found, unit="questions", limit=lengths.max_query_length)
+    heads = [ids[: lengths.max_query_length] for ids in question_ids]
     head_lengths = np.fromiter(map(len, heads), np.int64, len(heads))
     windows = _cut(passages.lengths[passage_of], head_lengths, lengths)
     window_lengths = windows.heads + windows.tokens + NUM_SPECIAL

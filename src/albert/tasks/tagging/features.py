@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from albert.errors import ConfigError
 from albert.model.losses import IGNORED_LABEL
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions
 from albert.tasks.tagging.files import TaggedExample
 from albert.text.cleaning import is_ideograph, is_punctuation
@@ -80,10 +81,11 @@ def make_tag_features(
     *,
     label_ids: Mapping[str, int],
     max_seq_length: int,
+    cuts: Cuts | None = None,
 ) -> TagFeatures:
     """Encode `examples` in windows of at most `max_seq_length` tokens, special tokens included.
 
-    A word that is longer than a window loses its last tokens.
+    A word that is longer than a window loses its last tokens, and is counted in `cuts`.
 
     Raises:
         ConfigError: `max_seq_length` leaves no room for a word.
@@ -94,7 +96,7 @@ def make_tag_features(
             "tokens; raise --max-seq-length"
         )
     room = max_seq_length - 2
-    tokens, widths = encode_words(examples, tokenizer, longest=room)
+    tokens, widths = encode_words(examples, tokenizer, longest=room, cuts=cuts)
     sentence_words = np.array([len(example.words) for example in examples], np.int64)
     window_words = np.fromiter(_window_words(widths, sentence_words, room), np.int64)
     word_starts = np.concatenate([[0], widths.cumsum()])
@@ -116,7 +118,11 @@ def make_tag_features(
 
 
 def encode_words(
-    examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, longest: int
+    examples: Sequence[TaggedExample],
+    tokenizer: AlbertTokenizer,
+    *,
+    longest: int,
+    cuts: Cuts | None = None,
 ) -> tuple[IntArray, IntArray]:
     """Return the token ids of all words end to end, (P,), and the number of tokens of each word, (W,).
 
@@ -124,6 +130,7 @@ def encode_words(
         examples: The sentences.
         tokenizer: The model's tokenizer.
         longest: Largest number of tokens kept of a word, from its beginning.
+        cuts: Counts the words that are longer.
     """
     # Each distinct word is encoded once, or twice if it occurs both touching the word before it and alone.
     numbers: dict[tuple[str, bool], int] = {}
@@ -141,6 +148,9 @@ def encode_words(
         _inside_form(ids, tokenizer, vocabulary) if continues else ids
         for ids, (_, continues) in zip(encoded, numbers, strict=True)
     ]
+    if cuts is not None:
+        found = np.fromiter(map(len, rows), np.int64, len(rows))
+        cuts.add(found[used], unit="words", limit=longest)
     rows = [row[:longest] or [tokenizer.unk_token_id] for row in rows]
     widths = np.array([len(row) for row in rows], np.int64)
     flat = np.array([id_ for row in rows for id_ in row], np.int64)

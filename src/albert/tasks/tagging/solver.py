@@ -25,6 +25,7 @@ from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
 from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForTokenClassification
+from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions
 from albert.tasks.labels import labels_of_model, six_digits
 from albert.tasks.prediction_files import PredictionFile, certain_logits, ids_of, with_more_labels
@@ -114,12 +115,22 @@ class TaggingSolver(Solver):
         return task if task.labels else _with_tags(task, tags_in(task, paths))
 
     def encode(
-        self, task: Task, examples: Sequence[TaggedExample], tokenizer: AlbertTokenizer, *, lengths: Lengths
+        self,
+        task: Task,
+        examples: Sequence[TaggedExample],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
     ) -> TagFeatures:
         """Return every sentence as `[CLS] words [SEP]`, a long one in several windows."""
         label_ids = {label: number for number, label in enumerate(task.labels)}
         return make_tag_features(
-            examples, tokenizer, label_ids=label_ids, max_seq_length=lengths.max_seq_length
+            examples,
+            tokenizer,
+            label_ids=label_ids,
+            max_seq_length=lengths.max_seq_length,
+            cuts=cuts,
         )
 
     def model_class(self, task: Task) -> type[Pretrained]:
