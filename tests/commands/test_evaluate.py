@@ -55,10 +55,12 @@ def test_a_stored_model_scores_as_it_did_in_training(
     asked = FinetuneSettings(
         task=task, model=start, data=data, output=tmp_path / "run", max_steps=2, batch_size=4, device="cpu"
     )
-    last = finetune(asked)["last"]
+    finished = finetune(asked)
+    last = finished["last"]
     result = evaluate(EvaluateSettings(task=task, model=tmp_path / "run" / "model", data=data, device="cpu"))
     assert result.pop("task") == task
     assert result.pop("split") == "dev"
+    assert result.pop("lengths") == finished["lengths"]["dev"]
     assert result.pop("examples") == (8 if task in {"cola", "sst2"} else 9)
     assert result == pytest.approx({name: last[name] for name in result}, abs=1e-6)
     assert {"step", *result} == set(last)
@@ -79,6 +81,7 @@ def test_labels_in_another_order_give_the_same_score(
     tokenizer.save_pretrained(tmp_path / "b")
     asked = {"task": "rte", "data": data, "device": "cpu"}
     results = [evaluate(EvaluateSettings(model=tmp_path / name, **asked)) for name in ("a", "b")]  # type: ignore[arg-type]
+    assert results[0].pop("lengths") == results[1].pop("lengths")
     assert results[0] == pytest.approx(results[1])
 
 
