@@ -137,6 +137,9 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     examples = list(solver.read(task, train_files, split="train"))
     if not examples:
         raise DataError(f"{data}: the train file holds no example; expected rows below the header")
+    if settings.class_weights is not None:
+        weights_of_labels = solver.class_weights(task, examples, settings.class_weights)
+        task = replace(task, class_weights=weights_of_labels)
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
     dev_files = find_files(task, data, "dev")
     dev, cuts = _read_dev(task, solver, dev_files, tokenizer, lengths), Cuts()
@@ -228,7 +231,13 @@ def _used(plan: Plan) -> dict[str, object]:
         "warmup_steps": plan.optimizer.warmup_steps,
         "max_seq_length": plan.lengths.max_seq_length,
         "hidden_dropout_prob": plan.hidden_dropout_prob,
-    }
+    } | ({"class_weights": _weights_as_text(plan.task)} if plan.task.class_weights else {})
+
+
+def _weights_as_text(task: Task) -> str:
+    """Return the weight of each label by name."""
+    pairs = zip(task.labels, task.class_weights, strict=True)
+    return ", ".join(f"{label} {weight:g}" for label, weight in pairs)
 
 
 def _inputs(plan: Plan, used: dict[str, object]) -> dict[str, Any]:

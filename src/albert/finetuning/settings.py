@@ -1,4 +1,4 @@
-"""The settings of `albert finetune`, completed by the hyperparameters of a hyperparameters."""
+"""The settings of `albert finetune`, completed by the hyperparameters of a recipe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +56,9 @@ class FinetuneSettings:
     """Peak learning rate; the recipe's if not given."""
     warmup_steps: int | None = None
     """Steps over which the rate rises to its peak; the recipe's share of all steps if not given."""
+    class_weights: str | None = None
+    """Weights of the labels in the loss, for classification and multi-label: balanced, so that rare labels
+    count as much as frequent ones, or a number for each label, such as 1,2.5; all weigh 1 if not given."""
     hidden_dropout_prob: float | None = None
     """Dropout inside the encoder; the recipe's if not given."""
     optimizer: Literal["lamb", "adamw"] = "adamw"

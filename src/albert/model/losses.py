@@ -28,15 +28,20 @@ class LossSum:
     total: Tensor
     """Sum over the items, scalar, float32, with gradient."""
     correct: Tensor | None
-    """Number of items predicted right, scalar, without gradient; None for losses on numbers."""
+    """Number of items predicted right, or the sum of their weights, scalar, without gradient; None for losses
+    on numbers."""
     weight: float = 1.0
     """Weight of the part's mean in the loss; 0 for a part that is only reported."""
 
 
-def cross_entropy_sum(logits: Tensor, labels: Tensor) -> LossSum:
-    """Return the summed cross-entropy of `logits` (B, K) against `labels` (B,), ignoring -100."""
-    total = F.cross_entropy(logits.float(), labels, ignore_index=IGNORED_LABEL, reduction="sum")
-    return LossSum(total, (logits.detach().argmax(-1) == labels).sum())
+def cross_entropy_sum(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> LossSum:
+    """Return the summed cross-entropy of `logits` (B, K) against `labels` (B,), ignoring -100.
+
+    Given `weights` (K,), loss and correctness of an item are multiplied by the weight of its label.
+    """
+    total = F.cross_entropy(logits.float(), labels, weights, ignore_index=IGNORED_LABEL, reduction="sum")
+    is_correct = logits.detach().argmax(-1) == labels
+    return LossSum(total, (is_correct if weights is None else is_correct * weights[labels]).sum())
 
 
 def squared_error_sum(scores: Tensor, labels: Tensor) -> LossSum:

@@ -12,7 +12,7 @@ them into *features*, which hold many examples end to end as numpy arrays and re
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
@@ -59,8 +59,8 @@ BatchT_contra = TypeVar("BatchT_contra", bound=Features, contravariant=True)
 class TaskObjective(Protocol[BatchT_contra]):
     """What is minimised, as `training.loop` takes it: one part, called `task`."""
 
-    def counts(self, batch: BatchT_contra) -> dict[str, int]:
-        """Return the number of items over which the loss is averaged."""
+    def counts(self, batch: BatchT_contra) -> Mapping[str, float]:
+        """Return the number of items over which the loss is averaged, or the sum of their weights."""
 
     def sums(self, model: Any, batch: BatchT_contra) -> dict[str, LossSum]:
         """Return the summed loss of the items of `batch`."""
@@ -172,6 +172,23 @@ class Solver(ABC):
     @abstractmethod
     def objective(self, task: Task) -> TaskObjective[Any]:
         """Return the training objective."""
+
+    def class_weights(self, task: Task, examples: Sequence[Any], text: str) -> tuple[float, ...]:
+        """Return the weight of each label in the loss, from `--class-weights`.
+
+        Args:
+            task: The task, with its labels.
+            examples: The training examples.
+            text: `balanced`, or a number for each label, separated by commas.
+
+        Raises:
+            ConfigError: The kind has no classes, or `text` does not give each a weight.
+        """
+        del examples
+        raise ConfigError(
+            f"--class-weights {text}: weights are for the labels of classification and multi-label tasks, "
+            f"but {task.name!r} is a task of the kind {task.kind}; drop the flag"
+        )
 
     def guessing_loss(self, task: Task, examples: Sequence[Any]) -> float | None:
         """Return the loss of the best guess that ignores the text, from the frequencies of the labels.

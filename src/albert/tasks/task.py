@@ -141,6 +141,8 @@ class Task:
     labels: tuple[str, ...] = ()
     """Labels; the position is the id. Empty for kinds without labels, and if they are to be found in the
     training file."""
+    class_weights: tuple[float, ...] = ()
+    """Weight of each label in the training loss; empty if they weigh the same."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
     hyperparameters: Hyperparameters

@@ -7,7 +7,7 @@ unless something was not finite.
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from itertools import islice, pairwise
@@ -65,8 +65,11 @@ SlicedT = TypeVar("SlicedT", bound=Sliced)
 class Objective(Protocol, Generic[B_contra]):
     """What is minimised: the sum of named parts, each a mean over its own items times its weight."""
 
-    def counts(self, batch: B_contra) -> dict[str, int]:
-        """Return the number of items over which each part is averaged; known before the model runs."""
+    def counts(self, batch: B_contra) -> Mapping[str, float]:
+        """Return the number of items over which each part is averaged, or the sum of their weights.
+
+        They are known before the model runs.
+        """
 
     def sums(self, model: Any, batch: B_contra) -> dict[str, LossSum]:
         """Return each part's sum over the items of `batch`, with its weight."""
@@ -211,7 +214,7 @@ def evaluate(
     model.eval()
     device = next(model.parameters()).device
     totals: dict[str, float] = {}
-    counts: dict[str, int] = {}
+    counts: dict[str, float] = {}
     for batch in batches:
         with autocast_of(settings, device):
             sums = objective.sums(model, batch)
@@ -220,7 +223,7 @@ def evaluate(
             for key, value in _sums_by_key(name, sums[name]):
                 totals[key] = totals.get(key, 0.0) + float(value)
     totals, all_counts = world.sum_named(totals), world.sum_named(counts)
-    return _scores({key: total / max(1, all_counts[key.split("/")[0]]) for key, total in totals.items()})
+    return _scores({key: total / (all_counts[key.split("/")[0]] or 1) for key, total in totals.items()})
 
 
 def in_micro_batches(batches: Iterable[SlicedT], count: int) -> Iterator[SlicedT]:
@@ -240,7 +243,7 @@ def _add_up(
     own = [sum(count[name] for count in counts) for name in names]
     tokens = sum(batch.input_ids.size for batch in batches)
     *sums, all_tokens, stops = world.sum_numbers([*own, tokens, float(stopped)])
-    return {name: max(1.0, x) for name, x in zip(names, sums, strict=True)}, int(all_tokens), stops > 0
+    return {name: x or 1.0 for name, x in zip(names, sums, strict=True)}, int(all_tokens), stops > 0
 
 
 def _accumulate(

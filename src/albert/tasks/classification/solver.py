@@ -17,6 +17,7 @@ from albert.metrics.scores import score
 from albert.model.losses import LossSum, cross_entropy_sum
 from albert.model.packing import on_device
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.class_weights import class_weights
 from albert.tasks.classification.clue_files import read_cluewsc, read_csl
 from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import labels_of_model
@@ -45,16 +46,26 @@ from albert.tasks.texts import Logits, TextSolver, packed_logits
 
 
 class ClassificationObjective:
-    """Cross-entropy over the labels."""
+    """Cross-entropy over the labels, each example weighted by its label.
 
-    def counts(self, batch: TextFeatures) -> dict[str, int]:
-        """Return the number of examples."""
-        return {"task": len(batch)}
+    Args:
+        weights: Weight of each label, (K,); empty if they weigh the same.
+    """
+
+    def __init__(self, weights: Sequence[float] = ()) -> None:
+        self._weights = np.array(weights, np.float32)
+
+    def counts(self, batch: TextFeatures) -> dict[str, float]:
+        """Return the sum of the examples' weights, their number if they weigh the same."""
+        if not len(self._weights):
+            return {"task": len(batch)}
+        return {"task": float(self._weights[batch.labels.astype(np.int64)].sum())}
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the examples of `batch`."""
         logits = packed_logits(model, batch)
-        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long())}
+        weights = on_device(self._weights, logits.device) if len(self._weights) else None
+        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long(), weights)}
 
 
 class ClassificationSolver(TextSolver):
@@ -110,14 +121,21 @@ class ClassificationSolver(TextSolver):
         return task if task.labels else replace(task, labels=labels_in(task, paths))
 
     def objective(self, task: Task) -> ClassificationObjective:
-        """Return the cross-entropy."""
-        del task
-        return ClassificationObjective()
+        """Return the cross-entropy, weighted by label if the task has weights."""
+        return ClassificationObjective(task.class_weights)
+
+    def class_weights(self, task: Task, examples: Sequence[Example], text: str) -> tuple[float, ...]:
+        """Return the weight of each label; balanced ones give all labels the same sum, and 1 on average."""
+        counts = np.bincount(label_array(examples).astype(np.int64), minlength=len(task.labels))
+        with np.errstate(divide="ignore"):
+            balanced = len(examples) / (len(task.labels) * counts)
+        return class_weights(text, task.labels, counts, balanced)
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
-        """Return the entropy of the labels."""
-        del task
-        shares = np.unique(label_array(examples), return_counts=True)[1] / len(examples)
+        """Return the entropy of the labels, weighted if the task has weights."""
+        labels, counts = np.unique(label_array(examples).astype(np.int64), return_counts=True)
+        weighted = counts * np.array(task.class_weights)[labels] if task.class_weights else counts
+        shares = weighted / weighted.sum()
         return float(-(shares * np.log(shares)).sum())
 
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:

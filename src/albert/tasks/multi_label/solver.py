@@ -13,13 +13,14 @@ from typing import Any
 import numpy as np
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.special import expit
+from scipy.special import entr, expit
 
 from albert.config import AlbertConfig
 from albert.model.losses import LossSum
 from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.class_weights import class_weights
 from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import labels_of_model
 from albert.tasks.multi_label.labels import (
@@ -65,7 +66,14 @@ class LabelSets:
 
 
 class MultiLabelObjective:
-    """Binary cross-entropy of each label, averaged over labels and examples."""
+    """Binary cross-entropy of each label, averaged over labels and examples.
+
+    Args:
+        weights: Weight of having each label, (K,), against 1 of not having it; empty if all weigh 1.
+    """
+
+    def __init__(self, weights: Sequence[float] = ()) -> None:
+        self._weights = np.array(weights, np.float32)
 
     def counts(self, batch: TextFeatures) -> dict[str, int]:
         """Return the number of decisions, examples times labels."""
@@ -75,7 +83,8 @@ class MultiLabelObjective:
         """Return the summed loss of the decisions of `batch`."""
         logits = packed_logits(model, batch).float()  # (B, K)
         labels = on_device(batch.labels, logits.device).float()
-        total = F.binary_cross_entropy_with_logits(logits, labels, reduction="sum")
+        weights = on_device(self._weights, logits.device) if len(self._weights) else None
+        total = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights, reduction="sum")
         return {"task": LossSum(total, ((logits.detach() >= 0) == (labels > 0)).sum())}
 
 
@@ -120,17 +129,22 @@ class MultiLabelSolver(TextSolver):
         return task if task.labels else replace(task, labels=labels_in_sets(task, paths))
 
     def objective(self, task: Task) -> MultiLabelObjective:
-        """Return the binary cross-entropy."""
-        del task
-        return MultiLabelObjective()
+        """Return the binary cross-entropy, weighted by label if the task has weights."""
+        return MultiLabelObjective(task.class_weights)
+
+    def class_weights(self, task: Task, examples: Sequence[Example], text: str) -> tuple[float, ...]:
+        """Return the weight of having each label; balanced is examples without it over examples with it."""
+        counts = label_array(examples).astype(np.int64).sum(0)  # (B, K) -> (K,)
+        with np.errstate(divide="ignore"):
+            balanced = (len(examples) - counts) / counts
+        return class_weights(text, task.labels, counts, balanced)
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
-        """Return the mean over labels of the entropy of having the label or not."""
-        del task
+        """Return the mean over labels of the entropy of having the label or not, weighted if it is."""
         shares = label_array(examples).mean(0)  # (B, K) -> (K,)
-        uncertain = shares[(shares > 0) & (shares < 1)]
-        entropies = -(uncertain * np.log(uncertain) + (1 - uncertain) * np.log(1 - uncertain))
-        return float(entropies.sum() / len(shares))
+        having = shares * (task.class_weights or 1.0)
+        total = having + 1 - shares
+        return float((total * (entr(having / total) + entr(1 - having / total))).mean())
 
     def are_all_alike(self, task: Task, predictions: LabelSets) -> bool:
         """Whether every example gets the same labels."""
