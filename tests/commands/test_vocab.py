@@ -128,3 +128,25 @@ def test_skipped_lines_are_reported(corpus: Path, tmp_path: Path, capsys: pytest
 def test_impossible_settings_are_refused(tmp_path: Path, changes: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         make_settings(tmp_path, tmp_path, **changes)
+
+
+def test_marks_of_the_language_are_warned_of_and_can_be_kept(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    draw = random.Random(0)
+    words = ["schön", "für", "Häuser", "Müller", "हिन्दी", "und", "der"]
+    corpus = tmp_path / "corpus.txt"
+    corpus.write_text(
+        "\n".join(" ".join(draw.choices(words, k=8)) + "." for _ in range(200)), encoding="utf-8"
+    )
+    vocab(make_settings(corpus, tmp_path / "a", vocab_size=32))
+    shown = capsys.readouterr().err
+    assert "of the characters lose an accent or another mark, as in the original: ü" in shown
+    assert "use --keep-accents" in shown
+    for kind, size in (("sentencepiece", 34), ("wordpiece", 57)):
+        result = vocab(make_settings(corpus, tmp_path / kind, kind=kind, vocab_size=size, keep_accents=True))
+        assert result["keep_accents"] is True
+        tokenizer = AlbertTokenizer.from_pretrained(tmp_path / kind)
+        assert tokenizer.keep_accents
+        assert "ü" in "".join(tokenizer.tokenize("für"))
+    assert "lose an accent" not in capsys.readouterr().err

@@ -1,14 +1,18 @@
 """Saved folders read by transformers itself: its ids, segment ids and decoding against ours."""
 
 import gzip
+import io
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sentencepiece
 from transformers import AutoTokenizer
 
+from albert.text.cleaning import preprocess_text
 from albert.text.sentencepiece import SentencePieceEncoder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.vocabulary import train_sentencepiece
@@ -122,3 +126,45 @@ def test_offsets_of_ordinary_text_are_those_of_transformers_but_for_lone_spaces(
         strict=True,
     ):
         assert our == tuple(their) or piece == "▁", (piece, our, their)
+
+
+def train_other(algorithm: str, texts: list[str]) -> bytes:
+    """Return a SentencePiece model that is not a unigram one."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(texts), model_writer=model, model_type=algorithm, vocab_size=900,
+        hard_vocab_limit=False, pad_id=0, unk_id=1, bos_id=-1, eos_id=-1,
+        control_symbols=["[CLS]", "[SEP]", "[MASK]"], minloglevel=3,
+    )  # fmt: skip
+    return model.getvalue()
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "char"])
+def test_transformers_gives_the_ids_of_vocabularies_that_are_not_unigram_ones(
+    tmp_path: Path, algorithm: str
+) -> None:
+    texts = [row["text"] for row in read_rows("spm_tokenization.jsonl.gz")] + ["aaaa ------ ||--||--"]
+    model = train_other(algorithm, texts)
+    tokenizer = AlbertTokenizer(SentencePieceEncoder(model, lower_case=True))
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    other = read_with_transformers(tokenizer, tmp_path)
+    without_commas = [text for text in texts if not re.search(r"\d,", preprocess_text(text, lower_case=True))]
+    assert len(without_commas) > 100
+    for text in without_commas:
+        ids = tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+        assert ids == processor.encode(preprocess_text(text, lower_case=True))
+        assert other(text, add_special_tokens=False).input_ids == tokenizer.encode(
+            text, add_special_tokens=False
+        )
+
+
+def test_a_vocabulary_that_transformers_cannot_express_gets_no_file_and_a_warning(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [row["text"] for row in read_rows("spm_tokenization.jsonl.gz")]
+    tokenizer = AlbertTokenizer(SentencePieceEncoder(train_other("word", texts), lower_case=True))
+    (tmp_path / "tokenizer.json").write_text("{}")
+    tokenizer.save_pretrained(tmp_path)
+    assert "no tokenizer.json is written, since transformers would split" in capsys.readouterr().err
+    assert not (tmp_path / "tokenizer.json").exists()
+    assert AlbertTokenizer.from_pretrained(tmp_path)(texts[0]) == tokenizer(texts[0])

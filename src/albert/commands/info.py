@@ -101,6 +101,7 @@ def _tokenizer(source: Source, config: AlbertConfig) -> dict[str, Any]:
         "vocab_size": tokenizer.vocab_size,
         "fits_the_model": fits,
         "lower_case": tokenizer.do_lower_case,
+        "keep_accents": tokenizer.keep_accents,
         "probe": " ".join(tokenizer.convert_ids_to_tokens(ids)),
         "unknown_share": ids.count(tokenizer.unk_token_id) / len(ids),
     }

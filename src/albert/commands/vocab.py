@@ -2,8 +2,10 @@
 
 import json
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,12 +14,14 @@ from albert.data.corpus.documents import Splitting, choose_splitting, read_docum
 from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
 from albert.data.corpus.storage import write_whole
 from albert.errors import ConfigError, RunError
+from albert.text.cleaning import LEAST_LOST_MARKS, lost_marks
 from albert.text.pieces import PieceEncoder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, train_wordpiece
 
 RECORD_NAME = "run.json"
 """File with the settings."""
+_CHECKED_SENTENCES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,10 @@ class VocabSettings:
     """Number of pieces, special ones included; the paper's is 30000."""
     lower_case: bool = True
     """Lower-case all text, now and whenever the tokenizer is used."""
+    keep_accents: bool = False
+    """Keep accents and other combining marks, now and whenever the tokenizer is used: umlauts, the signs of
+    Indian scripts. The original removes them from SentencePiece's text, and from WordPiece's if it is
+    lower-cased."""
     sample_sentences: int = 10_000_000
     """With sentencepiece: sentences drawn at random from a larger text; limits the memory."""
     splitting: Splitting = "auto"
@@ -94,12 +102,20 @@ def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> 
 
 def _train(settings: VocabSettings) -> PieceEncoder:
     sentences = _read_sentences(settings)
+    if not settings.keep_accents and (settings.kind == "sentencepiece" or settings.lower_case):
+        sentences = _warning_of_lost_marks(sentences)
     if settings.kind == "wordpiece":
-        return train_wordpiece(sentences, vocab_size=settings.vocab_size, lower_case=settings.lower_case)
+        return train_wordpiece(
+            sentences,
+            vocab_size=settings.vocab_size,
+            lower_case=settings.lower_case,
+            keep_accents=settings.keep_accents or None,
+        )
     return train_sentencepiece(
         sentences,
         vocab_size=settings.vocab_size,
         lower_case=settings.lower_case,
+        keep_accents=settings.keep_accents,
         sample_sentences=settings.sample_sentences,
         seed=settings.seed,
     )
@@ -120,6 +136,23 @@ def _read_sentences(settings: VocabSettings) -> Iterator[str]:
             yield from split(document)
     report_skipped(tally)
     console.say(f"choosing {settings.vocab_size} pieces")
+
+
+def _warning_of_lost_marks(sentences: Iterator[str]) -> Iterator[str]:
+    """Yield the sentences; warn if cleaning takes many marks from the first of them."""
+    first = list(islice(sentences, _CHECKED_SENTENCES))
+    characters: Counter[str] = Counter()
+    for sentence in first:
+        characters.update(sentence)
+    lost = lost_marks(characters)
+    share = sum(lost.values()) / max(1, characters.total())
+    if share >= LEAST_LOST_MARKS:
+        examples = ", ".join(list(lost)[:10])
+        console.warn(
+            f"{share:.1%} of the characters lose an accent or another mark, as in the original: {examples}; "
+            "if they tell words apart, use --keep-accents"
+        )
+    yield from chain(first, sentences)
 
 
 def _is_finished(output: Path, record: dict[str, Any]) -> bool:
@@ -153,5 +186,6 @@ def _describe(tokenizer: AlbertTokenizer, output: Path) -> dict[str, Any]:
         "kind": tokenizer.kind,
         "vocab_size": tokenizer.vocab_size,
         "lower_case": tokenizer.do_lower_case,
+        "keep_accents": tokenizer.keep_accents,
         "fingerprint": tokenizer.fingerprint,
     }

@@ -7,10 +7,15 @@ Source: `preprocess_text` and `BasicTokenizer` in google-research/albert tokeniz
 
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+LEAST_LOST_MARKS = 0.005
+"""Share of characters that lose a mark from which on the marks belong to the language; English has fewer."""
+
 _WORD = re.compile(r"\S+")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 # Blocks of CJK ideographs; kana and Hangul are not split, as in the original.
 _IDEOGRAPHS = (
@@ -37,15 +42,18 @@ class AlignedText:
     """One past the last raw character of each; a removed accent belongs to its letter."""
 
 
-def preprocess_text(text: str, *, lower_case: bool) -> str:
+def preprocess_text(text: str, *, lower_case: bool, keep_accents: bool = False) -> str:
     """Return the text as SentencePiece models of ALBERT expect it.
 
     Whitespace collapses to single spaces, characters decompose (NFKD), combining marks are removed, and
-    `lower_case` lower-cases. Quotes are not rewritten, unlike in transformers.
-    Source: `preprocess_text` of the original.
+    `lower_case` lower-cases; with `keep_accents` characters stay as they are, only halves of broken UTF-16
+    pairs are removed. Quotes are not rewritten, unlike in transformers.
+    Source: `preprocess_text` of the original; `keep_accents` of transformers' `AlbertTokenizer`.
     """
     text = " ".join(text.split())
-    if not text.isascii():
+    if keep_accents:
+        text = _SURROGATES.sub("", text)
+    elif not text.isascii():
         text = unicodedata.normalize("NFKD", text)
         # A loop over distinct characters is short enough for a corpus.
         for character in set(text):
@@ -54,7 +62,7 @@ def preprocess_text(text: str, *, lower_case: bool) -> str:
     return text.lower() if lower_case else text
 
 
-def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
+def preprocess_aligned(text: str, *, lower_case: bool, keep_accents: bool = False) -> AlignedText:
     """Return the result of `preprocess_text` with the raw range of every character."""
     aligned = _Aligner()
     end_of_word = None
@@ -63,8 +71,8 @@ def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
             aligned.add(" ", end_of_word, word.start())
         end_of_word = word.end()
         for position, character in enumerate(word.group(), start=word.start()):
-            for part in unicodedata.normalize("NFKD", character):
-                if _is_mark(part):
+            for part in character if keep_accents else unicodedata.normalize("NFKD", character):
+                if _SURROGATES.match(part) if keep_accents else _is_mark(part):
                     aligned.extend_last(position)
                 else:
                     aligned.add(part, position, position + 1)
@@ -73,21 +81,23 @@ def preprocess_aligned(text: str, *, lower_case: bool) -> AlignedText:
     return aligned.finish()
 
 
-def split_words(text: str, *, lower_case: bool) -> list[str]:
+def split_words(text: str, *, lower_case: bool, keep_accents: bool | None = None) -> list[str]:
     """Return the words that WordPiece splits: whitespace, punctuation and ideographs separate them.
 
-    Lower-casing also removes accents.
-    Source: `BasicTokenizer.tokenize` of the original.
+    Lower-casing also removes accents, unless `keep_accents` says otherwise.
+    Source: `BasicTokenizer.tokenize` of the original; `strip_accents` of transformers' `BertTokenizer`.
     """
     text = text.translate(_CLEANED)
     if lower_case:
         text = text.lower()
-        if not text.isascii():
-            text = unicodedata.normalize("NFD", text).translate(_WITHOUT_ACCENTS)
+    if not (keeps_accents(lower_case, keep_accents) or text.isascii()):
+        text = unicodedata.normalize("NFD", text).translate(_WITHOUT_ACCENTS)
     return text.translate(_PUNCTUATION_SPACED).split()
 
 
-def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
+def split_words_aligned(
+    text: str, *, lower_case: bool, keep_accents: bool | None = None
+) -> list[AlignedText]:
     """Return the result of `split_words` with the raw range of every character."""
     aligned = _Aligner()
     for position, character in enumerate(text):
@@ -95,6 +105,7 @@ def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
             aligned.add(part, position, position + 1)
     if lower_case:
         aligned.lower()
+    if not keeps_accents(lower_case, keep_accents):
         aligned = _without_accents(aligned)
     words: list[AlignedText] = []
     word = _Aligner()
@@ -110,6 +121,23 @@ def split_words_aligned(text: str, *, lower_case: bool) -> list[AlignedText]:
     if word.characters:
         words.append(word.finish())
     return words
+
+
+def keeps_accents(lower_case: bool, keep_accents: bool | None) -> bool:
+    """Whether WordPiece keeps accents; if nothing is set (None), exactly in text that is not lower-cased."""
+    return not lower_case if keep_accents is None else keep_accents
+
+
+def lost_marks(characters: Counter[str]) -> dict[str, int]:
+    """Return the counts of those characters from which cleaning takes a combining mark, most frequent first.
+
+    Umlauts and accents lose the mark; marks that are characters, such as Indian vowel signs, vanish.
+    """
+    return {x: count for x, count in characters.most_common() if _has_mark(x)}
+
+
+def _has_mark(character: str) -> bool:
+    return any(map(unicodedata.combining, unicodedata.normalize("NFKD", character)))
 
 
 def is_punctuation(character: str) -> bool:

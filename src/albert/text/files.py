@@ -1,19 +1,15 @@
 """The files of a tokenizer folder, in Hugging Face's layout.
 
 The layout is `spiece.model` or `vocab.txt`, and `tokenizer_config.json`. `tokenizer.json` is written for
-transformers and never read, so there is one source of truth.
+transformers and never read, so there is one source of truth. `settings` reads the configuration.
 """
 
-import json
 from pathlib import Path
-from typing import Any
 
 from albert.errors import TokenizerError
 from albert.text.pieces import Kind, PieceEncoder
 from albert.text.sentencepiece import SentencePieceEncoder
 from albert.text.wordpiece import WordPieceEncoder, read_vocabulary
-
-CONFIG_NAME = "tokenizer_config.json"
 
 
 def find_vocabulary(folder: Path) -> Path:
@@ -43,12 +39,20 @@ def find_vocabulary(folder: Path) -> Path:
     return found[0]
 
 
-def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> PieceEncoder:
+def kind_of(path: Path) -> Kind:
+    """Return the kind of a vocabulary by the name of its file."""
+    return "wordpiece" if path.name == "vocab.txt" else "sentencepiece"
+
+
+def read_encoder(
+    path: Path, *, lower_case: bool, keep_accents: bool | None = None, kind: Kind | None = None
+) -> PieceEncoder:
     """Read a vocabulary file into an encoder of its kind.
 
     Args:
         path: The file.
         lower_case: Whether texts are lower-cased.
+        keep_accents: Whether accents stay; None: as in the original, only in WordPiece without lower-casing.
         kind: Kind of the vocabulary; None: decide by the name of the file.
 
     Raises:
@@ -56,12 +60,16 @@ def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> P
     """
     encoder: PieceEncoder
     if kind is None:
-        kind = "wordpiece" if path.name == "vocab.txt" else "sentencepiece"
+        kind = kind_of(path)
     try:
         if kind == "wordpiece":
-            encoder = WordPieceEncoder(read_vocabulary(path), lower_case=lower_case)
+            encoder = WordPieceEncoder(
+                read_vocabulary(path), lower_case=lower_case, keep_accents=keep_accents
+            )
         else:
-            encoder = SentencePieceEncoder(path.read_bytes(), lower_case=lower_case)
+            encoder = SentencePieceEncoder(
+                path.read_bytes(), lower_case=lower_case, keep_accents=bool(keep_accents)
+            )
     except TokenizerError as error:
         where = "" if str(error).startswith(str(path)) else f"{path}: "
         raise TokenizerError(f"{where}{error}") from error
@@ -74,21 +82,3 @@ def read_encoder(path: Path, *, lower_case: bool, kind: Kind | None = None) -> P
             "`albert vocab`"
         )
     return encoder
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """Return the content of `tokenizer_config.json`; empty if there is no such file.
-
-    Raises:
-        TokenizerError: The file is not a JSON object.
-    """
-    path = folder / CONFIG_NAME
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        raise TokenizerError(f"{path}: expected JSON, found {error}; restore the file") from error
-    if not isinstance(config, dict):
-        raise TokenizerError(f"{path}: expected a JSON object; restore the file")
-    return config

@@ -29,6 +29,7 @@ class PieceEncoder(Protocol):
 
     kind: Kind
     lower_case: bool
+    keep_accents: bool
     vocabulary: list[str]
     """(V,) the piece of every id."""
     special_pieces: dict[str, str]

@@ -7,7 +7,7 @@ google-research/albert.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,11 @@ _NORMAL = 1
 _USER_DEFINED = 4
 
 
+Algorithm = Literal["unigram", "bpe", "word", "char"]
+"""ALBERT's models are unigram ones; those of others are read, too."""
+_ALGORITHMS: tuple[Algorithm, ...] = ("unigram", "bpe", "word", "char")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelFile:
     """What a SentencePiece model file says about its pieces and its normaliser."""
@@ -31,6 +36,8 @@ class ModelFile:
     """Pieces that are always split off, whatever their score."""
     normal: frozenset[str]
     """Pieces with a trained score."""
+    algorithm: Algorithm
+    """How words are split."""
     character_map: bytes
     """Table of the normaliser, `precompiled_charsmap`; empty if characters stay as they are."""
 
@@ -42,19 +49,23 @@ def parse_model_file(model: bytes) -> ModelFile:
         ValueError: The bytes are not a protocol buffer.
     """
     by_type: dict[int, list[str]] = {}
-    character_map = b""
+    character_map, algorithm = b"", 1
     for field, value in read_fields(model):
         if field == 1 and isinstance(value, bytes):
             piece = dict(read_fields(value))
             kind, text = piece.get(3, _NORMAL), piece.get(1, b"")
             if isinstance(kind, int) and isinstance(text, bytes):
                 by_type.setdefault(kind, []).append(text.decode())
+        elif field == 2 and isinstance(value, bytes):
+            found = dict(read_fields(value)).get(3, 1)
+            algorithm = found if isinstance(found, int) and found in range(1, 5) else 1
         elif field == 3 and isinstance(value, bytes):
-            found = dict(read_fields(value)).get(2, b"")
-            character_map = found if isinstance(found, bytes) else b""
+            table = dict(read_fields(value)).get(2, b"")
+            character_map = table if isinstance(table, bytes) else b""
     return ModelFile(
         user_defined=frozenset(by_type.get(_USER_DEFINED, ())),
         normal=frozenset(by_type.get(_NORMAL, ())),
+        algorithm=_ALGORITHMS[algorithm - 1],
         character_map=character_map,
     )
 
@@ -71,7 +82,7 @@ class SentencePieceEncoder:
 
     kind: Kind = "sentencepiece"
 
-    def __init__(self, model: bytes, *, lower_case: bool) -> None:
+    def __init__(self, model: bytes, *, lower_case: bool, keep_accents: bool = False) -> None:
         """Load a serialized model.
 
         Raises:
@@ -84,6 +95,7 @@ class SentencePieceEncoder:
         except RuntimeError as error:
             raise TokenizerError("not a SentencePiece model") from error
         self.lower_case = lower_case
+        self.keep_accents = keep_accents
         size = self._processor.get_piece_size()
         self.vocabulary: list[str] = [self._processor.id_to_piece(id_) for id_ in range(size)]
         self.special_pieces = {
@@ -95,11 +107,11 @@ class SentencePieceEncoder:
         }
         self._unknown_id: int = self._processor.unk_id()
         parts = parse_model_file(model)
-        self.character_map = parts.character_map
+        self.character_map, self.algorithm = parts.character_map, parts.algorithm
         self._ties = TieBreaker(
             self.vocabulary,
             self.scores(),
-            normal=parts.normal,
+            normal=parts.normal if parts.algorithm == "unigram" else frozenset(),  # Only its scores tie.
             user_defined=parts.user_defined,
             unknown_id=self._unknown_id,
         )
@@ -127,7 +139,7 @@ class SentencePieceEncoder:
 
     def encode_aligned(self, text: str) -> list[Piece]:
         """Return the pieces of one raw text with their raw ranges."""
-        clean = preprocess_aligned(text, lower_case=self.lower_case)
+        clean = preprocess_aligned(text, lower_case=self.lower_case, keep_accents=self.keep_accents)
         if not clean.text:
             return []
         # For each normalised character, and the end, the clean character at which it starts.
@@ -160,7 +172,7 @@ class SentencePieceEncoder:
 
     def measure(self, text: str) -> int:
         """Return the number of clean characters in a raw text, without spaces."""
-        clean = preprocess_text(text, lower_case=self.lower_case)
+        (clean,) = self._clean([text])
         return _count_characters(self._processor.normalize(clean).replace(" ", ""))
 
     def id_of(self, piece: str) -> int:
@@ -197,7 +209,8 @@ class SentencePieceEncoder:
         return [self._processor.get_score(id_) for id_ in range(len(self.vocabulary))]
 
     def _clean(self, texts: list[str]) -> list[str]:
-        return [preprocess_text(x, lower_case=self.lower_case) for x in texts]
+        lower, keep = self.lower_case, self.keep_accents
+        return [preprocess_text(x, lower_case=lower, keep_accents=keep) for x in texts]
 
     def _encode_rows(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
         """Return the ids of each clean text, as arrays: a Python integer per token would be slow."""

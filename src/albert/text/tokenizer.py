@@ -21,20 +21,15 @@ from albert.errors import TokenizerError
 from albert.hub import local_path
 from albert.text.chinese import ChineseWords
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
-from albert.text.files import find_vocabulary, read_config, read_encoder
+from albert.text.files import find_vocabulary, kind_of, read_encoder
 from albert.text.pieces import Kind, Piece, PieceEncoder
+from albert.text.settings import DEFAULT_MAX_LENGTH, accent_settings, check_special_tokens, read_settings
 from albert.text.truncation import Truncation, truncate
 from albert.text.words import word_rule
-
-DEFAULT_MAX_LENGTH = 512
-"""Positions of every published ALBERT."""
 
 # A token's id and its range in the raw text; an added special token has none.
 _Located = tuple[int, tuple[int, int]]
 _NOWHERE = (0, 0)
-
-# transformers writes 1e30 for "not known".
-_LARGEST_MAX_LENGTH = 1_000_000
 
 
 class AlbertTokenizer:
@@ -89,15 +84,13 @@ class AlbertTokenizer:
         """
         folder = local_path(folder)
         path = find_vocabulary(folder)
-        config = read_config(folder)
-        if do_lower_case is None:
-            do_lower_case = bool(config.get("do_lower_case", True))
+        settings = read_settings(folder, kind_of(path))
+        lower_case = settings.lower_case if do_lower_case is None else do_lower_case
+        encoder = read_encoder(path, lower_case=lower_case, keep_accents=settings.keep_accents)
+        check_special_tokens(folder, encoder.special_pieces)
         if split_special_tokens is None:
-            split_special_tokens = bool(config.get("split_special_tokens", False))
-        limit = config.get("model_max_length")
-        if not isinstance(limit, int) or not 0 < limit <= _LARGEST_MAX_LENGTH:
-            limit = DEFAULT_MAX_LENGTH
-        encoder = read_encoder(path, lower_case=do_lower_case)
+            split_special_tokens = settings.split_special_tokens
+        limit = settings.model_max_length
         return cls(encoder, model_max_length=limit, split_special_tokens=split_special_tokens)
 
     def save_pretrained(self, folder: str | Path) -> None:
@@ -130,6 +123,11 @@ class AlbertTokenizer:
         return self._encoder.lower_case
 
     @property
+    def keep_accents(self) -> bool:
+        """Whether accents and other combining marks stay."""
+        return self._encoder.keep_accents
+
+    @property
     def vocab_size(self) -> int:
         """The number of pieces, V."""
         return len(self._encoder.vocabulary)
@@ -151,7 +149,9 @@ class AlbertTokenizer:
     def fingerprint(self) -> str:
         """The hex digest of everything that determines the ids of a corpus."""
         _, content = self._encoder.file()
-        digest = hashlib.sha256(f"{self.kind} {self.do_lower_case} ".encode())
+        accents = accent_settings(self.kind, lower_case=self.do_lower_case, keep_accents=self.keep_accents)
+        settings = "".join(f"{name} {value} " for name, value in accents.items())
+        digest = hashlib.sha256(f"{self.kind} {self.do_lower_case} {settings}".encode())
         digest.update(content)
         return digest.hexdigest()
 

@@ -15,10 +15,11 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from tokenizers.processors import TemplateProcessing
 
+from albert.console import warn
 from albert.text.cleaning import is_dropped, is_ideograph, is_punctuation
-from albert.text.files import CONFIG_NAME
 from albert.text.pieces import PieceEncoder
 from albert.text.sentencepiece import SPACE, SentencePieceEncoder
+from albert.text.settings import CONFIG_NAME, accent_settings
 from albert.text.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, WordPieceEncoder
 
 # Python's whitespace is wider than that of regular expressions, and a typed ▁ is a space.
@@ -31,6 +32,20 @@ _FINAL_SIGMA = r"(?<=[\p{Lu}\p{Ll}\p{Lt}\p{M}])Σ(?!\p{M}*[\p{Lu}\p{Ll}\p{Lt}])"
 _ASSIGNED_PLANES = (0, 1, 2, 3, 14)
 _SURROGATES = range(0xD800, 0xE000)
 
+_PROBES = (
+    "The value of a sentence.",
+    'Two  spaces, (brackets) and "quotes": 1990 or 3.14?',
+    "naïve café Müller Straße ÅNGSTRÖM",
+    "ΣΑΣ Москва हिन्दी भाषा",
+    "中文分词 と かな 한국어",
+    "ﬁne ½ ｆｕｌｌ\u3000width",
+    "emoji 😀 and \u200b nothing",
+    "averyveryverylongwordwithoutanyspaceinit" * 4,
+)
+"""Without a number before a comma, see `fast_tokenizer`."""
+_MOST_DIFFERING = 2
+"""Of the texts: rounding decides between segmentations with nearly equal scores."""
+
 # Distance below all other scores, more than any other segmentation costs: see `_scores`.
 _NEVER_CHOSEN = 20.0
 
@@ -38,12 +53,26 @@ _NEVER_CHOSEN = 20.0
 def write_transformers_files(
     folder: Path, encoder: PieceEncoder, *, model_max_length: int, split_special_tokens: bool = False
 ) -> None:
-    """Write the two files with which transformers' AutoTokenizer returns our ids and segment ids."""
-    fast_tokenizer(encoder).save(str(folder / "tokenizer.json"))
+    """Write the two files with which transformers' AutoTokenizer returns our ids and segment ids.
+
+    The ids are compared on a few texts first. If they differ too often, `tokenizer.json` is not written,
+    because transformers would read other tokens without a word; a warning says so.
+    """
+    fast = fast_tokenizer(encoder)
+    differing = [text for text in _PROBES if not _agree(fast, encoder, text)]
+    if len(differing) > _MOST_DIFFERING:
+        (folder / "tokenizer.json").unlink(missing_ok=True)
+        warn(
+            f"{folder}: no tokenizer.json is written, since transformers would split {len(differing)} of "
+            f"{len(_PROBES)} texts in another way, such as {differing[0]!r}; only albert reads this folder"
+        )
+    else:
+        fast.save(str(folder / "tokenizer.json"))
     special = encoder.special_pieces
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "do_lower_case": encoder.lower_case,
+        **accent_settings(encoder.kind, lower_case=encoder.lower_case, keep_accents=encoder.keep_accents),
         "model_max_length": model_max_length,
         "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
         **special,
@@ -63,6 +92,10 @@ def write_transformers_files(
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")
 
 
+def _agree(fast: Tokenizer, encoder: PieceEncoder, text: str) -> bool:
+    return bool(fast.encode(text, add_special_tokens=False).ids == encoder.encode([text])[0])
+
+
 def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
     """Return a tokenizer of the `tokenizers` library that gives our ids.
 
@@ -70,7 +103,7 @@ def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
     Vocabularies with such pieces (`4,`; neither the published one nor ours) differ there.
     """
     if isinstance(encoder, SentencePieceEncoder):
-        tokenizer = _unigram(encoder)
+        tokenizer = _sentencepiece(encoder)
     else:
         assert isinstance(encoder, WordPieceEncoder)
         tokenizer = _wordpiece(encoder)
@@ -90,15 +123,12 @@ def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
     return tokenizer
 
 
-def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
-    scored = list(zip(encoder.vocabulary, _scores(encoder), strict=True))
-    unknown = encoder.id_of(encoder.special_pieces["unk_token"])
-    tokenizer = Tokenizer(models.Unigram(scored, unk_id=unknown, byte_fallback=False))
-    steps: list[normalizers.Normalizer] = [
-        normalizers.Replace(Regex(_SENTENCE_SPACES), " "),
-        normalizers.NFKD(),
-        normalizers.Replace(Regex(_characters(_is_combining)), ""),
-    ]
+def _sentencepiece(encoder: SentencePieceEncoder) -> Tokenizer:
+    tokenizer = Tokenizer(_model(encoder))
+    steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_SENTENCE_SPACES), " ")]
+    if not encoder.keep_accents:
+        marks = Regex(_characters(_is_combining))
+        steps += [normalizers.NFKD(), normalizers.Replace(marks, "")]
     if encoder.lower_case:
         steps += [normalizers.Replace(Regex(_FINAL_SIGMA), "ς"), normalizers.Lowercase()]
     # The library's table works on small clusters only, so NFC composes Hangul first.
@@ -114,6 +144,29 @@ def _unigram(encoder: SentencePieceEncoder) -> Tokenizer:
     )
     tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
     return tokenizer
+
+
+def _model(encoder: SentencePieceEncoder) -> models.Model:
+    """Return the model that splits words, by the algorithm of the vocabulary.
+
+    For whole words it is wrong, and the comparison says so: unknown words in a row are one piece there.
+    """
+    unknown = encoder.special_pieces["unk_token"]
+    ids = {piece: id_ for id_, piece in enumerate(encoder.vocabulary)}
+    if encoder.algorithm == "bpe":
+        return models.BPE(ids, _merges(encoder.vocabulary, ids), unk_token=unknown, fuse_unk=True)
+    scored = list(zip(encoder.vocabulary, _scores(encoder), strict=True))
+    return models.Unigram(scored, unk_id=ids[unknown], byte_fallback=False)
+
+
+def _merges(vocabulary: list[str], ids: dict[str, int]) -> list[tuple[str, str]]:
+    """Return the pairs of pieces that merge, first those that make the pieces with the lowest ids."""
+    return [
+        (piece[:i], piece[i:])
+        for piece in vocabulary
+        for i in range(1, len(piece))
+        if piece[:i] in ids and piece[i:] in ids
+    ]
 
 
 def _scores(encoder: SentencePieceEncoder) -> list[float]:
@@ -136,12 +189,10 @@ def _wordpiece(encoder: WordPieceEncoder) -> Tokenizer:
     )
     steps: list[normalizers.Normalizer] = [normalizers.Replace(Regex(_characters(is_dropped)), "")]
     if encoder.lower_case:
-        steps += [
-            normalizers.Replace(Regex(_FINAL_SIGMA), "ς"),
-            normalizers.Lowercase(),
-            normalizers.NFD(),
-            normalizers.Replace(Regex(_characters(_is_nonspacing)), ""),
-        ]
+        steps += [normalizers.Replace(Regex(_FINAL_SIGMA), "ς"), normalizers.Lowercase()]
+    if not encoder.keep_accents:
+        marks = Regex(_characters(_is_nonspacing))
+        steps += [normalizers.NFD(), normalizers.Replace(marks, "")]
     tokenizer.normalizer = normalizers.Sequence(steps)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [

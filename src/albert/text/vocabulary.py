@@ -51,6 +51,7 @@ def train_sentencepiece(
     *,
     vocab_size: int = PUBLISHED_VOCAB_SIZE,
     lower_case: bool = True,
+    keep_accents: bool = False,
     sample_sentences: int = 10_000_000,
     seed: int = 0,
 ) -> SentencePieceEncoder:
@@ -63,13 +64,14 @@ def train_sentencepiece(
         sentences: Raw sentences; read once.
         vocab_size: Number of pieces, the 13 given ones included.
         lower_case: Whether text is lower-cased, in training as in encoding.
+        keep_accents: Whether combining marks stay, as accents and the vowel signs of Indian scripts.
         sample_sentences: Most sentences in memory, drawn at random if there are more.
         seed: Seed of that draw.
 
     Raises:
         TokenizerError: There is no text, too little for that many pieces, or too much for so few.
     """
-    texts = _training_texts(sentences, lower_case=lower_case)
+    texts = _training_texts(sentences, lower_case=lower_case, keep_accents=keep_accents)
     model = io.BytesIO()
     try:
         sentencepiece.SentencePieceTrainer.train(
@@ -93,22 +95,28 @@ def train_sentencepiece(
         )
     except RuntimeError as error:
         raise _explained(str(error), vocab_size) from error
-    encoder = SentencePieceEncoder(model.getvalue(), lower_case=lower_case)
+    encoder = SentencePieceEncoder(model.getvalue(), lower_case=lower_case, keep_accents=keep_accents)
     assert tuple(encoder.vocabulary[2:13]) == CONTROL_SYMBOLS + USER_DEFINED_SYMBOLS
     return encoder
 
 
 def train_wordpiece(
-    sentences: Iterable[str], *, vocab_size: int = PUBLISHED_VOCAB_SIZE, lower_case: bool = True
+    sentences: Iterable[str],
+    *,
+    vocab_size: int = PUBLISHED_VOCAB_SIZE,
+    lower_case: bool = True,
+    keep_accents: bool | None = None,
 ) -> WordPieceEncoder:
     """Return a WordPiece vocabulary in BERT's layout: [PAD] [UNK] [CLS] [SEP] [MASK] first.
 
-    All sentences count, but only distinct words are kept in memory.
+    All sentences count, but only distinct words are kept in memory. `keep_accents` None means BERT's rule:
+    accents stay exactly if the text is not lower-cased.
 
     Raises:
         TokenizerError: There is no text, or too little for that many pieces.
     """
-    counts = Counter(chain.from_iterable(split_words(x, lower_case=lower_case) for x in sentences))
+    words = (split_words(x, lower_case=lower_case, keep_accents=keep_accents) for x in sentences)
+    counts = Counter(chain.from_iterable(words))
     if not counts:
         raise _no_text()
     # Characters get their ids first, sorted: the trainer would number them in the order of a hash table,
@@ -130,7 +138,7 @@ def train_wordpiece(
     pieces = sorted(ids, key=ids.__getitem__)
     if len(pieces) < vocab_size:
         raise _too_large(vocab_size, len(pieces))
-    return WordPieceEncoder(pieces, lower_case=lower_case)
+    return WordPieceEncoder(pieces, lower_case=lower_case, keep_accents=keep_accents)
 
 
 def _repeated(counts: Counter[str]) -> Iterator[str]:
@@ -141,9 +149,9 @@ def _repeated(counts: Counter[str]) -> Iterator[str]:
             yield " ".join([word] * min(at_once, count - done))
 
 
-def _training_texts(sentences: Iterable[str], *, lower_case: bool) -> Iterator[str]:
+def _training_texts(sentences: Iterable[str], *, lower_case: bool, keep_accents: bool) -> Iterator[str]:
     """Yield cleaned texts with a barrier between digit and comma, cut to the length the trainer reads."""
-    cleaned = (preprocess_text(x, lower_case=lower_case) for x in sentences)
+    cleaned = (preprocess_text(x, lower_case=lower_case, keep_accents=keep_accents) for x in sentences)
     for text in _not_empty(cleaned):
         barred = _NUMBER_COMMA.sub(f"{_BARRIER},", text.replace(_BARRIER, ""))
         for start in range(0, len(barred), _MAX_SENTENCE_CHARACTERS):

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from albert.errors import TokenizerError
-from albert.text.cleaning import split_words, split_words_aligned
+from albert.text.cleaning import keeps_accents, split_words, split_words_aligned
 from albert.text.pieces import Kind, Piece
 
 CONTINUATION = "##"
@@ -29,9 +29,10 @@ class WordPieceEncoder:
 
     kind: Kind = "wordpiece"
 
-    def __init__(self, vocabulary: list[str], *, lower_case: bool) -> None:
+    def __init__(self, vocabulary: list[str], *, lower_case: bool, keep_accents: bool | None = None) -> None:
         self.vocabulary = vocabulary
         self.lower_case = lower_case
+        self.keep_accents = keeps_accents(lower_case, keep_accents)
         self.special_pieces = {
             "pad_token": "[PAD]",
             "unk_token": "[UNK]",
@@ -56,12 +57,13 @@ class WordPieceEncoder:
 
     def words(self, text: str) -> list[str]:
         """Return the words of a raw text, which the original calls basic tokens."""
-        return split_words(text, lower_case=self.lower_case)
+        return split_words(text, lower_case=self.lower_case, keep_accents=self.keep_accents)
 
     def encode_aligned(self, text: str) -> list[Piece]:
         """Return the pieces of one raw text with their raw ranges."""
         pieces: list[Piece] = []
-        for word in split_words_aligned(text, lower_case=self.lower_case):
+        words = split_words_aligned(text, lower_case=self.lower_case, keep_accents=self.keep_accents)
+        for word in words:
             for piece, start, end in self.split_word(word.text):
                 pieces.append(Piece(piece, self.id_of(piece), word.starts[start], word.ends[end - 1]))
         return pieces

@@ -140,6 +140,17 @@ def test_unknown_tokens_are_reported_with_their_characters(tokenizer: AlbertToke
     assert list(report.scripts) == ["Latin", "Cyrillic"]
 
 
+def test_marks_that_cleaning_removes_are_found_unless_the_vocabulary_keeps_them() -> None:
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS, "fur", "für"]
+    documents = [[f"{sentence[:-1]} für." for sentence in document] for document in make_documents()]
+    finding = only_finding(documents, AlbertTokenizer(WordPieceEncoder(pieces, lower_case=True)))
+    assert "lose an accent or another mark" in finding.what
+    assert "'ü'" in finding.example
+    assert "albert vocab --keep-accents" in finding.remedy
+    kept = AlbertTokenizer(WordPieceEncoder(pieces, lower_case=True, keep_accents=True))
+    assert report_on(documents, kept).findings == ()
+
+
 def test_capitals_that_a_vocabulary_lacks_are_recognised() -> None:
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", ".", *WORDS]
     cased = AlbertTokenizer(WordPieceEncoder([*pieces, *"abcdefghijklmnopqrstuvwxyz"], lower_case=False))

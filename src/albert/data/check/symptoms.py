@@ -17,6 +17,7 @@ import numpy as np
 from albert.data.batches import IntArray
 from albert.data.examples.settings import SPECIALS_OF_PAIR
 from albert.data.shards.folder import Shard
+from albert.text.cleaning import LEAST_LOST_MARKS, lost_marks
 from albert.text.tokenizer import AlbertTokenizer
 
 Severity = Literal["problem", "advice"]
@@ -295,6 +296,20 @@ def _unknown_tokens(sample: Sample) -> Finding | None:
     )
 
 
+def _lost_marks(sample: Sample) -> Finding | None:
+    """Find a script whose signs the tokenizer's cleaning removes, so that different words become the same."""
+    lost = {} if sample.tokenizer.keep_accents else lost_marks(sample.characters)
+    share = sum(lost.values()) / max(1, sample.characters.total())
+    if share < LEAST_LOST_MARKS:
+        return None
+    return Finding(
+        severity="problem" if share > 0.05 else "advice",
+        what=f"{share:.1%} of the characters lose an accent or another mark when the text is cleaned",
+        example=", ".join(f"{x!r} ({count} times)" for x, count in list(lost.items())[:10]),
+        remedy="if they tell words apart, make a vocabulary with albert vocab --keep-accents",
+    )
+
+
 def _cut_words(sample: Sample) -> Finding | None:
     """Find a vocabulary of another language with the same script; a text without spaces has no words."""
     words = sum(len(line.split()) for line in sample.lines)
@@ -335,6 +350,7 @@ _CHECKS: tuple[Callable[[Sample], Finding | None], ...] = (
     _wrapped_lines,
     _lone_sentences,
     _unknown_tokens,
+    _lost_marks,
     _markup,
     _repeated_lines,
     _control_characters,
