@@ -12,7 +12,7 @@ from albert.errors import CheckpointError
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 
-_SMALL_FILES = ("*.json", "*.txt", "*.model", "README.md")
+_SMALL_FILES = ("*.json", "*.txt", "*.model", "README.md", "[0-9]_*/*")
 _TFHUB_HANDLE = re.compile(r"https?://tfhub\.dev/google/albert_(base|large|xlarge|xxlarge)/([123])/?")
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 

@@ -1,7 +1,6 @@
 """Vectors of texts against transformers' encoder, and folders for sentence-transformers."""
 
 import json
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -87,8 +86,6 @@ def test_the_folder_describes_the_pooling(folder: Path, tmp_path: Path) -> None:
     pooling = read("1_Pooling/config.json")
     assert pooling.pop("word_embedding_dimension") == 8
     assert [name for name, value in pooling.items() if value] == ["pooling_mode_cls_token"]
-    again = Embedder.open(tmp_path / "st", pooling="cls", normalize=True, max_seq_length=16, device="cpu")
-    np.testing.assert_allclose(again.embed(TEXTS), embedder.embed(TEXTS), atol=1e-7)
 
 
 def test_a_folder_is_replaced_only_if_it_was_written_for_sentence_transformers(
@@ -103,21 +100,3 @@ def test_a_folder_is_replaced_only_if_it_was_written_for_sentence_transformers(
         write_sentence_transformers(tmp_path / "st", pooled, record=RECORD)
     assert (tmp_path / "st" / "2_Normalize").is_dir()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["notes", "st"]
-
-
-@pytest.mark.skipif(
-    find_spec("sentence_transformers") is None, reason="sentence-transformers is not installed"
-)
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize(("pooling", "normalize"), [("mean", False), ("cls", True)])
-def test_sentence_transformers_returns_the_same_vectors(
-    folder: Path, tmp_path: Path, pooling: Any, normalize: bool
-) -> None:
-    from sentence_transformers import SentenceTransformer
-
-    embedder = Embedder.open(folder, pooling=pooling, normalize=normalize, max_seq_length=16, device="cpu")
-    write_sentence_transformers(tmp_path / "st", embedder, record=RECORD)
-    theirs = SentenceTransformer(str(tmp_path / "st"), device="cpu")
-    texts = [*TEXTS, "value " * 40]
-    np.testing.assert_allclose(theirs.encode(texts), embedder.embed(texts), atol=1e-5)
-    assert theirs.max_seq_length == 16

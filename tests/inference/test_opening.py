@@ -115,6 +115,7 @@ def test_missing_or_damaged_weights_are_refused(make_folder: Any, content: bytes
 def test_a_tokenizer_of_another_size_is_refused(make_folder: Any) -> None:
     folder = make_folder(AlbertModel)
     (folder / "spiece.model").unlink()
+    (folder / "tokenizer_config.json").unlink()
     (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
     with pytest.raises(TokenizerError, match="2000 embeddings, its tokenizer 6"):
         open_model(folder, (AlbertModel,), device="cpu")

@@ -15,7 +15,8 @@ import numpy as np
 from albert.checkpoint.folder import replacing
 from albert.console import progress, say
 from albert.errors import ConfigError, DataError
-from albert.inference.embedding import Embedder, Pooling
+from albert.inference.embedding import Embedder
+from albert.inference.pooling import Pooling
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
@@ -39,12 +40,16 @@ class EmbedSettings:
     """Texts: .txt with one text a line, or .tsv, .csv, .jsonl with columns."""
     output: Path | None = None
     """Vectors (texts, hidden size) in float32, in the order of the input: .npy, for `numpy.load`."""
-    pooling: Pooling = "mean"
-    """The vector of a text: the mean of the last hidden states of its tokens, or that of [CLS]."""
+    pooling: Pooling | None = None
+    """The vector of a text: the mean of the last hidden states of its tokens, that of [CLS], or others that
+    sentence-transformers has; by default what its folder says, else mean."""
     normalize: bool = False
-    """Scale vectors to length 1, so that their dot product is the cosine."""
+    """Scale vectors to length 1, so that their dot product is the cosine; always, if the folder says so."""
     max_seq_length: int | None = None
-    """Tokens to which a text is truncated; by default as many as the model takes."""
+    """Tokens to which a text is truncated; by default as many as the folder says or the model takes."""
+    prompt: str | None = None
+    """Name of a prompt of a sentence-transformers folder, such as query, that goes before each text; by
+    default the folder's own choice."""
     text_column: str = "text"
     """Column of the text, if the input has columns."""
     sentence_transformers: Path | None = None
@@ -68,6 +73,7 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         pooling=settings.pooling,
         normalize=settings.normalize,
         max_seq_length=settings.max_seq_length,
+        prompt=settings.prompt,
         device=settings.device,
         dtype=settings.dtype,
     )

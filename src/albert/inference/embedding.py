@@ -1,33 +1,33 @@
 """Vectors of texts, pooled from the encoder's hidden states; `albert embed` writes them.
 
-Letters: B texts, N tokens of all of them, H hidden size.
+Letters: B texts, N tokens of all of them, H hidden size, D size of a vector.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Self
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
+from albert.console import say
 from albert.errors import ConfigError
+from albert.hub import local_path
 from albert.inference.encoding import Group, groups
 from albert.inference.opening import open_model, sequence_length
+from albert.inference.pooling import Dense, Normalize, Pooling, pool
 from albert.inference.precision import ensure_agreement
+from albert.inference.sentence_folders import SentenceFolder, read_sentence_folder
 from albert.model.linear import Dtype
-from albert.model.packing import Packing, on_device
+from albert.model.packing import Packing
 from albert.model.pretrained import AlbertModel
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.tables import Example
 from albert.text.tokenizer import AlbertTokenizer
-
-Pooling = Literal["mean", "cls"]
-"""How the states of a text's tokens become one vector: their mean, special tokens included, or [CLS]."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,34 +40,45 @@ class Embedder:
     """The model's."""
     max_seq_length: int
     """Tokens to which a text is truncated, special ones included."""
-    pooling: Pooling = "mean"
-    """How states become a vector."""
-    normalize: bool = False
-    """Whether to scale vectors to length 1."""
+    pooling: tuple[Pooling, ...] = ("mean",)
+    """How states become a vector; several vectors are laid end to end."""
+    layers: tuple[nn.Module, ...] = ()
+    """What follows the pooling: `Dense` and `Normalize`."""
+    prompt: str = ""
+    """Text that goes before each text."""
+    lower_case: bool = False
+    """Whether texts are lower-cased before the tokenizer cleans them."""
 
     @classmethod
     def open(
         cls,
         source: str | Path,
         *,
-        pooling: Pooling = "mean",
+        pooling: Pooling | None = None,
         normalize: bool = False,
         max_seq_length: int | None = None,
+        prompt: str | None = None,
         device: str = "auto",
         dtype: Dtype = "float32",
     ) -> Self:
         """Open the encoder of any trained model.
 
+        A folder of sentence-transformers gives its pooling, layers, length and prompt; what is given here
+        replaces them.
+
         Args:
             source: A model folder, the id of a model on the Hub, or anything that can be converted.
-            pooling: `mean` or `cls`.
-            normalize: Whether to scale vectors to length 1.
-            max_seq_length: Tokens to which a text is truncated; by default what model and tokenizer take.
+            pooling: How states become a vector; by default the folder's, else their mean.
+            normalize: Whether to scale vectors to length 1, in addition to what the folder says.
+            max_seq_length: Tokens to which a text is truncated; by default what folder, model and tokenizer
+                take.
+            prompt: Name of one of the folder's prompts, which goes before each text; by default the folder's
+                own choice.
             device: Name for `find_device`.
             dtype: Type of the matrix products; int8 is compared with float32 on the first texts.
 
         Raises:
-            CheckpointError: There is no such model.
+            CheckpointError: There is no such model, or a module of the folder is not supported.
             TokenizerError: Its tokenizer belongs to another model.
             ConfigError: A setting cannot be used.
         """
@@ -75,19 +86,42 @@ class Embedder:
             raise ConfigError(
                 f"--max-seq-length is {max_seq_length}; expected {SHORTEST_LENGTH} tokens or more"
             )
-        model, tokenizer = open_model(source, (AlbertModel,), device=device, dtype=dtype)
-        length = sequence_length(max_seq_length, model.config, default=tokenizer.model_max_length)
+        found = _sentence_folder(source)
+        model, tokenizer = open_model(
+            source if found is None else found.encoder, (AlbertModel,), device=device, dtype=dtype
+        )
+        folder = found or SentenceFolder(encoder=Path(), pooling=("mean",))
+        modes = folder.pooling if pooling is None else (pooling,)
+        if found is not None and modes != found.pooling:
+            say(f"{source}: pooling {modes[0]} instead of the folder's {' and '.join(found.pooling)}")
+        layers = folder.layers
+        _check_width(layers, model.config.hidden_size * len(modes), source=str(source))
+        if normalize and not (layers and isinstance(layers[-1], Normalize)):
+            layers = (*layers, Normalize())
+        default = folder.max_seq_length or tokenizer.model_max_length
         return cls(
-            model=model, tokenizer=tokenizer, max_seq_length=length, pooling=pooling, normalize=normalize
+            model=model,
+            tokenizer=tokenizer,
+            max_seq_length=sequence_length(max_seq_length, model.config, default=default),
+            pooling=modes,
+            layers=tuple(layer.to(model.device) for layer in layers),
+            prompt=_prompt(folder, prompt, source=str(source)),
+            lower_case=folder.lower_case,
         )
 
     @property
     def dimension(self) -> int:
-        """Width of the vectors, H."""
-        return self.model.config.hidden_size
+        """Size of the vectors, D."""
+        sizes = [layer.linear.out_features for layer in self.layers if isinstance(layer, Dense)]
+        return sizes[-1] if sizes else self.model.config.hidden_size * len(self.pooling)
+
+    @property
+    def is_normalized(self) -> bool:
+        """Whether the vectors have length 1."""
+        return bool(self.layers) and isinstance(self.layers[-1], Normalize)
 
     def embed(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return the vectors (B, H) of `texts`, in their order; a special token spelled there is plain text.
+        """Return the vectors (B, D) of `texts`, in their order; a special token spelled there is plain text.
 
         Raises:
             CheckpointError: The states in int8 differ too much from those in float32.
@@ -96,12 +130,13 @@ class Embedder:
 
     def encode(self, texts: Sequence[str], *, cuts: Cuts | None = None) -> TextFeatures:
         """Return `texts` as tokens, for `vectors`; those that are cut are counted in `cuts`."""
-        examples = [Example(text) for text in texts]
+        prompted = [self.prompt + text for text in texts]
+        examples = [Example(text.lower() if self.lower_case else text) for text in prompted]
         return make_features(examples, self.tokenizer, max_seq_length=self.max_seq_length, cuts=cuts)
 
     @torch.inference_mode()
     def vectors(self, features: TextFeatures) -> NDArray[np.float32]:
-        """Return the vectors (B, H) of encoded texts, in their order.
+        """Return the vectors (B, D) of encoded texts, in their order.
 
         Raises:
             CheckpointError: The states in int8 differ too much from those in float32.
@@ -109,18 +144,56 @@ class Embedder:
         ensure_agreement(self.model, features)
         vectors = np.zeros((len(features), self.dimension), np.float32)
         for group in groups(features, self.model.device):
-            pooled = self._pooled(group).float()
-            if self.normalize:
-                pooled = F.normalize(pooled, dim=-1)
-            vectors[group.indices] = pooled.cpu().numpy()
+            x = self._pooled(group)
+            for layer in self.layers:
+                x = layer(x)
+            vectors[group.indices] = x.cpu().numpy()
         return vectors
 
     def _pooled(self, group: Group) -> Tensor:
         packing = Packing.of_lengths(group.lengths, self.model.device)
-        if self.pooling == "cls":
-            return self.model.encode(group.input_ids, group.token_type_ids, packing, rows=packing.starts)
+        if self.pooling == ("cls",):  # The last layer computes one token of each text.
+            rows = packing.starts
+            return self.model.encode(group.input_ids, group.token_type_ids, packing, rows=rows).float()
         x = self.model.encode(group.input_ids, group.token_type_ids, packing).float()  # (N, H)
-        lengths = group.lengths.numpy()
-        rows = on_device(np.repeat(np.arange(len(lengths)), lengths), x.device)
-        sums = x.new_zeros(len(lengths), x.shape[1]).index_add_(0, rows, x)  # (N, H) -> (B, H)
-        return sums / on_device(lengths, x.device)[:, None]
+        return pool(x, group.lengths, self.pooling)
+
+
+def _sentence_folder(source: str | Path) -> SentenceFolder | None:
+    """Return what a folder of sentence-transformers says; None for everything else that can be opened."""
+    if not Path(source).exists() and Path(f"{source}.index").is_file():
+        return None  # a prefix of the original's checkpoint
+    place = local_path(source)
+    return read_sentence_folder(place) if place.is_dir() else None
+
+
+def _check_width(layers: Sequence[nn.Module], width: int, *, source: str) -> None:
+    """Refuse a pooling whose vectors are too wide or too narrow for the dense layer after it."""
+    for layer in layers:
+        if isinstance(layer, Dense):
+            expected = layer.linear.in_features
+            if expected != width:
+                raise ConfigError(
+                    f"{source}: its dense layer takes vectors of {expected} numbers, but the pooling gives "
+                    f"{width}; drop --pooling, or restore the folder"
+                )
+            width = layer.linear.out_features
+
+
+def _prompt(folder: SentenceFolder, name: str | None, *, source: str) -> str:
+    """Return the text of a prompt."""
+    chosen = folder.default_prompt if name is None else name
+    if chosen is None:
+        return ""
+    if chosen not in folder.prompts:
+        raise ConfigError(
+            f"--prompt {chosen}: {source} has no such prompt; expected "
+            f"{' or '.join(folder.prompts) or 'none, because it has no prompts'}"
+        )
+    text = folder.prompts[chosen]
+    if text and not folder.include_prompt:
+        raise ConfigError(
+            f"{source}: its prompt {chosen!r} is to be left out of the pooling, which is not supported; use "
+            "sentence-transformers"
+        )
+    return text

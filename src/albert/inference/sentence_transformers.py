@@ -5,15 +5,35 @@ servers look for them.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+from safetensors.torch import save_file
 
 from albert.checkpoint.folder import write_json
 from albert.checkpoint.layout import RUN_FILE
 from albert.conversion.release import model_card, replacing_folder
 from albert.errors import CheckpointError
+from albert.hub import WEIGHT_FILES
 from albert.inference.embedding import Embedder
+from albert.inference.pooling import Dense, Pooling
+from albert.inference.sentence_folders import (
+    LEGACY_POOLING,
+    LENGTHS_FILE,
+    MODULES_FILE,
+    POOLING_FOLDER,
+    PROMPTS_FILE,
+)
 
+_NAMES = {
+    "mean": "mean of the last hidden states",
+    "cls": "last hidden state of [CLS]",
+    "max": "maximum of the last hidden states",
+    "mean_sqrt_len_tokens": "sum of the last hidden states over the root of their number",
+    "weightedmean": "mean of the last hidden states, weighted by position",
+    "lasttoken": "last hidden state of [SEP]",
+}
 _TYPES = "sentence_transformers.models."
 
 
@@ -35,6 +55,10 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
     with replacing_folder(folder) as temporary:
         embedder.model.save_pretrained(temporary)
         embedder.tokenizer.save_pretrained(temporary)
+        for number, layer in enumerate(embedder.layers, start=2):
+            if isinstance(layer, Dense):
+                (temporary / f"{number}_Dense").mkdir()
+                save_file(layer.state_dict(), temporary / f"{number}_Dense" / WEIGHT_FILES[0])
         for name, content in _files(embedder).items():
             path = temporary / name
             path.parent.mkdir(exist_ok=True)
@@ -45,36 +69,57 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
 
 def _files(embedder: Embedder) -> dict[str, Any]:
     """Return the content of each file that the library reads in addition to the model's."""
-    modules = [("", "Transformer"), ("1_Pooling", "Pooling")]
-    if embedder.normalize:
-        modules.append(("2_Normalize", "Normalize"))
-    files: dict[str, Any] = {
-        "modules.json": [
+    modules = [("", "Transformer"), (POOLING_FOLDER, "Pooling")]
+    configs: dict[str, Any] = {}
+    for number, layer in enumerate(embedder.layers, start=2):
+        name = type(layer).__name__
+        modules.append((f"{number}_{name}", name))
+        configs[f"{number}_{name}/config.json"] = _dense(layer) if isinstance(layer, Dense) else {}
+    return {
+        MODULES_FILE: [
             {"idx": number, "name": str(number), "path": path, "type": _TYPES + name}
             for number, (path, name) in enumerate(modules)
         ],
-        "sentence_bert_config.json": {
+        LENGTHS_FILE: {
             "max_seq_length": embedder.max_seq_length,
-            "do_lower_case": False,  # The tokenizer lower-cases.
+            "do_lower_case": embedder.lower_case,  # The tokenizer lower-cases in addition.
         },
-        "1_Pooling/config.json": {
-            "word_embedding_dimension": embedder.dimension,
-            "pooling_mode_cls_token": embedder.pooling == "cls",
-            "pooling_mode_mean_tokens": embedder.pooling == "mean",
-            "pooling_mode_max_tokens": False,
-            "pooling_mode_mean_sqrt_len_tokens": False,
+        f"{POOLING_FOLDER}/config.json": {
+            "word_embedding_dimension": embedder.model.config.hidden_size,
+            **_modes(embedder.pooling),
         },
-        "config_sentence_transformers.json": {"similarity_fn_name": "cosine"},
+        PROMPTS_FILE: {
+            "similarity_fn_name": "cosine",
+            "prompts": {"default": embedder.prompt} if embedder.prompt else {},
+            "default_prompt_name": "default" if embedder.prompt else None,
+        },
+        **configs,
     }
-    return files | ({"2_Normalize/config.json": {}} if embedder.normalize else {})
+
+
+def _modes(pooling: Sequence[Pooling]) -> dict[str, Any]:
+    """Return the pooling as all releases read it, or, in another order than theirs, as those since 6 do."""
+    if [mode for mode in LEGACY_POOLING.values() if mode in pooling] == list(pooling):
+        return {name: mode in pooling for name, mode in LEGACY_POOLING.items()}
+    return {"pooling_mode": list(pooling)}
+
+
+def _dense(layer: Dense) -> dict[str, Any]:
+    place = "linear" if layer.activation_name == "Identity" else "activation"
+    return {
+        "in_features": layer.linear.in_features,
+        "out_features": layer.linear.out_features,
+        "bias": layer.linear.bias is not None,
+        "activation_function": f"torch.nn.modules.{place}.{layer.activation_name}",
+    }
 
 
 def _card(embedder: Embedder, record: dict[str, Any]) -> str:
-    how = "mean of the last hidden states" if embedder.pooling == "mean" else "last hidden state of [CLS]"
+    how = " and ".join(_NAMES[mode] for mode in embedder.pooling)
     card = model_card(
         "ALBERT, for sentence-transformers",
         description=f"An ALBERT encoder whose vectors are the {how}"
-        + (", of length 1." if embedder.normalize else "."),
+        + (", of length 1." if embedder.is_normalized else "."),
         task="sentence-similarity",
         scores={},
         record=record,
