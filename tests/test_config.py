@@ -2,11 +2,14 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
 
 from albert.cli.flags import parse
 from albert.config import AlbertConfig, size_names
@@ -87,6 +90,110 @@ def test_unknown_key_names_the_nearest_and_the_file(tmp_path: Path) -> None:
         ConfigError, match=r"config\.json: unknown key 'hiden_size'; did you mean 'hidden_size'"
     ):
         AlbertConfig.from_json(path)
+
+
+def old_config(**extra: Any) -> dict[str, Any]:
+    """Return a configuration as transformers 2 wrote it: no `model_type`, settings of every kind."""
+    general = {
+        "architectures": ["AlbertForQuestionAnswering"], "bad_words_ids": None, "bos_token_id": 2,
+        "decoder_start_token_id": None, "do_sample": False, "eos_token_id": 3,
+        "early_stopping": False, "eos_token_ids": None, "finetuning_task": None, "is_decoder": False,
+        "length_penalty": 1.0, "max_length": 20, "num_beams": 1, "num_return_sequences": 1,
+        "output_attentions": False, "output_past": True, "prefix": None, "pruned_heads": {},
+        "repetition_penalty": 1.0, "temperature": 1.0,
+        "top_k": 50, "torchscript": False, "use_bfloat16": False, "vocab_size": 31,
+    }  # fmt: skip
+    return {**SHAPE, **general, **extra}
+
+
+@pytest.mark.parametrize(
+    ("labels", "number"),
+    [
+        ({"num_labels": 3}, 3),
+        ({"_num_labels": 4}, 4),
+        ({"num_labels": 2, "id2label": {"0": "LABEL_0", "1": "LABEL_1"}, "label2id": {"LABEL_0": 0}}, 2),
+        ({}, 2),
+    ],
+)
+def test_files_of_transformers_2_are_read_with_its_meaning_of_gelu(
+    labels: dict[str, Any], number: int
+) -> None:
+    config = AlbertConfig.from_dict(old_config(hidden_act="gelu", **labels))
+    assert config.hidden_act == "gelu"
+    assert config.num_labels == number
+
+
+def test_keys_that_are_no_setting_are_reported_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(old_config(_somebody="x", hidden_sise=9)))
+    for _ in range(2):
+        assert AlbertConfig.from_json(path).hidden_size == 8
+    shown = capsys.readouterr().err
+    assert shown.count("not used, because it is no setting of the model: _somebody, bad_words_ids") == 1
+    assert "hidden_sise" in shown
+    assert "is_decoder" not in shown
+
+
+def test_a_misspelt_key_in_a_file_written_by_hand_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="unknown key 'hidden_sise'; did you mean 'hidden_size'"):
+        AlbertConfig.from_dict({**SHAPE, "model_type": "albert", "hidden_sise": 9})
+    with pytest.raises(ConfigError, match="unknown key 'num_beams'"):
+        AlbertConfig.from_dict({**SHAPE, "num_beams": 1})
+    assert AlbertConfig.from_dict({**SHAPE, "model_type": "albert", "zebra": 9}).hidden_size == 8
+
+
+OUR_DEFAULTS = {**SHAPE, "hidden_act": "gelu_new", "layer_norm_eps": 1e-12, "max_position_embeddings": 16}
+CHANGED_KEYS: dict[str, Any] = {
+    "hidden_act": "relu", "layer_norm_eps": 0.5, "num_hidden_layers": 2, "num_attention_heads": 4,
+    "inner_group_num": 2, "num_hidden_groups": 3, "type_vocab_size": 3, "pad_token_id": 4,
+    "down_scale_factor": 2, "gap_size": 3, "net_structure_type": 1, "num_memory_blocks": 2,
+    "is_decoder": True, "add_cross_attention": True, "is_encoder_decoder": True, "use_cache": False,
+    "chunk_size_feed_forward": 1, "output_attentions": True, "output_hidden_states": True,
+    "return_dict": False, "torchscript": True, "position_embedding_type": "relative_key",
+    "tie_word_embeddings": False, "pruned_heads": {"0": [1]}, "bos_token_id": 1, "eos_token_id": 1,
+    "classifier_dropout_prob": 0.5, "hidden_dropout_prob": 0.5, "attention_probs_dropout_prob": 0.5,
+    "initializer_range": 3.0, "torch_dtype": "float32", "dtype": "float32", "finetuning_task": "rte",
+    "problem_type": "regression", "num_labels": 5, "attn_implementation": "eager", "anything_else": 1,
+    "quantization_config": {"quant_method": "bitsandbytes"}, "hidden_act ": "gelu",
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("key", list(CHANGED_KEYS))
+def test_a_key_changes_our_numbers_as_it_changes_those_of_transformers_or_is_named(
+    key: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = {
+        **OUR_DEFAULTS,
+        "model_type": "albert",
+        "transformers_version": "4.46.0",
+        key: CHANGED_KEYS[key],
+    }
+    (tmp_path / "config.json").write_text(json.dumps(content))
+    try:
+        config = AlbertConfig.from_json(tmp_path / "config.json")
+    except ConfigError as error:
+        assert key in str(error)  # noqa: PT017  # Whether there is an error depends on the key.
+        return
+    torch.manual_seed(0)
+    ours = AlbertModel(config).eval()
+    with torch.no_grad():
+        for tensor in ours.parameters():
+            tensor.normal_(std=0.5)
+    ours.save_pretrained(tmp_path / "ours")
+    stored = load_file(tmp_path / "ours" / "model.safetensors")
+    save_file(stored, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    theirs, loading = transformers.AlbertModel.from_pretrained(
+        tmp_path, output_loading_info=True, dtype=torch.float32
+    )
+    assert not loading["missing_keys"] | loading["unexpected_keys"]
+    ids = torch.tensor([[2, 7, 9, 12, 3, 5, 11, 3]])
+    with torch.no_grad():
+        found, expected = ours(ids).last_hidden_state, theirs.eval()(ids)[0]
+    named = key in capsys.readouterr().err
+    assert named or torch.allclose(found, expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("key", sorted(SHAPE))

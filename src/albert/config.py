@@ -7,30 +7,49 @@ Source: `AlbertConfig` of the original (modeling.py); Lan et al. (2020), table 1
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
+from albert.console import say
 from albert.errors import CheckpointError, ConfigError, did_you_mean
 
 Activation = Literal["gelu", "gelu_new", "relu", "tanh", "linear"]
 
 ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
 
-# Keys of the original's JSON that its model never reads, and general keys of Hugging Face configurations.
+# Keys of the original's JSON that its model never reads, nor does transformers' ALBERT.
 _UNUSED_ORIGINAL_KEYS = {
     "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks",
     "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
     "pooler_size_per_head", "pooler_type",
 }  # fmt: skip
-_UNUSED_HUGGING_FACE_KEYS = _UNUSED_ORIGINAL_KEYS | {
-    "_name_or_path", "add_cross_attention", "architectures", "attn_implementation", "bos_token_id",
-    "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task", "gradient_checkpointing",
-    "is_decoder", "is_encoder_decoder", "model_type", "output_attentions", "output_hidden_states",
-    "output_past", "position_embedding_type", "return_dict", "sep_token_id", "task_specific_params",
-    "tie_word_embeddings", "tokenizer_class",
-    "torch_dtype", "transformers_version", "transformers.js_config", "use_cache",
+# Keys that every release of transformers writes, and none writes into the original's JSON.
+_HUGGING_FACE_MARKS = {
+    "_num_labels", "architectures", "id2label", "label2id", "model_type", "num_labels", "output_attentions",
+    "problem_type", "torchscript", "transformers_version",
 }  # fmt: skip
+# Keys that nearly every file of transformers has, and that change nothing; not worth a line.
+_HARMLESS = {
+    "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "attn_implementation", "auto_map",
+    "bos_token_id", "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task",
+    "gradient_checkpointing", "is_decoder", "is_encoder_decoder", "output_hidden_states", "output_past",
+    "return_dict", "sep_token_id", "task_specific_params", "tokenizer_class", "torch_dtype",
+    "transformers.js_config", "use_cache",
+}  # fmt: skip
+# Keys that nobody writes by hand: in such a file a key that resembles a known one is no misspelling.
+_WRITTEN_MARKS = {"_num_labels", "architectures", "output_attentions", "torchscript", "transformers_version"}
+# Keys of transformers that change numbers, with the values for which the model is the one built here.
+_ONLY_VALUES: dict[str, tuple[object, ...]] = {
+    "position_embedding_type": ("absolute", None),
+    "tie_word_embeddings": (True, None),
+    "pruned_heads": ({}, [], None),
+    "quantization_config": (None, {}),
+}
+# Other names of the same functions in transformers.
+_ACTIVATION_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -169,7 +188,7 @@ class AlbertConfig:
     def from_json(cls, path: Path, **changes: Any) -> Self:
         """Read a Hugging Face `config.json` or the original's `albert_config.json`.
 
-        Only the former has the key `model_type`.
+        The former has keys that only transformers writes, such as `model_type` or `architectures`.
 
         Args:
             path: The file.
@@ -191,32 +210,43 @@ class AlbertConfig:
             config = cls.from_dict(content)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
+        if unused := unused_keys(content):
+            _report_unused(path, tuple(unused))
         return replace(config, **changes) if changes else config
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Make a configuration from the keys and values of either JSON dialect.
 
+        In files that transformers wrote, keys that are not known are skipped, because it stores settings of
+        every kind there, and users add their own; `unused_keys` lists them. In other files they are errors.
+
         Raises:
-            ConfigError: A key that decides the shape is missing, or a key is unknown.
+            ConfigError: A key that decides the shape is missing, or has a value that is not supported.
         """
-        original = "model_type" not in content
+        original = not _HUGGING_FACE_MARKS & set(content)
         if content.get("model_type", "albert") != "albert":
             raise ConfigError(f"model_type is {content['model_type']!r}; expected 'albert'")
-        unused = _UNUSED_ORIGINAL_KEYS if original else _UNUSED_HUGGING_FACE_KEYS
         names = [field.name for field in fields(cls)]
-        values: dict[str, Any] = {}
-        for key, value in content.items():
-            if key in names:
-                values[key] = value
-            elif key not in unused | {"label2id", "num_labels"}:
-                raise ConfigError(f"unknown key {key!r}{did_you_mean(key, names)}")
+        for key in unused_keys(content):
+            hint = did_you_mean(key, names)
+            if original or (hint and not _WRITTEN_MARKS & set(content)):
+                raise ConfigError(f"unknown key {key!r}{hint}")
+        for key, allowed in _ONLY_VALUES.items():
+            if key in content and content[key] not in allowed:
+                raise ConfigError(
+                    f"{key} is {content[key]!r}, which is not supported; expected {allowed[0]!r}"
+                )
+        values: dict[str, Any] = {key: value for key, value in content.items() if key in names}
+        values["hidden_act"] = _ACTIVATION_NAMES.get(
+            str(values.get("hidden_act")), values.get("hidden_act", "gelu_new")
+        )
         missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
         if missing:
             raise ConfigError(f"missing {', '.join(missing)}; these decide the shape and have no default")
         if original and values.get("hidden_act") == "gelu":
             values["hidden_act"] = "gelu_new"
-        if original and values.get("hidden_act", "linear") in {None, ""}:
+        if original and values["hidden_act"] in {None, ""}:
             values["hidden_act"] = "linear"
         values["id2label"] = _labels(content)
         return cls(**values)
@@ -261,10 +291,24 @@ def size_name(config: AlbertConfig) -> str:
     return "own"
 
 
+def unused_keys(content: Mapping[str, Any]) -> list[str]:
+    """Return the keys of a configuration that are no setting of the model, sorted.
+
+    Those that nearly every file has, and that are known to change nothing, are left out.
+    """
+    known = {field.name for field in fields(AlbertConfig)} | _UNUSED_ORIGINAL_KEYS | _ONLY_VALUES.keys()
+    return sorted(set(content) - known - _HUGGING_FACE_MARKS - _HARMLESS)
+
+
+@cache
+def _report_unused(path: Path, keys: tuple[str, ...]) -> None:
+    """Report keys that are skipped, once a process: commands read a configuration several times."""
+    say(f"{path}: not used, because it is no setting of the model: {', '.join(keys)}")
+
+
 def _labels(content: dict[str, Any]) -> dict[int, str] | None:
     """Return the class names of a Hugging Face configuration, which may contain only their number."""
     if content.get("id2label"):
         return {int(index): str(label) for index, label in content["id2label"].items()}
-    if "num_labels" in content:
-        return {index: f"LABEL_{index}" for index in range(int(content["num_labels"]))}
-    return None
+    number = content.get("num_labels", content.get("_num_labels"))
+    return None if number is None else {index: f"LABEL_{index}" for index in range(int(number))}

@@ -153,8 +153,8 @@ def check_special_tokens(folder: Path, special_pieces: Mapping[str, str]) -> Non
             if text is not None and text != piece:
                 raise TokenizerError(
                     f"{path}: {name} is {json.dumps(text, ensure_ascii=False)}, but the vocabulary's is "
-                    f"{piece!r}; restore the vocabulary that belongs to the folder: other special tokens are not "
-                    "supported"
+                    f"{piece!r}; restore the vocabulary that belongs to the folder: other special tokens are "
+                    "not supported"
                 )
 
 
