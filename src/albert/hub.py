@@ -11,6 +11,8 @@ from albert.console import say
 from albert.errors import CheckpointError
 
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+INDEX_FILES = tuple(f"{name}.index.json" for name in WEIGHT_FILES)
+"""Files that say which of several files, the shards of `WEIGHT_FILES`, holds which tensor."""
 
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "README.md", "[0-9]_*/*")
 _TFHUB_HANDLE = re.compile(r"https?://tfhub\.dev/google/albert_(base|large|xlarge|xxlarge)/([123])/?")
@@ -39,14 +41,16 @@ def local_path(source: str | Path) -> Path:
 
 
 def _fetch(hub_id: str) -> Path:
-    """Fetch the files of a model, among them one file of weights."""
+    """Fetch the files of a model, among them the weights in one of the forms, in one file or in shards."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, WEIGHT_FILES[0]]))
-        if not (folder / WEIGHT_FILES[0]).is_file():
-            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, WEIGHT_FILES[1]]))
+        for name, index in zip(WEIGHT_FILES, INDEX_FILES, strict=True):
+            shards = name.replace(".", "-*-of-*.")
+            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, name, shards]))
+            if (folder / name).is_file() or (folder / index).is_file():
+                break
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise CheckpointError(

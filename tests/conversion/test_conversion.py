@@ -342,7 +342,7 @@ def test_a_missing_configuration_or_vocabulary_is_an_error_with_its_place(
 
 def test_a_vocabulary_of_another_size_is_refused(tmp_path: Path, golden: Path) -> None:
     folder = write_checkpoint(tmp_path / "other", golden, original_model(vocab_size=1999), vocab_size=1999)
-    with pytest.raises(TokenizerError, match=r"1999 embeddings, its tokenizer 2000 pieces.*--tokenizer"):
+    with pytest.raises(TokenizerError, match=r"1999 embeddings, its tokenizer 2000 tokens.*--tokenizer"):
         convert(folder, tmp_path / "out")
 
 

@@ -20,7 +20,8 @@ from albert import (
     AlbertModel,
     pipeline,
 )
-from albert.checkpoint.folder import read_config, read_tensors, write_tensors
+from albert.checkpoint.folder import read_config, write_tensors
+from albert.checkpoint.weights import read_tensors
 from albert.errors import CheckpointError, ConfigError, TokenizerError
 from albert.finetuning.start import start_model
 from albert.inference.opening import has_head, load_model, open_model, sequence_length
@@ -116,8 +117,9 @@ def test_a_tokenizer_of_another_size_is_refused(make_folder: Any) -> None:
     folder = make_folder(AlbertModel)
     (folder / "spiece.model").unlink()
     (folder / "tokenizer_config.json").unlink()
-    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n")
-    with pytest.raises(TokenizerError, match="2000 embeddings, its tokenizer 6"):
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *(f"word{n}" for n in range(2000))]
+    (folder / "vocab.txt").write_text("\n".join(pieces))
+    with pytest.raises(TokenizerError, match="2000 embeddings, its tokenizer 2005 tokens"):
         open_model(folder, (AlbertModel,), device="cpu")
 
 

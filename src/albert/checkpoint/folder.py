@@ -6,19 +6,17 @@ Reading never executes code and reports how many tensors matched; a partly fille
 
 import json
 import os
-import pickle
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
+from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.errors import CheckpointError
@@ -26,8 +24,6 @@ from albert.hub import WEIGHT_FILES
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = WEIGHT_FILES[0]
-
-_LFS_POINTER = b"version https://git-lfs.github.com/spec"
 
 
 @contextmanager
@@ -54,55 +50,6 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
     with replacing(path) as temporary:
         # transformers refuses a file without the framework of its layout.
         save_file(tensors, temporary, metadata={"format": "pt"})
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read a safetensors file.
-
-    Raises:
-        CheckpointError: It is missing or damaged.
-    """
-    try:
-        return load_file(path)
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path}: no such file; expected weights in safetensors format") from error
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: damaged or not a safetensors file: {error}") from error
-
-
-def read_hugging_face_tensors(path: Path) -> dict[str, Tensor]:
-    """Read the weights of a Hugging Face folder: `model.safetensors`, or the older `pytorch_model.bin`.
-
-    The latter is a pickle; only tensors are read from it, and code in it is never run.
-
-    Raises:
-        CheckpointError: The file is missing, damaged, contains more than tensors, or is a Git LFS pointer.
-    """
-    refuse_lfs_pointer(path)
-    if path.suffix == ".safetensors":
-        return read_tensors(path)
-    try:
-        stored = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (pickle.UnpicklingError, RuntimeError, OSError, EOFError, ValueError) as error:
-        raise CheckpointError(
-            f"{path}: damaged, or contains more than tensors: {str(error).splitlines()[0]}"
-        ) from error
-    if not isinstance(stored, dict) or not all(isinstance(value, Tensor) for value in stored.values()):
-        raise CheckpointError(f"{path}: expected tensors by name, found {type(stored).__name__}")
-    return dict(stored)
-
-
-def refuse_lfs_pointer(path: Path) -> None:
-    """Refuse the pointer that Git LFS leaves in place of a large file that was not fetched.
-
-    Raises:
-        CheckpointError: The file is such a pointer.
-    """
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise CheckpointError(f"{path}: this is a Git LFS pointer; fetch the real file (git lfs pull)")
 
 
 def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
@@ -164,9 +111,7 @@ def load_weights(
     Raises:
         CheckpointError: A tensor of the encoder is missing, or a shape differs.
     """
-    weights = next(
-        (folder / name for name in WEIGHT_FILES if (folder / name).is_file()), folder / WEIGHTS_FILE
-    )
+    weights = find_weights(folder) or folder / WEIGHTS_FILE
     stored = from_hugging_face(read_hugging_face_tensors(weights), has_map=has_map)
     expected = model.state_dict()
     if not any(name.startswith("albert.") for name in expected):

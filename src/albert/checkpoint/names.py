@@ -26,6 +26,9 @@ _BLOCK_PATTERN = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(
 _OUR_BLOCK_PATTERN = re.compile(r"albert\.encoder\.albert_layer_groups\.(\d+)\.albert_layers\.(\d+)\.")
 _NO_WEIGHT = re.compile(r"(.*/)?((adam|lamb)_[mv]|global_step)")
 
+_WORD_TABLE = re.compile(r"(?P<prefix>.*?)(albert\.|bert\.)?embeddings\.word_embeddings\.weight")
+_WRAPPERS = re.compile(r"(module\.|model\.)+")
+
 _TABLES = {
     "bert/embeddings/word_embeddings": "albert.embeddings.word_embeddings.weight",
     "bert/embeddings/position_embeddings": "albert.embeddings.position_embeddings.weight",
@@ -178,7 +181,7 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
     Raises:
         CheckpointError: The file has a trained mapping although E equals H, which only transformers supports.
     """
-    state = {_current_name(name): tensor for name, tensor in state.items()}
+    state = {_current_name(name): tensor for name, tensor in without_wrappers(state).items()}
     if any(name.startswith("embeddings.") for name in state):
         state = {f"albert.{name}": tensor for name, tensor in state.items()}
     state = {
@@ -196,6 +199,29 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
                 "which neither the original nor albert has; such a model cannot be used here"
             )
     return state
+
+
+def without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return tensors without the prefixes that wrappers gave to the names of a Hugging Face file.
+
+    These are `module.` of data parallelism, `_orig_mod.` of torch.compile, which also occurs inside, and
+    `model.` of training frameworks.
+
+    Raises:
+        CheckpointError: The names have another prefix, or there are several models.
+    """
+    plain = {name.replace("_orig_mod.", ""): tensor for name, tensor in state.items()}
+    tables = [found for name in plain if (found := _WORD_TABLE.fullmatch(name))]
+    prefixes = sorted({found["prefix"] for found in tables})
+    if not prefixes or "" in prefixes:
+        return plain
+    if len(prefixes) > 1 or not _WRAPPERS.fullmatch(prefixes[0]):
+        names = " and ".join(repr(prefix) for prefix in prefixes)
+        raise CheckpointError(
+            f"the names of the tensors start with {names}, expected albert. alone; store the state dict of "
+            "one model, without what wraps it"
+        )
+    return {name.removeprefix(prefixes[0]): tensor for name, tensor in plain.items()}
 
 
 def _current_name(name: str) -> str:

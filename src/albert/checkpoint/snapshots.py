@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from albert.checkpoint.folder import WEIGHTS_FILE, read_tensors, write_json, write_tensors
+from albert.checkpoint.folder import WEIGHTS_FILE, write_json, write_tensors
 from albert.checkpoint.layout import (
     OPTIMIZER_FILE,
     STATE_FILE,
@@ -25,6 +25,7 @@ from albert.checkpoint.layout import (
     unfinished_checkpoint,
     unfinished_checkpoints,
 )
+from albert.checkpoint.weights import read_tensors
 from albert.console import warn
 from albert.errors import CheckpointError
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from albert.checkpoint.archives import is_archive, unpacked
 from albert.checkpoint.folder import CONFIG_FILE
+from albert.checkpoint.weights import find_weights
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES, local_path
 
@@ -71,7 +72,7 @@ def _find(path: Path, *, shown: Path) -> Source:
             return _checkpoint(Path(prefix))
         raise CheckpointError(f"{shown}: no model; expected a folder, a checkpoint prefix, .tar.gz or .zip")
     for folder in _folders(path):
-        if (folder / CONFIG_FILE).is_file() and (weights := _weights_file(folder)):
+        if (folder / CONFIG_FILE).is_file() and (weights := find_weights(folder)):
             return Source(
                 form="Hugging Face folder", weights=weights, config=folder / CONFIG_FILE, tokenizer=folder
             )
@@ -93,10 +94,6 @@ def _folders(path: Path) -> Iterator[Path]:
         if len(inside) != 1 or not inside[0].is_dir():
             return
         path = inside[0]
-
-
-def _weights_file(folder: Path) -> Path | None:
-    return next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
 
 
 def _newest(prefixes: list[Path]) -> Path:

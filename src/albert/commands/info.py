@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from tyro.conf import Positional, arg
 
 from albert.checkpoint.sources import Source, opened
+from albert.checkpoint.weights import weight_files
 from albert.config import AlbertConfig, size_name
 from albert.conversion.conversion import StoredModel, read_model
 from albert.errors import TokenizerError
@@ -77,7 +78,7 @@ def _parameters(model: StoredModel) -> dict[str, int]:
 def _bytes(source: Source, model: StoredModel) -> dict[str, int]:
     parameters = sum(tensor.numel() for tensor in model.state.values())
     files = (
-        [source.weights]
+        weight_files(source.weights)
         if source.weights.is_file()
         else source.weights.parent.glob(f"{source.weights.name}.*")
     )

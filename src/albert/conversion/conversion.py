@@ -21,7 +21,6 @@ from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_alb
 from albert.checkpoint.folder import (
     account_of,
     is_encoder,
-    read_hugging_face_tensors,
     write_json,
     write_model,
 )
@@ -29,6 +28,7 @@ from albert.checkpoint.layout import RUN_FILE
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
+from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.release import check_tokenizer, model_card

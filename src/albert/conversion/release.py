@@ -9,21 +9,29 @@ from typing import Any
 
 from albert.checkpoint.folder import write_json
 from albert.checkpoint.layout import RUN_FILE
+from albert.console import say
 from albert.errors import TokenizerError
 from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
-    """Check that a tokenizer fits a model with `vocab_size` embeddings.
+    """Check that a tokenizer fits a model with `vocab_size` embeddings; report embeddings without a token.
+
+    Tables are often padded, to a multiple of 64 for instance.
 
     Raises:
-        TokenizerError: It does not.
+        TokenizerError: The tokenizer has tokens without an embedding.
     """
-    if tokenizer.vocab_size != vocab_size:
+    if tokenizer.vocab_size > vocab_size:
         raise TokenizerError(
-            f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} pieces; "
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} tokens; "
             "they do not fit: use the tokenizer with which the model was trained"
+        )
+    if tokenizer.vocab_size < vocab_size:
+        say(
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} tokens; "
+            f"the last {vocab_size - tokenizer.vocab_size} embeddings are not used"
         )
 
 

@@ -18,9 +18,9 @@ from albert.checkpoint.folder import (
     load_weights,
     read_architecture,
     read_config,
-    refuse_lfs_pointer,
 )
 from albert.checkpoint.names import from_hugging_face
+from albert.checkpoint.weights import find_weights, refuse_lfs_pointer, weight_files
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
@@ -188,13 +188,14 @@ def _stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The file of weights is missing or damaged.
     """
-    path = folder / WEIGHTS_FILE
-    refuse_lfs_pointer(path)
-    try:
-        with safe_open(path, framework="pt") as file:
-            shapes = {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: missing or not a safetensors file: {error}") from error
+    shapes: dict[str, tuple[int, ...]] = {}
+    for path in weight_files(find_weights(folder) or folder / WEIGHTS_FILE):
+        refuse_lfs_pointer(path)
+        try:
+            with safe_open(path, framework="pt") as file:
+                shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise CheckpointError(f"{path}: missing or not a safetensors file: {error}") from error
     empty = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
     ours = from_hugging_face(empty, has_map=True)
     return {name: tuple(tensor.shape) for name, tensor in ours.items()}

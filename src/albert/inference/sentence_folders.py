@@ -11,7 +11,7 @@ from typing import Any, get_args
 
 from torch import nn
 
-from albert.checkpoint.folder import read_hugging_face_tensors
+from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
 from albert.console import warn
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
@@ -132,7 +132,7 @@ def _dense(folder: Path) -> Dense:
             f"{path}: {unusual[0]} is {json.dumps(config[unusual[0]])}, which is not supported; expected a "
             f"plain dense layer with one of the activations {', '.join(ACTIVATIONS)}"
         )
-    weights = next((folder / name for name in WEIGHT_FILES if (folder / name).is_file()), None)
+    weights = find_weights(folder)
     if weights is None:
         raise CheckpointError(
             f"{folder}: expected the weights of the dense layer, {' or '.join(WEIGHT_FILES)}"
