@@ -11,6 +11,8 @@ from contextlib import contextmanager
 from typing import Any, Protocol
 
 PLAIN_LINE_SECONDS = 10.0
+UNWRITABLE = "backslashreplace"
+"""How characters are written that a file or a terminal cannot hold: as \\ud83d, so writing never fails."""
 
 _mute = False
 

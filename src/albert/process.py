@@ -7,9 +7,10 @@ output has gone. The last two are what a shell reports for a program that SIGINT
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
-from albert.console import say
+from albert.console import UNWRITABLE, say
 from albert.errors import AlbertError, UsageError
 
 STOPPED = 130
@@ -21,6 +22,9 @@ def run_and_leave(run: Callable[[list[str]], int]) -> NoReturn:
     # By default OpenMP threads that wait spin for a long time: next to one busy process a training step took
     # 25 times as long. A short spin costs nothing on an idle machine. torch reads the variable when it loads.
     os.environ.setdefault("GOMP_SPINCOUNT", "3000")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors=UNWRITABLE)
     code: Any
     try:
         try:

@@ -1,11 +1,21 @@
 """Lines, JSON objects and JSON files: what readers of every kind share, and its errors."""
 
+import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from albert.errors import DataError
-from albert.tasks.text_files import kind_of_value, read_field, read_json, read_objects, read_plain_texts
+from albert.tasks.text_files import (
+    kind_of_value,
+    parse_json,
+    read_field,
+    read_json,
+    read_objects,
+    read_plain_texts,
+)
 
 
 @pytest.mark.parametrize(
@@ -71,3 +81,43 @@ def test_plain_texts_have_places_and_no_empty_lines(tmp_path: Path) -> None:
     assert [next(texts), next(texts)] == [(f"{path}:1", "one"), (f"{path}:2", "two")]
     with pytest.raises(DataError, match=r"a\.txt:3: the line is empty"):
         next(texts)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r'{"a": "x \ud83d y"}',
+        r'{"a": "\uDE00"}',
+        r'["\ud83d\ud83d\ude00"]',
+        r'{"\\\ud83d": 1}',
+        r'["\ude00\ud83d"]',
+    ],
+)
+def test_half_of_a_character_is_refused_with_its_line(tmp_path: Path, text: str) -> None:
+    with pytest.raises(ValueError, match=r"\\u[dD]...\S* is half of a character"):
+        parse_json(text)
+    (tmp_path / "a.jsonl").write_text('{"a": 1}\n' + text + "\n")
+    with pytest.raises(DataError, match=r"a\.jsonl:2: .*half of a character; write it in full"):
+        list(read_objects(tmp_path / "a.jsonl"))
+    (tmp_path / "a.json").write_text("[\n" + text + "]")
+    with pytest.raises(DataError, match=r"a\.json:2: .*half of a character"):
+        read_json(tmp_path / "a.json", expected="a list")
+
+
+@pytest.mark.parametrize(
+    "text", [r'"\ud83d\ude00"', r'"\\ud83d"', r'"\\\\ud83d \uD83D\uDE00"', '"\ud7ff\ue000 ud83d"']
+)
+def test_whole_characters_and_escaped_backslashes_are_read(text: str) -> None:
+    assert parse_json(text) == json.loads(text)
+
+
+@given(st.text(st.characters(exclude_categories=()), max_size=8))
+def test_exactly_the_texts_that_cannot_be_written_are_refused(text: str) -> None:
+    spelled = json.dumps([text])
+    try:
+        "".join(json.loads(spelled)).encode()
+    except UnicodeEncodeError:
+        with pytest.raises(ValueError, match="half of a character"):
+            parse_json(spelled)
+    else:
+        assert parse_json(spelled) == json.loads(spelled)

@@ -124,7 +124,9 @@ def _train(settings: VocabSettings) -> PieceEncoder:
 def _read_sentences(settings: VocabSettings) -> Iterator[str]:
     """Yield the sentences of the input, with progress."""
     files = find_files(settings.input)
-    reading = Reading(column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad)
+    reading = Reading(
+        column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad, is_chosen=True
+    )
     splitting = choose_splitting(settings.splitting, files, language=settings.language, reading=reading)
     split = sentence_splitter(splitting, settings.language)
     tally = Tally()

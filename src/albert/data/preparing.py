@@ -127,7 +127,7 @@ class PrepareSettings:
     @property
     def reading(self) -> Reading:
         """How the corpus is read."""
-        return Reading(column=self.column, errors=self.errors, skip_bad=self.skip_bad)
+        return Reading(column=self.column, errors=self.errors, skip_bad=self.skip_bad, is_chosen=True)
 
     @property
     def shard_bytes(self) -> int:

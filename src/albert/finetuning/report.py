@@ -13,6 +13,7 @@ import numpy as np
 
 from albert.checkpoint.folder import replacing
 from albert.checkpoint.layout import LOG_FILE, RUN_FILE
+from albert.console import UNWRITABLE
 from albert.finetuning.plan import DevSet, Plan
 from albert.inference.opening import open_model
 from albert.reports.curves import draw_runs
@@ -38,7 +39,9 @@ def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
     parts += ["<h2>Hyperparameters</h2>", _hyperparameters(plan)]
     path = run.folder / PAGE
     with replacing(path) as temporary:
-        temporary.write_text(page(f"Fine-tuning on {plan.task.title}", parts), encoding="utf-8")
+        temporary.write_text(
+            page(f"Fine-tuning on {plan.task.title}", parts), encoding="utf-8", errors=UNWRITABLE
+        )
     return path
 
 

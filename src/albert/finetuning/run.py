@@ -242,8 +242,8 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
                 f"({published.source})"
             )
     result["lengths"] = {split: cuts.to_dict() for split, cuts in plan.cuts.items()}
+    run.finish(result)  # Before the report: nothing there may cost the result.
     say(f"report: {write_report(plan, run, result)}")
-    run.finish(result)
     return result
 
 

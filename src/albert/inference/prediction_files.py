@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Literal, TextIO
 
 from albert.checkpoint.folder import replacing
+from albert.console import UNWRITABLE
 from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import files_of_benchmark
 from albert.tasks.predictions import Chunk, LineFormat, ObjectFormat, listed
@@ -129,7 +130,7 @@ def _grown(path: Path, format_: LineFormat) -> Iterator[Append]:
 
         def append(text: str) -> None:
             nonlocal whole
-            rest = memoryview(text.encode())
+            rest = memoryview(text.encode("utf-8", UNWRITABLE))
             while rest:
                 rest = rest[file.write(rest) :]
             whole = file.tell()
@@ -187,7 +188,7 @@ def _whole_objects(path: Path, format_: ObjectFormat, *, alone: bool) -> Iterato
 @contextmanager
 def _named_at_end(path: Path, *, end: str = "") -> Iterator[TextIO]:
     """Open a text file that gets its name, after `end` is appended, if the block ends without an error."""
-    with replacing(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+    with replacing(path) as temporary, temporary.open("w", encoding="utf-8", errors=UNWRITABLE) as file:
         yield file
         file.write(end)
 

@@ -4,12 +4,16 @@ Lines are read as a stream. Errors name the file and the line, or the place insi
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from albert.data.corpus.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
+
+_HIGH, _LOW = r"\\u[dD][89abAB][\da-fA-F]{2}", r"\\u[dD][c-fC-F][\da-fA-F]{2}"
+_HALF_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!\\u[dD][89abAB][\da-fA-F][\da-fA-F]){_LOW}")
 
 _KINDS: dict[type, str] = {
     str: "a text",
@@ -46,6 +50,24 @@ def read_plain_texts(path: Path) -> Iterator[tuple[str, str]]:
         yield f"{path}:{number}", line
 
 
+def parse_json(text: str) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: It is not JSON, or spells half of a UTF-16 pair, which is no character and cannot be
+            written to a file.
+        RecursionError: It is nested too deeply.
+    """
+    value = json.loads(text)
+    for half in _HALF_PAIR.finditer(text):
+        # An odd number of backslashes before the u: otherwise the backslash itself is escaped.
+        if (half.start() - len(text[: half.start()].rstrip("\\"))) % 2 == 0:
+            raise json.JSONDecodeError(
+                f"{half[0]} is half of a character; write it in full", text, half.start()
+            )
+    return value
+
+
 def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Yield the JSON objects of a file, one a line, each with its line from 1.
 
@@ -58,14 +80,21 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         if not text.strip():
             continue
         try:
-            fields = json.loads(text)
+            fields = parse_json(text)
         except (ValueError, RecursionError) as error:
             raise DataError(
-                f"{path}:{line}: not a JSON object ({error}); expected one on each line"
+                f"{path}:{line}: not a JSON object ({_reason(error)}); expected one on each line"
             ) from error
         if not isinstance(fields, dict):
             raise DataError(f"{path}:{line}: expected a JSON object, found {kind_of_value(fields)}")
         yield line, fields
+
+
+def _reason(error: Exception) -> str:
+    """Return what is wrong with a line of JSON, and where in the line."""
+    return (
+        f"{error.msg} at character {error.pos + 1}" if isinstance(error, json.JSONDecodeError) else str(error)
+    )
 
 
 def read_json(path: Path, *, expected: str) -> Any:
@@ -75,7 +104,7 @@ def read_json(path: Path, *, expected: str) -> Any:
         DataError: The file cannot be read, or is not JSON in UTF-8; the message says what was `expected`.
     """
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"))
+        return parse_json(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

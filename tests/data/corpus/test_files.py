@@ -1,6 +1,9 @@
 """What `albert.data.corpus.files` finds and reads, and what it refuses."""
 
 import gzip
+import re
+import shutil
+import subprocess
 import tempfile
 import tracemalloc
 from pathlib import Path
@@ -94,11 +97,46 @@ def test_bytes_that_are_not_utf8_are_named_by_line_and_offset(tmp_path: Path) ->
     path = tmp_path / "latin1.txt"
     path.write_bytes(b"\xef\xbb\xbffine\nna\xefve\n")
     with pytest.raises(
-        DataError, match=r"latin1.txt:2: not UTF-8: byte 0xEF at offset 10; .*--errors replace"
+        DataError,
+        match=r"latin1.txt:2: not UTF-8: byte 0xEF at offset 10; .*iconv -f CP1252 -t UTF-8 OLD > NEW\)$",
     ):
         lines_of(path)
     assert path.read_bytes()[10] == 0xEF
     assert lines_of(path, reading=Reading(errors="replace")) == ["fine", "na\ufffdve"]
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="iconv is not installed")
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        ("schöne Grüße aus Köln – für dich", "cp1252"),
+        ("今天的天气非常好，我们去公园。", "gb18030"),
+        ("one line\nÜber", "utf-16"),
+        ("one line\nÜber", "utf-32"),
+    ],
+)
+def test_the_advice_for_another_encoding_makes_the_file_readable(
+    tmp_path: Path, text: str, encoding: str
+) -> None:
+    path = tmp_path / "old.txt"
+    path.write_bytes(text.encode(encoding))
+    with pytest.raises(DataError) as error:
+        lines_of(path)
+    found = re.search(r"iconv -f (\S+) -t UTF-8 OLD > NEW", str(error.value))
+    assert found is not None
+    done = subprocess.run(["iconv", "-f", found[1], "-t", "UTF-8", path], capture_output=True, check=True)
+    (tmp_path / "new.txt").write_bytes(done.stdout)
+    assert lines_of(tmp_path / "new.txt") == text.split("\n")
+
+
+def test_flags_are_recommended_only_where_a_command_has_them(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"na\xefve\n")
+    with pytest.raises(DataError) as error:
+        lines_of(path)
+    assert "--" not in str(error.value)
+    with pytest.raises(DataError, match=r"or read it with --errors replace; or skip it with --skip-bad$"):
+        lines_of(path, reading=Reading(is_chosen=True))
 
 
 def test_endless_line_is_refused_before_it_fills_memory(tmp_path: Path) -> None:
@@ -168,8 +206,8 @@ def test_place_of_a_bad_byte_is_right_far_into_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoding", "message"),
     [
-        ("utf-16", "looks like UTF-16 .*: iconv -f utf-16 -t utf-8"),
-        ("utf-32", "looks like UTF-32 .*: iconv -f utf-32 -t utf-8"),
+        ("utf-16", "looks like UTF-16 .*: iconv -f UTF-16 -t UTF-8 OLD > NEW"),
+        ("utf-32", "looks like UTF-32 .*: iconv -f UTF-32 -t UTF-8 OLD > NEW"),
         ("utf-16-le", r"not text: 116 of 232 bytes are NUL; a binary file, or UTF-16"),
         ("utf-16-be", "not text: 117 of 233 bytes are NUL"),
     ],

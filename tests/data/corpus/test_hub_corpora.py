@@ -73,7 +73,7 @@ def test_record_without_text_is_named_or_skipped(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "fine", "id": 1}\n{"id": 2}\n')
     source = f"hub:{tmp_path}"
     with pytest.raises(DataError, match=r"record 2: field 'text' is null; .*--skip-bad"):
-        documents_of(source)
+        documents_of(source, reading=Reading(is_chosen=True))
     tally = Tally()
     assert documents_of(source, reading=Reading(skip_bad=True), tally=tally) == [["fine"]]
     assert tally.skipped == {"records whose field 'text' is not text": 1}

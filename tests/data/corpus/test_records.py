@@ -18,6 +18,7 @@ from albert.data.corpus.storage import write_whole
 from albert.errors import DataError
 
 SKIPPING = Reading(skip_bad=True)
+CHOSEN = Reading(is_chosen=True)
 
 
 def documents_of(path: Path | str, **options: object) -> list[list[str]]:
@@ -89,7 +90,7 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
 def test_bad_record_is_named_by_line_or_skipped(tmp_path: Path, record: str, kind: str, message: str) -> None:
     (tmp_path / "a.jsonl").write_text('{"text": "fine"}\n' + record + '\n{"text": "also fine"}')
     with pytest.raises(DataError, match=f"a.jsonl:2: {message}.*--skip-bad"):
-        documents_of(tmp_path)
+        documents_of(tmp_path, reading=CHOSEN)
     tally = Tally()
     assert documents_of(tmp_path, reading=SKIPPING, tally=tally) == [["fine"], ["also fine"]]
     assert tally.skipped == {f"records {kind}": 1}
@@ -107,7 +108,7 @@ def test_bad_record_is_named_by_line_or_skipped(tmp_path: Path, record: str, kin
 def test_bad_row_is_named_or_skipped(tmp_path: Path, values: list[object], kind: str, message: str) -> None:
     path = write_table(tmp_path / "a.parquet", text=values)
     with pytest.raises(DataError, match=f"a.parquet:row 2: {message}.*--skip-bad"):
-        documents_of(path)
+        documents_of(path, reading=CHOSEN)
     tally = Tally()
     assert documents_of(path, reading=SKIPPING, tally=tally) == [["fine"]]
     assert tally.skipped == {f"records {kind}": 1}
@@ -117,7 +118,7 @@ def test_string_column_that_holds_other_bytes_is_read_row_by_row(tmp_path: Path)
     stored = pa.array([b"fine", b"na\xefve", b"\xff\xfe"])
     column = pa.StringArray.from_buffers(3, *stored.buffers()[1:])
     path = write_table(tmp_path / "a.parquet", text=column)
-    with pytest.raises(DataError, match=r"a.parquet:row 2: not text: .*--errors replace"):
+    with pytest.raises(DataError, match=r"a.parquet:row 2: not text: .*; fix the record$"):
         documents_of(path)
     replaced = documents_of(path, reading=Reading(errors="replace"))
     assert replaced == [["fine"], ["na\ufffdve"], ["\ufffd\ufffd"]]

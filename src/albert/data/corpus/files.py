@@ -62,6 +62,9 @@ class Reading:
     """What to do with bytes that are not UTF-8: stop, or replace them with U+FFFD."""
     skip_bad: bool = False
     """Whether to skip and count lines and records that cannot be used, instead of stopping."""
+    is_chosen: bool = False
+    """Whether the user of this command chooses the two with --errors and --skip-bad, so that messages may
+    recommend them."""
 
 
 DEFAULT_READING = Reading()
@@ -102,7 +105,7 @@ def skip_or_refuse(kind: str, place: str, problem: str, *, reading: Reading, tal
         DataError: It does not; the message has the place, the problem, and how to go on.
     """
     if not reading.skip_bad:
-        raise DataError(f"{place}: {problem}; albert vocab and albert prepare skip it with --skip-bad")
+        raise DataError(f"{place}: {problem}" + ("; or skip it with --skip-bad" if reading.is_chosen else ""))
     tally.skip(kind, place)
 
 
@@ -184,10 +187,23 @@ def _decode_singly(
         except UnicodeDecodeError as error:
             problem = (
                 f"not UTF-8: byte 0x{line[error.start]:02X} at offset {offset + error.start}; convert the "
-                "file (iconv -t utf-8) or read it with --errors replace"
-            )
+                f"file (iconv -f {_likely_encoding(line)} -t UTF-8 OLD > NEW)"
+            ) + (" or read it with --errors replace" if reading.is_chosen else "")
             skip_or_refuse("lines that are not UTF-8", f"{path}:{at}", problem, reading=reading, tally=tally)
         offset += len(line) + 1
+
+
+def _likely_encoding(line: bytes) -> str:
+    """Return the encoding that a line that is not UTF-8 most likely has, by its name for iconv.
+
+    Chinese text is read as GB18030, where ideographs are pairs of bytes; other text as CP1252.
+    """
+    high = sum(byte >= 0x80 for byte in line)
+    try:
+        ideographs = sum("\u4e00" <= character <= "\u9fff" for character in line.decode("gb18030"))
+    except UnicodeDecodeError:
+        return "CP1252"
+    return "GB18030" if 2 * ideographs > 0.8 * high and ideographs > 1 else "CP1252"
 
 
 def _check_nuls(path: str, number: int, content: bytes) -> None:
@@ -197,7 +213,7 @@ def _check_nuls(path: str, number: int, content: bytes) -> None:
         line = number + content.count(b"\n", 0, content.index(b"\0"))
         raise DataError(
             f"{path}:{line}: not text: {nuls} of {len(content)} bytes are NUL; a binary file, or UTF-16 "
-            "without a byte-order mark: convert it (iconv -f utf-16le or utf-16be, -t utf-8)"
+            "without a byte-order mark: convert it (iconv -f UTF-16LE or UTF-16BE, -t UTF-8 OLD > NEW)"
         )
 
 
@@ -257,7 +273,7 @@ def _mark_bytes(path: str, beginning: bytes) -> int:
         if beginning.startswith(mark):
             raise DataError(
                 f"{path}:1: looks like {name.upper()} (it starts with the mark {mark.hex(' ').upper()}); "
-                f"expected UTF-8; convert it: iconv -f {name} -t utf-8"
+                f"expected UTF-8; convert it: iconv -f {name.upper()} -t UTF-8 OLD > NEW"
             )
     return len(_BYTE_ORDER_MARK) if beginning.startswith(_BYTE_ORDER_MARK) else 0
 

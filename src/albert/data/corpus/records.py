@@ -79,7 +79,7 @@ def _text_of(value: Any, place: str, reading: Reading, tally: Tally) -> str | No
         return _checked(value, reading)
     except UnicodeError as error:
         kind, problem = "records that are not UTF-8", f"not text: {error.reason}"  # type: ignore[attr-defined]
-        problem += "; fix the record or read it with --errors replace"
+        problem += "; fix the record" + (" or read it with --errors replace" if reading.is_chosen else "")
     except TypeError as error:
         kind = f"records whose field {reading.column!r} is not text"
         problem = f"field {reading.column!r} is {error}; expected a string or a list of strings"

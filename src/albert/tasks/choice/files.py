@@ -13,7 +13,6 @@ Source: Lai et al. (2017), RACE; Sun et al. (2020), C3; Roemmele et al. (2011), 
 original; `CopaProcessor` of albert_zh.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -25,7 +24,7 @@ from typing import Any, Literal
 from albert.errors import DataError
 from albert.tasks.tables import Columns, check_text, read_rows, text_field
 from albert.tasks.task import Task
-from albert.tasks.text_files import kind_of_value, read_field, read_json, read_objects
+from albert.tasks.text_files import kind_of_value, parse_json, read_field, read_json, read_objects
 
 RACE_LEVELS = ("middle", "high")
 RACE_CHOICES = 4
@@ -259,7 +258,7 @@ def _own_rows(
         where = f"{path}:{row.line}"
         listed, given = row.cells[len(names)].strip(), row.cells[len(names) + 1 :]
         try:
-            values = json.loads(listed) if listed else None
+            values = parse_json(listed) if listed else None
         except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{where}: column {name!r} does not hold a JSON list ({error}); "

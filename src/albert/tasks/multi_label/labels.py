@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from albert.errors import DataError
 from albert.tasks.tables import MAX_LABELS, Columns, read_rows, unknown_label
 from albert.tasks.task import Task
+from albert.tasks.text_files import parse_json
 
 MultiHot = tuple[float, ...]
 """1 for each label of an example, 0 for the others, (K,)."""
@@ -25,7 +26,7 @@ def split_labels(cell: str, where: str) -> list[str]:
     if not cell.startswith("["):
         return [label for part in cell.split(",") if (label := part.strip())]
     try:
-        labels = json.loads(cell)
+        labels = parse_json(cell)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f'{where}: the labels are not a JSON list ({error}); expected ["red", "blue"] or red,blue'
