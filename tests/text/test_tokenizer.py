@@ -212,7 +212,7 @@ def test_the_unlimited_length_of_transformers_becomes_the_published_one(tmp_path
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({}, "found neither"),
+        ({}, "found none; copy it"),
         (
             {"spiece.model": b"", "vocab.txt": b"a\n"},
             "expected one vocabulary, found spiece.model, vocab.txt",

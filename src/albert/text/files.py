@@ -1,7 +1,8 @@
 """The files of a tokenizer folder, in Hugging Face's layout.
 
 The layout is `spiece.model` or `vocab.txt`, and `tokenizer_config.json`. `tokenizer.json` is written for
-transformers and never read, so there is one source of truth. `settings` reads the configuration.
+transformers, and read only where there is no vocabulary, so there is one source of truth.
+`settings` reads the configuration.
 """
 
 from pathlib import Path
@@ -9,13 +10,19 @@ from pathlib import Path
 from albert.errors import TokenizerError
 from albert.text.pieces import Kind, PieceEncoder
 from albert.text.sentencepiece import SentencePieceEncoder
+from albert.text.settings import (
+    TOKENIZER_NAME,
+    TokenizerSettings,
+    check_special_tokens,
+    read_settings,
+)
 from albert.text.wordpiece import WordPieceEncoder, read_vocabulary
 
 
 def find_vocabulary(folder: Path) -> Path:
     """Return the path of the one vocabulary in a folder.
 
-    It is `spiece.model`, the only other `*.model`, or `vocab.txt`.
+    It is `spiece.model`, the only other `*.model`, or `vocab.txt`; without these, `tokenizer.json`.
 
     Raises:
         TokenizerError: There is no folder, no vocabulary, or more than one.
@@ -25,11 +32,11 @@ def find_vocabulary(folder: Path) -> Path:
     models = sorted(folder.glob("*.model"))
     if folder / "spiece.model" in models:
         models = [folder / "spiece.model"]
-    found = [*models, *folder.glob("vocab.txt")]
+    found = [*models, *folder.glob("vocab.txt")] or [*folder.glob(TOKENIZER_NAME)]
     if not found:
         raise TokenizerError(
-            f"{folder}: expected spiece.model (SentencePiece) or vocab.txt (WordPiece), found "
-            "neither; copy it from where the model came from, or make one with `albert vocab`"
+            f"{folder}: expected spiece.model (SentencePiece), vocab.txt (WordPiece) or {TOKENIZER_NAME}, "
+            "found none; copy it from where the model came from, or make one with `albert vocab`"
         )
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
@@ -37,6 +44,33 @@ def find_vocabulary(folder: Path) -> Path:
             f"{folder}: expected one vocabulary, found {names}; keep the one that the model was trained with"
         )
     return found[0]
+
+
+def read_folder(folder: Path, *, lower_case: bool | None = None) -> tuple[PieceEncoder, TokenizerSettings]:
+    """Read the encoder of a tokenizer folder, added tokens included, and its settings.
+
+    Args:
+        folder: The folder.
+        lower_case: Whether texts are lower-cased; None: as the folder says.
+
+    Raises:
+        TokenizerError: The folder has no vocabulary, several, or a setting that is not supported.
+    """
+    path = find_vocabulary(folder)
+    settings = read_settings(folder, kind_of(path))
+    lower = settings.lower_case if lower_case is None else lower_case
+    encoder = read_encoder(path, lower_case=lower, keep_accents=settings.keep_accents)
+    if lower_case not in {None, encoder.lower_case}:
+        raise TokenizerError(
+            f"{path}: lower-casing is a part of the file and cannot be changed; drop do_lower_case"
+        )
+    check_special_tokens(folder, encoder.special_pieces)
+    if settings.adds_tokens and path.name != TOKENIZER_NAME:
+        # Imported here: few folders need the library `tokenizers`.
+        from albert.text.added_tokens import with_added_tokens
+
+        encoder = with_added_tokens(encoder, folder)
+    return encoder, settings
 
 
 def kind_of(path: Path) -> Kind:
@@ -59,6 +93,8 @@ def read_encoder(
         TokenizerError: The file cannot be used, or lacks one of the special pieces.
     """
     encoder: PieceEncoder
+    if path.name == TOKENIZER_NAME:
+        return _read_library_encoder(path)
     if kind is None:
         kind = kind_of(path)
     try:
@@ -82,3 +118,13 @@ def read_encoder(
             "`albert vocab`"
         )
     return encoder
+
+
+def _read_library_encoder(path: Path) -> PieceEncoder:
+    # Imported here: few folders need the library `tokenizers`.
+    from albert.text.library_encoder import LibraryEncoder
+
+    try:
+        return LibraryEncoder.read(path.read_bytes())
+    except TokenizerError as error:
+        raise TokenizerError(f"{path}: {error}") from error

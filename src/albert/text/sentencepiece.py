@@ -185,15 +185,8 @@ class SentencePieceEncoder:
         return "".join(pieces).replace(SPACE, " ").removeprefix(" ")
 
     def opens_word(self, piece: str) -> bool:
-        """Whether a piece starts a word when whole words are masked.
-
-        It does if it starts with a space, is a single symbol, or has anything but English letters and
-        symbols. So pieces with digits or other scripts are words by themselves.
-        Source: `_is_start_piece_sp` of the original.
-        """
-        if piece.startswith((SPACE, "<")) or piece in _SYMBOLS:
-            return True
-        return not all(x.lower() in _ENGLISH or x in _SYMBOLS for x in piece)
+        """Whether a piece starts a word when whole words are masked."""
+        return sentence_piece_opens_word(piece)
 
     def file(self) -> tuple[str, bytes]:
         """Return name and content of the vocabulary file."""
@@ -260,6 +253,18 @@ class SentencePieceEncoder:
                 spans.append((piece, id_, start, end))
             start = end
         return spans
+
+
+def sentence_piece_opens_word(piece: str) -> bool:
+    """Whether a piece of SentencePiece starts a word when whole words are masked.
+
+    It does if it starts with a space, is a single symbol, or has anything but English letters and symbols. So
+    pieces with digits or other scripts are words by themselves.
+    Source: `_is_start_piece_sp` of the original.
+    """
+    if piece.startswith((SPACE, "<")) or piece in _SYMBOLS:
+        return True
+    return not all(x.lower() in _ENGLISH or x in _SYMBOLS for x in piece)
 
 
 def _flatten(

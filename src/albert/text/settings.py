@@ -17,6 +17,8 @@ from albert.text.pieces import Kind
 
 CONFIG_NAME = "tokenizer_config.json"
 SPECIAL_NAME = "special_tokens_map.json"
+ADDED_NAME = "added_tokens.json"
+TOKENIZER_NAME = "tokenizer.json"
 DEFAULT_MAX_LENGTH = 512
 """Positions of every published ALBERT."""
 
@@ -101,6 +103,8 @@ class TokenizerSettings:
     """Whether special tokens spelled in a text are plain text."""
     model_max_length: int = DEFAULT_MAX_LENGTH
     """Tokens of the longest sequence."""
+    adds_tokens: bool = False
+    """Whether the folder declares added tokens, which may be those of the vocabulary."""
 
 
 def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
@@ -115,7 +119,7 @@ def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
             supported; the message names file and setting.
     """
     path = folder / CONFIG_NAME
-    config = _read_object(path)
+    config = read_object(path)
     _check_class(config.get("tokenizer_class"), path)
     for name, allowed in _ONLY_VALUES.items():
         if name in config and config[name] not in allowed:
@@ -136,6 +140,7 @@ def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
         keep_accents=_keep_accents(config, kind, path),
         split_special_tokens=_switch(config, "split_special_tokens", path) is True,
         model_max_length=limit,
+        adds_tokens=bool(config.get("added_tokens_decoder")) or (folder / ADDED_NAME).is_file(),
     )
 
 
@@ -146,7 +151,7 @@ def check_special_tokens(folder: Path, special_pieces: Mapping[str, str]) -> Non
         TokenizerError: It does; the message names file and token.
     """
     for path in (folder / CONFIG_NAME, folder / SPECIAL_NAME):
-        config = _read_object(path)
+        config = read_object(path)
         for name, piece in special_pieces.items():
             value = config.get(name)
             text = value.get("content") if isinstance(value, dict) else value
@@ -189,8 +194,12 @@ def _check_class(name: object, path: Path) -> None:
         )
 
 
-def _read_object(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file; empty if there is none."""
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the content of a JSON file; empty if there is none.
+
+    Raises:
+        TokenizerError: It is not a JSON object.
+    """
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError:

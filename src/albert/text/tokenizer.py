@@ -21,9 +21,9 @@ from albert.errors import TokenizerError
 from albert.hub import local_path
 from albert.text.chinese import ChineseWords
 from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
-from albert.text.files import find_vocabulary, kind_of, read_encoder
+from albert.text.files import read_folder
 from albert.text.pieces import Kind, Piece, PieceEncoder
-from albert.text.settings import DEFAULT_MAX_LENGTH, accent_settings, check_special_tokens, read_settings
+from albert.text.settings import DEFAULT_MAX_LENGTH, accent_settings
 from albert.text.truncation import Truncation, truncate
 from albert.text.words import word_rule
 
@@ -73,8 +73,8 @@ class AlbertTokenizer:
         """Read the tokenizer of a model folder.
 
         Args:
-            folder: Holds `spiece.model` (or one `*.model`) or `vocab.txt`, and maybe
-                `tokenizer_config.json`; or the id of a model on the Hub.
+            folder: Holds `spiece.model` (or one `*.model`), `vocab.txt` or `tokenizer.json`, and maybe
+                `tokenizer_config.json` and `added_tokens.json`; or the id of a model on the Hub.
             do_lower_case: Overrides the folder's setting; without either, texts are lower-cased.
             split_special_tokens: Overrides the folder's setting; without either it is False.
 
@@ -83,11 +83,7 @@ class AlbertTokenizer:
             CheckpointError: There is no such folder, here or on the Hub.
         """
         folder = local_path(folder)
-        path = find_vocabulary(folder)
-        settings = read_settings(folder, kind_of(path))
-        lower_case = settings.lower_case if do_lower_case is None else do_lower_case
-        encoder = read_encoder(path, lower_case=lower_case, keep_accents=settings.keep_accents)
-        check_special_tokens(folder, encoder.special_pieces)
+        encoder, settings = read_folder(folder, lower_case=do_lower_case)
         if split_special_tokens is None:
             split_special_tokens = settings.split_special_tokens
         limit = settings.model_max_length

@@ -17,6 +17,7 @@ from tokenizers.processors import TemplateProcessing
 
 from albert.console import warn
 from albert.text.cleaning import is_dropped, is_ideograph, is_punctuation
+from albert.text.library_encoder import LibraryEncoder
 from albert.text.pieces import PieceEncoder
 from albert.text.sentencepiece import SPACE, SentencePieceEncoder
 from albert.text.settings import CONFIG_NAME, accent_settings
@@ -102,6 +103,8 @@ def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
     One thing cannot be expressed: that a number before a comma inside a word starts with a space.
     Vocabularies with such pieces (`4,`; neither the published one nor ours) differ there.
     """
+    if isinstance(encoder, LibraryEncoder):
+        return encoder.tokenizer
     if isinstance(encoder, SentencePieceEncoder):
         tokenizer = _sentencepiece(encoder)
     else:

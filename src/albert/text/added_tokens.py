@@ -1,0 +1,63 @@
+"""Tokens that users added to a vocabulary: read from both layouts that transformers has written.
+
+Releases before 5 wrote `added_tokens.json` and, since 4.34, `added_tokens_decoder` in
+`tokenizer_config.json`; transformers 5 keeps them in `tokenizer.json`.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tokenizers import AddedToken
+
+from albert.errors import TokenizerError
+from albert.text.library_encoder import LibraryEncoder
+from albert.text.pieces import PieceEncoder
+from albert.text.settings import ADDED_NAME, CONFIG_NAME, read_object
+from albert.text.transformers_files import fast_tokenizer
+
+
+def with_added_tokens(encoder: PieceEncoder, folder: Path) -> PieceEncoder:
+    """Return the encoder of a vocabulary with the tokens that its folder adds; itself if there are none.
+
+    Raises:
+        TokenizerError: A file is damaged, or the ids of added tokens do not follow those of the vocabulary.
+    """
+    added = _declared(folder)
+    new = {id_: token for id_, token in added.items() if id_ >= len(encoder.vocabulary)}
+    if not new:
+        return encoder
+    expected = range(len(encoder.vocabulary), len(encoder.vocabulary) + len(new))
+    if sorted(new) != list(expected):
+        raise TokenizerError(
+            f"{folder}: the added tokens have the ids {', '.join(map(str, sorted(new)[:10]))}; expected "
+            f"{expected[0]} to {expected[-1]}, after those of the vocabulary: restore {ADDED_NAME}"
+        )
+    tokenizer = fast_tokenizer(encoder)
+    for id_ in expected:
+        tokenizer.add_tokens([new[id_]])
+        if tokenizer.token_to_id(new[id_].content) != id_:
+            raise TokenizerError(
+                f"{folder}: the added token {new[id_].content!r} is in the vocabulary already; restore "
+                f"{ADDED_NAME}"
+            )
+    return LibraryEncoder(tokenizer)
+
+
+def _declared(folder: Path) -> dict[int, AddedToken]:
+    """Return the added tokens of a folder by id."""
+    decoder: Any = read_object(folder / CONFIG_NAME).get("added_tokens_decoder") or {}
+    plain = read_object(folder / ADDED_NAME)
+    try:
+        tokens = {int(id_): AddedToken(token) for token, id_ in plain.items()}
+        return tokens | {int(id_): _token(fields) for id_, fields in decoder.items()}
+    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        raise TokenizerError(
+            f"{folder}: expected the added tokens with their ids in {ADDED_NAME} or {CONFIG_NAME}, found "
+            "something else; restore the files"
+        ) from error
+
+
+def _token(fields: Mapping[str, Any]) -> AddedToken:
+    flags = ("lstrip", "rstrip", "single_word", "normalized", "special")
+    return AddedToken(fields["content"], **{name: bool(fields[name]) for name in flags if name in fields})
