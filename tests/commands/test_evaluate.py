@@ -11,6 +11,7 @@ from albert.commands.finetune import FinetuneSettings, finetune
 from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError, DataError
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks import labels
 from albert.tasks.tables import read_columns
 from albert.tasks.task import ColumnSettings
 from albert.text.tokenizer import AlbertTokenizer
@@ -95,6 +96,51 @@ def test_unnamed_labels_are_taken_in_the_order_of_the_task(
         for folder in (named, unnamed)
     ]
     assert results[0] == results[1]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("Entailment", "NOT ENTAILMENT"), ("entailment", "not-entailment"), ("éntailment", "notEntailment")],
+)
+def test_names_of_labels_are_compared_without_case_accents_and_separators(
+    tokenizer: AlbertTokenizer, data: Path, tmp_path: Path, names: tuple[str, str]
+) -> None:
+    exact = write_model(tmp_path / "a", tokenizer, id2label={0: "entailment", 1: "not_entailment"})
+    other = write_model(tmp_path / "b", tokenizer, id2label=dict(enumerate(names)))
+    asked = {"task": "rte", "data": data, "device": "cpu"}
+    results = [evaluate(EvaluateSettings(model=folder, **asked)) for folder in (exact, other)]  # type: ignore[arg-type]
+    assert results[0] == results[1]
+
+
+def test_an_order_that_fits_far_better_is_named_and_can_be_given(
+    tokenizer: AlbertTokenizer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The outputs of a model without names are in another order than the task's labels."""
+    rows = [f"{n}\tvalue {n}\tthe type\t{'entailment' if n % 2 else 'not_entailment'}" for n in range(12)]
+    (tmp_path / "dev.tsv").write_text("index\tsentence1\tsentence2\tlabel\n" + "\n".join(rows) + "\n")
+    folder = write_model(tmp_path / "m", tokenizer)
+    asked: dict[str, Any] = {
+        "task": "rte",
+        "model": str(folder),
+        "data": tmp_path / "dev.tsv",
+        "device": "cpu",
+    }
+    first = evaluate(EvaluateSettings(**asked, labels="entailment,not_entailment"))
+    second = evaluate(EvaluateSettings(**asked, labels="not_entailment, entailment"))
+    assert first["accuracy"] == pytest.approx(1 - float(str(second["accuracy"])))
+    assert "fit another order" not in capsys.readouterr().err
+    with pytest.raises(ConfigError, match="--labels a: expected 2 different names, one for each output"):
+        evaluate(EvaluateSettings(**asked, labels="a"))
+
+
+def test_the_assumed_order_of_unnamed_labels_is_reported(
+    tokenizer: AlbertTokenizer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    labels._report_order.cache_clear()
+    folder = write_model(tmp_path / "m", tokenizer)
+    evaluate(EvaluateSettings(task="rte", model=str(folder), data=data, device="cpu"))
+    shown = capsys.readouterr().err
+    assert "its outputs are taken to be entailment, not_entailment, in that order (give another" in shown
 
 
 def test_a_model_for_other_labels_is_refused(tokenizer: AlbertTokenizer, data: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import say
+from albert.console import say, warn
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
@@ -12,6 +12,7 @@ from albert.model.linear import Dtype
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.cuts import Cuts
 from albert.tasks.files import split_files
+from albert.tasks.labels import better_order
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Task, with_columns
@@ -41,6 +42,8 @@ class EvaluateSettings:
     """Spans: null odds above which a question counts as having no answer; default: for a model the best for
     F1 on this split, for --null-odds the official script's, 1.0. Several labels a text: lowest probability at
     which a label is predicted; default: 0.5."""
+    labels: str | None = None
+    """Names of the model's outputs in their order, such as no,yes; for models that do not name them."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
@@ -76,6 +79,7 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         settings.model,
         task=settings.task,
         columns=settings.columns,
+        labels=settings.labels,
         max_seq_length=settings.max_seq_length,
         device=settings.device,
         dtype=settings.dtype,
@@ -104,6 +108,12 @@ def _scores(
     predictions = solver.predict(task, trained.model, examples, features)
     if settings.threshold is not None:
         predictions = solver.with_threshold(task, predictions, settings.threshold)
+    if better := better_order(task.labels, solver.label_pairs(task, examples, predictions)):
+        order, accuracy = better
+        warn(
+            f"the outputs fit another order of the labels far better, with an accuracy of {accuracy:.3f}; if "
+            f"that is the order of the model's training, give --labels {','.join(order)}"
+        )
     return solver.scores(task, examples, predictions)
 
 

@@ -50,6 +50,8 @@ class PredictSettings:
     threshold: float | None = None
     """Spans: null odds above which there is no answer; default: the best for F1 on dev, as stored with the
     model. Several labels a text: lowest probability at which a label is predicted; default: 0.5."""
+    labels: str | None = None
+    """Names of the model's outputs in their order, such as no,yes; for models that do not name them."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
@@ -80,6 +82,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
         settings.model,
         task=settings.task,
         columns=settings.columns,
+        labels=settings.labels,
         max_seq_length=settings.max_seq_length,
         device=settings.device,
         dtype=settings.dtype,

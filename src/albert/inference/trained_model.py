@@ -15,6 +15,7 @@ from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.tasks import catalogue
 from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.labels import with_given_labels
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Lengths, Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
@@ -43,6 +44,7 @@ def open_trained(
     *,
     task: str | None,
     columns: ColumnSettings = ColumnSettings(),
+    labels: str | None = None,
     max_seq_length: int | None = None,
     device: str = "auto",
     dtype: Dtype = "float32",
@@ -53,6 +55,7 @@ def open_trained(
         model: Folder, Hub id, or anything that can be converted.
         task: Name of the task; None for own data of the model's kind.
         columns: Which columns of the data hold what.
+        labels: Names of the model's outputs, in their order, separated by commas; None: as in its folder.
         max_seq_length: Tokens to which an example is cut; None for as many as in training.
         device: Name for `find_device`.
         dtype: Type of the matrix products; call `ensure_agreement` before predicting in int8.
@@ -64,6 +67,8 @@ def open_trained(
     config = read_config(folder)
     named = with_columns(find_task(task or kind_of_model(folder, config)), columns)
     solver = solver_of(named)
+    if labels is not None:
+        config = with_given_labels(config, [name.strip() for name in labels.split(",")])
     catalogue.check_kind(named, read_architecture(folder), config)
     trained, tokenizer = open_model(
         folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name
