@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from albert import AlbertConfig, AlbertForMaskedLM, AlbertForSequenceClassification, AlbertTokenizer
+from albert.checkpoint.folder import NewPositions, load_weights
 from albert.checkpoint.names import without_wrappers
 from albert.commands.convert import ConvertSettings, convert
 from albert.commands.predict import PredictSettings, predict
@@ -207,3 +208,32 @@ def test_a_padded_table_is_reported_and_its_padding_is_never_predicted(
     assert len(found) == 2000
     assert max(row["token"] for row in found) < 2000
     assert sum(row["score"] for row in found) < 0.1
+
+
+@pytest.mark.parametrize("new", ["repeat", "random"])
+def test_positions_that_a_checkpoint_lacks_are_repeated_or_random_and_reported(
+    model: Path, new: NewPositions, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "albert.embeddings.position_embeddings.weight"
+    stored = load_file(model / "model.safetensors")[name]
+    config = AlbertConfig.from_json(model / "config.json", max_position_embeddings=2 * len(stored) + 3)
+    grown = AlbertForSequenceClassification(config)
+    fresh = grown.state_dict()[name].clone()
+    load_weights(grown, model, has_map=config.has_map, new_positions=new)
+    found, had = grown.state_dict()[name], len(stored)
+    assert torch.equal(found[:had], stored)
+    expected = torch.cat([stored, stored[:3]]) if new == "repeat" else fresh[had:]
+    assert torch.equal(found[had:], expected)
+    how = {"repeat": "copies of the first ones, in their order", "random": "random"}[new]
+    assert f"{had + 3} positions after the first {had} are new: {how}" in capsys.readouterr().err
+
+
+def test_positions_that_a_model_lacks_are_left_out_or_refused_with_the_cause(
+    model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = AlbertConfig.from_json(model / "config.json", max_position_embeddings=9)
+    short = AlbertForSequenceClassification(config)
+    load_weights(short, model, has_map=config.has_map, new_positions="repeat")
+    assert "the last 23 of 32 positions are left out" in capsys.readouterr().err
+    with pytest.raises(CheckpointError, match="only albert pretrain --init-from changes their number"):
+        load_weights(short, model, has_map=config.has_map)

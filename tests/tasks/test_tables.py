@@ -234,3 +234,29 @@ def test_a_table_without_header_keeps_its_width(tmp_path: Path) -> None:
     path = write(tmp_path, "t.tsv", "a\tb\t1\nc\td\n")
     with pytest.raises(DataError, match=r"t\.tsv:2: expected 3 columns, found 2"):
         list(read_rows(path, PAIRS))
+
+
+RAW = ["gold_label", "parse", "sentence1", "sentence2", "genre", "label1", "label2"]
+
+
+def test_raw_multinli_may_lack_cells_that_are_not_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [["neutral", "p", "a", "b", "g", "neutral"], ["-", "p", "c", "d"], ["entailment", "p", "e", "f"]]
+    path = write(tmp_path, "train.tsv", "\n".join("\t".join(row) for row in [RAW, *rows]) + "\n")
+    task = find_task("mnli")
+    examples = list(solver_of(task).read(task, [path], split="train"))
+    assert [(x.text, x.pair, task.labels[x.label]) for x in examples] == [
+        ("a", "b", "neutral"),
+        ("e", "f", "entailment"),
+    ]
+    shown = capsys.readouterr().err
+    assert "read rows without their last cells, which are not read: 3 (first: " in shown
+    assert "skipped examples labelled '-', which means no label: 1 (first: " in shown
+
+
+def test_a_row_that_lacks_a_cell_that_is_read_is_refused_for_mnli_too(tmp_path: Path) -> None:
+    path = write(tmp_path, "train.tsv", "\t".join(RAW) + "\nneutral\tp\ta\n")
+    task = find_task("mnli")
+    with pytest.raises(DataError, match=r"train\.tsv:2: expected 7 columns, found 3"):
+        list(solver_of(task).read(task, [path], split="train"))

@@ -7,11 +7,12 @@ Reading never executes code and reports how many tensors matched; a partly fille
 import json
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -24,6 +25,7 @@ from albert.hub import WEIGHT_FILES
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = WEIGHT_FILES[0]
+_POSITIONS = "position_embeddings.weight"
 
 
 @contextmanager
@@ -94,8 +96,17 @@ def read_architecture(folder: Path) -> str | None:
     return str(names[0]) if isinstance(names, list) and names else None
 
 
+NewPositions = Literal["repeat", "random"]
+"""How positions that a checkpoint lacks start: as copies of its own, in their order, or at random."""
+
+
 def load_weights(
-    model: nn.Module, folder: Path, *, has_map: bool, from_first_group: bool = False
+    model: nn.Module,
+    folder: Path,
+    *,
+    has_map: bool,
+    from_first_group: bool = False,
+    new_positions: NewPositions | None = None,
 ) -> tuple[str, ...]:
     """Fill `model` from the weights in `folder`, report what matched, and return the missing tensors.
 
@@ -107,6 +118,8 @@ def load_weights(
         has_map: Whether the model has a mapping from E to H.
         from_first_group: Whether groups of layers that the folder lacks start as copies of its first
             (`init_from_group0` of the original).
+        new_positions: How positions start that the folder lacks; if it has more than the model, the last ones
+            are left out. None: another number of positions is an error.
 
     Raises:
         CheckpointError: A tensor of the encoder is missing, or a shape differs.
@@ -119,6 +132,8 @@ def load_weights(
     if from_first_group:
         copies = {name: _first_group(name) for name in expected if name not in stored}
         stored |= {name: stored[first] for name, first in copies.items() if first in stored}
+    if new_positions is not None:
+        stored |= _with_positions(stored, expected, folder, new_positions)
     missing = [name for name in expected if name not in stored]
     encoder = [name for name in missing if is_encoder(name)]
     if encoder:
@@ -128,15 +143,38 @@ def load_weights(
         )
     for name, tensor in expected.items():
         if name in stored and stored[name].shape != tensor.shape:
+            cause = f"{CONFIG_FILE} and {WEIGHTS_FILE} are of different models"
+            if name.endswith(_POSITIONS):
+                cause = "only albert pretrain --init-from changes their number, max_position_embeddings"
             raise CheckpointError(
                 f"{folder}: {name} has shape {tuple(stored[name].shape)}, the model needs "
-                f"{tuple(tensor.shape)}; {CONFIG_FILE} and {WEIGHTS_FILE} are of different models"
+                f"{tuple(tensor.shape)}; {cause}"
             )
     unused = sorted(set(stored) - set(expected))
     model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
     matched = len(expected) - len(missing)
     say(f"{folder}: {account_of(matched, missing=missing, unused=unused)}")
     return tuple(missing)
+
+
+def _with_positions(
+    stored: dict[str, Tensor], expected: Mapping[str, Tensor], folder: Path, new: NewPositions
+) -> dict[str, Tensor]:
+    """Return the stored positions made as many as the model has; nothing if they are."""
+    name = next((name for name in expected if name.endswith(_POSITIONS)), None)
+    if name is None or name not in stored or stored[name].shape[1:] != expected[name].shape[1:]:
+        return {}
+    had, needed = len(stored[name]), len(expected[name])
+    if had == needed:
+        return {}
+    if had > needed:
+        say(f"{folder}: the last {had - needed} of {had} positions are left out")
+        return {name: stored[name][:needed]}
+    how = "copies of the first ones, in their order" if new == "repeat" else "random"
+    say(f"{folder}: {needed - had} positions after the first {had} are new: {how}")
+    if new == "random":
+        return {name: torch.cat([stored[name], expected[name][had:].to(stored[name])])}
+    return {name: stored[name][torch.arange(needed) % had]}
 
 
 def _first_group(name: str) -> str:

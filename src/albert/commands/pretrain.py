@@ -47,6 +47,7 @@ def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[s
             device,
             init_from=settings.init_from,
             from_first_group=settings.init_from_group0,
+            new_positions=settings.new_positions,
         )
         # The folder is made only now, after everything that could be refused.
         run = open_run(settings, data, world, allow)

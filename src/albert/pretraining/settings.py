@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from albert.checkpoint.folder import NewPositions
 from albert.config import size_names
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError
@@ -66,7 +67,11 @@ class PretrainSettings:
     config: Path | None = None
     """Configuration file instead of a size: config.json or the original's albert_config.json."""
     init_from: str | None = None
-    """Model whose weights to start from, in any form; with --size or --config the depth may differ."""
+    """Model whose weights to start from, in any form; with --size or --config the depth and the number of
+    positions may differ."""
+    new_positions: NewPositions = "repeat"
+    """How positions start that the model of --init-from lacks, if --config has more of them: repeat, as
+    copies of its own in their order, or random."""
     eval_examples: int = 1000
     """Held-out examples per evaluation."""
     init_from_group0: bool = False

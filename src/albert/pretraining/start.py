@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from albert.checkpoint.folder import load_weights, read_config
+from albert.checkpoint.folder import NewPositions, load_weights, read_config
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
@@ -89,6 +89,7 @@ def make_model(
     *,
     init_from: str | None,
     from_first_group: bool,
+    new_positions: NewPositions,
 ) -> AlbertForPreTraining:
     """Return the model before its first step, with random weights or those of `init_from`.
 
@@ -100,7 +101,11 @@ def make_model(
     model = AlbertForPreTraining(config).to(device)
     if init_from is not None:
         load_weights(
-            model, model_folder(init_from), has_map=config.has_map, from_first_group=from_first_group
+            model,
+            model_folder(init_from),
+            has_map=config.has_map,
+            from_first_group=from_first_group,
+            new_positions=new_positions,
         )
     apply_switches(
         model,

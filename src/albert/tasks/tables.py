@@ -50,6 +50,8 @@ class Columns:
     """Names of the columns, from the left, if the first line names none of the columns to read."""
     short_rows: Tally | None = None
     """Counter of rows with too few columns, which are skipped; None if they are an error."""
+    early_ends: Tally | None = None
+    """Counter of rows that lack cells at their end that are not read; None if they are an error."""
     lists: tuple[str, ...] = ()
     """Columns that may hold a list in JSON lines; the cell is its JSON text."""
 
@@ -117,6 +119,7 @@ def read_examples(
         bare=data.bare_columns,
         # Predictions for a test set must not skip a row: all later ones would be shifted.
         short_rows=tally if data.has_blemishes and labelled else None,
+        early_ends=tally if data.may_end_early else None,
         lists=lists,
     )
     read_label = LabelReader(task, tally, parse)
@@ -290,9 +293,13 @@ def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
             positions = _positions(path, columns, header)
             if not bare:
                 continue
-        if len(cells) < len(header) and columns.short_rows is not None:
+        needed = 1 + max((at for at in positions if at is not None), default=-1)
+        ends_early = columns.early_ends is not None and needed <= len(cells) < len(header)
+        if columns.early_ends is not None and ends_early:
+            columns.early_ends.accept("rows without their last cells, which are not read", f"{path}:{line}")
+        if columns.short_rows is not None and len(cells) < len(header):
             columns.short_rows.skip("rows with too few columns", f"{path}:{line}")
-        elif len(cells) != len(header):
+        elif len(cells) != len(header) and not ends_early:
             raise DataError(
                 f"{path}:{line}: expected {len(header)} columns, found {len(cells)}; "
                 f"the columns are {', '.join(header)}"

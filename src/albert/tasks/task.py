@@ -68,6 +68,9 @@ class TaskData:
     has_blemishes: bool = False
     """Whether the published files have blemishes: training rows with too few columns, which are skipped,
     counted and reported, and empty texts, which are kept, both as in the original."""
+    may_end_early: bool = False
+    """Whether rows may lack cells at their end that are not read, as in copies of the raw files whose tabs at
+    line ends were stripped; such rows are counted and reported."""
     hub: HubData | None = None
     """Where to fetch the data if no folder is given; None if no data set of the Hub is known."""
 

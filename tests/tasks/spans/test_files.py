@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from albert.errors import DataError
+from albert.tasks.catalogue import find_task
 from albert.tasks.spans.files import Answer, Question, lacks_answers, read_questions
 from albert.tasks.spans.records import READING_TASKS
 from albert.tasks.task import Task
@@ -187,3 +188,25 @@ def test_an_unequal_number_of_texts_and_starts_is_refused(tmp_path: Path) -> Non
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="cannot be read"):
         read(tmp_path / "train.json")
+
+
+def test_the_flat_rows_of_run_qa_are_read_as_lines_with_the_same_fields(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "title": "t", "context": "Anna went to Oslo.", "question": "Where?",
+         "answers": {"text": ["Oslo"], "answer_start": [13]}},
+        {"id": "b", "context": "Peter stayed.", "question": "Where?",
+         "answers": {"text": [], "answer_start": []}},
+    ]  # fmt: skip
+    (tmp_path / "flat.json").write_text(json.dumps({"version": "0.1", "data": rows}))
+    (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flat, lines = (
+        list(read_questions(find_task("squad2"), [tmp_path / name])) for name in ("flat.json", "lines.jsonl")
+    )
+    assert [(q.id, q.context, q.question, q.answers) for q in flat] == [
+        (q.id, q.context, q.question, q.answers) for q in lines
+    ]
+    assert flat[1].where.endswith("flat.json: row 2")
+    del rows[1]["question"]
+    (tmp_path / "flat.json").write_text(json.dumps({"data": rows}))
+    with pytest.raises(DataError, match=r"flat\.json: row 2: no field 'question'"):
+        list(read_questions(find_task("squad2"), [tmp_path / "flat.json"]))

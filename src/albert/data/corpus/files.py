@@ -83,6 +83,8 @@ class Tally:
     """Places where a document was cut because it was too long to hold in memory."""
     skipped: Counter[str] = field(default_factory=Counter)
     """Number of skipped items of each kind."""
+    accepted: Counter[str] = field(default_factory=Counter)
+    """Number of unusual items of each kind that were read all the same."""
     first_places: dict[str, str] = field(default_factory=dict)
     """Place of the first item of each kind."""
 
@@ -91,9 +93,16 @@ class Tally:
         self.skipped[kind] += count
         self.first_places.setdefault(kind, place)
 
+    def accept(self, kind: str, place: str) -> None:
+        """Count an unusual item that is read; `kind` is a plural."""
+        self.accepted[kind] += 1
+        self.first_places.setdefault(kind, place)
+
 
 def report_skipped(tally: Tally) -> None:
-    """Report what was skipped, one line per kind."""
+    """Report what was skipped, and what was unusual, one line per kind."""
+    for kind, count in tally.accepted.most_common():
+        console.say(f"read {kind}: {count} (first: {tally.first_places[kind]})")
     for kind, count in tally.skipped.most_common():
         console.say(f"skipped {kind}: {count} (first: {tally.first_places[kind]})")
 

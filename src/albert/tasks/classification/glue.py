@@ -39,6 +39,8 @@ _MNLI = Task(
         pair_column="sentence2",
         label_column="gold_label",
         id_column="index",
+        dropped_labels=("-",),
+        may_end_early=True,
         hub=replace(
             _hub("mnli", premise="sentence1", hypothesis="sentence2", label="gold_label"),
             splits=MappingProxyType({"train": "train", "dev": "validation_matched", "test": "test_matched"}),

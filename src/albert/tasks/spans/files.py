@@ -160,7 +160,7 @@ def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
     if path.suffix == ".jsonl":
         yield from _read_rows(task, path, labelled=labelled)
     elif path.suffix == ".json":
-        yield from _read_articles(path, labelled=labelled)
+        yield from _read_articles(task, path, labelled=labelled)
     else:
         raise DataError(
             f"{path}: expected a file ending in .json (SQuAD's layout) or .jsonl (one question a line), "
@@ -168,8 +168,8 @@ def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
         )
 
 
-def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
-    """Yield the questions of a file in SQuAD's layout."""
+def _read_articles(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
+    """Yield the questions of a file in SQuAD's layout, or in run_qa's: flat rows under `data`."""
     content = read_json(path, expected="SQuAD's layout")
     if not isinstance(content, dict) or "data" not in content:
         raise DataError(
@@ -178,6 +178,9 @@ def _read_articles(path: Path, *, labelled: bool) -> Iterator[Question]:
         )
     for article_number, article in enumerate(read_field(content, "data", list, str(path)), start=1):
         in_article = f"{path}: article {article_number}"
+        if isinstance(article, dict) and "paragraphs" not in article and "context" in article:
+            yield _row_question(task, article, f"{path}: row {article_number}", labelled=labelled)
+            continue
         paragraphs = read_field(article, "paragraphs", list, in_article)
         for paragraph_number, paragraph in enumerate(paragraphs, start=1):
             in_paragraph = f"{in_article}, paragraph {paragraph_number}"
@@ -204,16 +207,20 @@ def _squad_answers(record: dict[str, Any], where: str) -> tuple[Answer, ...]:
 
 def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
     """Yield the questions of JSON lines, one a line."""
-    data = task.data
     for line, row in read_objects(path):
-        where = f"{path}:{line}"
-        yield Question(
-            id=_id(row, data.id_column or "id", where, default=where),
-            context=_text(row, data.text_column, where),
-            question=_text(row, data.pair_column or "question", where),
-            answers=_row_answers(row, data.label_column, where) if labelled else None,
-            where=where,
-        )
+        yield _row_question(task, row, f"{path}:{line}", labelled=labelled)
+
+
+def _row_question(task: Task, row: dict[str, Any], where: str, *, labelled: bool) -> Question:
+    """Return the question of a flat row."""
+    data = task.data
+    return Question(
+        id=_id(row, data.id_column or "id", where, default=where),
+        context=_text(row, data.text_column, where),
+        question=_text(row, data.pair_column or "question", where),
+        answers=_row_answers(row, data.label_column, where) if labelled else None,
+        where=where,
+    )
 
 
 def _row_answers(row: dict[str, Any], column: str, where: str) -> tuple[Answer, ...]:
