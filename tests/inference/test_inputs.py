@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from albert.errors import ConfigError, DataError
-from albert.inference.inputs import map_inputs
+from albert.inference.inputs import map_inputs, text_of
 
 
 def lengths(texts: list[str]) -> list[int]:
@@ -43,3 +43,16 @@ def test_anything_else_is_an_error() -> None:
         map_inputs(7, lengths)
     with pytest.raises(ConfigError, match="batch_size is 0"):
         map_inputs(["a"], lengths, batch_size=0)
+
+
+@pytest.mark.parametrize("bad", [None, 3, {"txt": "a"}])
+def test_an_error_names_the_index_of_the_input_in_a_list_or_stream(bad: object) -> None:
+    def predict(texts: list[object]) -> list[int]:
+        return [len(text_of(text)) for text in texts]
+
+    for inputs in (["a", "b", bad, "c"], iter(["a", "b", bad, "c"])):
+        with pytest.raises(DataError, match=r"^input 2 \(from 0\): expected a text, found"):
+            list(map_inputs(inputs, predict, batch_size=2))
+    if isinstance(bad, dict):
+        with pytest.raises(DataError, match="^expected a text, found dict"):
+            map_inputs(bad, predict)

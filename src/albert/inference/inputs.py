@@ -28,7 +28,7 @@ def map_inputs(
 
     Raises:
         ConfigError: `batch_size` is less than 1.
-        DataError: `inputs` is none of these.
+        DataError: `inputs` is none of these, or one of them cannot be used; the message names its index.
     """
     if batch_size < 1:
         raise ConfigError(f"batch_size is {batch_size}; expected 1 or more inputs")
@@ -43,9 +43,27 @@ def map_inputs(
 def _stream(
     inputs: Iterable[Any], predict: Callable[[list[Any]], list[Any]], batch_size: int
 ) -> Iterator[Any]:
-    remaining = iter(inputs)
+    remaining, done = iter(inputs), 0
     while batch := list(islice(remaining, batch_size)):
-        yield from predict(batch)
+        try:
+            predictions = predict(batch)
+        except DataError:
+            _name_the_input(batch, predict, first=done)
+            raise
+        yield from predictions
+        done += len(batch)
+
+
+def _name_the_input(batch: list[Any], predict: Callable[[list[Any]], list[Any]], *, first: int) -> None:
+    """Raise the error of the first input that has one, with its index in the list.
+
+    Inputs are predicted again, one by one: an error must name its place, and need not be fast.
+    """
+    for index, given in enumerate(batch, start=first):
+        try:
+            predict([given])
+        except DataError as error:
+            raise DataError(f"input {index} (from 0): {error}") from error
 
 
 def text_of(given: Any) -> str:

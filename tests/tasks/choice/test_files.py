@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from albert.errors import DataError
+from albert.tasks.catalogue import find_task
 from albert.tasks.choice.files import ChoiceExample, read_choices
 from albert.tasks.choice.records import CHOICE_TASKS
 from albert.tasks.files import find_files
@@ -220,3 +221,42 @@ def test_choices_in_a_table_that_are_not_json_are_refused(tmp_path: Path) -> Non
     table.write_text("passage\tchoices\tlabel\np\tx, y\ty\n")
     with pytest.raises(DataError, match=r"c\.tsv:2: column 'choices' does not hold a JSON list"):
         read("choice", table)
+
+
+def test_swags_table_gives_its_choices_with_their_common_beginning(tmp_path: Path) -> None:
+    header = "video-id,sent1,sent2,ending0,ending1,ending2,ending3,label"
+    (tmp_path / "swag.csv").write_text(
+        f'{header}\nv0,"A man, a dog.",The man,walks.,"sits, then rises.",sings.,eats.,1\n'
+    )
+    (example,) = read_choices(find_task("choice"), tmp_path / "swag.csv")
+    assert (example.passage, example.question, example.label) == ("A man, a dog.", "", 1)
+    assert example.choices == (
+        "The man walks.",
+        "The man sits, then rises.",
+        "The man sings.",
+        "The man eats.",
+    )
+
+
+def test_arcs_choices_have_names_of_their_own(tmp_path: Path) -> None:
+    def write(choices: dict[str, list[str]], label: str) -> Path:
+        row = {"passage": "The box.", "question": "Which?", "choices": choices, "label": label}
+        (tmp_path / "arc.jsonl").write_text(json.dumps(row) + "\n")
+        return tmp_path / "arc.jsonl"
+
+    task = find_task("choice")
+    for names, label, expected in (
+        (["1", "2", "3"], "1", 0),
+        (["A", "B", "C"], "B", 1),
+        (["C", "A", "B"], "C", 0),
+        (["B", "C", "D"], "D", 2),
+    ):
+        path = write({"text": ["one", "two", "2"], "label": names}, label)
+        (example,) = read_choices(task, path)
+        assert (example.choices, example.label) == (("one", "two", "2"), expected)
+    (unlabelled,) = read_choices(task, path, labelled=False)
+    assert unlabelled.label is None
+    with pytest.raises(DataError, match=r"arc\.jsonl:1: the label 'Z' is none of A, B"):
+        list(read_choices(task, write({"text": ["one", "two"], "label": ["A", "B"]}, "Z")))
+    with pytest.raises(DataError, match=r"arc\.jsonl:1: 2 choices but 1 names of them"):
+        list(read_choices(task, write({"text": ["one", "two"], "label": ["A"]}, "A")))

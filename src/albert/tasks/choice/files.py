@@ -32,6 +32,8 @@ DEFAULT_QUESTION = "question"
 """Column of the question that own tables may lack; a column of another name is required."""
 
 _JSON = (".jsonl", ".json")
+_SWAG = ("sent2", *(f"ending{number}" for number in range(len(LETTERS) + 1)))
+"""Columns of SWAG: the beginning of all choices, and the ends of each."""
 # Dialogues (d) or other texts (m): c3-d-train.json or d-train.json.
 _C3_NAME = re.compile(r"(?:^|-)([dm])-(?:train|dev|test)")
 _COPA_CHOICES = (("choice0", "choice1"), ("choice1", "choice2"))
@@ -251,12 +253,18 @@ def _own_rows(
             where = f"{path}:{line}"
             cells = {column: text_field(fields, columns, column, where) for column in names}
             given = tuple(text_field(fields, single, column, where) for column in numbered)
-            yield line, cells, _own_choices(fields.get(name), given, numbered, where)
+            listed = fields.get(name)
+            if isinstance(listed, dict):
+                listed = _named_choices(listed, cells, task.data.label_column, where)
+            yield line, cells, _own_choices(listed, given, numbered, where)
         return
-    optional = (*columns.optional, name, *numbered)
+    optional = (*columns.optional, name, *numbered, *_SWAG)
     for row in read_rows(path, replace(columns, optional=optional)):
         where = f"{path}:{row.line}"
-        listed, given = row.cells[len(names)].strip(), row.cells[len(names) + 1 :]
+        listed, given = row.cells[len(names)].strip(), row.cells[len(names) + 1 : -len(_SWAG)]
+        if not listed and not any(given):
+            beginning, *endings = row.cells[-len(_SWAG) :]
+            given = tuple(f"{beginning} {ending}".strip() if ending else "" for ending in endings)
         try:
             values = parse_json(listed) if listed else None
         except (ValueError, RecursionError) as error:
@@ -269,6 +277,21 @@ def _own_rows(
             dict(zip(names, row.cells, strict=False)),
             _own_choices(values, given, numbered, where),
         )
+
+
+def _named_choices(listed: dict[str, Any], cells: dict[str, str], label_column: str, where: str) -> list[Any]:
+    """Return the texts of ARC's choices, which have names of their own; the label's cell becomes a letter."""
+    texts, names = read_field(listed, "text", list, where), read_field(listed, "label", list, where)
+    if len(texts) != len(names):
+        raise DataError(f"{where}: {len(texts)} choices but {len(names)} names of them; give one for each")
+    if label_column in cells:
+        known = [str(name) for name in names]
+        if cells[label_column].strip() not in known:
+            raise DataError(
+                f"{where}: the label {cells[label_column][:60]!r} is none of {', '.join(known)}; correct it"
+            )
+        cells[label_column] = LETTERS[known.index(cells[label_column].strip())]
+    return texts
 
 
 def _numbered(name: str) -> tuple[str, ...]:

@@ -91,7 +91,11 @@ CHOICE_TASKS = (
         name="choice",
         title="own data: one of several choices, on a passage",
         kind="choice",
-        data=TaskData(text_column="passage", pair_column=DEFAULT_QUESTION),
+        data=TaskData(
+            text_column="passage",
+            pair_column=DEFAULT_QUESTION,
+            aliases=MappingProxyType({"passage": ("sent1",)}),  # SWAG
+        ),
         metrics=("accuracy",),
         hyperparameters=_OWN,
     ),
