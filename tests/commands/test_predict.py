@@ -1,6 +1,7 @@
 """Predictions for files: correct, in order, in every format, as a stream."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import torch
 from albert.commands.predict import PredictSettings, predict
 from albert.config import AlbertConfig
 from albert.errors import ConfigError, DataError
+from albert.inference.pipelines import pipeline
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.classification.solver import ClassificationSolver
 from albert.tasks.task import ColumnSettings
@@ -185,3 +187,24 @@ def test_settings_that_cannot_work_are_refused(
 ) -> None:
     with pytest.raises(ConfigError, match=message):
         run(models["labels"], tmp_path, names[0], "text\n", names[1], **changes)
+
+
+def test_one_output_of_unknown_meaning_is_written_as_it_is_with_a_warning(
+    models: Models, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "unknown"
+    folder.mkdir()
+    for path in models["number"].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    config = json.loads((folder / "config.json").read_text())
+    del config["problem_type"]
+    (folder / "config.json").write_text(json.dumps(config))
+    known = run(models["number"], tmp_path, "in.txt", "one\ntwo\n", "known.jsonl")
+    assert "problem_type" not in capsys.readouterr().err
+    assert run(folder, tmp_path, "in.txt", "one\ntwo\n", "unknown.jsonl") == known
+    assert "does not say (problem_type) whether the one output is a number" in capsys.readouterr().err
+    assert run(folder, tmp_path, "in.txt", "one\ntwo\n", "given.jsonl", task="regression") == known
+    assert "problem_type" not in capsys.readouterr().err
+    logits = [json.loads(line)["score"] for line in known]
+    scores = [row["score"] for row in pipeline("text-classification", str(folder))(["one", "two"])]
+    assert scores == pytest.approx([1 / (1 + math.exp(-logit)) for logit in logits], abs=1e-5)

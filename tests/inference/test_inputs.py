@@ -54,5 +54,5 @@ def test_an_error_names_the_index_of_the_input_in_a_list_or_stream(bad: object) 
         with pytest.raises(DataError, match=r"^input 2 \(from 0\): expected a text, found"):
             list(map_inputs(inputs, predict, batch_size=2))
     if isinstance(bad, dict):
-        with pytest.raises(DataError, match="^expected a text, found dict"):
+        with pytest.raises(DataError, match=r"^expected a text, found dict"):
             map_inputs(bad, predict)

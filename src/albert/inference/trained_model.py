@@ -8,6 +8,7 @@ from typing import Any
 from albert.checkpoint.folder import read_architecture, read_config
 from albert.checkpoint.layout import RUN_FILE
 from albert.config import AlbertConfig
+from albert.console import warn
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError
 from albert.inference.opening import open_model, sequence_length
@@ -67,6 +68,11 @@ def open_trained(
     config = read_config(folder)
     named = with_columns(find_task(task or kind_of_model(folder, config)), columns)
     solver = solver_of(named)
+    if task is None and named.kind == "regression" and config.problem_type is None:
+        warn(
+            f"{model}: config.json does not say (problem_type) whether the one output is a number or the logit "
+            "of a probability; it is written as it is, while pipelines apply a sigmoid, as transformers does"
+        )
     if labels is not None:
         config = with_given_labels(config, [name.strip() for name in labels.split(",")])
     catalogue.check_kind(named, read_architecture(folder), config)
