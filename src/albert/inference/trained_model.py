@@ -71,7 +71,8 @@ def open_trained(
     if task is None and named.kind == "regression" and config.problem_type is None:
         warn(
             f"{model}: config.json does not say (problem_type) whether the one output is a number or the "
-            "logit of a probability; it is written as it is, while pipelines apply a sigmoid, as transformers does"
+            "logit of a probability; it is written as it is, while pipelines apply a sigmoid, as in "
+            "transformers"
         )
     if labels is not None:
         config = with_given_labels(config, [name.strip() for name in labels.split(",")])
