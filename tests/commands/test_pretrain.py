@@ -197,7 +197,7 @@ def test_a_vocabulary_of_another_size_is_refused(settings: PretrainSettings, tmp
     other = json.loads(settings.config.read_text()) | {"vocab_size": 1999}  # type: ignore[union-attr]
     path = tmp_path / "other.json"
     path.write_text(json.dumps(other))
-    with pytest.raises(TokenizerError, match="1999 embeddings, its tokenizer 2000 pieces"):
+    with pytest.raises(TokenizerError, match="1999 embeddings, its tokenizer 2000 tokens"):
         pretrain(replace(settings, config=path))
 
 

@@ -400,7 +400,7 @@ def test_a_vocabulary_of_another_size_is_refused(
     pretrained.config.write_text(json.dumps({**shape, **small}))
     assert main(command(pretrained, glue, tmp_path / "run", f"--init_checkpoint={checkpoint}")) == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert "the model has 300 embeddings, its tokenizer 2000 pieces" in error
+    assert "the model has 300 embeddings, its tokenizer 2000 tokens" in error
 
 
 def test_prediction_without_a_model_is_refused(
