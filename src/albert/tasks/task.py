@@ -174,7 +174,8 @@ class ColumnSettings:
     choices_column: str | None = None
     """Column of the list of choices; the task's own if not given."""
     label_column: str | None = None
-    """Column of the label, answers or tags; the task's own if not given."""
+    """Column of the label, answers or tags; the task's own if not given. Multi-label: several, separated by
+    commas, that hold 1 or 0 for the label of their name."""
 
 
 def with_columns(task: Task, columns: ColumnSettings) -> Task:

@@ -218,3 +218,47 @@ def test_transformers_reads_the_folder_with_the_same_probabilities(
     pipe = transformers.pipeline("text-classification", model=str(run[0]), top_k=None, device="cpu")
     theirs = {entry["label"]: entry["score"] for entry in pipe([text])[0]}
     assert ours == pytest.approx(theirs, abs=1e-5)
+
+
+BINARY = replace(find_task("multi-label"), data=replace(TASK.data, label_column="toxic, obscene,threat"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "text,toxic,obscene,threat\na,1,0,0\nb,0,0,0\nc,1.0,TRUE,0.0\n"),
+        ("t.tsv", "id\tthreat\ttext\tobscene\ttoxic\n7\t0\ta\t0\t1\n8\t0\tb\t0\t0\n9\t0\tc\t1\t1\n"),
+        (
+            "t.jsonl",
+            '{"text": "a", "toxic": 1, "obscene": 0, "threat": false}\n'
+            '{"text": "b", "toxic": 0, "obscene": 0, "threat": 0}\n'
+            '{"text": "c", "toxic": true, "obscene": 1.0, "threat": "0"}\n',
+        ),
+    ],
+)
+def test_labels_may_be_columns_of_ones_and_zeros(tmp_path: Path, name: str, content: str) -> None:
+    path = write(tmp_path / name, content)
+    task = SOLVER.with_labels_in(BINARY, [path])
+    assert task.labels == ("toxic", "obscene", "threat")
+    assert [(x.text, x.label) for x in read(task, path)] == [
+        ("a", (1, 0, 0)),
+        ("b", (0, 0, 0)),
+        ("c", (1, 1, 0)),
+    ]
+    in_other_order = replace(task, labels=("threat", "toxic", "obscene"))
+    assert [x.label for x in read(in_other_order, path)] == [(0, 1, 0), (0, 0, 0), (0, 1, 1)]
+    unlabelled = list(SOLVER.read(task, [path], split="test", labelled=False))
+    assert [x.label for x in unlabelled] == [None] * 3
+
+
+@pytest.mark.parametrize("cell", ["2", "-1", "", "yes", "0.5"])
+def test_other_values_than_one_and_zero_are_refused_with_their_line(tmp_path: Path, cell: str) -> None:
+    path = write(tmp_path / "t.csv", f"text,toxic,obscene,threat\na,1,0,0\nb,0,{cell},0\n")
+    with pytest.raises(DataError, match=r"t\.csv:3: expected 1 or 0 in column 'obscene', found"):
+        read(SOLVER.with_labels_in(BINARY, [path]), path)
+
+
+def test_a_column_of_a_label_that_is_missing_is_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "text,toxic,threat\na,1,0\n")
+    with pytest.raises(DataError, match="no column 'obscene'"):
+        read(SOLVER.with_labels_in(BINARY, [path]), path)

@@ -1,17 +1,18 @@
 """Sets of labels in a cell: separated by commas, or a JSON list for labels that contain commas."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import DataError
-from albert.tasks.tables import MAX_LABELS, Columns, read_rows, unknown_label
+from albert.tasks.tables import MAX_LABELS, Columns, Example, check_text, read_rows, unknown_label
 from albert.tasks.task import Task
 from albert.tasks.text_files import parse_json
 
+_BINARY = {"1": 1.0, "0": 0.0, "1.0": 1.0, "0.0": 0.0, "true": 1.0, "false": 0.0}
 MultiHot = tuple[float, ...]
 """1 for each label of an example, 0 for the others, (K,)."""
 
@@ -60,6 +61,45 @@ def known_labels_parser(labels: Sequence[str]) -> Callable[[str, str], list[str]
 def multi_hot(found: Sequence[str], labels: Sequence[str]) -> MultiHot:
     """Return 1 for those of `labels` that were `found` in an example, 0 for the others, (K,)."""
     return tuple(float(label in found) for label in labels)
+
+
+def label_columns(task: Task) -> tuple[str, ...]:
+    """Return the columns that hold 1 or 0 for one label each, if `--label-column` names several; else ()."""
+    names = tuple(name.strip() for name in task.data.label_column.split(","))
+    return names if len(names) > 1 else ()
+
+
+def read_binary_columns(task: Task, path: Path, names: Sequence[str]) -> Iterator[Example]:
+    """Yield the examples of a table with a column for each label, which holds 1 or 0.
+
+    Raises:
+        DataError: A column is missing, a text is empty, or a cell holds something else; the message names
+            file and line.
+    """
+    data = task.data
+    texts = (data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column)
+    optional = () if data.id_column is None else (data.id_column,)
+    for row in read_rows(path, Columns(required=(*texts, *names), optional=optional, aliases=data.aliases)):
+        where = f"{path}:{row.line}"
+        cells = dict(zip((*texts, *names, *optional), row.cells, strict=True))
+        for column in texts:
+            check_text(cells[column], column, where)
+        yield Example(
+            cells[data.text_column],
+            None if data.pair_column is None else cells[data.pair_column],
+            tuple(_one_or_zero(cells[name], name, where) for name in task.labels),
+            id=None if data.id_column is None else cells[data.id_column].strip() or None,
+        )
+
+
+def _one_or_zero(cell: str, column: str, where: str) -> float:
+    try:
+        return _BINARY[cell.strip().lower()]
+    except KeyError:
+        raise DataError(
+            f"{where}: expected 1 or 0 in column {column!r}, found {cell[:60]!r}; correct it, or name one "
+            "column with the labels"
+        ) from None
 
 
 def labels_in_sets(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:

@@ -28,8 +28,10 @@ from albert.tasks.multi_label.labels import (
     best_threshold,
     join_labels,
     known_labels_parser,
+    label_columns,
     labels_in_sets,
     multi_hot,
+    read_binary_columns,
     split_labels,
 )
 from albert.tasks.prediction_files import PredictionFile, matched, read_values, with_more_labels
@@ -110,7 +112,15 @@ class MultiLabelSolver(TextSolver):
     def read(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
     ) -> Iterator[Example]:
-        """Yield the rows of tables as examples; in JSON lines the labels may be a list."""
+        """Yield the rows of tables as examples; in JSON lines the labels may be a list.
+
+        If `--label-column` names several columns, each holds 1 or 0 for the label of its name.
+        """
+        names = label_columns(task)
+        if names and labelled:
+            for path in paths:
+                yield from read_binary_columns(task, path, names)
+            return
         parse, lists = self.label_parser(task), (task.data.label_column,)
         for path in paths:
             yield from read_examples(task, path, parse=parse, split=split, labelled=labelled, lists=lists)
@@ -126,7 +136,8 @@ class MultiLabelSolver(TextSolver):
 
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
         """Return `task` with the labels that occur in the training files."""
-        return task if task.labels else replace(task, labels=labels_in_sets(task, paths))
+        found = task.labels or label_columns(task) or labels_in_sets(task, paths)
+        return replace(task, labels=found)
 
     def objective(self, task: Task) -> MultiLabelObjective:
         """Return the binary cross-entropy, weighted by label if the task has weights."""
