@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -20,15 +20,16 @@ import numpy.typing as npt
 from albert.errors import TokenizerError
 from albert.hub import local_path
 from albert.text.chinese import ChineseWords
-from albert.text.encoding import OFFSETS, Encoding, Padding, Tensors, pad, stack
+from albert.text.encoding import OFFSETS, WORDS, Encoding, Padding, Tensors, pad, pair_up, stack
 from albert.text.files import read_folder
 from albert.text.pieces import Kind, Piece, PieceEncoder
 from albert.text.settings import DEFAULT_MAX_LENGTH, accent_settings
 from albert.text.truncation import Truncation, truncate
 from albert.text.words import word_rule
 
-# A token's id and its range in the raw text; an added special token has none.
-_Located = tuple[int, tuple[int, int]]
+# A token's id, its range in the raw text, which an added special token lacks, and the number of its word in a
+# text that is split into words.
+_Located = tuple[int, tuple[int, int], int | None]
 _NOWHERE = (0, 0)
 
 
@@ -187,7 +188,7 @@ class AlbertTokenizer:
 
     def encode_with_masks(self, text: str) -> list[int]:
         """Return the ids of a text without adding special tokens; only the mask is read, for fill-mask."""
-        return [id_ for id_, _ in self._locate(text, self._mask_pattern, offsets=False)]
+        return [id_ for id_, _, _ in self._locate(text, self._mask_pattern, offsets=False)]
 
     def tokenize(self, text: str, *, split_special_tokens: bool | None = None) -> list[str]:
         """Return the tokens of a text; see `__call__` for `split_special_tokens`."""
@@ -243,10 +244,11 @@ class AlbertTokenizer:
 
     def __call__(
         self,
-        text: str | Sequence[str],
-        text_pair: str | Sequence[str] | None = None,
+        text: str | Sequence[Any],
+        text_pair: str | Sequence[Any] | None = None,
         *,
         add_special_tokens: bool = True,
+        is_split_into_words: bool = False,
         truncation: bool | Truncation = False,
         padding: bool | Padding = False,
         max_length: int | None = None,
@@ -261,6 +263,8 @@ class AlbertTokenizer:
             text_pair: Second text, or a list of as many.
             add_special_tokens: Whether to add [CLS] and [SEP]: `[CLS] text [SEP]` and
                 `[CLS] text [SEP] pair [SEP]`.
+            is_split_into_words: Whether a text is a list of words, which are encoded one by one; then
+                `word_ids` of the result gives the word of each token, and offsets are those in the word.
             truncation: Whether to shorten to `max_length`; True is `longest_first`, which removes tokens from
                 the end of the longer text, or of the second if they are equal, like the original.
             padding: True is `longest`: up to the longest row; `max_length`: up to `max_length`.
@@ -279,7 +283,7 @@ class AlbertTokenizer:
             TokenizerError: The lists differ in length, or `max_length` leaves no room for text.
         """
         special = self._pattern(split_special_tokens)
-        pairs, single = _pair_up(text, text_pair)
+        pairs, single = pair_up(text, text_pair, is_split_into_words=is_split_into_words)
         strategy = "longest_first" if truncation is True else truncation or None
         length = self.model_max_length if max_length is None else max_length
         rows = []
@@ -292,6 +296,8 @@ class AlbertTokenizer:
                 added = (2 if second is None else 3) if add_special_tokens else 0
                 truncate(first, second, room=length - added, strategy=strategy)
             row = self._row(first, second, add_special_tokens=add_special_tokens)
+            if not is_split_into_words:
+                del row[WORDS]
             if not return_offsets_mapping:
                 del row[OFFSETS]
             rows.append(row)
@@ -299,9 +305,9 @@ class AlbertTokenizer:
             longest = max((len(row["input_ids"]) for row in rows), default=0)
             width = length if padding == "max_length" else longest
             pad(rows, length=width, pad_token_id=self.pad_token_id)
-        if single and return_tensors is None:
-            return rows[0]
-        return stack(rows, return_tensors)
+        words = [row.pop(WORDS) for row in rows] if is_split_into_words else None
+        result = rows[0] if single and return_tensors is None else stack(rows, return_tensors)
+        return result.with_words(words)
 
     @cached_property
     def _chinese_words(self) -> ChineseWords:
@@ -334,28 +340,34 @@ class AlbertTokenizer:
                 pieces.extend(Piece(x.text, x.id, x.start + begin, x.end + begin) for x in found)
         return pieces
 
-    def _locate(self, text: str, special: re.Pattern[str] | None, *, offsets: bool) -> list[_Located]:
+    def _locate(
+        self, text: str | Sequence[str], special: re.Pattern[str] | None, *, offsets: bool
+    ) -> list[_Located]:
         """Return ids with their raw ranges; without `offsets` these are (0, 0), which is much faster."""
+        if not isinstance(text, str):
+            words = [self._locate(word, special, offsets=offsets) for word in text]
+            return [(id_, span, index) for index, word in enumerate(words) for id_, span, _ in word]
         if offsets:
-            return [(piece.id, (piece.start, piece.end)) for piece in self._pieces(text, special)]
+            return [(piece.id, (piece.start, piece.end), None) for piece in self._pieces(text, special)]
         located: list[_Located] = []
         for part, _, is_special in _split(text, special):
             ids = [self._encoder.id_of(part)] if is_special else self._encoder.encode([part])[0]
-            located.extend((id_, _NOWHERE) for id_ in ids)
+            located.extend((id_, _NOWHERE, None) for id_ in ids)
         return located
 
     def _row(
         self, first: list[_Located], second: list[_Located] | None, *, add_special_tokens: bool
     ) -> Encoding:
-        opening = [(self.cls_token_id, _NOWHERE)] if add_special_tokens else []
-        closing = [(self.sep_token_id, _NOWHERE)] if add_special_tokens else []
+        opening: list[_Located] = [(self.cls_token_id, _NOWHERE, None)] if add_special_tokens else []
+        closing: list[_Located] = [(self.sep_token_id, _NOWHERE, None)] if add_special_tokens else []
         head = opening + first + closing
         tail = [] if second is None else second + closing
         return Encoding(
-            input_ids=[id_ for id_, _ in head + tail],
+            input_ids=[id_ for id_, _, _ in head + tail],
             token_type_ids=[0] * len(head) + [1] * len(tail),
             attention_mask=[1] * (len(head) + len(tail)),
-            offset_mapping=[offset for _, offset in head + tail],
+            offset_mapping=[offset for _, offset, _ in head + tail],
+            word_ids=[word for _, _, word in head + tail],
         )
 
 
@@ -371,19 +383,3 @@ def _split(text: str, special: re.Pattern[str] | None) -> Iterator[tuple[str, in
         position = match.end()
         yield token, position - len(token), True
     yield text[position:], position, False
-
-
-def _pair_up(
-    text: str | Sequence[str], text_pair: str | Sequence[str] | None
-) -> tuple[list[tuple[str, str | None]], bool]:
-    """Return the pairs to encode, and whether the caller gave a single one."""
-    if isinstance(text, str):
-        if text_pair is not None and not isinstance(text_pair, str):
-            raise TokenizerError("expected one second text for one first text, found a list")
-        return [(text, text_pair)], True
-    if text_pair is None:
-        return [(first, None) for first in text], False
-    if isinstance(text_pair, str) or len(text_pair) != len(text):
-        found = "one text" if isinstance(text_pair, str) else f"{len(text_pair)} texts"
-        raise TokenizerError(f"expected {len(text)} second texts for as many first, found {found}")
-    return list(zip(text, text_pair, strict=True)), False
