@@ -15,6 +15,7 @@ UNWRITABLE = "backslashreplace"
 """How characters are written that a file or a terminal cannot hold: as \\ud83d, so writing never fails."""
 
 _mute = False
+_collecting: list[list[str]] = []
 
 
 def mute() -> None:
@@ -32,6 +33,25 @@ def say(message: str) -> None:
 def warn(message: str) -> None:
     """Write one line to stderr, marked as a warning."""
     print(f"warning: {message}", file=sys.stderr, flush=True)
+
+
+def note(message: str, *, is_warning: bool = False) -> None:
+    """Write what happened to the input, such as what was skipped, and collect it for the result."""
+    (warn if is_warning else say)(message)
+    for notes in _collecting:
+        if message not in notes:
+            notes.append(message)
+
+
+@contextmanager
+def collected_notes() -> Iterator[list[str]]:
+    """Collect the messages of `note` that are written in the block, by any thread, each once."""
+    notes: list[str] = []
+    _collecting.append(notes)
+    try:
+        yield notes
+    finally:
+        _collecting.remove(notes)
 
 
 class Progress(Protocol):

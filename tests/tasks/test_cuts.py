@@ -143,3 +143,29 @@ def test_evaluate_predict_and_embed_report_cuts(
     assert "in.txt: 2 of 3 texts are cut to 9 tokens" in capsys.readouterr().err
     results: list[Any] = [evaluated, predicted, embedded]
     assert [result["lengths"]["cut"] for result in results] == [2, 2, 2]
+
+
+def test_what_is_skipped_in_the_data_is_in_result_and_report(
+    encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    header = ("gold_label", "sentence1", "sentence2")
+    rows = [("neutral", ONE, ONE), ("-", ONE, ONE), ("entailment", ONE, "it\0")]
+    for name in ("train", "dev_matched"):
+        write_table(tmp_path / f"{name}.tsv", rows, *header)
+    result = finetune(settings(encoder, tmp_path, tmp_path / "run", task="mnli"))
+    skipped = [f"skipped examples labelled '-', which means no label: 1 (first: {tmp_path}/{name}.tsv:3)"
+               for name in ("train", "dev_matched")]  # fmt: skip
+    nuls = [f"skipped NUL bytes: 1 (first: {tmp_path}/{name}.tsv:4)" for name in ("train", "dev_matched")]
+    assert sorted(result["notes"]) == sorted([*skipped, *nuls])
+    page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
+    assert all(note in page for note in nuls)
+    model = str(tmp_path / "run" / "model")
+    evaluated = evaluate(EvaluateSettings(task="mnli", model=model, data=tmp_path, device="cpu"))
+    assert sorted(evaluated["notes"]) == sorted([skipped[1], nuls[1]])  # type: ignore[call-overload]
+    (tmp_path / "in.txt").write_bytes(b"one and many\0\ntwo\n")
+    asked: dict[str, Any] = {"input": tmp_path / "in.txt", "device": "cpu", "model": str(encoder)}
+    embedded = embed(EmbedSettings(output=tmp_path / "out.npy", **asked))
+    assert embedded["notes"] == [f"skipped NUL bytes: 1 (first: {tmp_path}/in.txt:1)"]
+    assert "skipped NUL bytes" in capsys.readouterr().err
+    (tmp_path / "in.txt").write_text("one\ntwo\n")
+    assert "notes" not in embed(EmbedSettings(output=tmp_path / "out.npy", **asked))

@@ -13,7 +13,7 @@ from typing import BinaryIO
 import numpy as np
 
 from albert.checkpoint.folder import replacing
-from albert.console import progress, say
+from albert.console import collected_notes, progress, say
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder
 from albert.inference.pooling import Pooling
@@ -80,11 +80,14 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
     result: dict[str, object] = {}
     if settings.input is not None and settings.output is not None:
         texts = _read(settings.input, settings.text_column)
-        cuts = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
+        with collected_notes() as notes:
+            cuts = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
         if cuts.cut:
             say(f"{settings.input}: {cuts}")
         result = {"output": str(settings.output), "texts": cuts.total, "dimension": embedder.dimension}
         result["lengths"] = cuts.to_dict()
+        if notes:
+            result["notes"] = notes
     if settings.sentence_transformers is not None:
         record = {"command": "embed", "settings": settings_as_json(settings), "versions": versions()}
         write_sentence_transformers(settings.sentence_transformers, embedder, record=record)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import say, warn
+from albert.console import collected_notes, say, warn
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
@@ -72,8 +72,16 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
     Raises:
         AlbertError: Model or predictions, task and data do not fit together, or a file cannot be read.
     """
-    if settings.predictions is not None:
-        return _score_predictions(settings, settings.predictions)
+    with collected_notes() as notes:
+        if settings.predictions is not None:
+            result = _score_predictions(settings, settings.predictions)
+        else:
+            result = _score_model(settings)
+    return result | ({"notes": notes} if notes else {})
+
+
+def _score_model(settings: EvaluateSettings) -> dict[str, object]:
+    """Return the scores of a model."""
     assert settings.model is not None
     trained = open_trained(
         settings.model,

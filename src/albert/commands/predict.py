@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import progress, say
+from albert.console import collected_notes, progress, say
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement
 from albert.inference.prediction_files import OutputFormat, find_destination
@@ -78,6 +78,12 @@ def predict(settings: PredictSettings) -> dict[str, object]:
     Raises:
         AlbertError: The model is for another task, or the input cannot be read.
     """
+    with collected_notes() as notes:
+        result = _predict(settings)
+    return result | ({"notes": notes} if notes else {})
+
+
+def _predict(settings: PredictSettings) -> dict[str, object]:
     trained = open_trained(
         settings.model,
         task=settings.task,

@@ -80,6 +80,8 @@ class Plan:
     """Training loss of guessing by the frequency of labels; None if unknown."""
     rows: Sequence[dict[str, object]]
     """The settings used, each with its value and its source."""
+    notes: Sequence[str] = ()
+    """What was skipped or repaired in the data, as it was reported."""
     inputs: dict[str, Any]
     """Facts, besides the settings, that must be unchanged for a run to resume."""
 

@@ -35,6 +35,8 @@ def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
         parts += _on_dev(plan, plan.dev, run.best)
     if plan.cuts:
         parts += ["<h2>Lengths</h2>", _lengths(plan)]
+    if plan.notes:
+        parts += ["<h2>Data</h2>", *map(quiet, plan.notes)]
     parts += ["<h2>Other runs of this task</h2>", _neighbours(plan, run)]
     parts += ["<h2>Hyperparameters</h2>", _hyperparameters(plan)]
     path = run.folder / PAGE

@@ -1,14 +1,14 @@
 """One fine-tuning, from its plan to its model folders; it can be stopped and resumed at any step."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from albert.checkpoint.snapshots import TrainingState
-from albert.console import progress, say, warn
+from albert.console import collected_notes, progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
 from albert.finetuning.collapse import CollapseError, CollapseWatch
 from albert.finetuning.plan import Plan, make_plan
@@ -35,7 +35,9 @@ def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
         AlbertError: Model, task and data do not fit together, a file cannot be read, the output folder
             holds another run, or nothing was learnt.
     """
-    return carry_out(make_plan(settings), settings)
+    with collected_notes() as notes:
+        plan = make_plan(settings)
+    return carry_out(replace(plan, notes=notes), settings)
 
 
 def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = False) -> dict[str, Any]:
@@ -242,6 +244,8 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
                 f"({published.source})"
             )
     result["lengths"] = {split: cuts.to_dict() for split, cuts in plan.cuts.items()}
+    if plan.notes:
+        result["notes"] = list(plan.notes)
     run.finish(result)  # Before the report: nothing there may cost the result.
     say(f"report: {write_report(plan, run, result)}")
     return result

@@ -102,9 +102,9 @@ class Tally:
 def report_skipped(tally: Tally) -> None:
     """Report what was skipped, and what was unusual, one line per kind."""
     for kind, count in tally.accepted.most_common():
-        console.say(f"read {kind}: {count} (first: {tally.first_places[kind]})")
+        console.note(f"read {kind}: {count} (first: {tally.first_places[kind]})")
     for kind, count in tally.skipped.most_common():
-        console.say(f"skipped {kind}: {count} (first: {tally.first_places[kind]})")
+        console.note(f"skipped {kind}: {count} (first: {tally.first_places[kind]})")
 
 
 def skip_or_refuse(kind: str, place: str, problem: str, *, reading: Reading, tally: Tally) -> None:

@@ -135,9 +135,10 @@ class _Repairs:
     def report(self, *, for_training: bool) -> None:
         """Report the corrections, one line for each kind."""
         if self._moved:
-            console.warn(
+            console.note(
                 f"{self._moved:,} answers are not at their answer_start; the place where they occur is used "
-                f"(first: {self._first['moved']})"
+                f"(first: {self._first['moved']})",
+                is_warning=True,
             )
         if self._lost:
             consequence = (
@@ -145,9 +146,10 @@ class _Repairs:
                 if for_training
                 else "their questions are kept and scored by text"
             )
-            console.warn(
+            console.note(
                 f"{self._lost:,} answers do not occur in their passage, or occur several times but not at "
-                f"answer_start; {consequence} (first: {self._first['lost']})"
+                f"answer_start; {consequence} (first: {self._first['lost']})",
+                is_warning=True,
             )
 
 
