@@ -217,3 +217,15 @@ def test_modules_that_are_unknown_or_damaged_are_refused(encoder: Path, tmp_path
     path.write_text(json.dumps(modules))
     with pytest.raises(CheckpointError, match="expected the settings of the pooling"):
         Embedder.open(tmp_path / "m", device="cpu")
+
+
+def test_a_written_folder_that_would_give_other_vectors_is_not_kept(
+    encoder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "albert.inference.sentence_transformers._modes", lambda pooling: {"pooling_mode": "cls"}
+    )
+    embedder = Embedder.open(encoder, pooling="mean", device="cpu")
+    with pytest.raises(CheckpointError, match="read again, it gives vectors that differ by up to"):
+        write_sentence_transformers(tmp_path / "ours", embedder, record=RECORD)
+    assert not (tmp_path / "ours").exists()

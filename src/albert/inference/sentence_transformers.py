@@ -6,9 +6,11 @@ servers look for them.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors.torch import save_file
 
 from albert.checkpoint.folder import write_json
@@ -24,7 +26,9 @@ from albert.inference.sentence_folders import (
     MODULES_FILE,
     POOLING_FOLDER,
     PROMPTS_FILE,
+    read_sentence_folder,
 )
+from albert.text.tokenizer import AlbertTokenizer
 
 _NAMES = {
     "mean": "mean of the last hidden states",
@@ -34,6 +38,8 @@ _NAMES = {
     "weightedmean": "mean of the last hidden states, weighted by position",
     "lasttoken": "last hidden state of [SEP]",
 }
+_PROBES = ("A sentence.", "ÉTÉ 中文 1,990 [MASK]", "a long text " * 300)
+_MOST_DIFFERENCE = 1e-5
 _TYPES = "sentence_transformers.models."
 
 
@@ -46,7 +52,7 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
         record: Content of `run.json`.
 
     Raises:
-        CheckpointError: The folder holds something else.
+        CheckpointError: The folder holds something else, or what was written gives other vectors.
     """
     if folder.exists() and not (folder / "modules.json").is_file() and any(folder.iterdir()):
         raise CheckpointError(
@@ -65,6 +71,31 @@ def write_sentence_transformers(folder: Path, embedder: Embedder, *, record: dic
             path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         (temporary / "README.md").write_text(_card(embedder, record), encoding="utf-8")
         write_json(temporary / RUN_FILE, record)
+        _check(temporary, embedder)
+
+
+def _check(folder: Path, embedder: Embedder) -> None:
+    """Compare the vectors of a written folder with those of `embedder`; the encoder is the same.
+
+    Raises:
+        CheckpointError: They differ.
+    """
+    found = read_sentence_folder(folder)
+    assert found is not None
+    again = replace(
+        embedder,
+        tokenizer=AlbertTokenizer.from_pretrained(folder),
+        pooling=found.pooling,
+        layers=tuple(layer.to(embedder.model.device) for layer in found.layers),
+        max_seq_length=found.max_seq_length or 0,
+        prompt=found.prompts.get(found.default_prompt or "", ""),
+        lower_case=found.lower_case,
+    )
+    difference = np.abs(again.embed(_PROBES) - embedder.embed(_PROBES)).max()
+    if not difference <= _MOST_DIFFERENCE:
+        raise CheckpointError(
+            f"{folder}: read again, it gives vectors that differ by up to {difference:.2g}, so it is not used"
+        )
 
 
 def _files(embedder: Embedder) -> dict[str, Any]:
