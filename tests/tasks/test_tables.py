@@ -260,3 +260,15 @@ def test_a_row_that_lacks_a_cell_that_is_read_is_refused_for_mnli_too(tmp_path: 
     task = find_task("mnli")
     with pytest.raises(DataError, match=r"train\.tsv:2: expected 7 columns, found 3"):
         list(solver_of(task).read(task, [path], split="train"))
+
+
+def test_line_ends_of_old_macs_are_refused_with_the_command_that_converts_them(tmp_path: Path) -> None:
+    path = write(tmp_path, "t.tsv", b"text\tlabel\rone\ta\rtwo\tb\r")
+    with pytest.raises(
+        DataError, match=r"t\.tsv:1: lines end in a carriage return alone; .*tr '\\r' '\\n' <"
+    ):
+        list(read_columns(path, ("text", "label")))
+    converted = write(tmp_path, "new.tsv", path.read_bytes().replace(b"\r", b"\n"))
+    assert [row.cells for row in read_columns(converted, ("text", "label"))] == [("one", "a"), ("two", "b")]
+    mixed = write(tmp_path, "mixed.tsv", b"text\tlabel\r\none\ta\ntwo\tb\r\n")
+    assert [row.cells for row in read_columns(mixed, ("text", "label"))] == [("one", "a"), ("two", "b")]

@@ -288,6 +288,11 @@ def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
     positions = None if header is None else _positions(path, columns, header)
     for line, cells in rows:
         if header is None or positions is None:
+            if any("\r" in cell for cell in cells):
+                raise DataError(
+                    f"{path}:{line}: lines end in a carriage return alone; convert the file: "
+                    "tr '\\r' '\\n' < OLD > NEW"
+                )
             bare = bool(columns.bare) and not _names_any(cells, columns)
             header = columns.bare[: len(cells)] if bare else cells
             positions = _positions(path, columns, header)
