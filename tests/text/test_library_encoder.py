@@ -112,6 +112,22 @@ def test_added_tokens_get_the_ids_of_transformers_with_every_flag(
     assert back.convert_tokens_to_ids("gene") == first + 2
 
 
+def test_special_tokens_that_users_added_are_found_in_texts_unlike_those_of_the_vocabulary(
+    tokenizer: AlbertTokenizer, tmp_path: Path
+) -> None:
+    markers = (AddedToken("<ENT>", special=True), AddedToken("</ENT>", special=True))
+    theirs = saved_by_transformers(tokenizer, tmp_path, added=markers)
+    back = AlbertTokenizer.from_pretrained(tmp_path / "back")
+    text, first = "the <ENT> value </ENT> of [SEP]", tokenizer.vocab_size
+    assert back(text)["input_ids"] == list(theirs(text).input_ids)
+    (ids,) = back.encode_sentences([text])
+    assert [id_ for id_ in ids if id_ >= first] == [first, first + 1]
+    assert back.sep_token_id not in ids
+    back.save_pretrained(tmp_path / "again")
+    stored = json.loads((tmp_path / "again" / "tokenizer.json").read_text())
+    assert {t["content"] for t in stored["added_tokens"] if t["special"]} >= {"<ENT>", "</ENT>"}
+
+
 @pytest.mark.parametrize("layout", ["added_tokens.json", "tokenizer_config.json"])
 def test_the_layouts_of_transformers_4_are_read(
     tokenizer: AlbertTokenizer, tmp_path: Path, layout: str
@@ -132,6 +148,23 @@ def test_the_layouts_of_transformers_4_are_read(
     assert len(found) == first + 2
     for text in ["hi @user and @username", "see http_url", *TEXTS[:4]]:
         assert found(text)["input_ids"] == list(theirs(text).input_ids)
+
+
+def test_special_tokens_of_the_vocabulary_are_found_as_a_whole_and_others_are_named(
+    tokenizer: AlbertTokenizer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tokenizer.save_pretrained(tmp_path)
+    (tmp_path / "tokenizer.json").unlink()
+    piece = tokenizer.convert_ids_to_tokens(tokenizer.vocab_size - 1)
+    content = {"additional_special_tokens": [piece, {"content": "<new>"}]}
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps(content))
+    found = AlbertTokenizer.from_pretrained(tmp_path)
+    assert len(found) == tokenizer.vocab_size
+    assert found.encode(f"a{piece}b", add_special_tokens=False).count(tokenizer.vocab_size - 1) == 1
+    assert "not used, because they have no ids: the special tokens <new>" in capsys.readouterr().err
+    (tmp_path / "special_tokens_map.json").write_text(json.dumps({"additional_special_tokens": "x"}))
+    with pytest.raises(TokenizerError, match=r"additional_special_tokens is .* expected a list of tokens"):
+        AlbertTokenizer.from_pretrained(tmp_path)
 
 
 def test_ids_of_added_tokens_that_leave_a_gap_are_refused(tokenizer: AlbertTokenizer, tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ from typing import Any
 
 from tokenizers import AddedToken
 
+from albert.console import warn
 from albert.errors import TokenizerError
 from albert.text.library_encoder import LibraryEncoder
 from albert.text.pieces import PieceEncoder
-from albert.text.settings import ADDED_NAME, CONFIG_NAME, read_object
+from albert.text.settings import ADDED_NAME, CONFIG_NAME, named_special_tokens, read_object
 from albert.text.transformers_files import fast_tokenizer
 
 
@@ -23,16 +24,24 @@ def with_added_tokens(encoder: PieceEncoder, folder: Path) -> PieceEncoder:
     Raises:
         TokenizerError: A file is damaged, or the ids of added tokens do not follow those of the vocabulary.
     """
-    added = _declared(folder)
-    new = {id_: token for id_, token in added.items() if id_ >= len(encoder.vocabulary)}
-    if not new:
-        return encoder
-    expected = range(len(encoder.vocabulary), len(encoder.vocabulary) + len(new))
+    added, size = _declared(folder), len(encoder.vocabulary)
+    special = set(encoder.special_pieces.values())
+    new = {id_: token for id_, token in added.items() if id_ >= size}
+    expected = range(size, size + len(new))
     if sorted(new) != list(expected):
         raise TokenizerError(
             f"{folder}: the added tokens have the ids {', '.join(map(str, sorted(new)[:10]))}; expected "
             f"{expected[0]} to {expected[-1]}, after those of the vocabulary: restore {ADDED_NAME}"
         )
+    # Tokens of the vocabulary that are found in texts as a whole, such as [unused1] as a marker.
+    whole = [token for id_, token in added.items() if id_ < size and token.content not in special]
+    known = set(encoder.vocabulary) | {token.content for token in new.values()}
+    named = [text for text in named_special_tokens(folder) if text not in special]
+    if missing := [text for text in named if text not in known]:
+        warn(f"{folder}: not used, because they have no ids: the special tokens {', '.join(missing)}")
+    whole += [AddedToken(text, special=True) for text in named if text in known]
+    if not new and not whole:
+        return encoder
     tokenizer = fast_tokenizer(encoder)
     for id_ in expected:
         tokenizer.add_tokens([new[id_]])
@@ -41,6 +50,7 @@ def with_added_tokens(encoder: PieceEncoder, folder: Path) -> PieceEncoder:
                 f"{folder}: the added token {new[id_].content!r} is in the vocabulary already; restore "
                 f"{ADDED_NAME}"
             )
+    tokenizer.add_tokens(whole)
     return LibraryEncoder(tokenizer)
 
 

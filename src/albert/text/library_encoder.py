@@ -2,7 +2,8 @@
 
 A folder that was opened and saved by transformers 5 has `tokenizer.json` alone. It is run by the library that
 wrote it, so ids are those of transformers; for files that we wrote these are ours. Added tokens are pieces of
-their own wherever they occur in a text; special ones are plain text, as everywhere in this package.
+their own wherever they occur in a text, also special ones; the five special tokens of every ALBERT are plain
+text there, as everywhere in this package.
 """
 
 import json
@@ -27,18 +28,17 @@ class LibraryEncoder:
     """A tokenizer of the library `tokenizers`, as an encoder.
 
     Args:
-        tokenizer: The tokenizer; its truncation, padding and special tokens in texts are switched off.
+        tokenizer: The tokenizer; its truncation and padding are switched off.
 
     Raises:
         TokenizerError: It has no known special tokens, or its ids have gaps.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        tokenizer.encode_special_tokens = True
-        content = json.loads(tokenizer.to_str())
+        self._stored: str = tokenizer.to_str()
+        content = json.loads(self._stored)
         self.kind: Kind = "wordpiece" if content["model"]["type"] == "WordPiece" else "sentencepiece"
         ids = tokenizer.get_vocab(with_added_tokens=True)
         self.vocabulary = sorted(ids, key=ids.__getitem__)
@@ -48,6 +48,7 @@ class LibraryEncoder:
             )
         self._ids = ids
         self.special_pieces = _special_pieces(ids)
+        self._tokenizer = _with_plain_special_tokens(content, set(self.special_pieces.values()))
         self._unknown_id = ids[self.special_pieces["unk_token"]]
         added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
         self._added = added - set(self.special_pieces.values())
@@ -70,8 +71,8 @@ class LibraryEncoder:
 
     @property
     def tokenizer(self) -> Tokenizer:
-        """The library's tokenizer, special tokens in texts switched on, for writing."""
-        copy: Tokenizer = Tokenizer.from_str(self._tokenizer.to_str())
+        """The library's tokenizer as it was read, for writing."""
+        copy: Tokenizer = Tokenizer.from_str(self._stored)
         return copy
 
     def encode(self, texts: list[str]) -> list[list[int]]:
@@ -139,12 +140,20 @@ class LibraryEncoder:
 
     def file(self) -> tuple[str, bytes]:
         """Return name and content of the vocabulary file."""
-        return TOKENIZER_NAME, self._tokenizer.to_str().encode()
+        return TOKENIZER_NAME, self._stored.encode()
 
 
 def _valid(text: str) -> str:
     """Return a text with U+FFFD for halves of UTF-16 pairs, which the library does not take."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _with_plain_special_tokens(content: dict[str, Any], special: set[str]) -> Tokenizer:
+    """Return a tokenizer that takes the tokens `special` in a text for plain text, and finds added ones."""
+    added = [token | {"special": token["content"] in special} for token in content["added_tokens"]]
+    tokenizer: Tokenizer = Tokenizer.from_str(json.dumps(content | {"added_tokens": added}))
+    tokenizer.encode_special_tokens = True
+    return tokenizer
 
 
 def _special_pieces(ids: dict[str, int]) -> dict[str, str]:

@@ -140,7 +140,8 @@ def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
         keep_accents=_keep_accents(config, kind, path),
         split_special_tokens=_switch(config, "split_special_tokens", path) is True,
         model_max_length=limit,
-        adds_tokens=bool(config.get("added_tokens_decoder")) or (folder / ADDED_NAME).is_file(),
+        adds_tokens=bool(config.get("added_tokens_decoder") or named_special_tokens(folder))
+        or (folder / ADDED_NAME).is_file(),
     )
 
 
@@ -161,6 +162,24 @@ def check_special_tokens(folder: Path, special_pieces: Mapping[str, str]) -> Non
                     f"{piece!r}; restore the vocabulary that belongs to the folder: other special tokens are "
                     "not supported"
                 )
+
+
+def named_special_tokens(folder: Path) -> list[str]:
+    """Return the special tokens that a folder names besides those that every ALBERT has."""
+    found: list[str] = []
+    for name in (CONFIG_NAME, SPECIAL_NAME):
+        config = read_object(folder / name)
+        for key in ("additional_special_tokens", "extra_special_tokens"):
+            values = config.get(key) or []
+            listed = list(values.values()) if isinstance(values, dict) else values
+            if not isinstance(listed, list):
+                raise TokenizerError(
+                    f"{folder / name}: {key} is {json.dumps(values)}; expected a list of tokens"
+                )
+            found += [
+                str(value.get("content")) if isinstance(value, dict) else str(value) for value in listed
+            ]
+    return list(dict.fromkeys(found))
 
 
 def accent_settings(kind: Kind, *, lower_case: bool, keep_accents: bool) -> dict[str, bool]:
