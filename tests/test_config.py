@@ -1,6 +1,7 @@
 """Sizes by name, both JSON dialects, and configurations that are refused."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -238,3 +239,13 @@ def test_a_config_written_by_transformers_is_read_back_equal(tmp_path: Path) -> 
     config = AlbertConfig(**SHAPE, id2label={0: "no", 1: "yes"}, hidden_act="relu")  # type: ignore[arg-type]
     transformers.AlbertConfig(**config.to_dict()).save_pretrained(tmp_path)
     assert AlbertConfig.from_json(tmp_path / "config.json") == config
+
+
+def test_a_configuration_that_would_be_read_as_another_is_not_written(tmp_path: Path) -> None:
+    config = AlbertConfig.from_dict({**SHAPE, "model_type": "albert", "id2label": {"0": "a", "1": "b"}})
+    AlbertForPreTraining(config).save_pretrained(tmp_path / "a")
+    assert AlbertConfig.from_json(tmp_path / "a" / "config.json") == config
+    broken = replace(config, id2label={0: 1, 1: 2})  # type: ignore[dict-item]  # numbers become texts
+    with pytest.raises(ConfigError, match="would be read as another configuration"):
+        AlbertForPreTraining(broken).save_pretrained(tmp_path / "b")
+    assert not (tmp_path / "b").exists()

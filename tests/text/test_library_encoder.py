@@ -217,3 +217,14 @@ def test_lower_casing_of_the_file_cannot_be_overridden(tokenizer: AlbertTokenize
     assert AlbertTokenizer.from_pretrained(tmp_path / "back", do_lower_case=True).do_lower_case
     with pytest.raises(TokenizerError, match="lower-casing is a part of the file"):
         AlbertTokenizer.from_pretrained(tmp_path / "back", do_lower_case=False)
+
+
+def test_a_folder_with_another_vocabulary_is_not_written_over_in_silence(
+    tokenizer: AlbertTokenizer, tmp_path: Path
+) -> None:
+    saved_by_transformers(tokenizer, tmp_path, added=("@user",))
+    back = AlbertTokenizer.from_pretrained(tmp_path / "back")
+    with pytest.raises(
+        TokenizerError, match=r"holds another vocabulary, .* instead of the tokenizer\.json just"
+    ):
+        back.save_pretrained(tmp_path / "ours")

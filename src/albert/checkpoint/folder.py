@@ -20,7 +20,7 @@ from albert.checkpoint.names import from_hugging_face, to_hugging_face
 from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
 from albert.config import AlbertConfig
 from albert.console import say
-from albert.errors import CheckpointError
+from albert.errors import CheckpointError, ConfigError
 from albert.hub import WEIGHT_FILES
 
 CONFIG_FILE = "config.json"
@@ -62,11 +62,17 @@ def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *,
         config: The model's shape.
         state: The model's parameters.
         architecture: Name of the public class, for transformers.
+
+    Raises:
+        ConfigError: The configuration would be read as another one.
     """
+    content = {"architectures": [architecture], **config.to_dict()}
+    if AlbertConfig.from_dict(json.loads(json.dumps(content))) != config:
+        raise ConfigError(f"{folder}: {CONFIG_FILE} would be read as another configuration than {config}")
     folder.mkdir(parents=True, exist_ok=True)
     tensors = to_hugging_face(state, identity_map_size=None if config.has_map else config.hidden_size)
     write_tensors(folder / WEIGHTS_FILE, {name: tensor.cpu() for name, tensor in tensors.items()})
-    write_json(folder / CONFIG_FILE, {"architectures": [architecture], **config.to_dict()})
+    write_json(folder / CONFIG_FILE, content)
 
 
 def read_config(folder: Path, **changes: Any) -> AlbertConfig:

@@ -94,6 +94,9 @@ class AlbertTokenizer:
         """Write the vocabulary, `tokenizer.json` and `tokenizer_config.json` into a folder.
 
         transformers reads the folder unchanged and returns the same ids and segment ids.
+
+        Raises:
+            TokenizerError: The folder holds another vocabulary, which would be read instead of this one.
         """
         # Imported here: only writing needs the library `tokenizers`.
         from albert.text.transformers_files import write_transformers_files
@@ -108,6 +111,11 @@ class AlbertTokenizer:
             model_max_length=self.model_max_length,
             split_special_tokens=self.split_special_tokens,
         )
+        if AlbertTokenizer.from_pretrained(folder).fingerprint != self.fingerprint:
+            raise TokenizerError(
+                f"{folder}: holds another vocabulary, which is read instead of the {name} just written; "
+                "choose another folder, or remove the files of the other"
+            )
 
     @property
     def kind(self) -> Kind:
