@@ -148,6 +148,10 @@ def test_the_layouts_of_transformers_4_are_read(
     assert len(found) == first + 2
     for text in ["hi @user and @username", "see http_url", *TEXTS[:4]]:
         assert found(text)["input_ids"] == list(theirs(text).input_ids)
+    found.save_pretrained(tmp_path / "saved")
+    again = AlbertTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.fingerprint == found.fingerprint
+    assert again("hi @user")["input_ids"] == found("hi @user")["input_ids"]
 
 
 def test_special_tokens_of_the_vocabulary_are_found_as_a_whole_and_others_are_named(

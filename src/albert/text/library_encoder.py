@@ -21,6 +21,7 @@ from albert.text.settings import TOKENIZER_NAME
 from albert.text.wordpiece import CONTINUATION
 
 _SURROGATES = re.compile("[\ud800-\udfff]")
+_MOST_ROUNDS = 5
 _STRIPPING = {"NFKD", "NFD", "StripAccents"}
 
 
@@ -37,7 +38,7 @@ class LibraryEncoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.no_truncation()
         tokenizer.no_padding()
-        self._stored: str = tokenizer.to_str()
+        self._stored = _stable(tokenizer)
         content = json.loads(self._stored)
         self.kind: Kind = "wordpiece" if content["model"]["type"] == "WordPiece" else "sentencepiece"
         ids = tokenizer.get_vocab(with_added_tokens=True)
@@ -146,6 +147,20 @@ class LibraryEncoder:
 def _valid(text: str) -> str:
     """Return a text with U+FFFD for halves of UTF-16 pairs, which the library does not take."""
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
+
+
+def _stable(tokenizer: Tokenizer) -> str:
+    """Return the JSON of a tokenizer that stays the same when it is read and written again.
+
+    The library reads numbers with many digits inexactly, so the first writing may differ in the last digit.
+    """
+    text: str = tokenizer.to_str()
+    for _ in range(_MOST_ROUNDS):
+        again = Tokenizer.from_str(text).to_str()
+        if again == text:
+            break
+        text = again
+    return text
 
 
 def _with_plain_special_tokens(content: dict[str, Any], special: set[str]) -> Tokenizer:
