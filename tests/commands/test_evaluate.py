@@ -131,6 +131,8 @@ def test_an_order_that_fits_far_better_is_named_and_can_be_given(
     assert "fit another order" not in capsys.readouterr().err
     with pytest.raises(ConfigError, match="--labels a: expected 2 different names, one for each output"):
         evaluate(EvaluateSettings(**asked, labels="a"))
+    with pytest.raises(ConfigError, match="--labels names the outputs of a --model"):
+        EvaluateSettings(task="rte", predictions=tmp_path / "p.tsv", labels="a,b")
 
 
 def test_the_assumed_order_of_unnamed_labels_is_reported(

@@ -388,3 +388,10 @@ def test_two_questions_with_the_same_id_are_refused_in_one_object(
         predict(PredictSettings(output=tmp_path / "out.json", **asked))
     assert [path.name for path in tmp_path.iterdir()] == ["in.jsonl"]
     assert predict(PredictSettings(output=tmp_path / "out.jsonl", **asked))["examples"] == 2
+
+
+def test_names_of_labels_are_refused_for_a_task_without_labels(
+    make_model: MakeModel, data: dict[str, Path], tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="--labels a,b: task 'squad1' has no labels; drop the flag"):
+        run(make_model("squad1"), "squad1", data["squad1"], tmp_path / "out.json", labels="a,b")

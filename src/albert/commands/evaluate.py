@@ -58,6 +58,10 @@ class EvaluateSettings:
         if (self.model is None) == (self.predictions is None):
             found = "neither" if self.model is None else "both"
             raise ConfigError(f"expected either --model or --predictions, to be scored; found {found}")
+        if self.labels is not None and self.predictions is not None:
+            raise ConfigError(
+                "--labels names the outputs of a --model; predictions in a file have names; drop it"
+            )
         if self.null_odds is not None and self.predictions is None:
             raise ConfigError("--null-odds needs --predictions; a model computes its own null odds")
         if self.compare_float32 and (self.model is None or self.dtype == "float32"):

@@ -10,7 +10,7 @@ from albert.checkpoint.layout import RUN_FILE
 from albert.config import AlbertConfig
 from albert.console import warn
 from albert.conversion.conversion import model_folder
-from albert.errors import CheckpointError
+from albert.errors import CheckpointError, ConfigError
 from albert.inference.opening import open_model, sequence_length
 from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
@@ -85,8 +85,11 @@ def open_trained(
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}
     stored["max_seq_length"] = sequence_length(max_seq_length, config, default=tokenizer.model_max_length)
     scores = record.get("scores", {})
+    named = solver.with_labels_of(named, config)
+    if labels is not None and not named.labels:
+        raise ConfigError(f"--labels {labels}: task {named.name!r} has no labels; drop the flag")
     return TrainedModel(
-        task=solver.with_labels_of(named, config),
+        task=named,
         solver=solver,
         model=trained,
         tokenizer=tokenizer,

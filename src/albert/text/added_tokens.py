@@ -12,9 +12,9 @@ from tokenizers import AddedToken
 
 from albert.console import warn
 from albert.errors import TokenizerError
-from albert.text.library_encoder import LibraryEncoder
 from albert.text.pieces import PieceEncoder
 from albert.text.settings import ADDED_NAME, CONFIG_NAME, named_special_tokens, read_object
+from albert.text.tokenizers_encoder import TokenizersEncoder
 from albert.text.transformers_files import fast_tokenizer
 
 
@@ -51,7 +51,7 @@ def with_added_tokens(encoder: PieceEncoder, folder: Path) -> PieceEncoder:
                 f"{ADDED_NAME}"
             )
     tokenizer.add_tokens(whole)
-    return LibraryEncoder(tokenizer)
+    return TokenizersEncoder(tokenizer)
 
 
 def _declared(folder: Path) -> dict[int, AddedToken]:

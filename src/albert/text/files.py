@@ -94,7 +94,7 @@ def read_encoder(
     """
     encoder: PieceEncoder
     if path.name == TOKENIZER_NAME:
-        return _read_library_encoder(path)
+        return _read_tokenizers_encoder(path)
     if kind is None:
         kind = kind_of(path)
     try:
@@ -120,11 +120,11 @@ def read_encoder(
     return encoder
 
 
-def _read_library_encoder(path: Path) -> PieceEncoder:
+def _read_tokenizers_encoder(path: Path) -> PieceEncoder:
     # Imported here: few folders need the library `tokenizers`.
-    from albert.text.library_encoder import LibraryEncoder
+    from albert.text.tokenizers_encoder import TokenizersEncoder
 
     try:
-        return LibraryEncoder.read(path.read_bytes())
+        return TokenizersEncoder.read(path.read_bytes())
     except TokenizerError as error:
         raise TokenizerError(f"{path}: {error}") from error

@@ -45,7 +45,14 @@ _ONLY_VALUES: Mapping[str, tuple[object, ...]] = {
     "subword_tokenizer_type": ("wordpiece",),
 }
 """Settings that change ids, with the values for which they are those of ALBERT."""
-_READ = {"do_lower_case", "keep_accents", "strip_accents", "split_special_tokens", "model_max_length"}
+_READ = {
+    "do_lower_case",
+    "keep_accents",
+    "strip_accents",
+    "split_special_tokens",
+    "model_max_length",
+    "max_len",
+}
 _HARMLESS = {
     "added_tokens_decoder",
     "auto_map",
@@ -63,7 +70,6 @@ _HARMLESS = {
     "local_files_only",
     "max_length",
     "mask_token",
-    "max_len",
     "merges_file",
     "model_input_names",
     "model_specific_special_tokens",

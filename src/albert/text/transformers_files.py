@@ -17,10 +17,10 @@ from tokenizers.processors import TemplateProcessing
 
 from albert.console import warn
 from albert.text.cleaning import is_dropped, is_ideograph, is_punctuation
-from albert.text.library_encoder import LibraryEncoder
 from albert.text.pieces import PieceEncoder
 from albert.text.sentencepiece import SPACE, SentencePieceEncoder
 from albert.text.settings import CONFIG_NAME, accent_settings
+from albert.text.tokenizers_encoder import TokenizersEncoder
 from albert.text.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, WordPieceEncoder
 
 # Python's whitespace is wider than that of regular expressions, and a typed ▁ is a space.
@@ -103,7 +103,7 @@ def fast_tokenizer(encoder: PieceEncoder) -> Tokenizer:
     One thing cannot be expressed: that a number before a comma inside a word starts with a space.
     Vocabularies with such pieces (`4,`; neither the published one nor ours) differ there.
     """
-    if isinstance(encoder, LibraryEncoder):
+    if isinstance(encoder, TokenizersEncoder):
         return encoder.tokenizer
     if isinstance(encoder, SentencePieceEncoder):
         tokenizer = _sentencepiece(encoder)

@@ -25,7 +25,7 @@ _MOST_ROUNDS = 5
 _STRIPPING = {"NFKD", "NFD", "StripAccents"}
 
 
-class LibraryEncoder:
+class TokenizersEncoder:
     """A tokenizer of the library `tokenizers`, as an encoder.
 
     Args:
@@ -58,7 +58,7 @@ class LibraryEncoder:
         self.keep_accents = not any(_strips_accents(step, lower_case=self.lower_case) for step in steps)
 
     @classmethod
-    def read(cls, content: bytes) -> "LibraryEncoder":
+    def read(cls, content: bytes) -> "TokenizersEncoder":
         """Read the content of a `tokenizer.json`.
 
         Raises:
