@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
-from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.checkpoint.weights import find_weights, read_hugging_face_tensors, read_tensors
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.errors import CheckpointError, ConfigError
@@ -25,6 +25,8 @@ from albert.hub import WEIGHT_FILES
 
 CONFIG_FILE = "config.json"
 WEIGHTS_FILE = WEIGHT_FILES[0]
+_BARE = ("embeddings.", "encoder.", "pooler.")
+"""Beginnings of the tensors' names in the bare encoder."""
 _POSITIONS = "position_embeddings.weight"
 
 
@@ -65,6 +67,7 @@ def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *,
 
     Raises:
         ConfigError: The configuration would be read as another one.
+        CheckpointError: The weights are read as others than were written.
     """
     content = {"architectures": [architecture], **config.to_dict()}
     if AlbertConfig.from_dict(json.loads(json.dumps(content))) != config:
@@ -72,7 +75,31 @@ def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *,
     folder.mkdir(parents=True, exist_ok=True)
     tensors = to_hugging_face(state, identity_map_size=None if config.has_map else config.hidden_size)
     write_tensors(folder / WEIGHTS_FILE, {name: tensor.cpu() for name, tensor in tensors.items()})
+    _check_written(folder / WEIGHTS_FILE, state, has_map=config.has_map)
     write_json(folder / CONFIG_FILE, content)
+
+
+def _check_written(path: Path, state: Mapping[str, Tensor], *, has_map: bool) -> None:
+    """Read weights again, as every reader does, and compare them with `state`, bit for bit."""
+    found = from_hugging_face(read_tensors(path), has_map=has_map)
+    expected = {f"albert.{name}" if name.startswith(_BARE) else name: t for name, t in state.items()}
+    if sorted(found) == sorted(expected):
+        differing = [name for name, tensor in expected.items() if not _is_same(tensor.cpu(), found[name])]
+    else:
+        differing = sorted(set(found) ^ set(expected))
+    if differing:
+        raise CheckpointError(
+            f"{path}: {len(differing)} tensors are read as others than were written, the first is "
+            f"{differing[0]!r}; the disk or the names of the model's tensors are at fault"
+        )
+
+
+def _is_same(a: Tensor, b: Tensor) -> bool:
+    """Return whether two tensors have the same type and bits; NaN equals NaN here."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    # reshape: numbers without dimensions have no bytes.
+    return torch.equal(*(x.contiguous().reshape(-1).view(torch.uint8) for x in (a, b)))
 
 
 def read_config(folder: Path, **changes: Any) -> AlbertConfig:
