@@ -148,6 +148,19 @@ def test_only_one_file_of_weights_is_fetched(hub: str, tmp_path: Path) -> None:
     assert sorted(path.name for path in folder.iterdir()) == ["config.json", "pytorch_model.bin"]
 
 
+def test_a_caller_chooses_the_cache_and_whether_to_ask_the_hub(hub: str, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    name, elsewhere = "albert/albert-base-v2", str(cache)
+    fetched = "local_path(sys.argv[1], cache_dir=sys.argv[2], revision='main')"
+    cached = "local_path(sys.argv[1], cache_dir=sys.argv[2], local_files_only=True)"
+    missing = ask(cached, name, elsewhere, endpoint=hub, home=tmp_path)
+    assert missing.returncode == 1
+    assert "cannot be fetched" in missing.stderr
+    done = ask(fetched, name, elsewhere, endpoint=hub, home=tmp_path)
+    assert Path(done.stdout.strip()).is_relative_to(cache), done.stderr
+    assert ask(cached, name, elsewhere, endpoint="http://127.0.0.1:9", home=tmp_path).stdout == done.stdout
+
+
 @pytest.mark.parametrize("version", ["2", "3"])
 def test_a_tfhub_handle_is_mapped_and_reported(hub: str, tmp_path: Path, version: str) -> None:
     done = fetch(f"https://tfhub.dev/google/albert_base/{version}", endpoint=hub, home=tmp_path)

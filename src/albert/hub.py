@@ -6,6 +6,7 @@ meaning, and a fetched model is read from its cache.
 
 import re
 from pathlib import Path
+from typing import TypedDict, Unpack
 
 from albert.console import say
 from albert.errors import CheckpointError
@@ -19,11 +20,27 @@ _TFHUB_HANDLE = re.compile(r"https?://tfhub\.dev/google/albert_(base|large|xlarg
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
 
 
-def local_path(source: str | Path) -> Path:
+class HubOptions(TypedDict, total=False):
+    """How a model is fetched, by the names of huggingface_hub; without effect on a local path."""
+
+    revision: str | None
+    """Branch, tag or commit."""
+    cache_dir: str | Path | None
+    """Where fetched files are kept."""
+    token: str | bool | None
+    """Access token, or whether to use the one of `hf auth login`."""
+    local_files_only: bool
+    """Only look into the cache."""
+    force_download: bool
+    """Fetch again what the cache has."""
+
+
+def local_path(source: str | Path, **options: Unpack[HubOptions]) -> Path:
     """Return the local path of `source`, which is fetched if it is the id of a model on the Hub.
 
     Args:
         source: A path, a Hub id such as `albert/albert-base-v2`, or a handle of the former tfhub.dev.
+        options: How it is fetched; see `HubOptions`.
 
     Raises:
         CheckpointError: There is no such path, and no such model on the Hub.
@@ -37,10 +54,10 @@ def local_path(source: str | Path) -> Path:
         name = hub_id
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such file or folder")
-    return _fetch(name)
+    return _fetch(name, options)
 
 
-def _fetch(hub_id: str) -> Path:
+def _fetch(hub_id: str, options: HubOptions) -> Path:
     """Fetch the files of a model, among them the weights in one of the forms, in one file or in shards."""
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
@@ -48,7 +65,8 @@ def _fetch(hub_id: str) -> Path:
     try:
         for name, index in zip(WEIGHT_FILES, INDEX_FILES, strict=True):
             shards = name.replace(".", "-*-of-*.")
-            folder = Path(snapshot_download(hub_id, allow_patterns=[*_SMALL_FILES, name, shards]))
+            patterns = [*_SMALL_FILES, name, shards]
+            folder = Path(snapshot_download(hub_id, allow_patterns=patterns, **options))
             if (folder / name).is_file() or (folder / index).is_file():
                 break
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
