@@ -8,13 +8,13 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from albert.config import AlbertConfig as AlbertConfig
     from albert.inference.pipelines import pipeline as pipeline
+    from albert.model.albert_model import AlbertModel as AlbertModel
     from albert.model.answer_models import AlbertForQuestionAnswering as AlbertForQuestionAnswering
     from albert.model.answer_models import (
         AlbertForQuestionAnsweringBeamSearch as AlbertForQuestionAnsweringBeamSearch,
     )
-    from albert.model.pretrained import AlbertForMaskedLM as AlbertForMaskedLM
-    from albert.model.pretrained import AlbertForPreTraining as AlbertForPreTraining
-    from albert.model.pretrained import AlbertModel as AlbertModel
+    from albert.model.language_models import AlbertForMaskedLM as AlbertForMaskedLM
+    from albert.model.language_models import AlbertForPreTraining as AlbertForPreTraining
     from albert.model.task_models import AlbertForMultipleChoice as AlbertForMultipleChoice
     from albert.model.task_models import (
         AlbertForSequenceClassification as AlbertForSequenceClassification,
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
 
 _MODULE_OF_NAME = {
     "AlbertConfig": "albert.config",
-    "AlbertForMaskedLM": "albert.model.pretrained",
+    "AlbertForMaskedLM": "albert.model.language_models",
     "AlbertForMultipleChoice": "albert.model.task_models",
-    "AlbertForPreTraining": "albert.model.pretrained",
+    "AlbertForPreTraining": "albert.model.language_models",
     "AlbertForQuestionAnswering": "albert.model.answer_models",
     "AlbertForQuestionAnsweringBeamSearch": "albert.model.answer_models",
     "AlbertForSequenceClassification": "albert.model.task_models",
     "AlbertForTokenClassification": "albert.model.task_models",
-    "AlbertModel": "albert.model.pretrained",
+    "AlbertModel": "albert.model.albert_model",
     "AlbertTokenizer": "albert.text.tokenizer",
     "pipeline": "albert.inference.pipelines",
 }

@@ -3,138 +3,86 @@
 Fields have the names of both dialects. These differ in one meaning: "gelu" is the tanh form in the original's
 `albert_config.json` and the erf form in a Hugging Face `config.json`, where the tanh form is "gelu_new". In
 this package the Hugging Face meaning holds.
+A configuration can be changed until a model is made of it; every value is checked when it is set.
 Source: `AlbertConfig` of the original (modeling.py); Lan et al. (2020), table 1.
 """
 
 import json
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from copy import deepcopy
+from dataclasses import MISSING, asdict, fields
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
+from albert.config_fields import Settings, checked, checked_labels, setting_defaults, setting_names
+from albert.config_keys import (
+    ACTIVATION_NAMES,
+    HARMLESS,
+    HUGGING_FACE_MARKS,
+    ONLY_VALUES,
+    WRITTEN_MARKS,
+    unused_keys,
+)
 from albert.console import say
 from albert.errors import CheckpointError, ConfigError, did_you_mean
+from albert.hub import HubOptions, local_path
+from albert.writing import write_json
 
-Activation = Literal["gelu", "gelu_new", "relu", "tanh", "linear"]
-
-ProblemType = Literal["regression", "single_label_classification", "multi_label_classification"]
-
-# Keys of the original's JSON that its model never reads, nor does transformers' ALBERT.
-_UNUSED_ORIGINAL_KEYS = {
-    "down_scale_factor", "gap_size", "layers_to_keep", "net_structure_type", "num_memory_blocks",
-    "directionality", "pooler_fc_size", "pooler_num_attention_heads", "pooler_num_fc_layers",
-    "pooler_size_per_head", "pooler_type",
-}  # fmt: skip
-# Keys that every release of transformers writes, and none writes into the original's JSON.
-_HUGGING_FACE_MARKS = {
-    "_num_labels", "architectures", "id2label", "label2id", "model_type", "num_labels", "output_attentions",
-    "problem_type", "torchscript", "transformers_version",
-}  # fmt: skip
-# Keys that nearly every file of transformers has, and that change nothing; not worth a line.
-_HARMLESS = {
-    "_attn_implementation_autoset", "_name_or_path", "add_cross_attention", "attn_implementation", "auto_map",
-    "bos_token_id", "chunk_size_feed_forward", "dtype", "eos_token_id", "finetuning_task",
-    "gradient_checkpointing", "is_decoder", "is_encoder_decoder", "output_hidden_states", "output_past",
-    "return_dict", "sep_token_id", "task_specific_params", "tokenizer_class", "torch_dtype",
-    "transformers.js_config", "use_cache",
-}  # fmt: skip
-# Keys that nobody writes by hand: in such a file a key that resembles a known one is no misspelling.
-_WRITTEN_MARKS = {"_num_labels", "architectures", "output_attentions", "torchscript", "transformers_version"}
-# Keys of transformers that change numbers, with the values for which the model is the one built here.
-_ONLY_VALUES: dict[str, tuple[object, ...]] = {
-    "position_embedding_type": ("absolute", None),
-    "tie_word_embeddings": (True, None),
-    "pruned_heads": ({}, [], None),
-    "quantization_config": (None, {}),
-}
-# Other names of the same functions in transformers.
-_ACTIVATION_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
+CONFIG_FILE = "config.json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlbertConfig:
+class AlbertConfig(Settings):
     """The shape of an ALBERT model.
 
     No field that decides the shape has a default: the original silently filled missing ones with the values
     of xxlarge.
 
+    Args:
+        num_labels: Number of outputs of a classification head, where `id2label` does not name them.
+        label2id: In place of `id2label`.
+        settings: The fields; other names are kept and stored with the model, unless they resemble a field.
+
     Raises:
         ConfigError: A value cannot be used; the message names it.
     """
 
-    vocab_size: int
-    """Size of the vocabulary (V)."""
-    embedding_size: int
-    """Width of the word, position and type embeddings (E)."""
-    hidden_size: int
-    """Width of the encoder (H)."""
-    num_hidden_layers: int
-    """Number of layers; the layers of a group share their weights (L)."""
-    num_attention_heads: int
-    """Attention heads; must divide `hidden_size` (A)."""
-    intermediate_size: int
-    """Width of the feed-forward part (F)."""
-    num_hidden_groups: int = 1
-    """Groups of layers with weights of their own; layer l uses group l * num_hidden_groups // L."""
-    inner_group_num: int = 1
-    """Blocks with weights of their own inside each layer of a group."""
-    hidden_act: Activation = "gelu_new"
-    """Activation; gelu_new is the tanh form, which the original calls gelu."""
-    hidden_dropout_prob: float = 0.0
-    """Dropout after the embeddings, the attention and the feed-forward part."""
-    attention_probs_dropout_prob: float = 0.0
-    """Dropout on attention probabilities."""
-    max_position_embeddings: int = 512
-    """Tokens of the longest sequence."""
-    type_vocab_size: int = 2
-    """Number of segments."""
-    initializer_range: float = 0.02
-    """Standard deviation of the truncated normal that kernels and embeddings start from."""
-    layer_norm_eps: float = 1e-12
-    """Added to the variance in layer normalisation."""
-    classifier_dropout_prob: float = 0.1
-    """Dropout before a classification head."""
-    pad_token_id: int = 0
-    """Id of the padding token."""
-    problem_type: ProblemType | None = None
-    """What a classification head was trained for."""
-    id2label: dict[int, str] | None = None
-    """Names of the classes of a classification head."""
+    model_type = "albert"
 
-    def __post_init__(self) -> None:
-        if self.hidden_act not in get_args(Activation):
-            known = list(get_args(Activation))
-            raise ConfigError(
-                f"hidden_act is {self.hidden_act!r}; known are {', '.join(known)}"
-                f"{did_you_mean(str(self.hidden_act), known)}"
-            )
-        if self.problem_type is not None and self.problem_type not in get_args(ProblemType):
-            known = list(get_args(ProblemType))
-            raise ConfigError(
-                f"problem_type is {self.problem_type!r}; known are {', '.join(known)}"
-                f"{did_you_mean(str(self.problem_type), known)}"
-            )
-        for name in (
-            "vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "num_attention_heads",
-            "intermediate_size", "num_hidden_groups", "inner_group_num", "max_position_embeddings",
-            "type_vocab_size",
-        ):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ConfigError(f"{name} is {value!r}; expected a whole number of at least 1")
+    def __init__(
+        self, *, num_labels: int | None = None, label2id: dict[str, int] | None = None, **settings: Any
+    ) -> None:
+        names = setting_names()
+        others = {name: settings.pop(name) for name in [*settings] if name not in names}
+        for name, value in others.items():  # first, because a misspelt field is also a missing one
+            setattr(self, name, value)
+        if missing := [f.name for f in fields(self) if f.default is MISSING and f.name not in settings]:
+            raise ConfigError(f"missing {', '.join(missing)}; these decide the shape and have no default")
+        super().__init__(**settings)
+        given = {"id2label": self.id2label, "label2id": label2id, "num_labels": num_labels}
+        self.update({name: value for name, value in given.items() if value is not None})
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        names = setting_names()
+        if name in names:
+            value = checked(name, value)
+        elif not hasattr(type(self), name) and name not in HARMLESS | HUGGING_FACE_MARKS:
+            hint = "" if name.startswith("_") else did_you_mean(name, [*names, "num_labels", "label2id"])
+            if hint:
+                raise ConfigError(f"a configuration has no {name!r}{hint}")
+        super().__setattr__(name, value)
+
+    def check(self) -> None:
+        """Check that the settings fit each other.
+
+        Raises:
+            ConfigError: The heads do not divide the width.
+        """
         if self.hidden_size % self.num_attention_heads:
             raise ConfigError(
                 f"num_attention_heads is {self.num_attention_heads}, which does not divide "
                 f"hidden_size {self.hidden_size}"
             )
-        for name in (
-            "hidden_dropout_prob",
-            "attention_probs_dropout_prob",
-            "classifier_dropout_prob",
-        ):
-            if not 0 <= getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)!r}; expected 0 <= p < 1")
 
     @property
     def has_map(self) -> bool:
@@ -143,13 +91,49 @@ class AlbertConfig:
 
     @property
     def num_labels(self) -> int:
-        """Number of outputs of a classification head."""
+        """Number of outputs of a classification head; setting it to another number names them LABEL_0, ..."""
         return len(self.id2label) if self.id2label else 2
+
+    @num_labels.setter
+    def num_labels(self, number: int) -> None:
+        if type(number) is not int or number < 1:
+            raise ConfigError(f"num_labels is {number!r}; expected a whole number of at least 1")
+        if not self.id2label or len(self.id2label) != number:
+            self.id2label = {index: f"LABEL_{index}" for index in range(number)}
 
     @property
     def label2id(self) -> dict[str, int]:
-        """Class numbers by name."""
+        """Class numbers by name; setting it sets `id2label`."""
         return {label: index for index, label in (self.id2label or {}).items()}
+
+    @label2id.setter
+    def label2id(self, numbers: dict[str, int]) -> None:
+        self.id2label = {index: label for label, index in numbers.items()}
+
+    @property
+    def use_return_dict(self) -> bool:
+        """The same as `return_dict`, under transformers' name for the effective value."""
+        return self.return_dict
+
+    @property
+    def others(self) -> dict[str, Any]:
+        """Settings that are none of this model, kept as they were given."""
+        names = setting_names()
+        return {name: value for name, value in vars(self).items() if name not in names and name[0] != "_"}
+
+    def get_text_config(self, **_: Any) -> Self:
+        """Return this configuration: there is no other part than text."""
+        return self
+
+    def changed(self, **changes: Any) -> Self:
+        """Return a copy with other values of some settings.
+
+        Raises:
+            ConfigError: One of them cannot be used.
+        """
+        config = deepcopy(self)
+        config.update(changes)
+        return config
 
     def group_of_layer(self, layer: int) -> int:
         """Return the group whose weights layer `layer` uses."""
@@ -207,60 +191,131 @@ class AlbertConfig:
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: expected a JSON object, found {type(content).__name__}")
         try:
-            config = cls.from_dict(content)
+            config = cls.from_dict(content, **changes)
         except ConfigError as error:
             raise ConfigError(f"{path}: {error}") from error
-        if unused := unused_keys(content):
+        if unused := unused_keys(content, setting_names()):
             _report_unused(path, tuple(unused))
-        return replace(config, **changes) if changes else config
+        return config
 
     @classmethod
-    def from_dict(cls, content: dict[str, Any]) -> Self:
+    def from_json_file(cls, path: str | Path) -> Self:
+        """Read a configuration file; the name of transformers and of the original for `from_json`."""
+        return cls.from_json(Path(path))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path, **changes: Any) -> Self:
+        """Read the configuration of a model folder, of a file, or of a model on the Hub.
+
+        Args:
+            folder: Path or Hub id.
+            changes: Fields that replace those of the file, and how a model is fetched (`HubOptions`).
+
+        Raises:
+            CheckpointError: There is no such file.
+            ConfigError: It cannot be used.
+        """
+        fetching = {name: changes.pop(name) for name in HubOptions.__annotations__ if name in changes}
+        path = local_path(folder, **fetching)
+        return cls.from_json(path / CONFIG_FILE if path.is_dir() else path, **changes)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write `config.json` into a folder, which is made if missing.
+
+        Raises:
+            ConfigError: A setting that is none of this model's cannot be stored as JSON.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_json(folder / CONFIG_FILE, json.loads(self.to_json_string()))
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any], **changes: Any) -> Self:
         """Make a configuration from the keys and values of either JSON dialect.
 
         In files that transformers wrote, keys that are not known are skipped, because it stores settings of
         every kind there, and users add their own; `unused_keys` lists them. In other files they are errors.
 
+        Args:
+            content: Keys and values.
+            changes: Fields that replace them.
+
         Raises:
             ConfigError: A key that decides the shape is missing, or has a value that is not supported.
         """
-        original = not _HUGGING_FACE_MARKS & set(content)
+        original = not HUGGING_FACE_MARKS & set(content)
         if content.get("model_type", "albert") != "albert":
             raise ConfigError(f"model_type is {content['model_type']!r}; expected 'albert'")
-        names = [field.name for field in fields(cls)]
-        for key in unused_keys(content):
+        names, others = setting_names(), unused_keys(content, setting_names())
+        for key in others:
             hint = did_you_mean(key, names)
-            if original or (hint and not _WRITTEN_MARKS & set(content)):
+            if original or (hint and not WRITTEN_MARKS & set(content)):
                 raise ConfigError(f"unknown key {key!r}{hint}")
-        for key, allowed in _ONLY_VALUES.items():
+        for key, allowed in ONLY_VALUES.items():
             if key in content and content[key] not in allowed:
                 raise ConfigError(
                     f"{key} is {content[key]!r}, which is not supported; expected {allowed[0]!r}"
                 )
         values: dict[str, Any] = {key: value for key, value in content.items() if key in names}
-        values["hidden_act"] = _ACTIVATION_NAMES.get(
+        values["hidden_act"] = ACTIVATION_NAMES.get(
             str(values.get("hidden_act")), values.get("hidden_act", "gelu_new")
         )
-        missing = [f.name for f in fields(cls) if f.default is MISSING and f.name not in values]
-        if missing:
-            raise ConfigError(f"missing {', '.join(missing)}; these decide the shape and have no default")
         if original and values.get("hidden_act") == "gelu":
             values["hidden_act"] = "gelu_new"
         if original and values["hidden_act"] in {None, ""}:
             values["hidden_act"] = "linear"
         values["id2label"] = _labels(content)
-        return cls(**values)
+        config = cls(**values)
+        # Kept as they are: in files that a library wrote, a name that resembles a field is no misspelling.
+        vars(config).update({key: content[key] for key in others})
+        config.update(changes)
+        return config
+
+    def update(self, changes: Mapping[str, Any]) -> None:
+        """Set several settings.
+
+        Raises:
+            ConfigError: One of them cannot be used, or names and number of the classes contradict each other.
+        """
+        for name, value in changes.items():
+            setattr(self, name, value)
+        labels = sorted({"id2label", "label2id", "num_labels"} & set(changes))
+        for name in labels:
+            given = changes[name]
+            if given is not None and getattr(self, name) != _labels_as_stored(name, given):
+                raise ConfigError(f"{name} is {given!r}, which contradicts another of {', '.join(labels)}")
+        self.check()
 
     def to_dict(self) -> dict[str, Any]:
         """Return the keys and values of a Hugging Face `config.json`."""
-        content: dict[str, Any] = {"model_type": "albert", **asdict(self)}
-        for name in ("problem_type", "id2label"):
-            if content[name] is None:
+        content: dict[str, Any] = {"model_type": "albert", **asdict(self), **self.others}
+        for name in _LEFT_OUT:
+            if content[name] == setting_defaults()[name]:
                 del content[name]
         if self.id2label:
             content["id2label"] = {str(index): label for index, label in self.id2label.items()}
             content["label2id"] = self.label2id
         return content
+
+    def to_json_string(self, *, use_diff: bool = True) -> str:  # noqa: ARG002  # transformers' name
+        """Return the content of `config.json`; `use_diff` is without effect, the whole is returned.
+
+        Raises:
+            ConfigError: A setting that is none of this model's cannot be stored as JSON.
+        """
+        content = self.to_dict()
+        for name, value in self.others.items():
+            try:
+                json.dumps(value)
+            except (TypeError, ValueError) as error:
+                raise ConfigError(
+                    f"{name} is {value!r}, which cannot be stored as JSON; remove it"
+                ) from error
+        return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
+
+
+_LEFT_OUT = ("problem_type", "id2label", "output_hidden_states", "output_attentions", "return_dict")
+"""Fields that are not stored where they have their default."""
 
 
 _SIZES = {  # layers, hidden size, attention heads
@@ -291,13 +346,11 @@ def size_name(config: AlbertConfig) -> str:
     return "own"
 
 
-def unused_keys(content: Mapping[str, Any]) -> list[str]:
-    """Return the keys of a configuration that are no setting of the model, sorted.
-
-    Those that nearly every file has, and that are known to change nothing, are left out.
-    """
-    known = {field.name for field in fields(AlbertConfig)} | _UNUSED_ORIGINAL_KEYS | _ONLY_VALUES.keys()
-    return sorted(set(content) - known - _HUGGING_FACE_MARKS - _HARMLESS)
+def _labels_as_stored(name: str, value: Any) -> Any:
+    """Return a setting of the classes in the form in which it is read back."""
+    if name == "id2label":
+        return checked_labels(value)
+    return {str(label): int(index) for label, index in value.items()} if name == "label2id" else value
 
 
 @cache
@@ -306,9 +359,9 @@ def _report_unused(path: Path, keys: tuple[str, ...]) -> None:
     say(f"{path}: not used, because it is no setting of the model: {', '.join(keys)}")
 
 
-def _labels(content: dict[str, Any]) -> dict[int, str] | None:
+def _labels(content: Mapping[str, Any]) -> dict[int, str] | None:
     """Return the class names of a Hugging Face configuration, which may contain only their number."""
     if content.get("id2label"):
-        return {int(index): str(label) for index, label in content["id2label"].items()}
+        return checked_labels(content["id2label"])
     number = content.get("num_labels", content.get("_num_labels"))
     return None if number is None else {index: f"LABEL_{index}" for index in range(int(number))}

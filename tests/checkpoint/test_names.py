@@ -27,7 +27,8 @@ from albert.checkpoint.names import (
 from albert.config import AlbertConfig
 from albert.errors import CheckpointError
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.model.pretrained import AlbertForPreTraining, Pretrained
+from albert.model.language_models import AlbertForPreTraining
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForMultipleChoice, AlbertForSequenceClassification
 
 GROUPED = AlbertConfig(

@@ -14,7 +14,9 @@ from albert.commands.pretrain import pretrain
 from albert.config import AlbertConfig
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError, RunError
-from albert.model.pretrained import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, Pretrained
+from albert.model.albert_model import AlbertModel
+from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
+from albert.model.pretrained import Pretrained
 from albert.pretraining.settings import ObjectiveSettings, PretrainSettings
 from albert.training.log import StepLog
 from albert.training.loop import Step

@@ -11,7 +11,7 @@ import torch
 from nbclient import NotebookClient
 
 from albert.config import AlbertConfig
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.text.tokenizer import AlbertTokenizer
 from samples.toy_task import sentences, write_table
 

@@ -12,8 +12,8 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import torch
 
 from albert.config import AlbertConfig
+from albert.model.language_models import AlbertForPreTraining
 from albert.model.losses import cross_entropy_sum, vocabulary_loss
-from albert.model.pretrained import AlbertForPreTraining
 from albert.optim.optimizers import make_optimizer
 
 

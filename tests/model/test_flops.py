@@ -20,8 +20,8 @@ from albert.model.flops import (
     pretraining_flops,
     step_memory,
 )
+from albert.model.language_models import AlbertForPreTraining
 from albert.model.packing import Packing
-from albert.model.pretrained import AlbertForPreTraining
 
 CPU = torch.device("cpu")
 CONFIG = AlbertConfig(

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.model import kernels
+from albert.model.language_models import AlbertForMaskedLM
 from albert.model.linear import LinearWeights, linear, prepare, prepare_for_inference
-from albert.model.pretrained import AlbertForMaskedLM
 from albert.training.settings import autocast_dtype
 from albert.training.speed import apply_switches
 

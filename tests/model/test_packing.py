@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert.config import AlbertConfig
-from albert.model.attention import attend, attention_probabilities
-from albert.model.encoder import AlbertLayer
-from albert.model.packing import Packing, pack, round_up_to_bucket, unpack
-from albert.model.pretrained import AlbertModel
+from albert.model.albert_model import AlbertModel
+from albert.model.attention import attend, attend_visibly
+from albert.model.layer import AlbertLayer
+from albert.model.packing import Packing, PaddedBatch, PaddedInputs, pack, round_up_to_bucket, unpack
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=9)
 
@@ -58,15 +58,15 @@ def test_attention_stays_inside_its_sequence_and_equals_the_formula(lengths: lis
     packing = Packing.of_lengths(torch.tensor(lengths))
     qkv = torch.randn(len(packing.position_ids), 3, 2, 5, dtype=torch.float64)
     found = attend(qkv, packing, dropout_prob=0.0)
-    probabilities = attention_probabilities(qkv, packing)
+    mask = (torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]).long()
+    visibly, probabilities = attend_visibly(qkv, PaddedBatch.of(PaddedInputs(mask, mask)), dropout_prob=0.0)
+    torch.testing.assert_close(visibly[: sum(lengths)], found[: sum(lengths)])
     for row, (start, length) in enumerate(zip(packing.starts.tolist(), lengths, strict=True)):
         query, key, value = qkv[start : start + length].unbind(1)
         weights = (torch.einsum("qad,kad->aqk", query, key) / 5**0.5).softmax(-1)
         expected = torch.einsum("aqk,kad->qad", weights, value).flatten(1)
         torch.testing.assert_close(found[start : start + length], expected)
-        torch.testing.assert_close(
-            probabilities[row, :, :length, :length].double(), weights, atol=1e-6, rtol=0
-        )
+        torch.testing.assert_close(probabilities[row, :, :length, :length], weights)
 
 
 @given(LENGTHS)

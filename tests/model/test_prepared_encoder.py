@@ -10,8 +10,9 @@ from torch import Tensor
 
 from albert.config import AlbertConfig
 from albert.model.encoder import AlbertEncoder
+from albert.model.inspection import Inspection
 from albert.model.linear import Dtype
-from albert.model.packing import Packing
+from albert.model.packing import Packing, PaddedBatch, PaddedInputs
 
 PACKING = Packing.of_lengths(torch.tensor([5, 17, 9]))
 ROWS = len(PACKING.position_ids)
@@ -97,8 +98,10 @@ def test_prepared_weights_are_dropped_by(change: Callable[[AlbertEncoder], objec
 def test_prepared_weights_are_used_at_every_depth(x: Tensor, dtype: Dtype) -> None:
     encoder, rows = make_encoder(), torch.tensor([0, 5, 22])
     encoder.prepare_for_inference(dtype)
-    states: list[Tensor] = []
-    last = encoder(x, PACKING, hidden_states=states)
+    mask = (torch.arange(17) < torch.tensor(PACKING.lengths)[:, None]).long()
+    batch, grids = PaddedBatch.of(PaddedInputs(mask, mask)), list[Tensor]()
+    last = encoder(x, PACKING, inspection=Inspection(batch, grids, None))
+    states = [batch.pack(grid) for grid in grids]
     found = encoder.at_depths(x, PACKING, rows=rows, depths=[1, 3, 4])
     for state, depth in zip(found, (1, 3, 4), strict=True):
         torch.testing.assert_close(state, states[depth][rows], atol=1e-6, rtol=0)

@@ -12,13 +12,10 @@ import albert
 from albert.checkpoint.names import from_original, name_of_original
 from albert.config import AlbertConfig
 from albert.errors import CheckpointError, DataError
+from albert.model.albert_model import AlbertModel
+from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
 from albert.model.losses import cross_entropy_sum
 from albert.model.packing import pack
-from albert.model.pretrained import (
-    AlbertForMaskedLM,
-    AlbertForPreTraining,
-    AlbertModel,
-)
 from albert.model.task_models import AlbertForSequenceClassification
 
 FIRST_OUTPUTS = ("last_hidden_state", "prediction_logits", "logits")

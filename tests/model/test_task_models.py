@@ -10,8 +10,10 @@ from torch import Tensor
 
 from albert.checkpoint.names import from_original, name_of_original
 from albert.config import AlbertConfig
+from albert.model.albert_model import AlbertModel
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.model.pretrained import AlbertForMaskedLM, AlbertForPreTraining, AlbertModel, Pretrained
+from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
+from albert.model.pretrained import Pretrained
 from albert.model.spans import NEVER
 from albert.model.task_models import (
     AlbertForMultipleChoice,

@@ -11,7 +11,7 @@ from torch import nn
 
 from albert.checkpoint.names import from_original, name_of_original
 from albert.config import AlbertConfig
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.optim import foreach, formula
 from albert.optim.optimizers import AdamW, Lamb, clip_gradients, global_norm, parameter_groups
 

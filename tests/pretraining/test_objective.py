@@ -13,7 +13,7 @@ from torch import Tensor
 from albert.config import AlbertConfig
 from albert.data.batches import PretrainingBatch
 from albert.errors import ConfigError
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.optim.optimizers import make_optimizer
 from albert.pretraining.objective import (
     PretrainingObjective,

@@ -8,7 +8,7 @@ import torch
 
 from albert.commands.finetune import FinetuneSettings
 from albert.config import AlbertConfig
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.text.tokenizer import AlbertTokenizer
 
 WORDS = ["the", "value", "of", "this", "type", "is", "a", "reference", "to", "it"]

@@ -17,7 +17,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from albert.benchmarks.workload import make_features, make_pretraining_batch
 from albert.config import AlbertConfig
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.model.pretrained import AlbertForPreTraining, Pretrained
+from albert.model.language_models import AlbertForPreTraining
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,

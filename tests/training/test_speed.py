@@ -13,8 +13,8 @@ from torch import Tensor
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.model import kernels
+from albert.model.language_models import AlbertForPreTraining
 from albert.model.losses import cross_entropy_sum
-from albert.model.pretrained import AlbertForPreTraining
 from albert.training.speed import apply_switches
 
 # torch warns about what its own compiler imports and does.
@@ -172,7 +172,7 @@ def test_recomputing_with_dropout_gives_the_same_loss_and_gradients_to_the_bit(
 MEMORY = """
 import sys
 import torch
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.config import AlbertConfig
 from albert.training.speed import apply_switches
 

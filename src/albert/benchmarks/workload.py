@@ -15,7 +15,8 @@ from torch import Tensor
 
 from albert.config import AlbertConfig
 from albert.data.batches import IntArray, PretrainingBatch
-from albert.model.pretrained import AlbertForPreTraining, Pretrained
+from albert.model.language_models import AlbertForPreTraining
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.features import TextFeatures
 from albert.training.settings import LoopSettings, autocast_dtype

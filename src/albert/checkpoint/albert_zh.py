@@ -10,7 +10,6 @@ Source: modeling.py, run_pretraining.py and run_classifier.py of albert_zh.
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -52,7 +51,7 @@ def albert_zh_config(content: Mapping[str, Any]) -> AlbertConfig:
             "has an ALBERT that normalises before attention and feed-forward, and not after the last layer"
         )
     config = AlbertConfig.from_dict({key: value for key, value in content.items() if key != "ln_type"})
-    return replace(config, embedding_size=config.hidden_size)
+    return config.changed(embedding_size=config.hidden_size)
 
 
 def read_shape(path: Path) -> AlbertConfig:

@@ -5,10 +5,9 @@ Reading never executes code and reports how many tensors matched; a partly fille
 """
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,36 +16,17 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
-from albert.checkpoint.weights import find_weights, read_hugging_face_tensors, read_tensors
-from albert.config import AlbertConfig
+from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import say
 from albert.errors import CheckpointError, ConfigError
-from albert.hub import WEIGHT_FILES
+from albert.hub import INDEX_FILES, WEIGHT_FILES
+from albert.writing import replacing, write_json
 
-CONFIG_FILE = "config.json"
 WEIGHTS_FILE = WEIGHT_FILES[0]
 _BARE = ("embeddings.", "encoder.", "pooler.")
 """Beginnings of the tensors' names in the bare encoder."""
 _POSITIONS = "position_embeddings.weight"
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path next to `path`; after the block it is synced and replaces `path`."""
-    temporary = path.with_name(f".{path.name}.tmp-{os.getpid()}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def write_json(path: Path, content: dict[str, Any]) -> None:
-    """Write `content` to `path` as indented JSON, atomically."""
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -56,7 +36,14 @@ def write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
         save_file(tensors, temporary, metadata={"format": "pt"})
 
 
-def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *, architecture: str) -> None:
+def write_model(
+    folder: Path,
+    config: AlbertConfig,
+    state: Mapping[str, Tensor],
+    *,
+    architecture: str,
+    max_shard_size: int | str = "50GB",
+) -> None:
     """Write configuration and weights of a model to `folder`.
 
     Args:
@@ -64,24 +51,49 @@ def write_model(folder: Path, config: AlbertConfig, state: dict[str, Tensor], *,
         config: The model's shape.
         state: The model's parameters.
         architecture: Name of the public class, for transformers.
+        max_shard_size: Size of the largest file of weights, in bytes or as "5GB"; more files hold more.
 
     Raises:
         ConfigError: The configuration would be read as another one.
         CheckpointError: The weights are read as others than were written.
     """
-    content = {"architectures": [architecture], **config.to_dict()}
-    if AlbertConfig.from_dict(json.loads(json.dumps(content))) != config:
+    content = {"architectures": [], **json.loads(config.to_json_string())}
+    content["architectures"] = [architecture]
+    if AlbertConfig.from_dict(content) != config:
         raise ConfigError(f"{folder}: {CONFIG_FILE} would be read as another configuration than {config}")
     folder.mkdir(parents=True, exist_ok=True)
     tensors = to_hugging_face(state, identity_map_size=None if config.has_map else config.hidden_size)
-    write_tensors(folder / WEIGHTS_FILE, {name: tensor.cpu() for name, tensor in tensors.items()})
-    _check_written(folder / WEIGHTS_FILE, state, has_map=config.has_map)
+    weights = _write_weights(folder, {name: t.cpu() for name, t in tensors.items()}, max_shard_size)
+    _check_written(weights, state, has_map=config.has_map)
     write_json(folder / CONFIG_FILE, content)
+
+
+def _write_weights(folder: Path, tensors: dict[str, Tensor], max_shard_size: int | str) -> Path:
+    """Write weights in one file or in several, remove those of the other form, and return file or index."""
+    # Imported here: only writing needs it, and it is slow to load.
+    from huggingface_hub import split_torch_state_dict_into_shards
+
+    try:
+        shards = split_torch_state_dict_into_shards(tensors, max_shard_size=max_shard_size)
+    except ValueError as error:
+        raise ConfigError(f"max_shard_size is {max_shard_size!r}: {error}") from error
+    for name, kept in shards.filename_to_tensors.items():
+        write_tensors(folder / name, {tensor: tensors[tensor] for tensor in kept})
+    single, index = folder / WEIGHTS_FILE, folder / INDEX_FILES[0]
+    if shards.is_sharded:
+        write_json(index, {"metadata": shards.metadata, "weight_map": shards.tensor_to_filename})
+        single.unlink(missing_ok=True)
+    else:
+        index.unlink(missing_ok=True)
+    for path in folder.glob("model-*-of-*.safetensors"):
+        if path.name not in shards.filename_to_tensors:
+            path.unlink()
+    return index if shards.is_sharded else single
 
 
 def _check_written(path: Path, state: Mapping[str, Tensor], *, has_map: bool) -> None:
     """Read weights again, as every reader does, and compare them with `state`, bit for bit."""
-    found = from_hugging_face(read_tensors(path), has_map=has_map)
+    found = from_hugging_face(read_hugging_face_tensors(path), has_map=has_map)
     expected = {f"albert.{name}" if name.startswith(_BARE) else name: t for name, t in state.items()}
     if sorted(found) == sorted(expected):
         differing = [name for name, tensor in expected.items() if not _is_same(tensor.cpu(), found[name])]
@@ -111,6 +123,12 @@ def read_config(folder: Path, **changes: Any) -> AlbertConfig:
     """
     if not folder.is_dir():
         raise CheckpointError(f"{folder}: no such folder; expected a model folder with {CONFIG_FILE}")
+    if not (folder / CONFIG_FILE).is_file() and find_weights(folder) is not None:
+        raise CheckpointError(
+            f"{folder}: has weights, but no {CONFIG_FILE}; a training script stored only the state dict: "
+            f"write the file with model.config.save_pretrained({str(folder)!r}), or copy that of the model "
+            "which was trained"
+        )
     return AlbertConfig.from_json(folder / CONFIG_FILE, **changes)
 
 
@@ -157,37 +175,93 @@ def load_weights(
     Raises:
         CheckpointError: A tensor of the encoder is missing, or a shape differs.
     """
-    weights = find_weights(folder) or folder / WEIGHTS_FILE
-    stored = from_hugging_face(read_hugging_face_tensors(weights), has_map=has_map)
+    stored = read_weights(folder, has_map=has_map)
     expected = model.state_dict()
-    if not any(name.startswith("albert.") for name in expected):
-        stored = {name.removeprefix("albert."): t for name, t in stored.items() if name.startswith("albert.")}
+    stored = _named_as(expected, stored)
     if from_first_group:
         copies = {name: _first_group(name) for name in expected if name not in stored}
         stored |= {name: stored[first] for name, first in copies.items() if first in stored}
     if new_positions is not None:
         stored |= _with_positions(stored, expected, folder, new_positions)
+    return fill(model, stored, source=str(folder)).missing
+
+
+def read_weights(folder: Path, *, has_map: bool) -> dict[str, Tensor]:
+    """Return the tensors of a model folder by our names.
+
+    Raises:
+        CheckpointError: There are none, or they cannot be read.
+    """
+    weights = find_weights(folder) or folder / WEIGHTS_FILE
+    return from_hugging_face(read_hugging_face_tensors(weights), has_map=has_map)
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """How stored tensors matched those of a model."""
+
+    missing: tuple[str, ...]
+    """Tensors of the model that keep their random values."""
+    unused: tuple[str, ...]
+    """Stored tensors that the model lacks."""
+    mismatched: tuple[tuple[str, tuple[int, ...], tuple[int, ...]], ...]
+    """Tensors of other shapes, left out: name, stored shape, shape in the model."""
+
+
+def fill(
+    model: nn.Module, stored: Mapping[str, Tensor], *, source: str, skips_mismatched: bool = False
+) -> Filled:
+    """Fill `model` from `stored` tensors, and report what matched.
+
+    Args:
+        model: Its parameters have the prefix `albert.`, or are those of the bare encoder.
+        stored: Tensors by our names, with that prefix or without.
+        source: Where they are from, for messages.
+        skips_mismatched: Whether tensors outside the encoder may have other shapes, and are then left out.
+
+    Raises:
+        CheckpointError: A tensor of the encoder is missing, or a shape differs.
+    """
+    expected = model.state_dict()
+    stored = _named_as(expected, stored)
+    shapes = {name: tuple(tensor.shape) for name, tensor in expected.items()}
+    mismatched = [
+        (name, tuple(stored[name].shape), shape)
+        for name, shape in shapes.items()
+        if name in stored and tuple(stored[name].shape) != shape
+    ]
+    for name, found, needed in mismatched:
+        if not skips_mismatched or is_encoder(name):
+            cause = f"{CONFIG_FILE} and {WEIGHTS_FILE} are of different models"
+            if name.endswith(_POSITIONS):
+                cause = "only albert pretrain --init-from changes their number, max_position_embeddings"
+            raise CheckpointError(f"{source}: {name} has shape {found}, the model needs {needed}; {cause}")
+        say(f"{source}: {name} has shape {found}, the model needs {needed}: left out")
+    left_out = {name for name, _, _ in mismatched}
     missing = [name for name in expected if name not in stored]
     encoder = [name for name in missing if is_encoder(name)]
     if encoder:
         raise CheckpointError(
-            f"{folder}: {len(encoder)} of the encoder's tensors are missing, the first is {encoder[0]!r}; "
+            f"{source}: {len(encoder)} of the encoder's tensors are missing, the first is {encoder[0]!r}; "
             "take the configuration and the weights of one model"
         )
-    for name, tensor in expected.items():
-        if name in stored and stored[name].shape != tensor.shape:
-            cause = f"{CONFIG_FILE} and {WEIGHTS_FILE} are of different models"
-            if name.endswith(_POSITIONS):
-                cause = "only albert pretrain --init-from changes their number, max_position_embeddings"
-            raise CheckpointError(
-                f"{folder}: {name} has shape {tuple(stored[name].shape)}, the model needs "
-                f"{tuple(tensor.shape)}; {cause}"
-            )
     unused = sorted(set(stored) - set(expected))
-    model.load_state_dict({name: t for name, t in stored.items() if name in expected}, strict=False)
-    matched = len(expected) - len(missing)
-    say(f"{folder}: {account_of(matched, missing=missing, unused=unused)}")
-    return tuple(missing)
+    used = {name: t for name, t in stored.items() if name in expected and name not in left_out}
+    model.load_state_dict(used, strict=False)
+    random = [name for name in expected if name not in used]
+    say(f"{source}: {account_of(len(used), missing=random, unused=unused)}")
+    return Filled(tuple(missing), tuple(unused), tuple(mismatched))
+
+
+def _named_as(expected: Mapping[str, Tensor], stored: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return stored tensors by the names of a model, which may be the bare encoder."""
+    if any(name.startswith("albert.") for name in expected):
+        return dict(stored)
+    return {
+        name.removeprefix("albert."): tensor
+        for name, tensor in stored.items()
+        if name.startswith(("albert.", *_BARE))
+    }
 
 
 def _with_positions(

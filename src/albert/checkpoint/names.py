@@ -8,7 +8,7 @@ squad_utils.py of the original.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 import torch
@@ -153,7 +153,7 @@ def to_original(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name: _transposed(name, value) for name, value in variables.items()}
 
 
-def to_hugging_face(state: dict[str, Tensor], *, identity_map_size: int | None) -> dict[str, Tensor]:
+def to_hugging_face(state: Mapping[str, Tensor], *, identity_map_size: int | None) -> dict[str, Tensor]:
     """Return a state dict as transformers expects it in a file.
 
     Args:

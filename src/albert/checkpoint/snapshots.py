@@ -16,7 +16,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from albert.checkpoint.folder import WEIGHTS_FILE, write_json, write_tensors
+from albert.checkpoint.folder import WEIGHTS_FILE, write_tensors
 from albert.checkpoint.layout import (
     OPTIMIZER_FILE,
     STATE_FILE,
@@ -28,6 +28,7 @@ from albert.checkpoint.layout import (
 from albert.checkpoint.weights import read_tensors
 from albert.console import warn
 from albert.errors import CheckpointError
+from albert.writing import write_json
 
 FORMAT_VERSION = 1
 """Version of `state.json`. Files without a version have the older names of `_UNVERSIONED_NAMES`."""

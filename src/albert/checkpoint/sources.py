@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Literal
 
 from albert.checkpoint.archives import is_archive, unpacked
-from albert.checkpoint.folder import CONFIG_FILE
 from albert.checkpoint.weights import find_weights
+from albert.config import CONFIG_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES, local_path
 

@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from albert.checkpoint.folder import replacing
 from albert.console import collected_notes, progress, say
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder
@@ -25,6 +24,7 @@ from albert.tasks.features import TextFeatures
 from albert.tasks.tables import read_columns
 from albert.tasks.text_files import read_text_lines
 from albert.training.runs import settings_as_json, versions
+from albert.writing import replacing
 
 TEXTS_AT_ONCE = 1024
 _READ_BYTES = 1 << 20

@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 from tyro.conf import Positional, arg
 
-from albert.checkpoint.folder import replacing
 from albert.console import say
 from albert.errors import ConfigError
 from albert.reports.curves import draw_runs
 from albert.reports.page import make_page
 from albert.reports.runs import Axis, LoggedRun, read_runs, score_names
+from albert.writing import replacing
 
 REPORT_FOLDER = "report"
 PICTURE = "report.png"

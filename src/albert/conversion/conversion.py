@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +21,6 @@ from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_alb
 from albert.checkpoint.folder import (
     account_of,
     is_encoder,
-    write_json,
     write_model,
 )
 from albert.checkpoint.layout import RUN_FILE
@@ -34,7 +33,8 @@ from albert.console import say
 from albert.conversion.release import check_tokenizer, model_card
 from albert.errors import CheckpointError, TokenizerError
 from albert.hub import local_path
-from albert.model.pretrained import AlbertModel, Pretrained
+from albert.model.albert_model import AlbertModel
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
@@ -42,6 +42,7 @@ from albert.model.task_models import (
     model_class,
 )
 from albert.text.tokenizer import AlbertTokenizer
+from albert.writing import write_json
 
 Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]
 _HEADS: dict[str, type[Pretrained]] = {
@@ -300,9 +301,9 @@ def _with_labels(
             "with --head sequence-classification it is read as a regression (STS-B)"
         ]
     if config.id2label is None:
-        config = replace(config, id2label={index: f"LABEL_{index}" for index in range(num_labels)})
+        config = config.changed(num_labels=num_labels)
     if num_labels == 1 and config.problem_type is None:
-        config = replace(config, problem_type="regression")
+        config = config.changed(problem_type="regression")
     return config, []
 
 

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from albert.checkpoint.folder import write_json
 from albert.checkpoint.layout import RUN_FILE
 from albert.console import say
 from albert.errors import TokenizerError
 from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
+from albert.writing import write_json
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 
-from albert.checkpoint.folder import write_json
 from albert.checkpoint.layout import RUN_FILE
 from albert.config import AlbertConfig
 from albert.console import say
@@ -23,7 +22,7 @@ from albert.data.batches import IntArray
 from albert.data.examples.stream import Examples
 from albert.demo.text import standard_library
 from albert.errors import RunError
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.data import open_pretraining_data
 from albert.pretraining.meter import trial_steps
 from albert.pretraining.objective import make_objective
@@ -32,6 +31,7 @@ from albert.pretraining.settings import PretrainSettings
 from albert.reports.curves import Baselines, LoggedStage, draw_stages, held_out_points
 from albert.training.runs import Run
 from albert.training.settings import find_device
+from albert.writing import write_json
 
 STATE_FILE = "demo.json"
 TRIAL_SECONDS = 4.0

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 
 from albert.errors import RunError
+from albert.model.albert_model import AlbertModel
 from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel, Pretrained
+from albert.model.pretrained import Pretrained
 from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Task
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from albert.checkpoint.folder import replacing
 from albert.checkpoint.layout import LOG_FILE, RUN_FILE
 from albert.console import UNWRITABLE
 from albert.finetuning.plan import DevSet, Plan
@@ -21,6 +20,7 @@ from albert.reports.html import page, picture, quiet, table
 from albert.reports.runs import read_runs, words
 from albert.tasks.published import band
 from albert.training.runs import Run
+from albert.writing import replacing
 
 PAGE = "report.html"
 WORST_EXAMPLES = 20

@@ -21,9 +21,9 @@ from albert.inference.opening import open_model, sequence_length
 from albert.inference.pooling import Dense, Normalize, Pooling, pool
 from albert.inference.precision import ensure_agreement
 from albert.inference.sentence_folders import SentenceFolder, read_sentence_folder
+from albert.model.albert_model import AlbertModel
 from albert.model.linear import Dtype
 from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.tables import Example

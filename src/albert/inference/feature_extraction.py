@@ -8,8 +8,8 @@ from torch import Tensor
 from albert.inference.encoding import LengthLimit, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.precision import ensure_agreement
+from albert.model.albert_model import AlbertModel
 from albert.model.packing import Packing
-from albert.model.pretrained import AlbertModel
 from albert.text.tokenizer import AlbertTokenizer
 
 

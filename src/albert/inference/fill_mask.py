@@ -14,7 +14,7 @@ from albert.errors import DataError
 from albert.inference.encoding import Group, LengthLimit, check_lengths, features_of_rows, groups
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.precision import ensure_agreement
-from albert.model.pretrained import AlbertForMaskedLM
+from albert.model.language_models import AlbertForMaskedLM
 from albert.text.tokenizer import AlbertTokenizer
 
 

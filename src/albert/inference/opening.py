@@ -26,8 +26,9 @@ from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.precision import prepare_precision
+from albert.model.albert_model import AlbertModel
 from albert.model.linear import Dtype
-from albert.model.pretrained import AlbertModel, Pretrained
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,

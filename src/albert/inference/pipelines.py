@@ -20,9 +20,11 @@ from albert.inference.opening import open_model
 from albert.inference.question_answering import QuestionAnsweringPipeline
 from albert.inference.text_classification import TextClassificationPipeline
 from albert.inference.token_classification import TokenClassificationPipeline
+from albert.model.albert_model import AlbertModel
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+from albert.model.language_models import AlbertForMaskedLM
 from albert.model.linear import Dtype
-from albert.model.pretrained import AlbertForMaskedLM, AlbertModel, Pretrained
+from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,

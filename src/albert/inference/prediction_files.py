@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TextIO
 
-from albert.checkpoint.folder import replacing
 from albert.console import UNWRITABLE
 from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import files_of_benchmark
@@ -22,6 +21,7 @@ from albert.tasks.predictions import Chunk, LineFormat, ObjectFormat, listed
 from albert.tasks.solver import Solver
 from albert.tasks.submissions import Submission
 from albert.tasks.task import Task
+from albert.writing import replacing
 
 OutputFormat = Literal["auto", "rows", "official"]
 Append = Callable[[Chunk], None]

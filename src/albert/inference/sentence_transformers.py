@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from safetensors.torch import save_file
 
-from albert.checkpoint.folder import write_json
 from albert.checkpoint.layout import RUN_FILE
 from albert.conversion.release import model_card, replacing_folder
 from albert.errors import CheckpointError
@@ -29,6 +28,7 @@ from albert.inference.sentence_folders import (
     read_sentence_folder,
 )
 from albert.text.tokenizer import AlbertTokenizer
+from albert.writing import write_json
 
 _NAMES = {
     "mean": "mean of the last hidden states",

@@ -13,7 +13,6 @@ from typing import Any, TextIO
 import numpy as np
 from absl.flags import FlagValues
 
-from albert.checkpoint.folder import replacing
 from albert.console import say
 from albert.errors import ConfigError, UsageError, did_you_mean
 from albert.finetuning.plan import DevSet
@@ -24,6 +23,7 @@ from albert.tasks.files import require_files
 from albert.tasks.predictions import Chunk, LineFormat, PredictionRow
 from albert.tasks.submissions import Submission, glue
 from albert.tasks.task import Hyperparameters, Task, TaskData
+from albert.writing import replacing
 
 PREDICTIONS_NAME = "test_results.tsv"
 SUBMISSION_NAME = "submit_results.tsv"

@@ -14,8 +14,8 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from albert.checkpoint.folder import replacing
 from albert.console import say
+from albert.writing import replacing
 
 FINGERPRINT = "albert_features"
 """Key of the fingerprint in a file's metadata."""

@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.checkpoint.folder import CONFIG_FILE, replacing, write_json
 from albert.checkpoint.layout import RUN_FILE, STATE_FILE, RunLayout
 from albert.checkpoint.snapshots import load_snapshot_weights
 from albert.checkpoint.sources import is_model_folder
+from albert.config import CONFIG_FILE
 from albert.console import say
 from albert.conversion.bare_weights import bare_folder
 from albert.conversion.release import replacing_folder
@@ -33,6 +33,7 @@ from albert.finetuning.run import write_trained
 from albert.legacy.checkpoints import BEST_NAME, Checkpoint, resolve, steps_of_finished
 from albert.legacy.finetuning_job import Job
 from albert.model.pretrained import Pretrained
+from albert.writing import replacing, write_json
 
 RESULTS_NAME = "eval_results.txt"
 TRIAL_NAME = "best_trial.txt"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albert.checkpoint.albert_zh import read_shape
-from albert.checkpoint.folder import CONFIG_FILE, read_config, write_json
-from albert.config import AlbertConfig
+from albert.checkpoint.folder import read_config
+from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import warn
 from albert.conversion.conversion import model_folder, place_of_conversion
 from albert.conversion.release import check_tokenizer
@@ -17,6 +17,7 @@ from albert.errors import ConfigError
 from albert.inference.opening import read_tokenizer
 from albert.legacy.checkpoints import find_weights
 from albert.text.tokenizer import AlbertTokenizer
+from albert.writing import write_json
 
 _SHAPE = (
     "vocab_size",

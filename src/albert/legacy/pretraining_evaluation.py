@@ -35,7 +35,7 @@ from albert.legacy.checkpoints import (
     newest_of_tensorflow,
     steps_of_finished,
 )
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.objective import PretrainingObjective, make_objective
 from albert.pretraining.settings import ObjectiveSettings
 from albert.training.loop import evaluate

@@ -14,9 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.config import AlbertConfig
-from albert.model.encoder import initialize
-from albert.model.packing import Packing, PaddedBatch
-from albert.model.pretrained import AlbertModel, Pretrained, mean_cross_entropy, without_classes
+from albert.errors import DataError
+from albert.model.albert_model import AlbertModel
+from albert.model.calls import Call, Wanted
+from albert.model.layer import initialize
+from albert.model.losses import mean_cross_entropy
+from albert.model.outputs import BeamSearchOutput, QuestionAnsweringOutput
+from albert.model.packing import Packing, PaddedBatch, PaddedInputs, check_shape
+from albert.model.pretrained import Pretrained, without_classes
 from albert.model.spans import (
     NEVER,
     AnswerClass,
@@ -30,18 +35,6 @@ from albert.model.spans import (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuestionAnsweringOutput:
-    """Output of `AlbertForQuestionAnswering`."""
-
-    loss: Tensor | None = None
-    """Mean of the cross-entropies of start and end, if both positions were given."""
-    start_logits: Tensor
-    """(B, T); -1e30 at padding."""
-    end_logits: Tensor
-    """(B, T); -1e30 at padding."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class SpanLogits:
     """Logits for a known start, as training needs them."""
 
@@ -49,28 +42,6 @@ class SpanLogits:
     """(B, T); -1e30 where no answer can start."""
     end_logits: Tensor
     """Given the start, (B, T); -1e30 where no answer can end."""
-    cls_logits: Tensor
-    """(B,); above 0 where no answer is more probable than one."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BeamSearchOutput:
-    """Output of `AlbertForQuestionAnsweringBeamSearch`: a loss, or the best starts and their best ends.
-
-    Names are those of transformers' XLNet, where the ends of one start are not adjacent and the values are
-    probabilities.
-    """
-
-    loss: Tensor | None = None
-    """Loss of the span and, if `is_impossible` was given, of answerability."""
-    start_top_log_probs: Tensor | None = None
-    """(B, start_n_top), descending."""
-    start_top_index: Tensor | None = None
-    """Columns, (B, start_n_top)."""
-    end_top_log_probs: Tensor | None = None
-    """Given the start, (B, start_n_top * end_n_top): those of start i begin at i * end_n_top."""
-    end_top_index: Tensor | None = None
-    """Columns, (B, start_n_top * end_n_top)."""
     cls_logits: Tensor
     """(B,); above 0 where no answer is more probable than one."""
 
@@ -101,28 +72,34 @@ class AlbertForQuestionAnswering(Pretrained):
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
+        *,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> QuestionAnsweringOutput:
-        """Find answers in a padded batch (B, T).
+        """Find answers in a padded batch.
 
-        Args:
-            input_ids: (B, T).
-            attention_mask: (B, T), 0 marks padding.
-            token_type_ids: (B, T).
-            start_positions: Columns, (B,); those outside the row are ignored.
-            end_positions: Columns, as above.
+        `start_positions` and `end_positions` are columns, (B,); those after the row are ignored, those before
+        it are column 0. The other arguments are those of `AlbertModel`.
+
+        Raises:
+            DataError: A position is one of padding, where no answer can be.
         """
-        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
-        logits = _rows_of(batch).spread(self.qa_outputs(x))  # (N, H) -> (B, T, 2)
+        inputs = PaddedInputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        call = Call.of(self.config, inputs, Wanted(output_hidden_states, output_attentions, return_dict))
+        x = self.albert.states(call)
+        start, end = _rows_of(call.batch).spread(self.qa_outputs(x)).unbind(-1)  # (N, H) -> two of (B, T)
         loss = None
         if start_positions is not None and end_positions is not None:
-            loss = _span_loss((logits[..., 0], logits[..., 1]), start_positions, end_positions)
-        return QuestionAnsweringOutput(loss=loss, start_logits=logits[..., 0], end_logits=logits[..., 1])
+            loss = _span_loss((start, end), _columns(call, start_positions, end_positions))
+        return call.result(QuestionAnsweringOutput(loss=loss, start_logits=start, end_logits=end))
 
 
 class AlbertForQuestionAnsweringBeamSearch(Pretrained):
@@ -192,9 +169,11 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         start_positions: Tensor | None = None,
         end_positions: Tensor | None = None,
         *,
@@ -202,31 +181,33 @@ class AlbertForQuestionAnsweringBeamSearch(Pretrained):
         p_mask: Tensor | None = None,
         start_n_top: int = 5,
         end_n_top: int = 5,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> BeamSearchOutput:
-        """Find answers in a padded batch (B, T), or computes the loss where the positions are given.
+        """Find answers in a padded batch, or compute the loss where the positions are given.
 
-        Args:
-            input_ids: (B, T).
-            attention_mask: (B, T), 0 marks padding.
-            token_type_ids: (B, T).
-            start_positions: Columns, (B,); the column of [CLS] if there is no answer.
-            end_positions: Columns, as above.
-            is_impossible: (B,); 1 if there is no answer.
-            p_mask: (B, T); 1 where no answer may start or end; without it all columns are allowed.
-            start_n_top: Number of starts to keep.
-            end_n_top: Number of ends to keep per start.
+        `start_positions` and `end_positions` are columns, (B,), that of [CLS] if there is no answer;
+        `is_impossible` (B,) is 1 if there is no answer; `p_mask` (B, T) is 1 where no answer may start or end
+        (without it all columns are allowed); `start_n_top` starts and `end_n_top` ends of each are kept. The
+        other arguments are those of `AlbertModel`.
+
+        Raises:
+            DataError: A position is one of padding, where no answer can be.
         """
-        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        x = self.albert.encode(batch.input_ids, batch.token_type_ids, batch.packing)
-        forbidden = torch.zeros_like(input_ids) if p_mask is None else p_mask
-        forbidden = forbidden.flatten()[batch.cells].bool()  # (B, T) -> (N,)
+        inputs = PaddedInputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        call = Call.of(self.config, inputs, Wanted(output_hidden_states, output_attentions, return_dict))
+        x, rows = self.albert.states(call), _rows_of(call.batch)
+        forbidden = torch.zeros_like(call.batch.cells) if p_mask is None else call.labels(p_mask, "p_mask")
+        forbidden = forbidden.bool()  # (N,)
         if start_positions is None or end_positions is None:
-            return self._candidates(x, _rows_of(batch), forbidden, (start_n_top, end_n_top))
-        found = self._logits(x, _rows_of(batch), forbidden, start_positions)
-        loss = _span_loss((found.start_logits, found.end_logits), start_positions, end_positions)
+            return call.result(self._candidates(x, rows, forbidden, (start_n_top, end_n_top)))
+        positions = _columns(call, start_positions, end_positions)
+        found = self._logits(x, rows, forbidden, positions[0])
+        loss = _span_loss((found.start_logits, found.end_logits), positions)
         if is_impossible is not None:
             loss = loss + answerability_loss_sum(found.cls_logits, is_impossible).total / len(is_impossible)
-        return BeamSearchOutput(loss=loss, cls_logits=found.cls_logits)
+        return call.result(BeamSearchOutput(loss=loss, cls_logits=found.cls_logits))
 
     def _logits(self, x: Tensor, rows: AnswerRows, forbidden: Tensor, starts: Tensor) -> SpanLogits:
         """Return the logits for `x` (N, H), tokens forbidden by p_mask (N,), and known starts (B,)."""
@@ -263,10 +244,33 @@ def _rows_of(batch: PaddedBatch) -> AnswerRows:
     return AnswerRows(batch.cells, batch.packing.starts, batch.shape)
 
 
-def _span_loss(logits: tuple[Tensor, Tensor], start_positions: Tensor, end_positions: Tensor) -> Tensor:
+def _columns(call: Call, *positions: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the positions of starts and of ends, (B,) each, without those before the row.
+
+    Raises:
+        DataError: Their shape is another, or one of them is padding.
+    """
+    count, width = call.batch.shape
+    mask = call.batch.mask()
+    columns = []
+    for name, given in zip(("start_positions", "end_positions"), positions, strict=True):
+        check_shape(name, given, (count,), (count, 1))
+        found = given.flatten().clamp(min=0)
+        is_token = mask.gather(1, found.clamp(max=width - 1)[:, None]).squeeze(1) | (found >= width)
+        if not bool(is_token.all()):
+            row = int((~is_token).nonzero()[0])
+            raise DataError(
+                f"{name} of row {row} is column {int(found[row])}, which attention_mask marks as padding; an "
+                "answer is a part of the text"
+            )
+        columns.append(found)
+    return columns[0], columns[1]
+
+
+def _span_loss(logits: tuple[Tensor, Tensor], positions: tuple[Tensor, Tensor]) -> Tensor:
     """Return the mean of the mean cross-entropies of starts and of ends; see `span_loss_sum`."""
     start, end = (
-        mean_cross_entropy(edge, labels_of_positions(positions, edge.shape[1]))
-        for edge, positions in zip(logits, (start_positions, end_positions), strict=True)
+        mean_cross_entropy(edge, labels_of_positions(columns, edge.shape[1]))
+        for edge, columns in zip(logits, positions, strict=True)
     )
     return (start + end) / 2

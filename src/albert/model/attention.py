@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from albert.model import kernels
-from albert.model.packing import Packing
+from albert.model.packing import Packing, PaddedBatch
 
 Way = Literal["by_runs", "padded", "by_torch", "by_flash_attn"]
 
@@ -71,19 +71,28 @@ def fastest_way(device: torch.device, dtype: torch.dtype, head_size: int, *, dro
     return "padded" if kernels.flash_attention() is None else "by_flash_attn"
 
 
-def attention_probabilities(qkv: Tensor, packing: Packing) -> Tensor:
-    """Return the attention probabilities (B, A, T, T) for inspection; 0 where there is no token.
+def attend_visibly(qkv: Tensor, batch: PaddedBatch, *, dropout_prob: float) -> tuple[Tensor, Tensor]:
+    """Return what `attend` returns, and the attention probabilities that gave it, for inspection.
+
+    The probabilities take part in the computation, so they can be asked for their gradients; dropout is in
+    them, as in those of transformers.
 
     Args:
         qkv: Queries, keys and values, (N, 3, A, D).
-        packing: Where the sequences are.
+        batch: Where the sequences are in the caller's batch of (B, T).
+        dropout_prob: Dropout on the attention probabilities.
+
+    Returns:
+        (N, A * D), and (B, A, T, T) with 0 where there is no token.
     """
-    query, key, _ = packing.pad(qkv).permute(2, 0, 3, 1, 4)  # (N, 3, A, D) -> three of (B, A, T, D)
-    mask = packing.mask  # (B, T)
-    if mask is None:
-        return _scores(query, key).float().softmax(-1)
+    query, key, value = batch.unpack(qkv).permute(2, 0, 3, 1, 4)  # (N, 3, A, D) -> three of (B, A, T, D)
+    mask = batch.mask()
     scores = _scores(query, key).masked_fill(~mask[:, None, None, :], -math.inf)
-    return scores.float().softmax(-1) * mask[:, None, :, None]
+    exact = torch.promote_types(qkv.dtype, torch.float32)
+    probabilities = scores.softmax(-1, dtype=exact).to(qkv.dtype) * mask[:, None, :, None]
+    probabilities = F.dropout(probabilities, dropout_prob)
+    context = (probabilities @ value).transpose(1, 2).flatten(2)  # (B, A, T, D) -> (B, T, A * D)
+    return batch.pack(context), probabilities
 
 
 def _by_runs(qkv: Tensor, packing: Packing, dropout_prob: float) -> Tensor:

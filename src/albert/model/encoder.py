@@ -13,46 +13,19 @@ embeddings, the attention and the feed-forward part.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import cache, partial
-from typing import Any, NamedTuple, Self
+from functools import partial
+from typing import Any, Self
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from albert.config import Activation, AlbertConfig
-from albert.errors import DataError
-from albert.model import kernels
-from albert.model.attention import attend, attention_probabilities
-from albert.model.linear import Dtype, PreparedWeights, compute_dtype, linear, prepare, prepare_for_inference
+from albert.config import AlbertConfig
+from albert.errors import ConfigError, DataError
+from albert.model.inspection import Inspection
+from albert.model.layer import AlbertLayer, Holder, LayerWeights
+from albert.model.linear import Dtype, compute_dtype
 from albert.model.packing import Packing
-
-
-def activate(x: Tensor, activation: Activation) -> Tensor:
-    """Apply the activation of this name, elementwise."""
-    match activation:
-        case "gelu_new":
-            return F.gelu(x, approximate="tanh")
-        case "gelu":
-            return F.gelu(x)
-        case "relu":
-            return F.relu(x)
-        case "tanh":
-            return torch.tanh(x)
-        case "linear":
-            return x
-
-
-def initialize(module: nn.Module, *, std: float) -> None:
-    """Draw weights and embeddings in `module` from a normal truncated at 2 `std`; biases 0, norms 1 and 0."""
-    for part in module.modules():
-        if isinstance(part, nn.Linear | nn.Embedding):
-            nn.init.trunc_normal_(part.weight, std=std, a=-2 * std, b=2 * std)
-        if isinstance(part, nn.Linear) and part.bias is not None:
-            nn.init.zeros_(part.bias)
-        if isinstance(part, nn.LayerNorm):
-            part.reset_parameters()
 
 
 class AlbertEmbeddings(nn.Module):
@@ -66,95 +39,28 @@ class AlbertEmbeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(config.embedding_size, eps=config.layer_norm_eps)
         self.dropout = nn.Dropout(config.hidden_dropout_prob)
 
-    def forward(self, input_ids: Tensor, token_type_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """Return the embeddings (N, E) of three packed (N,) inputs."""
-        x = self.word_embeddings(input_ids) + self.token_type_embeddings(token_type_ids)  # (N,) -> (N, E)
+    def forward(
+        self,
+        input_ids: Tensor | None,
+        token_type_ids: Tensor,
+        position_ids: Tensor,
+        inputs_embeds: Tensor | None = None,
+    ) -> Tensor:
+        """Return the embeddings (N, E) of packed (N,) inputs.
+
+        Args:
+            input_ids: (N,); not used if `inputs_embeds` are given.
+            token_type_ids: (N,).
+            position_ids: (N,).
+            inputs_embeds: Word embeddings, (N, E).
+        """
+        if inputs_embeds is None:
+            inputs_embeds = self.word_embeddings(input_ids)  # (N,) -> (N, E)
+        x = inputs_embeds + self.token_type_embeddings(token_type_ids)
         return self.dropout(self.LayerNorm(x + self.position_embeddings(position_ids)))
 
 
-class LayerWeights(NamedTuple):
-    """The parameters of one block, prepared once and used by every layer of the group."""
-
-    qkv: PreparedWeights
-    """Query, key and value as one layer, H to 3H."""
-    dense: PreparedWeights
-    """After attention, H to H."""
-    ffn: PreparedWeights
-    """H to F."""
-    ffn_output: PreparedWeights
-    """F to H."""
-
-
-class AlbertAttention(nn.Module):
-    """The parameters of self-attention and of the normalisation after it."""
-
-    def __init__(self, config: AlbertConfig) -> None:
-        super().__init__()
-        self.query = nn.Linear(config.hidden_size, config.hidden_size)
-        self.key = nn.Linear(config.hidden_size, config.hidden_size)
-        self.value = nn.Linear(config.hidden_size, config.hidden_size)
-        self.dense = nn.Linear(config.hidden_size, config.hidden_size)
-        self.LayerNorm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-
-
-class AlbertLayer(nn.Module):
-    """One transformer block: attention, then feed-forward, each added to its input and normalised."""
-
-    def __init__(self, config: AlbertConfig) -> None:
-        super().__init__()
-        self.full_layer_layer_norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
-        self.attention = AlbertAttention(config)
-        self.ffn = nn.Linear(config.hidden_size, config.intermediate_size)
-        self.ffn_output = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.hidden_dropout = nn.Dropout(config.hidden_dropout_prob)
-        self.num_attention_heads = config.num_attention_heads
-        self.attention_probs_dropout_prob = config.attention_probs_dropout_prob
-        self.hidden_act = config.hidden_act
-        self.compiled = False
-        """Whether all of the block but attention runs compiled; it is compiled at the first call."""
-
-    def weights(self, dtype: torch.dtype) -> LayerWeights:
-        """Return this block's parameters, query, key and value joined, all cast to `dtype`."""
-        return LayerWeights(*(prepare(linears, dtype) for linears in self._linears()))
-
-    def inference_weights(self, dtype: Dtype) -> LayerWeights:
-        """Return their current values, prepared for any number of passes without gradient."""
-        return LayerWeights(*(prepare_for_inference(linears, dtype) for linears in self._linears()))
-
-    def _linears(self) -> tuple[tuple[nn.Linear, ...], ...]:
-        attention = self.attention
-        joined = (attention.query, attention.key, attention.value)
-        return joined, (attention.dense,), (self.ffn,), (self.ffn_output,)
-
-    def project(self, x: Tensor, weights: LayerWeights) -> Tensor:
-        """Return the queries, keys and values (N, 3, A, D) of `x` (N, H)."""
-        heads = self.num_attention_heads
-        qkv = linear(x, weights.qkv)  # (N, H) -> (N, 3H)
-        return qkv.view(x.shape[0], 3, heads, x.shape[1] // heads)  # (N, 3H) -> (N, 3, A, D)
-
-    def finish(self, x: Tensor, context: Tensor, weights: LayerWeights) -> Tensor:
-        """Return the block's output (M, H) for its input `x` (M, H) and the attention's output (M, H)."""
-        attended = linear(context, weights.dense)
-        x = self.attention.LayerNorm(x + self.hidden_dropout(attended))
-        hidden = activate(linear(x, weights.ffn), self.hidden_act)  # (M, H) -> (M, F)
-        output = linear(hidden, weights.ffn_output)  # (M, F) -> (M, H)
-        return self.full_layer_layer_norm(x + self.hidden_dropout(output))
-
-    def forward(
-        self, x: Tensor, weights: LayerWeights, packing: Packing, rows: Tensor | None = None
-    ) -> Tensor:
-        """Return the block's output (N, H) for `x` (N, H); if `rows` (M,) are given, only theirs, (M, H)."""
-        context = attend(
-            _call(AlbertLayer.project, self, x, weights),
-            packing,
-            dropout_prob=self.attention_probs_dropout_prob if self.training else 0.0,
-        )
-        if rows is not None:
-            context, x = context[rows], x[rows]  # (N, H) -> (M, H)
-        return _call(AlbertLayer.finish, self, x, context, weights)
-
-
-class AlbertLayerGroup(nn.Module):
+class AlbertLayerGroup(Holder):
     """The blocks that a layer of the group consists of, each with weights of its own."""
 
     def __init__(self, config: AlbertConfig) -> None:
@@ -170,8 +76,14 @@ class Prepared:
     """Type of the products."""
     layers: dict[AlbertLayer, LayerWeights]
     """Weights of each block."""
+    forms: dict[AlbertLayer, object]
+    """What each block consisted of (`AlbertLayer.form`)."""
     is_checked: bool = False
     """Whether the outputs have been compared with float32."""
+
+    def is_current(self) -> bool:
+        """Return whether no layer was replaced, and no hook added or removed, since."""
+        return all(block.form() == form for block, form in self.forms.items())
 
 
 class AlbertEncoder(nn.Module):
@@ -205,8 +117,12 @@ class AlbertEncoder(nn.Module):
         Raises:
             ConfigError: The device does not compute in `dtype`.
         """
-        layers = dict.fromkeys(self.layers())
-        self.prepared = Prepared(dtype, {layer: layer.inference_weights(dtype) for layer in layers})
+        blocks = dict.fromkeys(self.layers())
+        self.prepared = Prepared(
+            dtype,
+            layers={block: block.inference_weights(dtype) for block in blocks},
+            forms={block: block.form() for block in blocks},
+        )
 
     def prepare_for_training(self) -> None:
         """Drop what `prepare_for_inference` prepared, so that the parameters themselves are used again."""
@@ -233,8 +149,7 @@ class AlbertEncoder(nn.Module):
         packing: Packing,
         *,
         rows: Tensor | None = None,
-        hidden_states: list[Tensor] | None = None,
-        attentions: list[Tensor] | None = None,
+        inspection: Inspection | None = None,
     ) -> Tensor:
         """Return the last layer's output (N, H) for the embeddings `x` (N, E).
 
@@ -245,14 +160,11 @@ class AlbertEncoder(nn.Module):
             x: Packed embeddings.
             packing: Where the sequences are.
             rows: Tokens whose output is needed, (M,); the output is then (M, H). All if not given.
-            hidden_states: Receives the input of the first block and the output of every block, (N, H) each.
-            attentions: Receives the attention probabilities of every block, (B, A, T, T) each.
+            inspection: Keeps hidden states and attention probabilities; not together with `rows`.
         """
         with self._precision(x.device):
-            for state in self._states(x, packing, rows=rows, attentions=attentions):
+            for state in self._states(x, packing, rows=rows, inspection=inspection):
                 x = state
-                if hidden_states is not None:
-                    hidden_states.append(state)
         return x
 
     def at_depths(self, x: Tensor, packing: Packing, *, rows: Tensor, depths: Sequence[int]) -> list[Tensor]:
@@ -288,23 +200,25 @@ class AlbertEncoder(nn.Module):
         *,
         rows: Tensor | None,
         num_layers: int | None = None,
-        attentions: list[Tensor] | None = None,
+        inspection: Inspection | None = None,
     ) -> Iterator[Tensor]:
         """Yield the input of the first block, then each block's output, up to `num_layers` layers."""
         x = self.embedding_hidden_mapping_in(x)  # (N, E) -> (N, H)
+        keep = _unchanged if inspection is None else inspection.keep_state
         weights: dict[AlbertLayer, LayerWeights] = {}
+        blocks = self.layers(num_layers)
         if self.prepared is not None and not torch.is_grad_enabled():
+            if not self.prepared.is_current():
+                self.prepare_for_inference(self.prepared.dtype)
             weights = self.prepared.layers
             x = x.float()  # Sums and normalisations stay float32.
+        x = keep(x)
         yield x
-        blocks = self.layers(num_layers)
         for number, layer in enumerate(blocks, 1):
             if layer not in weights:
                 weights[layer] = layer.weights(compute_dtype(x))
-            if attentions is not None:
-                attentions.append(attention_probabilities(layer.project(x, weights[layer]), packing))
             block = partial(checkpoint, layer, use_reentrant=False) if self.recomputes else layer
-            x = block(x, weights[layer], packing, rows if number == len(blocks) else None)
+            x = keep(block(x, weights[layer], packing, rows if number == len(blocks) else None, inspection))
             yield x
 
     def layers(self, num_layers: int | None = None) -> list[AlbertLayer]:
@@ -317,29 +231,23 @@ class AlbertEncoder(nn.Module):
         for layer in range(num_layers or self.config.num_hidden_layers):
             group = self.albert_layer_groups[self.config.group_of_layer(layer)]
             assert isinstance(group, AlbertLayerGroup)
-            order += [block for block in group.albert_layers if isinstance(block, AlbertLayer)]
+            for block in group.albert_layers:
+                if not isinstance(block, AlbertLayer):
+                    raise ConfigError(
+                        f"a block of the encoder is a {type(block).__name__}, expected an AlbertLayer; only "
+                        "layers inside of it can be replaced: query, key, value, dense, ffn, ffn_output"
+                    )
+                order.append(block)
         return order
+
+
+def _unchanged(x: Tensor) -> Tensor:
+    return x
 
 
 def _drop_prepared_after_loading(encoder: nn.Module, _: object) -> None:
     assert isinstance(encoder, AlbertEncoder)
     encoder.prepare_for_training()
-
-
-@cache
-def _compiled(method: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Return `method` compiled; one compilation serves all layers and, through `_call`, all row counts."""
-    return torch.compile(method)
-
-
-def _call(method: Callable[..., Tensor], layer: AlbertLayer, x: Tensor, *others: Any) -> Tensor:
-    """Call a method of `layer` on rows `x` (M, H) and others, compiled if the layer is to be."""
-    if not layer.compiled:
-        return method(layer, x, *others)
-    for tensor in (x, *others):
-        if isinstance(tensor, Tensor):
-            kernels.mark_dynamic(tensor, 0)
-    return _compiled(method)(layer, x, *others)
 
 
 def check_length(length: int, config: AlbertConfig) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from albert.config import AlbertConfig
 from albert.data.batches import IntArray
-from albert.model.linear import LinearWeights, linear, prepare
+from albert.model.linear import PreparedWeights, linear, prepare
 from albert.model.losses import ROWS_AT_ONCE
 from albert.model.packing import round_up_to_bucket
 
@@ -183,7 +183,7 @@ def matrix_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 @torch.no_grad()
-def _product_seconds(x: Tensor, weights: LinearWeights) -> float:
+def _product_seconds(x: Tensor, weights: PreparedWeights) -> float:
     """Return the seconds of one product."""
     _wait(x.device)
     start = time.perf_counter()

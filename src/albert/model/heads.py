@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.config import AlbertConfig
-from albert.model.encoder import activate
+from albert.model.layer import activate
 from albert.model.losses import Projection
 from albert.model.packing import fill_up
 

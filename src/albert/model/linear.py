@@ -11,14 +11,19 @@ with a scale of its own, so a row's result does not depend on the rest of the ba
 the processor adds products in 16 bits (AVX2 without VNNI), because products of 8 bits overflow there by up to
 a hundredth of their sum; 8 bits elsewhere. The kernel is oneDNN's, on plain int8 tensors: torch's quantised
 tensors are deprecated (pytorch issue 184982), and `torch._int_mm` is a hundred times slower without VNNI.
+
+A layer that is more than a plain `nn.Linear`, because an adapter, a quantised layer, a parametrization or a
+hook took its place, is called as the module that it is.
 """
 
-from typing import Any, Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, library, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.modules import module as module_hooks
 
 from albert.errors import ConfigError
 from albert.model import kernels
@@ -27,6 +32,9 @@ Dtype = Literal["float32", "bf16", "int8"]
 """Type in which linear layers that are prepared for inference compute."""
 _ROWS_PACKED_FOR = 256
 _SMALLEST_SCALE = 1e-12
+_PLAIN_TENSORS = (nn.Parameter, Tensor)
+_HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_GLOBAL_HOOKS = tuple(f"_global{hooks}" for hooks in _HOOKS)
 
 
 class LinearWeights(NamedTuple):
@@ -64,7 +72,14 @@ class QuantizedWeights(NamedTuple):
     """(out,), float32."""
 
 
-PreparedWeights = LinearWeights | PackedWeights | QuantizedWeights
+class Called(NamedTuple):
+    """Layers that are not plain: nothing is prepared, they are called."""
+
+    modules: tuple[nn.Module, ...]
+    """Their outputs stand one after the other."""
+
+
+PreparedWeights = LinearWeights | PackedWeights | QuantizedWeights | Called
 
 
 def compute_dtype(x: Tensor) -> torch.dtype:
@@ -73,8 +88,27 @@ def compute_dtype(x: Tensor) -> torch.dtype:
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
 
 
-def prepare(linears: tuple[nn.Linear, ...], dtype: torch.dtype) -> LinearWeights:
+def is_plain(module: nn.Module) -> bool:
+    """Return whether calling `module` does nothing but multiply by its own weight and add its bias."""
+    # Libraries put adapters in place of a layer, change its class (parametrizations), replace its method, add
+    # hooks, or store another kind of tensor.
+    return (
+        type(module) is nn.Linear
+        and "forward" not in module.__dict__
+        and not any(module.__dict__[hooks] for hooks in _HOOKS)
+        and all(type(parameter) in _PLAIN_TENSORS for parameter in (module.weight, module.bias))
+    )
+
+
+def all_plain(modules: Sequence[nn.Module]) -> TypeGuard[Sequence[nn.Linear]]:
+    """Return whether all of `modules` are plain, and no hook is set for all modules of the process."""
+    return not any(getattr(module_hooks, hooks) for hooks in _GLOBAL_HOOKS) and all(map(is_plain, modules))
+
+
+def prepare(linears: tuple[nn.Module, ...], dtype: torch.dtype) -> LinearWeights | Called:
     """Return the parameters of `linears`, joined to one layer and cast to `dtype`, for one forward pass."""
+    if not all_plain(linears):
+        return Called(linears)
     weight, bias = _joined(linears)  # (out, in), (out,)
     weight = weight.to(dtype)
     onednn = _prefers_onednn(weight)
@@ -84,12 +118,20 @@ def prepare(linears: tuple[nn.Linear, ...], dtype: torch.dtype) -> LinearWeights
 
 
 @torch.no_grad()
-def prepare_for_inference(linears: tuple[nn.Linear, ...], dtype: Dtype) -> PreparedWeights:
+def prepare_for_inference(linears: tuple[nn.Module, ...], dtype: Dtype) -> PreparedWeights:
     """Return the current parameters of `linears`, joined, ready for any number of passes without gradient.
 
     Raises:
-        ConfigError: This device cannot compute in int8.
+        ConfigError: This device cannot compute in int8, or a layer is not a plain one.
     """
+    if not all_plain(linears):
+        if dtype == "int8":
+            changed = next((module for module in linears if not is_plain(module)), linears[0])
+            raise ConfigError(
+                f"a layer was replaced or has hooks ({type(changed).__name__}), which has no int8 form; "
+                "merge the adapter into the model first, or use float32 or bf16"
+            )
+        return Called(linears)
     weight, bias = (part.detach() for part in _joined(linears))
     if dtype == "bf16":
         return LinearWeights(weight.bfloat16(), bias.bfloat16(), None)
@@ -118,6 +160,9 @@ def check_int8(device: torch.device) -> None:
 
 def linear(x: Tensor, weights: PreparedWeights) -> Tensor:
     """Return the product (N, out) of `x` (N, in) and a prepared layer."""
+    if isinstance(weights, Called):
+        parts = [module(x) for module in weights.modules]
+        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=-1)
     if isinstance(weights, QuantizedWeights):
         return _quantized_product(x, weights)
     if isinstance(weights, PackedWeights):
@@ -130,7 +175,7 @@ def linear(x: Tensor, weights: PreparedWeights) -> Tensor:
     return _OneDnnLinear.apply(x, *weights[:3])  # type: ignore[no-untyped-call]
 
 
-def _joined(linears: tuple[nn.Linear, ...]) -> tuple[Tensor, Tensor]:
+def _joined(linears: Sequence[nn.Linear]) -> tuple[Tensor, Tensor]:
     """Return the weight (out, in) and bias (out,) of `linears`, their outputs one after the other."""
     if len(linears) == 1:
         return linears[0].weight, linears[0].bias

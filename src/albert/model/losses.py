@@ -16,7 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from albert.errors import DataError
 from albert.model.linear import compute_dtype
+from albert.model.packing import check_shape
 
 IGNORED_LABEL = -100
 
@@ -42,6 +44,26 @@ def cross_entropy_sum(logits: Tensor, labels: Tensor, weights: Tensor | None = N
     total = F.cross_entropy(logits.float(), labels, weights, ignore_index=IGNORED_LABEL, reduction="sum")
     is_correct = logits.detach().argmax(-1) == labels
     return LossSum(total, (is_correct if weights is None else is_correct * weights[labels]).sum())
+
+
+def mean_cross_entropy(logits: Tensor, labels: Tensor) -> Tensor:
+    """Return the mean cross-entropy over the labels that are not -100; 0 if there are none."""
+    return cross_entropy_sum(logits, labels).total / (labels >= 0).sum().clamp(min=1)
+
+
+def class_labels(labels: Tensor, rows: int) -> Tensor:
+    """Return class numbers of shape (B,) or (B, 1) as (B,).
+
+    Raises:
+        DataError: They have another shape, or are not whole numbers.
+    """
+    check_shape("labels", labels, (rows,), (rows, 1))
+    if labels.is_floating_point():
+        raise DataError(
+            "labels are real numbers; expected class numbers, or problem_type regression or "
+            "multi_label_classification"
+        )
+    return labels.flatten().long()
 
 
 def squared_error_sum(scores: Tensor, labels: Tensor) -> LossSum:

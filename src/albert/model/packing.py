@@ -171,31 +171,111 @@ def unpack(x: Tensor, cells: Tensor, shape: tuple[int, int]) -> Tensor:
 
 
 @dataclass(frozen=True, slots=True)
+class PaddedInputs:
+    """What a caller gives for a padded batch, as transformers names it."""
+
+    input_ids: Tensor | None = None
+    """(B, T)"""
+    attention_mask: Tensor | None = None
+    """(B, T), 0 marks padding; without it there is none."""
+    token_type_ids: Tensor | None = None
+    """(B, T); without it all are 0."""
+    position_ids: Tensor | None = None
+    """(B, T) or (1, T); without it the columns."""
+    inputs_embeds: Tensor | None = None
+    """In place of `input_ids`: word embeddings, (B, T, E)."""
+
+    def checked_shape(self) -> tuple[int, int]:
+        """Return (B, T).
+
+        Raises:
+            DataError: Neither or both of `input_ids` and `inputs_embeds` are given, or a shape is wrong.
+        """
+        if (self.input_ids is None) == (self.inputs_embeds is None):
+            found = "neither" if self.input_ids is None else "both"
+            raise DataError(f"expected input_ids or inputs_embeds, found {found}")
+        if self.input_ids is not None:
+            _check_dimensions("input_ids", self.input_ids, 2)
+            rows, columns = self.input_ids.shape
+        else:
+            assert self.inputs_embeds is not None  # above
+            _check_dimensions("inputs_embeds", self.inputs_embeds, 3)
+            rows, columns = self.inputs_embeds.shape[:2]
+        for name in ("attention_mask", "token_type_ids", "position_ids"):
+            given = getattr(self, name)
+            if given is not None:
+                check_shape(name, given, (rows, columns), *[(1, columns)] * (name == "position_ids"))
+        return rows, columns
+
+
+def check_shape(name: str, tensor: Tensor, *expected: tuple[int, ...]) -> None:
+    """Check that an argument has one of the `expected` shapes.
+
+    Raises:
+        DataError: It has another one; broadcasting would compute something else.
+    """
+    if tuple(tensor.shape) not in expected:
+        allowed = " or ".join(map(str, expected))
+        raise DataError(f"{name} has shape {tuple(tensor.shape)}; expected {allowed}")
+
+
+def _check_dimensions(name: str, tensor: Tensor, expected: int) -> None:
+    if tensor.ndim != expected:
+        shape = "(B, T, E)" if expected == 3 else "(B, T)"
+        raise DataError(f"{name} has shape {tuple(tensor.shape)}; expected {shape}, a row a sequence")
+
+
+@dataclass(frozen=True, slots=True)
 class PaddedBatch:
     """A padded batch, packed, and how to unpack what a model returns for it."""
 
-    input_ids: Tensor
-    """(N,)"""
+    input_ids: Tensor | None
+    """(N,); None if `inputs_embeds` are given."""
     token_type_ids: Tensor
     """(N,)"""
+    inputs_embeds: Tensor | None
+    """Word embeddings in place of `input_ids`, (N, E)."""
     packing: Packing
-    """Where the sequences are; position ids are the tokens' columns."""
+    """Where the sequences are; position ids are the tokens' columns, or as given."""
     cells: Tensor
     """Flat index of each token in the padded batch, (N,)."""
     shape: tuple[int, int]
     """Of the padded batch, (B, T)."""
 
     @classmethod
-    def of(
-        cls, input_ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
-    ) -> "PaddedBatch":
-        """Pack a padded batch, each (B, T); without a mask every cell holds a token."""
-        mask = torch.ones_like(input_ids) if attention_mask is None else attention_mask
-        segments = torch.zeros_like(input_ids) if token_type_ids is None else token_type_ids
-        packing, cells = pack(mask)
-        shape = (input_ids.shape[0], input_ids.shape[1])
-        return cls(input_ids.flatten()[cells], segments.flatten()[cells], packing, cells, shape)
+    def of(cls, inputs: PaddedInputs) -> "PaddedBatch":
+        """Pack a padded batch.
+
+        Raises:
+            DataError: The inputs do not fit each other, or a row has no token.
+        """
+        shape = inputs.checked_shape()
+        given = inputs.input_ids if inputs.inputs_embeds is None else inputs.inputs_embeds
+        assert given is not None  # checked_shape
+        mask = inputs.attention_mask
+        packing, cells = pack(torch.ones(shape, device=given.device) if mask is None else mask)
+        if inputs.position_ids is not None:
+            positions = inputs.position_ids.expand(shape).flatten()[cells]  # (B, T) -> (N,)
+            packing = Packing(packing.lengths, fill_up(positions))
+        segments = inputs.token_type_ids
+        tokens = given.flatten(0, 1)[cells]  # (B, T, ...) -> (N, ...)
+        return cls(
+            input_ids=None if inputs.input_ids is None else tokens,
+            token_type_ids=cells.new_zeros(len(cells)) if segments is None else segments.flatten()[cells],
+            inputs_embeds=None if inputs.inputs_embeds is None else tokens,
+            packing=packing,
+            cells=cells,
+            shape=shape,
+        )
 
     def unpack(self, x: Tensor) -> Tensor:
-        """Return packed `x` (N, ...) as (B, T, ...), without filling."""
+        """Return packed `x` (N, ...) as (B, T, ...), without filling; cells without a token are 0."""
         return unpack(x[: self.packing.num_tokens], self.cells, self.shape)
+
+    def pack(self, grid: Tensor) -> Tensor:
+        """Return the tokens of `grid` (B, T, ...) as rows (num_rows, ...), filled up with zeros."""
+        return fill_up(grid.flatten(0, 1)[self.cells])
+
+    def mask(self) -> Tensor:
+        """Return which cells hold a token, (B, T), bool."""
+        return unpack(torch.ones_like(self.cells, dtype=torch.bool), self.cells, self.shape)

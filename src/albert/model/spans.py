@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.config import AlbertConfig
+from albert.model.linear import all_plain
 from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
 from albert.model.packing import Packing, unpack
 
@@ -84,6 +85,11 @@ class EndLogits(nn.Module):
         The weight multiplies [token, start]. Its halves are applied separately, so that neither product is
         computed for every pair.
         """
+        if not all_plain([self.dense_0]):
+            given = starts[sequences]  # (N, n, H)
+            pairs = torch.cat([x[:, None].expand_as(given), given], dim=-1)  # (N, n, 2H)
+            hidden = torch.tanh(self.dense_0(pairs))
+            return self.dense_1(self.LayerNorm(hidden)).squeeze(-1)
         of_token, of_start = self.dense_0.weight.chunk(2, dim=1)  # (H, 2H) -> two of (H, H)
         given = F.linear(starts, of_start, self.dense_0.bias)
         hidden = torch.tanh(F.linear(x, of_token)[:, None] + given[sequences])  # (N, n, H)

@@ -16,19 +16,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from albert.config import AlbertConfig
+from albert.errors import DataError
+from albert.model.albert_model import AlbertModel
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.model.encoder import initialize
-from albert.model.losses import squared_error_sum
-from albert.model.packing import Packing, PaddedBatch, on_device
-from albert.model.pretrained import (
-    AlbertForMaskedLM,
-    AlbertForPreTraining,
-    AlbertModel,
-    LogitsOutput,
-    Pretrained,
-    mean_cross_entropy,
-    without_classes,
-)
+from albert.model.calls import Call, Wanted
+from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
+from albert.model.layer import initialize
+from albert.model.losses import class_labels, mean_cross_entropy, squared_error_sum
+from albert.model.outputs import LogitsOutput
+from albert.model.packing import Packing, PaddedInputs, check_shape, on_device
+from albert.model.pretrained import Pretrained, without_classes
 
 # The original initialises its fine-tuning heads with this, whatever the encoder's initializer_range.
 CLASSIFIER_STD = 0.02
@@ -48,37 +45,50 @@ class AlbertForSequenceClassification(Pretrained):
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (B, K) for packed inputs (N,) of `lengths` (B,)."""
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
-
-    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        packing = Packing.of_lengths(lengths, input_ids.device)
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        *,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> LogitsOutput:
-        """Classify a padded batch (B, T).
+        """Classify a padded batch.
 
         `labels` are class numbers (B,); for several labels at once 0.0 or 1.0 for each, (B, K); for
-        regression real numbers (B,).
+        regression real numbers, (B,), or (B, K) of several targets. The other arguments are those of
+        `AlbertModel`.
+
+        Raises:
+            DataError: Labels have another shape or type.
         """
-        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
-        return LogitsOutput(loss=None if labels is None else self._loss(logits, labels), logits=logits)
+        inputs = PaddedInputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        call = Call.of(self.config, inputs, Wanted(output_hidden_states, output_attentions, return_dict))
+        logits = self.classifier(self.dropout(self.albert.first_states(call)))
+        loss = None if labels is None else self._loss(logits, labels)
+        return call.result(LogitsOutput(loss=loss, logits=logits))
 
     def _loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean loss that `problem_type` names; without one the labels tell, as in transformers."""
-        problem = self.config.problem_type
+        rows, number = logits.shape
+        problem: str | None = self.config.problem_type
+        if problem is None:
+            several = "multi_label_classification" if labels.is_floating_point() else None
+            problem = "regression" if number == 1 else several or "single_label_classification"
+        if problem == "single_label_classification":
+            return mean_cross_entropy(logits, class_labels(labels, rows))
+        check_shape("labels", labels, (rows, number), *[(rows,)] * (number == 1 and problem == "regression"))
         if problem == "multi_label_classification":
             return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
-        if problem == "regression" or self.config.num_labels == 1:
-            return squared_error_sum(logits.flatten(), labels.flatten()).total / labels.numel()
-        if problem is None and labels.is_floating_point():
-            return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
-        return mean_cross_entropy(logits, labels)
+        return squared_error_sum(logits.flatten(), labels.flatten()).total / labels.numel()
 
 
 class AlbertForMultipleChoice(Pretrained):
@@ -105,7 +115,8 @@ class AlbertForMultipleChoice(Pretrained):
             num_choices: Choices of every question, or of each, (B,). K is the largest; a question with fewer
                 has logits of -inf after its own, which have probability 0.
         """
-        logits = self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
+        packing = Packing.of_lengths(lengths, input_ids.device)
+        logits = self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
         if isinstance(num_choices, int):
             return logits.view(-1, num_choices)  # (B * K, 1) -> (B, K)
         counts = num_choices.cpu().numpy()
@@ -114,24 +125,40 @@ class AlbertForMultipleChoice(Pretrained):
         table = logits.new_full((is_choice.size,), -torch.inf)
         return table.index_copy(0, cells, logits.squeeze(-1)).view(is_choice.shape)  # (B, K)
 
-    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
-        return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
-
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        *,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> LogitsOutput:
-        """Score the choices of a padded batch (B, K, T); `labels` (B,) are the right choices."""
-        flat = (None if x is None else x.flatten(0, 1) for x in (attention_mask, token_type_ids))
-        batch = PaddedBatch.of(input_ids.flatten(0, 1), *flat)
-        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)  # (B * K, 1)
-        logits = logits.view(input_ids.shape[:2])  # (B, K)
-        return LogitsOutput(
-            loss=None if labels is None else mean_cross_entropy(logits, labels), logits=logits
-        )
+        """Score the choices of a padded batch.
+
+        `labels` (B,) are the right choices. The other arguments are those of `AlbertModel`, with a dimension
+        for the choices: (B, K, T).
+
+        Raises:
+            DataError: A shape is wrong.
+        """
+        given = (input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        first = inputs_embeds if input_ids is None else input_ids
+        if first is None or first.ndim != (4 if input_ids is None else 3):
+            found = "neither" if first is None else f"the shape {tuple(first.shape)}"
+            raise DataError(
+                f"expected input_ids (B, K, T) or inputs_embeds (B, K, T, E), K choices a row, found {found}"
+            )
+        inputs = PaddedInputs(*(None if x is None else x.flatten(0, 1) for x in given))
+        call = Call.of(self.config, inputs, Wanted(output_hidden_states, output_attentions, return_dict))
+        logits = self.classifier(self.dropout(self.albert.first_states(call)))  # (B * K, 1)
+        logits = logits.view(first.shape[:2])  # (B, K)
+        loss = None if labels is None else mean_cross_entropy(logits, class_labels(labels, len(logits)))
+        return call.result(LogitsOutput(loss=loss, logits=logits))
 
 
 class AlbertForTokenClassification(Pretrained):
@@ -148,23 +175,32 @@ class AlbertForTokenClassification(Pretrained):
 
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
-        return self._logits(input_ids, token_type_ids, Packing.of_lengths(lengths, input_ids.device))
-
-    def _logits(self, input_ids: Tensor, token_type_ids: Tensor, packing: Packing) -> Tensor:
+        packing = Packing.of_lengths(lengths, input_ids.device)
         return self.classifier(self.dropout(self.albert.encode(input_ids, token_type_ids, packing)))
 
     def forward(
         self,
-        input_ids: Tensor,
+        input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
         token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        *,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
     ) -> LogitsOutput:
-        """Classify the tokens of a padded batch (B, T); `labels` (B, T) are -100 where ignored."""
-        batch = PaddedBatch.of(input_ids, attention_mask, token_type_ids)
-        logits = self._logits(batch.input_ids, batch.token_type_ids, batch.packing)
-        loss = None if labels is None else mean_cross_entropy(logits, labels.flatten()[batch.cells])
-        return LogitsOutput(loss=loss, logits=batch.unpack(logits))
+        """Classify the tokens of a padded batch.
+
+        `labels` (B, T) are -100 where ignored; those of padding are ignored, too. The other arguments are
+        those of `AlbertModel`.
+        """
+        inputs = PaddedInputs(input_ids, attention_mask, token_type_ids, position_ids, inputs_embeds)
+        call = Call.of(self.config, inputs, Wanted(output_hidden_states, output_attentions, return_dict))
+        logits = self.classifier(self.dropout(self.albert.states(call)))
+        loss = None if labels is None else mean_cross_entropy(logits, call.labels(labels))
+        return call.result(LogitsOutput(loss=loss, logits=call.batch.unpack(logits)))
 
 
 def model_class(shapes: Mapping[str, tuple[int, ...]]) -> type[Pretrained]:

@@ -9,7 +9,7 @@ import numpy as np
 from albert.config import AlbertConfig
 from albert.data.batches import IntArray, PretrainingBatch
 from albert.data.examples.stream import Examples, ExampleSource
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.optim.optimizers import make_optimizer
 from albert.pretraining.objective import PretrainingObjective
 from albert.training.loop import Step, train

@@ -19,9 +19,9 @@ from albert.config import AlbertConfig
 from albert.data.batches import NO_ORDER_LABEL, IntArray, PretrainingBatch
 from albert.errors import ConfigError
 from albert.model.flops import encoder_flops, masked_lm_flops, num_parameters, pretraining_flops
+from albert.model.language_models import AlbertForPreTraining, HeadStates
 from albert.model.losses import LossSum, VocabularyLoss, cross_entropy_sum, distillation_loss, vocabulary_loss
 from albert.model.packing import on_device
-from albert.model.pretrained import AlbertForPreTraining, HeadStates
 from albert.pretraining.settings import ObjectiveSettings
 
 LENGTH_CLASSES = ((1, 64), (65, 128), (129, 256), (257, 512))

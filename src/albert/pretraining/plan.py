@@ -20,7 +20,7 @@ from albert.data.batches import IntArray, PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples, ExampleSource
 from albert.model.flops import StepMemory, matrix_peak, num_parameters, step_memory
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import trial_steps

@@ -16,7 +16,7 @@ from albert.conversion.release import model_card, write_model_folder
 from albert.data.examples.stream import Examples, RankSlice, StreamPosition
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.optim.optimizers import AdamW, make_optimizer
 from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData

@@ -11,7 +11,7 @@ from albert.console import say
 from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
-from albert.model.pretrained import AlbertForPreTraining
+from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.data import PretrainingData, open_pretraining_data
 from albert.pretraining.objective import PretrainingObjective, Teacher, longest_examples, make_objective
 from albert.pretraining.settings import Leniency, ObjectiveSettings, PretrainSettings

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albert.checkpoint.folder import replacing
 from albert.reports.runs import BY_LENGTH, Axis, LoggedRun, Points, score_names, words
+from albert.writing import replacing
 
 PAPER_BASE_SHARES = {"masked_lm_accuracy": 0.540, "sentence_order_accuracy": 0.865}
 """What Lan et al. (2020) report for ALBERT base after 125 000 steps."""

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from albert.checkpoint.folder import CONFIG_FILE
 from albert.checkpoint.layout import LOG_FILE, RUN_FILE, RunLayout
+from albert.config import CONFIG_FILE
 from albert.console import warn
 from albert.errors import ConfigError, RunError
 

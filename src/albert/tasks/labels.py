@@ -2,7 +2,6 @@
 
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cache
 from typing import Any, Literal
 
@@ -102,7 +101,7 @@ def with_given_labels(config: AlbertConfig, labels: Sequence[str]) -> AlbertConf
             f"--labels {','.join(labels)}: expected {config.num_labels} different names, one for each output "
             "of the model, separated by commas"
         )
-    return replace(config, id2label=dict(enumerate(labels)))
+    return config.changed(id2label=dict(enumerate(labels)))
 
 
 def better_order(

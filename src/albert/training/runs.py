@@ -17,12 +17,12 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from albert.checkpoint.folder import replacing, write_json
 from albert.checkpoint.layout import RunLayout
 from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
 from albert.renamed import rename_settings
+from albert.writing import replacing, write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,9 +15,9 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from albert.checkpoint.folder import write_json
 from albert.console import say, warn
 from albert.errors import ConfigError
+from albert.writing import write_json
 
 SinkName = Literal["tensorboard", "trackio"]
 

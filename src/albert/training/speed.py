@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from albert.errors import ConfigError
-from albert.model.encoder import AlbertEncoder, AlbertLayer
+from albert.model.encoder import AlbertEncoder
+from albert.model.layer import AlbertLayer
 
 
 def apply_switches(model: nn.Module, *, compile: bool, activation_checkpointing: bool, tf32: bool) -> None:
