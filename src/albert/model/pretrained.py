@@ -77,6 +77,7 @@ class Pretrained(ModelTools):
             config = read_config(place)
         config.update(how.changes)
         model = cls(config, **how.arguments)
+        model.name_or_path = "" if folder is None else str(folder)
         if how.state_dict is not None:
             stored = from_hugging_face(dict(how.state_dict), has_map=config.has_map)
         else:

@@ -25,6 +25,10 @@ class ModelTools(nn.Module):
         config.check()
         super().__init__()
         self.config = config
+        self.name_or_path = ""
+        """Where the model was read from; libraries note it in what they store."""
+        # torch leaves this untyped
+        self.register_load_state_dict_pre_hook(_drop_copies)  # type: ignore[no-untyped-call]
 
     @property
     def base_model(self) -> nn.Module:
@@ -159,24 +163,52 @@ class ModelTools(nn.Module):
         return False
 
     @property
-    def is_gradient_checkpointing(self) -> bool:
+    def is_activation_checkpointing(self) -> bool:
         """Whether blocks keep only their input and recompute the rest for their gradient."""
         return self.encoder_of_layers.recomputes
 
-    def gradient_checkpointing_enable(
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """The same under its older name."""
+        return self.is_activation_checkpointing
+
+    def activation_checkpointing_enable(
         self,
-        gradient_checkpointing_kwargs: dict[str, Any] | None = None,  # noqa: ARG002  # see below
+        activation_checkpointing_kwargs: dict[str, Any] | None = None,  # noqa: ARG002  # see below
+        every_n_layers: int = 1,
+        *,
+        offload: bool = False,
     ) -> None:
         """Keep only each block's input for the backward pass, and recompute the rest.
 
         Args:
-            gradient_checkpointing_kwargs: Without effect: losses and gradients are the same either way.
+            activation_checkpointing_kwargs: Without effect: losses and gradients are the same either way.
+            every_n_layers: Only 1 is supported.
+            offload: Only False is supported.
+
+        Raises:
+            ConfigError: Another value than these.
         """
+        if every_n_layers != 1 or offload:
+            raise ConfigError(
+                f"every_n_layers is {every_n_layers}, offload is {offload}; expected 1 and False: every block "
+                "is recomputed, and its input stays on the device"
+            )
         self.encoder_of_layers.recomputes = True
 
-    def gradient_checkpointing_disable(self) -> None:
+    def activation_checkpointing_disable(self) -> None:
         """Keep everything that the backward pass needs."""
         self.encoder_of_layers.recomputes = False
+
+    def gradient_checkpointing_enable(
+        self, gradient_checkpointing_kwargs: dict[str, Any] | None = None, **others: Any
+    ) -> None:
+        """Do the same as `activation_checkpointing_enable`, under its older name."""
+        self.activation_checkpointing_enable(gradient_checkpointing_kwargs, **others)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Do the same as `activation_checkpointing_disable`, under its older name."""
+        self.activation_checkpointing_disable()
 
     def enable_input_require_grads(self) -> None:
         """Let the word embeddings' output require gradients, for adapters on a frozen model."""
@@ -193,6 +225,29 @@ class ModelTools(nn.Module):
     @property
     def _masked_lm_head(self) -> MaskedLMHead | None:
         return next((module for module in self.modules() if isinstance(module, MaskedLMHead)), None)
+
+
+def _drop_copies(model: nn.Module, state: dict[str, Tensor], prefix: str, *others: Any) -> None:
+    """Drop from a state dict of transformers what is no tensor here: copies, constants, an identity.
+
+    A copy that differs from what it should be is an error, as unknown tensors are.
+    """
+    errors: list[str] = others[-1]
+    table = f"{prefix}albert.embeddings.word_embeddings.weight"
+    tied = {"predictions.decoder.weight": table, "predictions.decoder.bias": f"{prefix}predictions.bias"}
+    for name, source in tied.items():
+        copy = state.pop(prefix + name, None)
+        if copy is not None and source in state and not torch.equal(copy, state[source]):
+            errors.append(f"{prefix}{name} differs from {source}, to which it is tied here")
+    for name in ("position_ids", "token_type_ids"):
+        state.pop(f"{prefix}embeddings.{name}", None)
+    mapping = f"{prefix}encoder.embedding_hidden_mapping_in."
+    encoder = model._modules.get("encoder")  # noqa: SLF001  # of the bare encoder; others have it deeper
+    if isinstance(encoder, AlbertEncoder) and not encoder.config.has_map and f"{mapping}weight" in state:
+        weight = state.pop(f"{mapping}weight")
+        bias = state.pop(f"{mapping}bias", weight.new_zeros(1))
+        if not torch.equal(weight, torch.eye(len(weight)).to(weight)) or bool(bias.any()):
+            errors.append(f"{mapping}weight is trained, but embedding_size equals hidden_size")
 
 
 def _require_gradient(_: nn.Module, __: Any, output: Tensor) -> None:
