@@ -164,7 +164,9 @@ def _check_saving(others: Mapping[str, Any]) -> None:
     if others.get("safe_serialization") is False:
         raise ConfigError("safe_serialization=False is not supported: weights are written as safetensors")
     if others.get("push_to_hub"):
-        raise ConfigError("push_to_hub is not supported here: albert convert FOLDER --push-to NAME uploads")
+        raise ConfigError(
+            "push_to_hub is not supported here; upload the folder with albert convert --push-to-hub NAME"
+        )
     for name in sorted(others.keys() - without_effect - {"push_to_hub", "safe_serialization"}):
         if others[name]:
             raise ConfigError(f"save_pretrained has no argument {name!r} here")

@@ -191,8 +191,8 @@ class ModelTools(nn.Module):
         """
         if every_n_layers != 1 or offload:
             raise ConfigError(
-                f"every_n_layers is {every_n_layers}, offload is {offload}; expected 1 and False: every block "
-                "is recomputed, and its input stays on the device"
+                f"every_n_layers is {every_n_layers}, offload is {offload}; expected 1 and False: every "
+                "block is recomputed, and its input stays on the device"
             )
         self.encoder_of_layers.recomputes = True
 
@@ -242,7 +242,7 @@ def _drop_copies(model: nn.Module, state: dict[str, Tensor], prefix: str, *other
     for name in ("position_ids", "token_type_ids"):
         state.pop(f"{prefix}embeddings.{name}", None)
     mapping = f"{prefix}encoder.embedding_hidden_mapping_in."
-    encoder = model._modules.get("encoder")  # noqa: SLF001  # of the bare encoder; others have it deeper
+    encoder = model._modules.get("encoder")  # of the bare encoder; others have it deeper
     if isinstance(encoder, AlbertEncoder) and not encoder.config.has_map and f"{mapping}weight" in state:
         weight = state.pop(f"{mapping}weight")
         bias = state.pop(f"{mapping}bias", weight.new_zeros(1))
