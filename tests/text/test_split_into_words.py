@@ -80,6 +80,7 @@ def test_texts_that_are_not_lists_of_words_are_refused(tokenizer: AlbertTokenize
         tokenizer(text, is_split_into_words=True)
 
 
-def test_words_are_known_only_for_texts_that_were_split(tokenizer: AlbertTokenizer) -> None:
-    with pytest.raises(TokenizerError, match="word_ids needs texts that are lists of words"):
-        tokenizer("a text").word_ids()
+def test_words_of_a_whole_text_stand_between_spaces(tokenizer: AlbertTokenizer) -> None:
+    words = tokenizer("a text").word_ids()
+    assert words[0] is words[-1] is None
+    assert sorted(set(words[1:-1])) == [0, 1]  # type: ignore[type-var]

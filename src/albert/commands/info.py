@@ -96,10 +96,10 @@ def _tokenizer(source: Source, config: AlbertConfig) -> dict[str, Any]:
     except TokenizerError as error:
         return {"problem": str(error)}
     ids = tokenizer.encode(PROBE, add_special_tokens=False)
-    fits = tokenizer.vocab_size == config.vocab_size
+    fits = len(tokenizer) == config.vocab_size
     return {
         "kind": tokenizer.kind,
-        "vocab_size": tokenizer.vocab_size,
+        "vocab_size": len(tokenizer),
         "fits_the_model": fits,
         "lower_case": tokenizer.do_lower_case,
         "keep_accents": tokenizer.keep_accents,

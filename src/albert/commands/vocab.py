@@ -186,7 +186,7 @@ def _describe(tokenizer: AlbertTokenizer, output: Path) -> dict[str, Any]:
     return {
         "output": str(output),
         "kind": tokenizer.kind,
-        "vocab_size": tokenizer.vocab_size,
+        "vocab_size": len(tokenizer),
         "lower_case": tokenizer.do_lower_case,
         "keep_accents": tokenizer.keep_accents,
         "fingerprint": tokenizer.fingerprint,

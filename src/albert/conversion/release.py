@@ -23,15 +23,15 @@ def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str)
     Raises:
         TokenizerError: The tokenizer has tokens without an embedding.
     """
-    if tokenizer.vocab_size > vocab_size:
+    if len(tokenizer) > vocab_size:
         raise TokenizerError(
-            f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} tokens; "
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
             "they do not fit: use the tokenizer with which the model was trained"
         )
-    if tokenizer.vocab_size < vocab_size:
+    if len(tokenizer) < vocab_size:
         say(
-            f"{source}: the model has {vocab_size} embeddings, its tokenizer {tokenizer.vocab_size} tokens; "
-            f"the last {vocab_size - tokenizer.vocab_size} embeddings are not used"
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
+            f"the last {vocab_size - len(tokenizer)} embeddings are not used"
         )
 
 

@@ -257,7 +257,7 @@ def _write_folder(
         fingerprint=tokenizer.fingerprint,
         kind=tokenizer.kind,
         do_lower_case=tokenizer.do_lower_case,
-        vocab_size=tokenizer.vocab_size,
+        vocab_size=len(tokenizer),
     )
     write_meta(output, shards=shards, tokenizer=info, words=settings.words, counts=counts)
     return counts

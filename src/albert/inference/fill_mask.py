@@ -83,7 +83,7 @@ class FillMaskPipeline:
         masks = (group.input_ids == self.tokenizer.mask_token_id).nonzero().flatten()  # (M,)
         logits = self.model.packed_logits(group.input_ids, group.token_type_ids, group.lengths, masks)
         # A table may have more rows than there are tokens; they take part in the softmax, as in transformers.
-        scores = logits.float().softmax(-1)[:, : self.tokenizer.vocab_size]  # (M, V)
+        scores = logits.float().softmax(-1)[:, : len(self.tokenizer)]  # (M, V)
         if allowed is not None:
             scores = scores[:, allowed]
         best = scores.topk(min(top_k, scores.shape[-1]))

@@ -99,7 +99,7 @@ class Pretrained(ModelTools):
     def save_pretrained(
         self,
         folder: str | Path,
-        is_main_process: bool = True,  # a positional argument in transformers
+        is_main_process: bool = True,
         state_dict: Mapping[str, Tensor] | None = None,
         *,
         max_shard_size: int | str = "50GB",

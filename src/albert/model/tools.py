@@ -115,7 +115,7 @@ class ModelTools(nn.Module):
         self,
         new_num_tokens: int | None = None,
         pad_to_multiple_of: int | None = None,
-        mean_resizing: bool = True,  # a positional argument in transformers
+        mean_resizing: bool = True,
     ) -> nn.Module:
         """Give the table of word embeddings, and the outputs of the masked LM head, another number of rows.
 

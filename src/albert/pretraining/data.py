@@ -100,7 +100,7 @@ class _Shards:
 
     @property
     def vocab_size(self) -> int:
-        return self.tokenizer.vocab_size
+        return len(self.tokenizer)
 
     @property
     def fingerprint(self) -> str:

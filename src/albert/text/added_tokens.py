@@ -1,4 +1,4 @@
-"""Tokens that users added to a vocabulary: read from both layouts that transformers has written.
+"""Tokens that users add to a vocabulary, or have added: read from both layouts of transformers.
 
 Releases before 5 wrote `added_tokens.json` and, since 4.34, `added_tokens_decoder` in
 `tokenizer_config.json`; transformers 5 keeps them in `tokenizer.json`.
@@ -52,6 +52,34 @@ def with_added_tokens(encoder: PieceEncoder, folder: Path) -> PieceEncoder:
             )
     tokenizer.add_tokens(whole)
     return TokenizersEncoder(tokenizer)
+
+
+def add_tokens(encoder: PieceEncoder, tokens: Any, *, special: bool) -> tuple[PieceEncoder, int]:
+    """Return an encoder with more tokens, and how many were not added before.
+
+    Args:
+        encoder: The encoder without them.
+        tokens: Text, `AddedToken`, or a list of them.
+        special: Whether they are special.
+
+    Raises:
+        TokenizerError: Something is no token.
+    """
+    given = [tokens] if isinstance(tokens, str | AddedToken) else list(tokens)
+    new = [_as_token(token, special=special) for token in given]
+    tokenizer = fast_tokenizer(encoder)
+    count = tokenizer.add_special_tokens(new) if special else tokenizer.add_tokens(new)
+    return TokenizersEncoder(tokenizer), count
+
+
+def _as_token(token: Any, *, special: bool) -> AddedToken:
+    content = token.content if isinstance(token, AddedToken) else token
+    if not isinstance(content, str) or not content.strip():
+        raise TokenizerError(f"expected a token, text that is not empty, found {token!r}")
+    if isinstance(token, AddedToken):
+        return token
+    # As transformers adds them: found in the text as it is, or in the cleaned one.
+    return AddedToken(content, special=special, normalized=not special)
 
 
 def _declared(folder: Path) -> dict[int, AddedToken]:

@@ -1,30 +1,53 @@
-"""The result of tokenizing: rows of ids with their masks, padded, as lists, arrays or tensors.
+"""The result of tokenizing: fields for the model, and where each token comes from.
 
-Fields and padding are those of transformers.
+Fields and methods are those of transformers' `BatchEncoding`.
 """
 
 import importlib
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from albert.errors import TokenizerError
+from albert.text.options import tensors_of
 
-Padding = Literal["longest", "max_length"]
-Tensors = Literal["np", "pt"]
+Span = tuple[int, int]
 
-OFFSETS = "offset_mapping"
-WORDS = "word_ids"
 
-Text = str | Sequence[str]
-"""A text, or its words."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a token comes from."""
+
+    sequence: int | None
+    """0 for the first text, 1 for the second; None for special tokens that were added, and padding."""
+    word: int | None
+    """Number of the word in its text."""
+    span: Span
+    """Raw characters, from and to, in the text, or in the word if texts are split into words."""
+    token: str
+    """The token."""
 
 
 class Encoding(dict[str, Any]):
-    """The fields of encoded texts, as items and as attributes; made for `model(**encoding)`."""
+    """The fields of encoded texts, as items and as attributes; made for `model(**encoding)`.
 
-    _words: list[list[int | None]] | None = None
+    Args:
+        fields: Lists, arrays or tensors by name.
+        origins: Finds where the tokens of each row come from; only called when asked for.
+        words: The number of the word of each token of each row, if texts were split into words.
+    """
+
+    def __init__(
+        self,
+        fields: Mapping[str, Any] | None = None,
+        *,
+        origins: Callable[[], list[list[Origin]]] | None = None,
+        words: list[list[int | None]] | None = None,
+    ) -> None:
+        super().__init__(fields or {})
+        self.__dict__.update(_find_origins=origins, _origins=None, _words=words)
 
     def __getattr__(self, name: str) -> Any:
         """Return a field: a list, or an array if `return_tensors` was given."""
@@ -33,96 +56,191 @@ class Encoding(dict[str, Any]):
         except KeyError:
             raise AttributeError(f"no field {name!r}; there are {', '.join(self)}") from None
 
-    def to(self, device: Any) -> "Encoding":
-        """Return the encoding with its tensors on a device."""
-        return Encoding({name: value.to(device) for name, value in self.items()}).with_words(self._words)
+    def __getitem__(self, key: str | slice) -> Any:
+        """Return a field, or all fields of some rows."""
+        if isinstance(key, str):
+            return super().__getitem__(key)
+        if isinstance(key, slice):
+            return {name: values[key] for name, values in self.items()}
+        raise KeyError(
+            f"{key!r} is no field; there are {', '.join(self)}: encoding[:1] has the fields of the first row"
+        )
 
-    def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """Return the number of the word of each token of a row; None for special tokens and padding.
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the fields for a copy, which no longer knows where tokens come from."""
+        return Encoding, (dict(self),)
 
-        Raises:
-            TokenizerError: The texts were not given as lists of words.
-        """
-        if self._words is None:
-            raise TokenizerError(
-                "word_ids needs texts that are lists of words, with is_split_into_words=True"
-            )
-        return self._words[batch_index]
+    @property
+    def data(self) -> dict[str, Any]:
+        """The fields."""
+        return dict(self)
 
-    def with_words(self, words: list[list[int | None]] | None) -> "Encoding":
-        """Return this encoding, whose rows have the word numbers `words`."""
-        self._words = words
+    @property
+    def is_fast(self) -> bool:
+        """Whether tokens can be found in the texts."""
+        return self._find_origins is not None
+
+    @property
+    def encodings(self) -> None:
+        """None: rows of the library `tokenizers` there are none; see the methods."""
+        return
+
+    @property
+    def n_sequences(self) -> int | None:
+        """1 for texts, 2 for pairs; None for a copy."""
+        if self._find_origins is None:
+            return None
+        found = {origin.sequence for row in self._rows() for origin in row} - {None}
+        return max(len(found), 1)
+
+    def to(self, device: Any, *, non_blocking: bool = False) -> "Encoding":
+        """Move the tensors to a device, and return the encoding."""
+        for name, value in self.items():
+            if hasattr(value, "to"):
+                self[name] = value.to(device, non_blocking=non_blocking)
         return self
 
+    def convert_to_tensors(self, tensor_type: Any = None, prepend_batch_axis: bool = False) -> "Encoding":
+        """Turn all fields into arrays or tensors, and return the encoding.
 
-def pair_up(
-    text: str | Sequence[Any], text_pair: str | Sequence[Any] | None, *, is_split_into_words: bool
-) -> tuple[list[tuple[Text, Text | None]], bool]:
-    """Return the pairs to encode, and whether the caller gave a single one.
+        Args:
+            tensor_type: `np` or `pt`; None changes nothing.
+            prepend_batch_axis: Whether fields are those of one row, to become a batch of one.
 
-    Raises:
-        TokenizerError: The first and second texts are not as many, or a text is not a list of words although
-            texts are split into words.
-    """
-    if is_split_into_words:
-        for texts in (text, text_pair):
-            _check_words(texts)
-    if isinstance(text, str) or (is_split_into_words and text and isinstance(text[0], str)):
-        if text_pair is not None and not (isinstance(text_pair, str) or is_split_into_words):
-            raise TokenizerError("expected one second text for one first text, found a list")
-        return [(text, text_pair)], True
-    if text_pair is None:
-        return [(first, None) for first in text], False
-    if isinstance(text_pair, str) or len(text_pair) != len(text):
-        found = "one text" if isinstance(text_pair, str) else f"{len(text_pair)} texts"
-        raise TokenizerError(f"expected {len(text)} second texts for as many first, found {found}")
-    return list(zip(text, text_pair, strict=True)), False
+        Raises:
+            TokenizerError: Rows differ in length, or are no numbers.
+        """
+        kind = tensors_of(tensor_type)
+        if kind is None:
+            return self
+        for name, values in self.items():
+            array = as_array(name, [values] if prepend_batch_axis else values)
+            # Imported by name: data preparation and the command line use this room, and they must start
+            # without the second that loading torch takes. A caller that wants tensors has loaded it already.
+            self[name] = array if kind == "np" else importlib.import_module("torch").from_numpy(array)
+        return self
 
+    def tokens(self, batch_index: int = 0) -> list[str]:
+        """Return the tokens of a row."""
+        return [origin.token for origin in self._rows()[batch_index]]
 
-def _check_words(texts: str | Sequence[Any] | None) -> None:
-    """Refuse what is neither a list of words nor a list of such lists."""
-    rows = [] if texts is None or isinstance(texts, str) else list(texts)
-    if isinstance(texts, str) or not (
-        all(isinstance(row, str) for row in rows)
-        or all(isinstance(row, list | tuple) and all(isinstance(word, str) for word in row) for row in rows)
-    ):
-        raise TokenizerError("is_split_into_words=True: expected a list of words, or a list of such lists")
+    def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
+        """Return 0 or 1 for each token of the first or second text of a row; None for special tokens."""
+        return [origin.sequence for origin in self._rows()[batch_index]]
 
+    def word_ids(self, batch_index: int = 0) -> list[int | None]:
+        """Return the number of the word of each token of a row; None for special tokens and padding."""
+        if self._words is not None:
+            row: list[int | None] = self._words[batch_index]
+            return row
+        return [origin.word for origin in self._rows()[batch_index]]
 
-def pad(rows: list[Encoding], *, length: int, pad_token_id: int) -> None:
-    """Pad every row on the right to `length`; longer rows stay as they are."""
-    fillers = {
-        "input_ids": pad_token_id,
-        "token_type_ids": 0,
-        "attention_mask": 0,
-        OFFSETS: (0, 0),
-        WORDS: None,
-    }
-    for row in rows:
-        missing = length - len(row["input_ids"])
-        for name, values in row.items():
-            values.extend([fillers[name]] * missing)
+    def token_to_sequence(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
+        """Return the text, 0 or 1, of a token."""
+        return self._origin(batch_or_token_index, token_index).sequence
 
+    def token_to_word(self, batch_or_token_index: int, token_index: int | None = None) -> int | None:
+        """Return the number of the word of a token."""
+        return self._origin(batch_or_token_index, token_index).word
 
-def stack(rows: list[Encoding], tensors: Tensors | None) -> Encoding:
-    """Return one encoding whose fields hold all rows, (B, T) as arrays or as lists of lists.
+    def token_to_chars(self, batch_or_token_index: int, token_index: int | None = None) -> Span | None:
+        """Return the raw characters, from and to, of a token; None for special tokens."""
+        origin = self._origin(batch_or_token_index, token_index)
+        return None if origin.sequence is None else origin.span
 
-    Raises:
-        TokenizerError: The rows differ in length and cannot become an array.
-    """
-    names = list(rows[0]) if rows else ["input_ids", "token_type_ids", "attention_mask"]
-    batch = Encoding({name: [row[name] for row in rows] for name in names})
-    if tensors is None:
-        return batch
-    if len({len(ids) for ids in batch["input_ids"]}) > 1:
-        raise TokenizerError(
-            "the rows differ in length, but an array needs equal lengths; "
-            "give padding=True and, for texts that are too long, truncation=True"
+    def char_to_token(
+        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
+        """Return the number of the token that holds a raw character; None for one between tokens."""
+        row, index = _indices(batch_or_char_index, char_index)
+        found = (
+            number
+            for number, origin in enumerate(self._rows()[row])
+            if origin.sequence == sequence_index and origin.span[0] <= index < origin.span[1]
         )
-    arrays = {name: np.asarray(values, dtype=np.int64) for name, values in batch.items()}
-    if tensors == "np":
-        return Encoding(arrays)
-    # Imported by name: data preparation and the command line use this room, and they must start without the
-    # second that loading torch takes. A caller that wants tensors has loaded it already.
-    torch = importlib.import_module("torch")
-    return Encoding({name: torch.from_numpy(array) for name, array in arrays.items()})
+        return next(found, None)
+
+    def char_to_word(
+        self, batch_or_char_index: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
+        """Return the number of the word that holds a raw character; None for one between words."""
+        row, index = _indices(batch_or_char_index, char_index)
+        token = self.char_to_token(row, index, sequence_index)
+        return None if token is None else self._rows()[row][token].word
+
+    def word_to_tokens(
+        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> Span | None:
+        """Return the numbers of a word's tokens, from and to; None if there are none."""
+        numbers = self._tokens_of_word(batch_or_word_index, word_index, sequence_index)
+        return (numbers[0], numbers[-1] + 1) if numbers else None
+
+    def word_to_chars(
+        self, batch_or_word_index: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> Span | None:
+        """Return the raw characters of a word, from and to; None if it has no token."""
+        row, _ = _indices(batch_or_word_index, word_index)
+        numbers = self._tokens_of_word(batch_or_word_index, word_index, sequence_index)
+        spans = [self._rows()[row][number].span for number in numbers]
+        return (min(start for start, _ in spans), max(end for _, end in spans)) if spans else None
+
+    def _tokens_of_word(self, first: int, second: int | None, sequence: int) -> list[int]:
+        row, index = _indices(first, second)
+        return [
+            number
+            for number, origin in enumerate(self._rows()[row])
+            if origin.sequence == sequence and origin.word == index
+        ]
+
+    def _origin(self, first: int, second: int | None) -> Origin:
+        row, index = _indices(first, second)
+        return self._rows()[row][index]
+
+    def _rows(self) -> list[list[Origin]]:
+        """Return the origin of every token of every row."""
+        if self._origins is None:
+            if self._find_origins is None:
+                raise TokenizerError(
+                    "this encoding no longer knows its texts, since it was copied or made by pad; ask the "
+                    "one that the tokenizer returned"
+                )
+            self.__dict__["_origins"] = self._find_origins()
+        found: list[list[Origin]] = self._origins
+        return found
+
+
+def _indices(first: int, second: int | None) -> tuple[int, int]:
+    """Return row and index; one number alone is an index in the first row."""
+    return (0, first) if second is None else (first, second)
+
+
+def as_array(name: str, values: Any) -> Any:
+    """Return the rows of a field as an array; whole numbers as int64.
+
+    Raises:
+        TokenizerError: The rows differ in length, or are no numbers.
+    """
+    try:
+        array = np.asarray(values)
+        if array.dtype.kind in "bui" or array.size == 0:
+            array = array.astype(np.int64)
+    except (ValueError, TypeError):
+        array = np.asarray(None)
+    if array.dtype.kind not in "if":
+        raise TokenizerError(
+            f"the rows of {name} differ in length, or hold something else than numbers, but an array needs "
+            "equal lengths; give padding=True and, for texts that are too long, truncation=True"
+        )
+    return array
+
+
+def lists_of(values: Any) -> Any:
+    """Return arrays and tensors, also in lists, as lists."""
+    if hasattr(values, "tolist"):
+        return values.tolist()
+    return [lists_of(value) for value in values] if isinstance(values, list | tuple) else values
+
+
+def plain(values: Any) -> Any:
+    """Return ids given as a number, a list, an array or a tensor as a number or lists."""
+    return list(values) if isinstance(values, Sequence) and not isinstance(values, list) else lists_of(values)

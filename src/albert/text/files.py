@@ -75,7 +75,7 @@ def read_folder(folder: Path, *, lower_case: bool | None = None) -> tuple[PieceE
 
 def kind_of(path: Path) -> Kind:
     """Return the kind of a vocabulary by the name of its file."""
-    return "wordpiece" if path.name == "vocab.txt" else "sentencepiece"
+    return "wordpiece" if path.suffix == ".txt" else "sentencepiece"
 
 
 def read_encoder(

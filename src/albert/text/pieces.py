@@ -34,6 +34,12 @@ class PieceEncoder(Protocol):
     """(V,) the piece of every id."""
     special_pieces: dict[str, str]
     """The pieces for `pad_token`, `unk_token`, `cls_token`, `sep_token` and `mask_token`."""
+    extra_special_pieces: list[str]
+    """Special tokens that were added, in the order of their ids."""
+
+    @property
+    def base_size(self) -> int:
+        """The number of pieces without added tokens."""
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of many raw texts, without special pieces."""

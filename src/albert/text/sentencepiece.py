@@ -7,6 +7,7 @@ google-research/albert.
 """
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -77,6 +78,9 @@ _ENGLISH = frozenset("abcdefghijklmnopqrstuvwxyz")
 _SYMBOLS = frozenset('!"#$%&()*+,-./:;?@[\\]^_`{|}~')
 
 
+_FEW_TEXTS = 32
+
+
 class SentencePieceEncoder:
     """A SentencePiece model and the cleaning of text before it."""
 
@@ -105,6 +109,8 @@ class SentencePieceEncoder:
             "sep_token": "[SEP]",
             "mask_token": "[MASK]",
         }
+        self.extra_special_pieces: list[str] = []
+        self.base_size = size
         self._unknown_id: int = self._processor.unk_id()
         parts = parse_model_file(model)
         self.character_map, self.algorithm = parts.character_map, parts.algorithm
@@ -207,7 +213,10 @@ class SentencePieceEncoder:
 
     def _encode_rows(self, texts: list[str]) -> list[npt.NDArray[np.int32]]:
         """Return the ids of each clean text, as arrays: a Python integer per token would be slow."""
-        rows: list[npt.NDArray[np.int32]] = self._processor.encode(texts, out_type="numpy", num_threads=1)
+        # For a list the library starts a thread, which costs as much as a dozen texts.
+        encode = partial(self._processor.encode, out_type="numpy")
+        few = len(texts) < _FEW_TEXTS
+        rows: list[npt.NDArray[np.int32]] = [*map(encode, texts)] if few else encode(texts, num_threads=1)
         flat, lengths = _flatten(rows)
         # One look-up shows that nearly all texts need no work in Python.
         special = np.flatnonzero(self._is_special[flat])

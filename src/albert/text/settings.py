@@ -13,7 +13,9 @@ from typing import Any
 
 from albert.console import warn
 from albert.errors import TokenizerError
+from albert.text.options import side_of
 from albert.text.pieces import Kind
+from albert.text.truncation import Side
 
 CONFIG_NAME = "tokenizer_config.json"
 SPECIAL_NAME = "special_tokens_map.json"
@@ -33,7 +35,6 @@ _ONLY_VALUES: Mapping[str, tuple[object, ...]] = {
     "tokenize_chinese_chars": (True,),
     "do_basic_tokenize": (True,),
     "never_split": (None, []),
-    "truncation_side": ("right",),
     "add_bos_token": (False, None),
     "add_eos_token": (False, None),
     "extra_ids": (0, None),
@@ -52,6 +53,8 @@ _READ = {
     "split_special_tokens",
     "model_max_length",
     "max_len",
+    "padding_side",
+    "truncation_side",
 }
 _HARMLESS = {
     "added_tokens_decoder",
@@ -73,7 +76,6 @@ _HARMLESS = {
     "merges_file",
     "model_input_names",
     "model_specific_special_tokens",
-    "padding_side",
     "name_or_path",
     "pad_to_multiple_of",
     "pad_token",
@@ -109,6 +111,10 @@ class TokenizerSettings:
     """Whether special tokens spelled in a text are plain text."""
     model_max_length: int = DEFAULT_MAX_LENGTH
     """Tokens of the longest sequence."""
+    padding_side: Side = "right"
+    """Where padding goes."""
+    truncation_side: Side = "right"
+    """Where texts are cut."""
     adds_tokens: bool = False
     """Whether the folder declares added tokens, which may be those of the vocabulary."""
 
@@ -136,8 +142,6 @@ def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
     unknown = sorted(set(config) - {*_READ, *_HARMLESS, *_ONLY_VALUES})
     if unknown:
         warn(f"{path}: not used, because nothing is known about it: {', '.join(unknown)}")
-    if config.get("padding_side", "right") != "right":
-        warn(f"{path}: padding_side is not used: padding goes to the end, which changes no predictions")
     limit = config.get("model_max_length", config.get("max_len"))
     if isinstance(limit, bool) or not isinstance(limit, int) or not 0 < limit <= _LARGEST_MAX_LENGTH:
         limit = DEFAULT_MAX_LENGTH
@@ -146,6 +150,8 @@ def read_settings(folder: Path, kind: Kind) -> TokenizerSettings:
         keep_accents=_keep_accents(config, kind, path),
         split_special_tokens=_switch(config, "split_special_tokens", path) is True,
         model_max_length=limit,
+        padding_side=_side(config, "padding_side", path),
+        truncation_side=_side(config, "truncation_side", path),
         adds_tokens=bool(config.get("added_tokens_decoder") or named_special_tokens(folder))
         or (folder / ADDED_NAME).is_file(),
     )
@@ -208,6 +214,13 @@ def _switch(config: dict[str, Any], name: str, path: Path) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise TokenizerError(f"{path}: {name} is {json.dumps(value)}; expected true or false")
     return value
+
+
+def _side(config: dict[str, Any], name: str, path: Path) -> Side:
+    try:
+        return side_of(name, config.get(name) or "right")
+    except TokenizerError as error:
+        raise TokenizerError(f"{path}: {error}") from error
 
 
 def _check_class(name: object, path: Path) -> None:

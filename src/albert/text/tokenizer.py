@@ -7,93 +7,113 @@ Special tokens in a text: a call reads them unless `split_special_tokens` is Tru
 methods for corpora (`encode_sentences` and its relatives) always take them for plain text.
 """
 
-import hashlib
 import re
-from collections.abc import Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import Any, Unpack
 
 from albert.errors import TokenizerError
 from albert.hub import local_path
-from albert.text.chinese import ChineseWords
-from albert.text.encoding import OFFSETS, WORDS, Encoding, Padding, Tensors, pad, pair_up, stack
-from albert.text.files import read_folder
-from albert.text.pieces import Kind, Piece, PieceEncoder
-from albert.text.settings import DEFAULT_MAX_LENGTH, accent_settings
-from albert.text.truncation import Truncation, truncate
-from albert.text.words import word_rule
+from albert.text.base_tokenizer import BaseTokenizer
+from albert.text.batching import OFFSETS, Text, columns_of, joined, pad_rows, padded_length, pair_up
+from albert.text.encoding import Encoding, Origin
+from albert.text.files import read_encoder, read_folder
+from albert.text.loading import LoadOptions
+from albert.text.options import CallOptions, Options, Padding, padding_of, side_of, tensors_of
+from albert.text.pieces import PieceEncoder
+from albert.text.rows import NOWHERE, Located, Marks, Row, fields_of, origins_of
+from albert.text.settings import DEFAULT_MAX_LENGTH
+from albert.text.special_tokens import SPECIAL_NAMES
+from albert.text.truncation import Side, truncate, windows
 
-# A token's id, its range in the raw text, which an added special token lacks, and the number of its word in a
-# text that is split into words.
-_Located = tuple[int, tuple[int, int], int | None]
-_NOWHERE = (0, 0)
 
-
-class AlbertTokenizer:
+class AlbertTokenizer(BaseTokenizer):
     """A vocabulary with its cleaning, its special tokens and its longest sequence.
 
     Args:
-        encoder: The vocabulary, which cleans and cuts texts.
+        vocab_file: `spiece.model`, another `*.model`, or `vocab.txt`; or an encoder that was read already.
+        do_lower_case: Whether texts are lower-cased; True if not given.
+        keep_accents: Whether accents stay; None for the rule of the kind of vocabulary.
         model_max_length: Tokens of the longest sequence.
         split_special_tokens: Whether special tokens spelled in a text are plain text; see `__call__`.
+        padding_side: Where padding goes.
+        truncation_side: Where texts are cut.
+
+    Raises:
+        TokenizerError: The vocabulary cannot be used.
     """
 
     def __init__(
         self,
-        encoder: PieceEncoder,
+        vocab_file: str | Path | PieceEncoder,
         *,
+        do_lower_case: bool = True,
+        keep_accents: bool | None = None,
         model_max_length: int = DEFAULT_MAX_LENGTH,
         split_special_tokens: bool = False,
+        padding_side: Side = "right",
+        truncation_side: Side = "right",
     ) -> None:
-        self._encoder = encoder
-        self.model_max_length = model_max_length
-        self.split_special_tokens = split_special_tokens
-        special = encoder.special_pieces
-        self.pad_token, self.pad_token_id = self._special(special["pad_token"])
-        self.unk_token, self.unk_token_id = self._special(special["unk_token"])
-        self.cls_token, self.cls_token_id = self._special(special["cls_token"])
-        self.sep_token, self.sep_token_id = self._special(special["sep_token"])
-        self.mask_token, self.mask_token_id = self._special(special["mask_token"])
-        # The mask includes the space before it, because it replaces a token that starts with one.
-        self._mask_pattern = re.compile(rf"\s*({re.escape(self.mask_token)})")
-        others = "|".join(re.escape(x) for x in special.values() if x != self.mask_token)
-        self._special_pattern = re.compile(rf"{self._mask_pattern.pattern}|({others})")
+        if isinstance(vocab_file, str | Path):
+            path = Path(vocab_file)
+            if not path.is_file():
+                raise TokenizerError(
+                    f"{path}: no such file; expected spiece.model or vocab.txt: a folder, or a model on the "
+                    "Hub, is read with from_pretrained"
+                )
+            vocab_file = read_encoder(path, lower_case=do_lower_case, keep_accents=keep_accents)
+        super().__init__(
+            vocab_file,
+            model_max_length=model_max_length,
+            split_special_tokens=split_special_tokens,
+            padding_side=padding_side,
+            truncation_side=truncation_side,
+        )
 
     @classmethod
-    def from_pretrained(
-        cls,
-        folder: str | Path,
-        *,
-        do_lower_case: bool | None = None,
-        split_special_tokens: bool | None = None,
-    ) -> "AlbertTokenizer":
+    def from_pretrained(cls, folder: str | Path, **options: Any) -> "AlbertTokenizer":
         """Read the tokenizer of a model folder.
 
         Args:
             folder: Holds `spiece.model` (or one `*.model`), `vocab.txt` or `tokenizer.json`, and maybe
                 `tokenizer_config.json` and `added_tokens.json`; or the id of a model on the Hub.
-            do_lower_case: Overrides the folder's setting; without either, texts are lower-cased.
-            split_special_tokens: Overrides the folder's setting; without either it is False.
+            options: In place of the folder's settings: `do_lower_case` (without either, texts are
+                lower-cased), `split_special_tokens`, `model_max_length`, `padding_side`, `truncation_side`,
+                `extra_special_tokens`. How it is fetched: `revision`, `cache_dir`, `token`,
+                `local_files_only`, `force_download`, `subfolder`. docs/transformers.md lists the others.
 
         Raises:
-            TokenizerError: The folder has no vocabulary, several, or one that cannot be used.
+            TokenizerError: The folder has no vocabulary, several, or one that cannot be used; or an option is
+                not supported.
             CheckpointError: There is no such folder, here or on the Hub.
         """
-        folder = local_path(folder)
-        encoder, settings = read_folder(folder, lower_case=do_lower_case)
-        if split_special_tokens is None:
-            split_special_tokens = settings.split_special_tokens
-        limit = settings.model_max_length
-        return cls(encoder, model_max_length=limit, split_special_tokens=split_special_tokens)
+        how = LoadOptions.of(options)
+        place = local_path(folder, **how.hub) / how.subfolder
+        encoder, settings = read_folder(place, lower_case=how.lower_case)
+        values: dict[str, Any] = {
+            "model_max_length": settings.model_max_length,
+            "split_special_tokens": settings.split_special_tokens,
+            "padding_side": settings.padding_side,
+            "truncation_side": settings.truncation_side,
+        }
+        tokenizer = cls(encoder, **values | how.settings)
+        tokenizer.name_or_path = str(folder)
+        if how.special_tokens:
+            tokenizer.add_special_tokens({"extra_special_tokens": how.special_tokens})
+        how.check_special_tokens(tokenizer.special_tokens_map)
+        return tokenizer
 
-    def save_pretrained(self, folder: str | Path) -> None:
+    def save_pretrained(self, save_directory: str | Path, **others: Any) -> tuple[str, ...]:
         """Write the vocabulary, `tokenizer.json` and `tokenizer_config.json` into a folder.
 
         transformers reads the folder unchanged and returns the same ids and segment ids.
+
+        Args:
+            save_directory: The folder; made if missing.
+            others: `legacy_format`, `filename_prefix` and `push_to_hub` are only accepted unset.
+
+        Returns:
+            The paths of the files.
 
         Raises:
             TokenizerError: The folder holds another vocabulary, which would be read instead of this one.
@@ -101,293 +121,256 @@ class AlbertTokenizer:
         # Imported here: only writing needs the library `tokenizers`.
         from albert.text.transformers_files import write_transformers_files
 
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        name, content = self._encoder.file()
-        (folder / name).write_bytes(content)
+        if given := [name for name, value in others.items() if value]:
+            raise TokenizerError(f"save_pretrained has no argument {given[0]!r} here")
+        folder = Path(save_directory)
+        [vocabulary] = self.save_vocabulary(folder)
+        sides = {"padding_side": self.padding_side, "truncation_side": self.truncation_side}
         write_transformers_files(
             folder,
             self._encoder,
             model_max_length=self.model_max_length,
             split_special_tokens=self.split_special_tokens,
+            sides=sides,
         )
         if AlbertTokenizer.from_pretrained(folder).fingerprint != self.fingerprint:
             raise TokenizerError(
-                f"{folder}: holds another vocabulary, which is read instead of the {name} just written; "
-                "choose another folder, or remove the files of the other"
+                f"{folder}: holds another vocabulary, which is read instead of the {Path(vocabulary).name} "
+                "just written; choose another folder, or remove the files of the other"
             )
+        names = dict.fromkeys([Path(vocabulary).name, "tokenizer.json", "tokenizer_config.json"])
+        return tuple(str(folder / name) for name in names if (folder / name).is_file())
 
-    @property
-    def kind(self) -> Kind:
-        """The kind of the vocabulary."""
-        return self._encoder.kind
+    def save_vocabulary(self, save_directory: str | Path, filename_prefix: str | None = None) -> tuple[str]:
+        """Write the file of the vocabulary into a folder, and return its path.
 
-    @property
-    def do_lower_case(self) -> bool:
-        """Whether texts are lower-cased before they are cut into pieces."""
-        return self._encoder.lower_case
-
-    @property
-    def keep_accents(self) -> bool:
-        """Whether accents and other combining marks stay."""
-        return self._encoder.keep_accents
-
-    @property
-    def vocab_size(self) -> int:
-        """The number of pieces, V."""
-        return len(self._encoder.vocabulary)
-
-    def __len__(self) -> int:
-        return self.vocab_size
-
-    @property
-    def all_special_tokens(self) -> list[str]:
-        """The special tokens, in the order of `all_special_ids`."""
-        return [self._encoder.vocabulary[id_] for id_ in self.all_special_ids]
-
-    @property
-    def all_special_ids(self) -> list[int]:
-        """The ids of the special tokens, ascending."""
-        return sorted(map(self._encoder.id_of, self._encoder.special_pieces.values()))
-
-    @property
-    def fingerprint(self) -> str:
-        """The hex digest of everything that determines the ids of a corpus."""
-        _, content = self._encoder.file()
-        accents = accent_settings(self.kind, lower_case=self.do_lower_case, keep_accents=self.keep_accents)
-        settings = "".join(f"{name} {value} " for name, value in accents.items())
-        digest = hashlib.sha256(f"{self.kind} {self.do_lower_case} {settings}".encode())
-        digest.update(content)
-        return digest.hexdigest()
-
-    @property
-    def word_start_table(self) -> npt.NDArray[np.bool_]:
-        """Whether each piece starts a word when whole words are masked, (V,)."""
-        return np.array([self._encoder.opens_word(piece) for piece in self._encoder.vocabulary])
-
-    def get_vocab(self) -> dict[str, int]:
-        """Return the id of every piece."""
-        return {piece: id_ for id_, piece in enumerate(self._encoder.vocabulary)}
-
-    def encode_sentences(self, sentences: list[str]) -> list[list[int]]:
-        """Return the ids of many texts without adding special tokens; faster than calling the tokenizer.
-
-        For corpora and all other user data: a special token spelled in the text is plain text.
+        Args:
+            save_directory: The folder; made if missing.
+            filename_prefix: Stands before the name, with a hyphen.
         """
-        return self._encoder.encode(sentences)
+        folder = Path(save_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        name, content = self._encoder.file()
+        path = folder / (f"{filename_prefix}-{name}" if filename_prefix else name)
+        path.write_bytes(content)
+        return (str(path),)
 
-    def encode_flat(self, sentences: list[str]) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int64]]:
-        """Return the ids of `encode_sentences` end to end, (N,), and the length of each text, (B,)."""
-        return self._encoder.encode_flat(sentences)
+    def add_tokens(self, new_tokens: Any, special_tokens: bool = False) -> int:
+        """Add tokens that texts are searched for before they are cut, and return how many are new.
 
-    def encode_sentences_with_offsets(self, sentences: list[str]) -> list[list[Piece]]:
-        """Return the pieces of many texts with their ranges in the raw text; ids as by `encode_sentences`."""
-        return [self._encoder.encode_aligned(sentence) for sentence in sentences]
+        The model then needs as many rows: `model.resize_token_embeddings(len(tokenizer))`.
 
-    def encode_sentences_with_words(self, sentences: list[str]) -> tuple[list[list[int]], list[list[bool]]]:
-        """Return the ids of `encode_sentences`, and for every piece whether it starts a word.
-
-        In Chinese a segmenter finds the words, elsewhere the rule "unicode" of `words`.
+        Args:
+            new_tokens: A token, or a list of them: text, or `AddedToken` of the library `tokenizers`.
+            special_tokens: Whether `decode` can leave them out, and masking leaves them alone.
 
         Raises:
-            ConfigError: The segmenter is not installed.
+            TokenizerError: Something is no token.
         """
-        return self._chinese_words.encode(sentences)
+        # Imported here: few tokenizers need the library `tokenizers`.
+        from albert.text.added_tokens import add_tokens
 
-    def encode_with_masks(self, text: str) -> list[int]:
-        """Return the ids of a text without adding special tokens; only the mask is read, for fill-mask."""
-        return [id_ for id_, _, _ in self._locate(text, self._mask_pattern, offsets=False)]
+        encoder, count = add_tokens(self._encoder, new_tokens, special=special_tokens)
+        self._use(encoder)
+        return count
 
-    def tokenize(self, text: str, *, split_special_tokens: bool | None = None) -> list[str]:
-        """Return the tokens of a text; see `__call__` for `split_special_tokens`."""
-        return [piece.text for piece in self._pieces(text, self._pattern(split_special_tokens))]
+    def add_special_tokens(self, special_tokens_dict: Mapping[str, Any], **others: Any) -> int:
+        """Add special tokens, and return how many are new.
+
+        Args:
+            special_tokens_dict: `extra_special_tokens` or `additional_special_tokens`, lists of tokens; other
+                names such as `pad_token` must be given the token that the vocabulary has.
+            others: `replace_extra_special_tokens` is without effect: tokens are never removed.
+
+        Raises:
+            TokenizerError: A named token is another one than the vocabulary's.
+        """
+        lists = ("extra_special_tokens", "additional_special_tokens")
+        for name in set(others) - {f"replace_{name}" for name in lists}:
+            raise TokenizerError(f"add_special_tokens has no argument {name!r}")
+        for name, value in special_tokens_dict.items():
+            if name not in lists:
+                if name not in SPECIAL_NAMES:
+                    known = ", ".join([*SPECIAL_NAMES, *lists])
+                    raise TokenizerError(f"there is no special token {name!r}; known are {known}")
+                setattr(self, name, str(value))
+        new = [token for name in lists for token in special_tokens_dict.get(name) or ()]
+        return self.add_tokens(new, special_tokens=True) if new else 0
+
+    def tokenize(
+        self,
+        text: str,
+        pair: str | None = None,
+        add_special_tokens: bool = False,
+        *,
+        split_special_tokens: bool | None = None,
+    ) -> list[str]:
+        """Return the tokens of a text, or of a pair; see `__call__` for `split_special_tokens`."""
+        special = self._pattern(split_special_tokens)
+        parts = [
+            [piece.text for piece in self._pieces(given, special)]
+            for given in (text, pair)
+            if given is not None
+        ]
+        if not add_special_tokens:
+            return [token for part in parts for token in part]
+        return [self.cls_token, *[token for part in parts for token in [*part, self.sep_token]]]
 
     def encode(
         self,
-        text: str,
-        text_pair: str | None = None,
-        *,
-        add_special_tokens: bool = True,
-        split_special_tokens: bool | None = None,
-    ) -> list[int]:
-        """Return the ids of a text or a pair; the arguments are those of `__call__`."""
-        encoding = self(
-            text,
-            text_pair,
-            add_special_tokens=add_special_tokens,
-            split_special_tokens=split_special_tokens,
-        )
-        ids: list[int] = encoding["input_ids"]
-        return ids
+        text: str | Sequence[str],
+        text_pair: str | Sequence[str] | None = None,
+        **options: Unpack[CallOptions],
+    ) -> Any:
+        """Return the ids of a text or a pair; the arguments are those of `__call__`.
 
-    def decode(self, token_ids: Sequence[int], *, skip_special_tokens: bool = False) -> str:
-        """Return the text of ids; what cleaning removed is not restored."""
-        special = set(self.all_special_ids) if skip_special_tokens else set()
-        kept = [int(id_) for id_ in token_ids]
-        return self._encoder.join([self._piece(id_) for id_ in kept if id_ not in special])
-
-    def convert_tokens_to_string(self, tokens: Sequence[str]) -> str:
-        """Return the text of tokens."""
-        return self._encoder.join(list(tokens))
-
-    @overload
-    def convert_ids_to_tokens(self, ids: int) -> str: ...
-    @overload
-    def convert_ids_to_tokens(self, ids: Sequence[int]) -> list[str]: ...
-    def convert_ids_to_tokens(self, ids: int | Sequence[int]) -> str | list[str]:
-        """Return the token of an id, or of every id of a list."""
-        if isinstance(ids, int):
-            return self._piece(ids)
-        return [self._piece(int(id_)) for id_ in ids]
-
-    @overload
-    def convert_tokens_to_ids(self, tokens: str) -> int: ...
-    @overload
-    def convert_tokens_to_ids(self, tokens: list[str]) -> list[int]: ...
-    def convert_tokens_to_ids(self, tokens: str | list[str]) -> int | list[int]:
-        """Return the id of a token, or of every token of a list; the unknown token's if there is none."""
-        if isinstance(tokens, str):
-            return self._encoder.id_of(tokens)
-        return [self._encoder.id_of(token) for token in tokens]
+        A list, or a batch of one row where `return_tensors` is given.
+        """
+        return self(text, text_pair, **options)["input_ids"]
 
     def __call__(
         self,
         text: str | Sequence[Any],
         text_pair: str | Sequence[Any] | None = None,
-        *,
-        add_special_tokens: bool = True,
-        is_split_into_words: bool = False,
-        truncation: bool | Truncation = False,
-        padding: bool | Padding = False,
-        max_length: int | None = None,
-        return_tensors: Tensors | None = None,
-        return_offsets_mapping: bool = False,
-        split_special_tokens: bool | None = None,
+        **options: Unpack[CallOptions],
     ) -> Encoding:
         """Encode one text, one pair, or a list of either.
 
         Args:
-            text: First text, or a list of first texts.
+            text: First text, or a list of first texts; or a list of pairs.
             text_pair: Second text, or a list of as many.
-            add_special_tokens: Whether to add [CLS] and [SEP]: `[CLS] text [SEP]` and
-                `[CLS] text [SEP] pair [SEP]`.
-            is_split_into_words: Whether a text is a list of words, which are encoded one by one; then
-                `word_ids` of the result gives the word of each token, and offsets are those in the word.
-            truncation: Whether to shorten to `max_length`; True is `longest_first`, which removes tokens from
-                the end of the longer text, or of the second if they are equal, like the original.
-            padding: True is `longest`: up to the longest row; `max_length`: up to `max_length`.
-            max_length: Tokens of a sequence; `model_max_length` by default.
-            return_tensors: `np` for int64 arrays, `pt` for torch tensors, (B, T).
-            return_offsets_mapping: Adds `offset_mapping`: the raw characters `(start, end)` of every
-                token; `(0, 0)` for an added special token, and `start == end` for a lone space.
-            split_special_tokens: Whether a special token spelled in a text, such as "[SEP]", is plain text;
-                otherwise it becomes the special token. None for the tokenizer's setting.
+            options: By the names of transformers:
+
+                - `add_special_tokens`: Whether to add [CLS] and [SEP], True: `[CLS] text [SEP]` and
+                  `[CLS] text [SEP] pair [SEP]`.
+                - `padding`: True or `longest`: up to the longest row; `max_length`: up to `max_length`.
+                - `pad_to_multiple_of`, `padding_side`: Round up the padded length; where padding goes.
+                - `truncation`: Whether to shorten to `max_length`; True is `longest_first`, which removes
+                  tokens from the longer text, or from the second if they are equal, like the original;
+                  `only_first` and `only_second` shorten one text.
+                - `max_length`: Tokens of a row; `model_max_length` by default. Alone, texts are cut to it.
+                - `return_overflowing_tokens`, `stride`: Whether what is cut off becomes further rows, and how
+                  many tokens neighbouring rows share; `overflow_to_sample_mapping` has the text of each row.
+                - `is_split_into_words`: Whether a text is a list of words, which are encoded one by one.
+                - `return_tensors`: `np` for int64 arrays, `pt` for torch tensors, (B, T).
+                - `return_offsets_mapping`: Adds `offset_mapping`: the raw characters `(start, end)` of every
+                  token; `(0, 0)` for an added special token, and `start == end` for a lone space.
+                - `return_special_tokens_mask`, `return_length`: Add these fields.
+                - `return_token_type_ids`, `return_attention_mask`: False leaves them out.
+                - `split_special_tokens`: Whether a special token spelled in a text, such as "[SEP]", is plain
+                  text; otherwise it becomes the special token. None for the tokenizer's setting.
+                - `verbose` is without effect.
 
         Returns:
             `input_ids`, `token_type_ids`, `attention_mask`: lists of numbers for one text without
             `return_tensors`, otherwise with a row for every text.
 
         Raises:
-            TokenizerError: The lists differ in length, or `max_length` leaves no room for text.
+            TokenizerError: There is no such option, the lists differ in length, something is no text, or
+                `max_length` leaves no room for text.
         """
-        special = self._pattern(split_special_tokens)
-        pairs, single = pair_up(text, text_pair, is_split_into_words=is_split_into_words)
-        strategy = "longest_first" if truncation is True else truncation or None
-        length = self.model_max_length if max_length is None else max_length
-        rows = []
-        for first_text, second_text in pairs:
-            first = self._locate(first_text, special, offsets=return_offsets_mapping)
-            second = None
-            if second_text is not None:
-                second = self._locate(second_text, special, offsets=return_offsets_mapping)
-            if strategy:
-                added = (2 if second is None else 3) if add_special_tokens else 0
-                truncate(first, second, room=length - added, strategy=strategy)
-            row = self._row(first, second, add_special_tokens=add_special_tokens)
-            if not is_split_into_words:
-                del row[WORDS]
-            if not return_offsets_mapping:
-                del row[OFFSETS]
-            rows.append(row)
-        if padding:
-            longest = max((len(row["input_ids"]) for row in rows), default=0)
-            width = length if padding == "max_length" else longest
-            pad(rows, length=width, pad_token_id=self.pad_token_id)
-        words = [row.pop(WORDS) for row in rows] if is_split_into_words else None
-        result = rows[0] if single and return_tensors is None else stack(rows, return_tensors)
-        return result.with_words(words)
+        how = Options.of(options, model_max_length=self.model_max_length, padding_side=self.padding_side)
+        pairs, single = pair_up(text, text_pair, is_split_into_words=how.split_words)
+        split = options.get("split_special_tokens")
+        rows, samples = self._rows(pairs, how, offsets=OFFSETS in how.fields, split=split)
+        fields = fields_of(rows, how, self._marks)
+        words = fields.pop("word_ids")
+        if how.windows:
+            fields["overflow_to_sample_mapping"] = samples
+        is_one = single and how.tensors is None and not how.windows
 
-    @cached_property
-    def _chinese_words(self) -> ChineseWords:
-        return ChineseWords(self._encoder, word_rule(self, "unicode"))
+        def origins() -> list[list[Origin]]:
+            located, _ = self._rows(pairs, how, offsets=True, split=split)
+            return origins_of(located, how, self._marks, self._piece)
 
-    def _special(self, token: str) -> tuple[str, int]:
-        return token, self._encoder.id_of(token)
-
-    def _piece(self, id_: int) -> str:
-        if not 0 <= id_ < self.vocab_size:
-            raise TokenizerError(
-                f"expected ids from 0 to {self.vocab_size - 1}, found {id_}; "
-                "the ids come from another vocabulary"
-            )
-        return self._encoder.vocabulary[id_]
-
-    def _pattern(self, split_special_tokens: bool | None) -> re.Pattern[str] | None:
-        """Return what finds the special tokens to be read in a text; None if all are plain text."""
-        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
-        return None if split else self._special_pattern
-
-    def _pieces(self, text: str, special: re.Pattern[str] | None) -> list[Piece]:
-        """Return the pieces of a raw text with their ranges in it; `special` finds the special tokens."""
-        pieces: list[Piece] = []
-        for part, begin, is_special in _split(text, special):
-            if is_special:
-                pieces.append(Piece(part, self._encoder.id_of(part), begin, begin + len(part)))
-            else:
-                found = self._encoder.encode_aligned(part)
-                pieces.extend(Piece(x.text, x.id, x.start + begin, x.end + begin) for x in found)
-        return pieces
-
-    def _locate(
-        self, text: str | Sequence[str], special: re.Pattern[str] | None, *, offsets: bool
-    ) -> list[_Located]:
-        """Return ids with their raw ranges; without `offsets` these are (0, 0), which is much faster."""
-        if not isinstance(text, str):
-            words = [self._locate(word, special, offsets=offsets) for word in text]
-            return [(id_, span, index) for index, word in enumerate(words) for id_, span, _ in word]
-        if offsets:
-            return [(piece.id, (piece.start, piece.end), None) for piece in self._pieces(text, special)]
-        located: list[_Located] = []
-        for part, _, is_special in _split(text, special):
-            ids = [self._encoder.id_of(part)] if is_special else self._encoder.encode([part])[0]
-            located.extend((id_, _NOWHERE, None) for id_ in ids)
-        return located
-
-    def _row(
-        self, first: list[_Located], second: list[_Located] | None, *, add_special_tokens: bool
-    ) -> Encoding:
-        opening: list[_Located] = [(self.cls_token_id, _NOWHERE, None)] if add_special_tokens else []
-        closing: list[_Located] = [(self.sep_token_id, _NOWHERE, None)] if add_special_tokens else []
-        head = opening + first + closing
-        tail = [] if second is None else second + closing
         return Encoding(
-            input_ids=[id_ for id_, _, _ in head + tail],
-            token_type_ids=[0] * len(head) + [1] * len(tail),
-            attention_mask=[1] * (len(head) + len(tail)),
-            offset_mapping=[offset for _, offset, _ in head + tail],
-            word_ids=[word for _, _, word in head + tail],
-        )
+            {name: values[0] if is_one and name != "length" else values for name, values in fields.items()},
+            origins=origins,
+            words=words if how.split_words else None,
+        ).convert_to_tensors(how.tensors)
 
+    def pad(
+        self,
+        encoded_inputs: Mapping[str, Any] | Sequence[Mapping[str, Any]],
+        padding: bool | Padding = True,
+        max_length: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        *,
+        padding_side: Side | None = None,
+        return_attention_mask: bool | None = None,
+        return_tensors: Any = None,
+        verbose: bool = True,  # noqa: ARG002  # without effect
+    ) -> Encoding:
+        """Pad encodings to one length, as the data collators of transformers do.
 
-def _split(text: str, special: re.Pattern[str] | None) -> Iterator[tuple[str, int, bool]]:
-    """Yield the parts of a raw text, where they start, and whether each is a special token.
+        Args:
+            encoded_inputs: An encoding, or a list of encodings. Fields that the tokenizer does not make, such
+                as labels, stay as they are.
+            padding: True or `longest`, `max_length`, or False.
+            max_length: Tokens of a row for `max_length`; `model_max_length` if not given.
+            pad_to_multiple_of: Round up the length.
+            padding_side: Where padding goes; the tokenizer's setting if not given.
+            return_attention_mask: Whether `attention_mask` is made if the encodings lack it.
+            return_tensors: `np` or `pt`; without it the form of the ids stays.
+            verbose: Without effect.
 
-    The text between two special tokens is encoded by itself, as in transformers.
-    """
-    position = 0
-    for match in special.finditer(text) if special is not None else ():
-        token = match.group(match.lastindex or 0)
-        yield text[position : match.start()], position, False
-        position = match.end()
-        yield token, position - len(token), True
-    yield text[position:], position, False
+        Raises:
+            TokenizerError: The encodings have no `input_ids`, or rows that cannot become an array.
+        """
+        how, kind = padding_of(padding), tensors_of(return_tensors)
+        columns, is_single, form = columns_of(encoded_inputs)
+        lengths = [len(row) for row in columns["input_ids"]]
+        if not lengths:
+            return joined(columns, is_single=False)
+        if return_attention_mask is not False and "attention_mask" not in columns:
+            columns["attention_mask"] = [[1] * length for length in lengths]
+        if how != "do_not_pad":
+            limit = (max_length or self.model_max_length) if how == "max_length" else None
+            pad_rows(
+                {name: columns[name] for name in columns if name != OFFSETS},
+                length=padded_length(lengths, length=limit, multiple=pad_to_multiple_of),
+                pad_token_id=self.pad_token_id,
+                side=side_of("padding_side", padding_side or self.padding_side),
+            )
+        return joined(columns, is_single=is_single).convert_to_tensors(kind or form)
+
+    def _located(
+        self, pairs: list[tuple[Text, Text | None]], special: re.Pattern[str] | None, *, offsets: bool
+    ) -> Iterator[Row]:
+        """Yield the tokens of every pair; whole texts are encoded all at once, if no places are needed."""
+        texts = [text for pair in pairs for text in pair if text is not None]
+        whole = [text for text in texts if isinstance(text, str)]
+        if offsets or len(whole) < len(texts):
+            for first, second in pairs:
+                tail = None if second is None else self._locate(second, special, offsets=offsets)
+                yield self._locate(first, special, offsets=offsets), tail
+            return
+        found = iter(self._encode_many(whole, special))
+        for _, second in pairs:
+            head: list[Located] = [(id_, NOWHERE, None) for id_ in next(found)]
+            yield head, None if second is None else [(id_, NOWHERE, None) for id_ in next(found)]
+
+    @property
+    def _marks(self) -> Marks:
+        return Marks(self.cls_token_id, self.sep_token_id, self.pad_token_id)
+
+    def _rows(
+        self, pairs: list[tuple[Text, Text | None]], how: Options, *, offsets: bool, split: bool | None
+    ) -> tuple[list[Row], list[int]]:
+        """Return the tokens of the texts of every row, and the number of the pair that each row is from."""
+        special, side = self._pattern(split), self.truncation_side
+        rows: list[Row] = []
+        samples: list[int] = []
+        for number, (first, second) in enumerate(self._located(pairs, special, offsets=offsets)):
+            parts: list[Row] = [(first, second)]
+            if how.truncation is not None:
+                room = how.length - self.num_special_tokens_to_add(second is not None) * how.special
+                if how.windows:
+                    parts = windows(
+                        first, second, room=room, strategy=how.truncation, stride=how.stride, side=side
+                    )
+                else:
+                    truncate(first, second, room=room, strategy=how.truncation, side=side)
+            rows += parts
+            samples += [number] * len(parts)
+        return rows, samples

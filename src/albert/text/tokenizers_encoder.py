@@ -51,8 +51,15 @@ class TokenizersEncoder:
         self.special_pieces = _special_pieces(ids)
         self._tokenizer = _with_plain_special_tokens(content, set(self.special_pieces.values()))
         self._unknown_id = ids[self.special_pieces["unk_token"]]
-        added = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-        self._added = added - set(self.special_pieces.values())
+        self.base_size: int = tokenizer.get_vocab_size(with_added_tokens=False)
+        added = tokenizer.get_added_tokens_decoder()
+        own = set(self.special_pieces.values())
+        self._added = {token.content for token in added.values()} - own
+        self.extra_special_pieces = [
+            added[id_].content
+            for id_ in sorted(added)
+            if added[id_].special and added[id_].content not in own
+        ]
         steps = _steps(content.get("normalizer"))
         self.lower_case = any(step["type"] == "Lowercase" or step.get("lowercase") for step in steps)
         self.keep_accents = not any(_strips_accents(step, lower_case=self.lower_case) for step in steps)
@@ -97,7 +104,8 @@ class TokenizersEncoder:
             inner = start + len(text[start:end]) - len(text[start:end].lstrip())
             name = self.vocabulary[id_]
             end = inner if name == SPACE else end  # noqa: PLW2901  # The space before a word has no width.
-            shown = text[inner:end] if id_ == self._unknown_id else name
+            is_replaced = id_ == self._unknown_id and self.kind == "sentencepiece"
+            shown = text[inner:end] if is_replaced else name
             pieces.append(Piece(shown, id_, inner, end))
         return pieces
 

@@ -7,7 +7,7 @@ makes words of more than 100 characters unknown.
 
 import json
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +21,7 @@ from albert.text.pieces import PieceEncoder
 from albert.text.sentencepiece import SPACE, SentencePieceEncoder
 from albert.text.settings import CONFIG_NAME, accent_settings
 from albert.text.tokenizers_encoder import TokenizersEncoder
+from albert.text.truncation import Side
 from albert.text.wordpiece import CONTINUATION, MAX_WORD_CHARACTERS, WordPieceEncoder
 
 # Python's whitespace is wider than that of regular expressions, and a typed ▁ is a space.
@@ -52,12 +53,24 @@ _NEVER_CHOSEN = 20.0
 
 
 def write_transformers_files(
-    folder: Path, encoder: PieceEncoder, *, model_max_length: int, split_special_tokens: bool = False
+    folder: Path,
+    encoder: PieceEncoder,
+    *,
+    model_max_length: int,
+    split_special_tokens: bool = False,
+    sides: Mapping[str, Side],
 ) -> None:
     """Write the two files with which transformers' AutoTokenizer returns our ids and segment ids.
 
     The ids are compared on a few texts first. If they differ too often, `tokenizer.json` is not written,
     because transformers would read other tokens without a word; a warning says so.
+
+    Args:
+        folder: Where they are written.
+        encoder: The vocabulary.
+        model_max_length: Tokens of the longest sequence.
+        split_special_tokens: Whether special tokens spelled in a text are plain text.
+        sides: `padding_side` and `truncation_side`.
     """
     fast = fast_tokenizer(encoder)
     differing = [text for text in _PROBES if not _agree(fast, encoder, text)]
@@ -88,6 +101,7 @@ def write_transformers_files(
         },
         "clean_up_tokenization_spaces": False,
         **({"split_special_tokens": True} if split_special_tokens else {}),
+        **{name: side for name, side in sides.items() if side != "right"},
     }
     text = json.dumps(config, indent=2, ensure_ascii=False) + "\n"
     (folder / CONFIG_NAME).write_text(text, encoding="utf-8")

@@ -4,9 +4,10 @@ Plain Python with a cache of a quarter of a million words, since most words of a
 Source: `WordpieceTokenizer` and `load_vocab` in google-research/albert tokenization.py.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -40,10 +41,17 @@ class WordPieceEncoder:
             "sep_token": "[SEP]",
             "mask_token": "[MASK]",
         }
+        self.extra_special_pieces: list[str] = []
+        self.base_size = len(vocabulary)
         self._ids = {piece: id_ for id_, piece in enumerate(vocabulary)}
         self._unknown_id = self._ids.get("[UNK]", 0)
         self._longest = max((len(piece) for piece in vocabulary), default=0)
         self._word_ids = lru_cache(maxsize=_CACHED_WORDS)(self._encode_word)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what makes an equal encoder: the cache of words is not copied."""
+        make = partial(WordPieceEncoder, lower_case=self.lower_case, keep_accents=self.keep_accents)
+        return make, (self.vocabulary,)
 
     def encode(self, texts: list[str]) -> list[list[int]]:
         """Return the ids of many raw texts, without special pieces."""

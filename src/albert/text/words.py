@@ -31,7 +31,9 @@ _BLOCK = 1 << 16
 class Vocabulary(Protocol):
     """What a rule needs to know of a tokenizer."""
 
-    unk_token_id: int
+    @property
+    def unk_token_id(self) -> int:
+        """Id of the unknown piece."""
 
     @property
     def kind(self) -> Kind:

@@ -78,7 +78,7 @@ def forecast(maker: ShardMaker, peeked: list[list[str]], *, share_read: float) -
     return Forecast(
         text_bytes=text_bytes,
         tokens=scale * len(shard.tokens),
-        disk_bytes=scale * stored_bytes(shard, vocab_size=maker.tokenizer.vocab_size),
+        disk_bytes=scale * stored_bytes(shard, vocab_size=len(maker.tokenizer)),
         seconds=scale * (time.perf_counter() - start),
     )
 

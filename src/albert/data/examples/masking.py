@@ -48,11 +48,11 @@ def vocabulary_of(tokenizer: AlbertTokenizer, settings: ExampleSettings) -> Voca
     rule = settings.filled().word_rule
     assert rule != "auto"
     return Vocabulary(
-        size=tokenizer.vocab_size,
+        size=len(tokenizer),
         cls_id=tokenizer.cls_token_id,
         sep_id=tokenizer.sep_token_id,
         mask_id=tokenizer.mask_token_id,
-        ordinary_ids=np.setdiff1d(np.arange(tokenizer.vocab_size), tokenizer.all_special_ids),
+        ordinary_ids=np.setdiff1d(np.arange(len(tokenizer)), tokenizer.all_special_ids),
         words=word_rule(tokenizer, rule),
     )
 

@@ -66,7 +66,7 @@ def make_shard(maker: ShardMaker, job: ShardJob) -> ShardInfo:
         return found
     tokenizer = maker.tokenizer
     shard = maker.encode(job.text)
-    return write_shard(path, shard, vocab_size=tokenizer.vocab_size, unknown_id=tokenizer.unk_token_id)
+    return write_shard(path, shard, vocab_size=len(tokenizer), unknown_id=tokenizer.unk_token_id)
 
 
 def encode_documents(documents: list[list[str]], tokenizer: AlbertTokenizer, *, words: WordsName) -> Shard:
