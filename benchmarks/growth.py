@@ -39,7 +39,7 @@ from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples
 from albert.data.preparing import available_cores
-from albert.model import encoder
+from albert.model import layer
 from albert.model.flops import pretraining_flops
 from albert.model.packing import round_up_to_bucket
 from albert.optim.optimizers import make_optimizer
@@ -120,7 +120,7 @@ def run_step(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
 
 def run_but_attention(model: AlbertForPreTraining, batch: PretrainingBatch) -> Outcome:
     """Run the same step, but let every token read only its own value."""
-    with mock.patch.object(encoder, "attend", read_own_value):
+    with mock.patch.object(layer, "attend", read_own_value):
         return run_step(model, batch)
 
 

@@ -9,6 +9,7 @@ usage: python scripts/api_page.py
 import ast
 import inspect
 import re
+import runpy
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, is_dataclass
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import albert
+from albert.inference.pipeline_base import Pipeline
+from albert.model.outputs import Output
 from albert.model.pretrained import Pretrained
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
@@ -58,9 +61,15 @@ def make_page() -> str:
     for name, value in functions.items():
         parts += [f"## {name}", *_callable(name, value)]
     for name, value in vars(import_module(PIPELINES)).items():
-        if name.endswith("Pipeline"):
-            parts += [f"## {name}", *_description(value), *_callable("pipeline", value.__call__)]
+        if name.endswith("Pipeline") and value is not Pipeline:
+            parts += [f"## {name}", *_description(value), *_callable("pipeline", value.predict)]
+    parts.append(_surface()["make_section"]())
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _surface() -> dict[str, Any]:
+    """Return the names of the script beside this one."""
+    return runpy.run_path(str(Path(__file__).with_name("surface.py")))
 
 
 def _is_model(value: Any) -> bool:
@@ -68,24 +77,27 @@ def _is_model(value: Any) -> bool:
 
 
 def _outputs(models: Any) -> list[type]:
-    """Return the dataclasses that calls of `models` return, each once."""
+    """Return the classes that calls of `models` return, each once; first what they have in common."""
     returned = (get_type_hints(model.forward)["return"] for model in models)
-    return list(dict.fromkeys(output for output in returned if is_dataclass(output)))
+    return [Output, *dict.fromkeys(returned)]
 
 
 def _class(value: type) -> Iterator[str]:
     """Yield description, fields or arguments, attributes and methods of a class."""
     yield from _description(value)
     if is_dataclass(value):
-        yield _fields(value)
-    elif "__init__" in vars(value) and _sections(value.__doc__).get("Args"):
+        yield _fields(next(base for base in value.__mro__ if "__dataclass_fields__" in vars(base)))
+    if "__init__" in vars(value) and _sections(value.__doc__).get("Args"):
         yield _arguments(vars(value)["__init__"], value.__doc__)
     yield from _members(value)
 
 
 def _members(value: type) -> Iterator[str]:
-    """Yield a table of attributes, and each method that the class itself defines."""
-    members = {name: member for name, member in vars(value).items() if not name.startswith("_")}
+    """Yield a table of attributes, and each method that the class or a base of its own defines."""
+    is_one_of_many = issubclass(value, Pretrained) and value is not Pretrained
+    own = [base for base in value.__mro__ if base.__module__.startswith("albert.")]
+    found = {n: m for base in reversed(own[:1] if is_one_of_many else own) for n, m in vars(base).items()}
+    members = {name: member for name, member in found.items() if not name.startswith("_")}
     rows = [
         (f"`{name}`", _code(_source(member.fget).returns, member.fget), _one_line(member.__doc__))
         for name, member in members.items()
@@ -93,8 +105,8 @@ def _members(value: type) -> Iterator[str]:
     ]
     if rows:
         yield _table(("attribute", "type", "meaning"), rows)
-    if "__call__" in vars(value):
-        members["__call__"] = vars(value)["__call__"]
+    if "__call__" in found:
+        members["__call__"] = found["__call__"]
     for name, member in members.items():
         function = member.__func__ if isinstance(member, classmethod | staticmethod) else member
         if inspect.isfunction(function):
@@ -125,7 +137,7 @@ def _arguments(function: Callable[..., Any], doc: str | None) -> str:
     """Return a table of the arguments."""
     meanings = _items(_sections(doc).get("Args", ""))
     tree = _source(function).args
-    arguments = [*tree.args, *tree.kwonlyargs, *filter(None, [tree.kwarg])]
+    arguments = [*tree.args, *tree.kwonlyargs, *filter(None, [tree.vararg, tree.kwarg])]
     annotations = {argument.arg: argument.annotation for argument in arguments}
     rows = [
         (
@@ -144,7 +156,7 @@ def _fields(value: Any) -> str:
     (tree,) = ast.parse(textwrap.dedent(inspect.getsource(value))).body
     assert isinstance(tree, ast.ClassDef)
     rows = []
-    defaults = {field.name: field.default for field in fields(value)}
+    defaults = {field.name: field.default for field in fields(value)} if is_dataclass(value) else {}
     for statement, following in zip(tree.body, tree.body[1:], strict=False):
         if isinstance(statement, ast.AnnAssign) and isinstance(following, ast.Expr):
             name = ast.unparse(statement.target)

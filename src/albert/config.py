@@ -18,6 +18,7 @@ from typing import Any, Self
 from albert.config_fields import Settings, checked, checked_labels, setting_defaults, setting_names
 from albert.config_keys import (
     ACTIVATION_NAMES,
+    CONSTANTS,
     HARMLESS,
     HUGGING_FACE_MARKS,
     ONLY_VALUES,
@@ -62,11 +63,21 @@ class AlbertConfig(Settings):
         given = {"id2label": self.id2label, "label2id": label2id, "num_labels": num_labels}
         self.update({name: value for name, value in given.items() if value is not None})
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what other libraries ask for and nobody has set."""
+        if name in CONSTANTS:
+            return deepcopy(CONSTANTS[name])
+        raise AttributeError(f"a configuration has no {name!r}")
+
     def __setattr__(self, name: str, value: Any) -> None:
         names = setting_names()
+        if name in ONLY_VALUES and value not in ONLY_VALUES[name]:
+            raise ConfigError(
+                f"{name} is {value!r}, which is not supported; expected {ONLY_VALUES[name][0]!r}"
+            )
         if name in names:
             value = checked(name, value)
-        elif not hasattr(type(self), name) and name not in HARMLESS | HUGGING_FACE_MARKS:
+        elif not hasattr(type(self), name) and name not in HARMLESS | HUGGING_FACE_MARKS | CONSTANTS.keys():
             hint = "" if name.startswith("_") else did_you_mean(name, [*names, "num_labels", "label2id"])
             if hint:
                 raise ConfigError(f"a configuration has no {name!r}{hint}")
@@ -119,7 +130,8 @@ class AlbertConfig(Settings):
     def others(self) -> dict[str, Any]:
         """Settings that are none of this model, kept as they were given."""
         names = setting_names()
-        return {name: value for name, value in vars(self).items() if name not in names and name[0] != "_"}
+        own = {*names, *CONSTANTS}
+        return {name: value for name, value in vars(self).items() if name not in own and name[0] != "_"}
 
     def get_text_config(self, **_: Any) -> Self:
         """Return this configuration: there is no other part than text."""
@@ -218,6 +230,14 @@ class AlbertConfig(Settings):
         fetching = {name: changes.pop(name) for name in HubOptions.__annotations__ if name in changes}
         path = local_path(folder, **fetching)
         return cls.from_json(path / CONFIG_FILE if path.is_dir() else path, **changes)
+
+    def to_diff_dict(self) -> dict[str, Any]:
+        """Return `to_dict`, whole."""
+        return self.to_dict()
+
+    def to_json_file(self, path: str | Path) -> None:
+        """Write the configuration to a file."""
+        write_json(Path(path), json.loads(self.to_json_string()))
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write `config.json` into a folder, which is made if missing.

@@ -30,6 +30,28 @@ ONLY_VALUES: dict[str, tuple[object, ...]] = {
     "pruned_heads": ({}, [], None),
     "quantization_config": (None, {}),
 }
+# What other libraries ask a configuration for, with the answer where nobody has set it.
+CONSTANTS: dict[str, object] = {
+    "add_cross_attention": False,
+    "architectures": None,
+    "attribute_map": {},
+    "bos_token_id": None,
+    "chunk_size_feed_forward": 0,
+    "dtype": None,
+    "eos_token_id": None,
+    "is_composition": False,
+    "is_decoder": False,
+    "is_encoder_decoder": False,
+    "keys_to_ignore_at_inference": [],
+    "name_or_path": "",
+    "pruned_heads": {},
+    "quantization_config": None,
+    "sub_configs": {},
+    "tie_word_embeddings": True,
+    "torch_dtype": None,
+    "transformers_version": None,
+    "use_cache": False,
+}
 # Other names of the same functions in transformers.
 ACTIVATION_NAMES = {"gelu_pytorch_tanh": "gelu_new", "gelu_fast": "gelu_new", "gelu_python": "gelu"}
 

@@ -27,7 +27,7 @@ def test_every_public_name_has_a_section_with_its_methods(script: dict[str, Any]
         assert name == "__version__" or f"\n## {name}\n\n" in page, name
     for method in (
         "from_pretrained(folder",
-        "`save_pretrained(folder)`",
+        "`save_pretrained(folder, is_main_process, state_dict",
         "model(input_ids",
         "`tokenizer(text",
     ):

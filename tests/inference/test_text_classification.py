@@ -117,6 +117,6 @@ def test_wrong_arguments_say_what_is_expected(folder: Path) -> None:
     with pytest.raises(DataError, match="expected the fields 'text', 'text_pair', found 'text', 'pair'"):
         classify({"text": "a", "pair": "b"})
     with pytest.raises(DataError, match="expected a text, found list"):
-        classify([["a", "b"]])
+        classify([["a", "b", "c"]])
     with pytest.raises(ConfigError, match="function_to_apply is 'tanh'; expected softmax, sigmoid, none"):
         classify("a", function_to_apply="tanh")

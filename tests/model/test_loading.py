@@ -193,7 +193,10 @@ def test_only_the_main_process_writes_and_what_was_gathered(folder: Path, tmp_pa
     )
     opened = Classifier.from_pretrained(tmp_path / "main")
     assert torch.equal(opened.classifier.bias, model.classifier.bias + 1)
-    for name, message in {"push_to_hub": "albert convert", "safe_serialisation": "no argument"}.items():
+    for name, message in {
+        "push_to_hub": "albert convert",
+        "safe_serialisation": "did you mean 'safe_serialization'",
+    }.items():
         with pytest.raises(ConfigError, match=message):
             model.save_pretrained(tmp_path / "main", **{name: True})
     with pytest.raises(ConfigError, match="written as safetensors"):

@@ -7,24 +7,23 @@ from torch import Tensor
 
 from albert.inference.encoding import LengthLimit, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
-from albert.model.albert_model import AlbertModel
 from albert.model.packing import Packing
-from albert.text.tokenizer import AlbertTokenizer
 
 
-class FeatureExtractionPipeline:
+class FeatureExtractionPipeline(Pipeline):
     """The pipeline that returns the encoder's last hidden states of texts.
 
     Args:
         model: The encoder.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AlbertModel, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "feature-extraction"
 
-    def __call__(
+    def predict(
         self,
         inputs: Any,
         *,

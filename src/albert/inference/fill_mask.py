@@ -13,12 +13,11 @@ from albert import console
 from albert.errors import DataError
 from albert.inference.encoding import Group, LengthLimit, check_lengths, features_of_rows, groups
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
-from albert.model.language_models import AlbertForMaskedLM
-from albert.text.tokenizer import AlbertTokenizer
 
 
-class FillMaskPipeline:
+class FillMaskPipeline(Pipeline):
     """The pipeline that predicts the masked tokens of texts.
 
     [MASK] is the only special token that is read in a text; "[SEP]" spelled there is plain text.
@@ -26,12 +25,12 @@ class FillMaskPipeline:
     Args:
         model: A model with a masked LM head.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AlbertForMaskedLM, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "fill-mask"
 
-    def __call__(
+    def predict(
         self,
         inputs: Any,
         *,

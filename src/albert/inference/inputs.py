@@ -34,6 +34,8 @@ def map_inputs(
         raise ConfigError(f"batch_size is {batch_size}; expected 1 or more inputs")
     if isinstance(inputs, str | Mapping):
         return predict([inputs])[0]
+    if hasattr(inputs, "__getitem__") and hasattr(inputs, "__len__") and not isinstance(inputs, Iterable):
+        inputs = map(inputs.__getitem__, range(len(inputs)))  # a dataset of torch
     if not isinstance(inputs, Iterable):
         raise DataError(f"expected a text, a list or an iterable of them, found {type(inputs).__name__}")
     predictions = _stream(inputs, predict, batch_size)

@@ -9,6 +9,7 @@ from scipy.special import softmax
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, map_inputs
 from albert.inference.opening import sequence_length
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.catalogue import find_task
@@ -20,19 +21,22 @@ from albert.text.tokenizer import AlbertTokenizer
 _FIELDS = ("passage", "question", "choices")
 
 
-class MultipleChoicePipeline:
+class MultipleChoicePipeline(Pipeline):
     """The pipeline that picks the best of several choices.
 
     Args:
         model: A model with the head that scores a choice.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AlbertForMultipleChoice, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "multiple-choice"
+
+    def __init__(self, model: AlbertForMultipleChoice, tokenizer: AlbertTokenizer, **options: Any) -> None:
+        super().__init__(model, tokenizer, **options)
         self._solver, self._task = ChoiceSolver(), find_task("choice")
 
-    def __call__(
+    def predict(
         self,
         inputs: Any = None,
         *,

@@ -57,6 +57,7 @@ def open_model(
     device: str = "auto",
     dtype: Dtype = "float32",
     trained_by: str | None = None,
+    tokenizer: AlbertTokenizer | None = None,
 ) -> OpenedModel:
     """Open a trained model with all its weights, and its tokenizer.
 
@@ -68,6 +69,7 @@ def open_model(
         dtype: Type of the matrix products; call `ensure_agreement` before predicting in int8.
         trained_by: Task whose fine-tuning trains the head, for the error message; None for the heads of
             pretraining.
+        tokenizer: The model's, where the folder has none, or another.
 
     Raises:
         CheckpointError: There is no such model, or it lacks the head.
@@ -81,7 +83,10 @@ def open_model(
     if trained_by is not None:
         remedy = f"albert finetune --task {trained_by} --model {source} ..."
     model_class = _class_with_head(folder, config, model_classes, source=str(source), remedy=remedy)
-    tokenizer = read_tokenizer(folder, config)
+    if tokenizer is None:
+        tokenizer = read_tokenizer(folder, config)
+    else:
+        check_tokenizer(tokenizer, config.vocab_size, source=str(folder))
     model = load_model(folder, model_class, config)
     prepare_precision(model.to(place), dtype)
     return OpenedModel(model, tokenizer)

@@ -24,6 +24,7 @@ from torch import Tensor
 from albert.errors import ConfigError, DataError
 from albert.inference.inputs import BATCH_SIZE, field_of, map_inputs
 from albert.inference.opening import sequence_length
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.packing import Packing, on_device
@@ -41,7 +42,6 @@ from albert.tasks.spans.decoding import (
 from albert.tasks.spans.files import Question
 from albert.tasks.spans.windows import SpanFeatures, make_span_features
 from albert.tasks.task import Lengths
-from albert.text.tokenizer import AlbertTokenizer
 
 MAX_SEQ_LENGTH = 384
 MAX_QUESTION_LENGTH = 64
@@ -62,19 +62,19 @@ class _Options:
     handle_impossible_answer: bool
 
 
-class QuestionAnsweringPipeline:
+class QuestionAnsweringPipeline(Pipeline):
     """The pipeline that answers questions with a span of a passage.
 
     Args:
         model: A model with the linear head of SQuAD 1.1, or with that of SQuAD 2.0, which also predicts
             whether there is an answer.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AnswerModel, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "question-answering"
 
-    def __call__(
+    def predict(
         self,
         inputs: Any = None,
         *,

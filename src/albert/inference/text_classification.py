@@ -13,24 +13,31 @@ from numpy.typing import NDArray
 from albert.errors import ConfigError
 from albert.inference.encoding import LengthLimit, Pair, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, field_of, map_inputs, text_of
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
-from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.labels import ScoreFunction, activation_of, label_names, scores_of_logits
-from albert.text.tokenizer import AlbertTokenizer
 
 
-class TextClassificationPipeline:
+class TextClassificationPipeline(Pipeline):
     """The pipeline that classifies texts, or predicts a number for each where the model does regression.
 
     Args:
         model: A model with a classification head.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AlbertForSequenceClassification, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "text-classification"
 
-    def __call__(
+    def __call__(self, inputs: Any, **options: Any) -> Any:
+        """Return the predictions; those of a single text in a list, unless the call gives `top_k`.
+
+        So it is in transformers.
+        """
+        found = super().__call__(inputs, **options)
+        return [found] if isinstance(inputs, str) and "top_k" not in options else found
+
+    def predict(
         self,
         inputs: Any,
         *,
@@ -42,12 +49,11 @@ class TextClassificationPipeline:
     ) -> Any:
         """Return `label` and `score` of the most probable label of each text.
 
-        A single text gives a list of one such dict, a single pair the dict itself, as in transformers. With
-        `top_k`, each input gives a list.
+        With `top_k`, each input gives a list.
 
         Args:
-            inputs: A text, a pair as `{"text": ..., "text_pair": ...}`, a list of either, or a stream of
-                them; see `map_inputs`.
+            inputs: A text, a pair as `{"text": ..., "text_pair": ...}`, a list of either or of tuples of two
+                texts, or a stream of them; see `map_inputs`.
             top_k: Number of labels of each text, best first; None for all.
             function_to_apply: Turns logits into scores: `softmax`, `sigmoid` or `none`; by default what the
                 model was trained for, see `activation_of`.
@@ -73,8 +79,7 @@ class TextClassificationPipeline:
                 return [ranked[0] for ranked in self._ranked(scores, 1)]
             return self._ranked(scores, top_k)
 
-        predictions = map_inputs(inputs, predict, batch_size=batch_size)
-        return [predictions] if isinstance(inputs, str) and top_k == "best" else predictions
+        return map_inputs(inputs, predict, batch_size=batch_size)
 
     @torch.inference_mode()
     def _logits(self, pairs: list[Pair], limit: LengthLimit) -> NDArray[np.float32]:
@@ -97,6 +102,8 @@ class TextClassificationPipeline:
 
 
 def _pair_of(given: Any) -> Pair:
+    if isinstance(given, list | tuple) and len(given) == 2:
+        return text_of(given[0]), text_of(given[1])
     if not isinstance(given, Mapping):
         return text_of(given), None
     known = ("text", "text_pair")

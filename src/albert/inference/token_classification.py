@@ -9,7 +9,7 @@ Letters: N tokens of a group of windows, K tags.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from albert import console
-from albert.errors import ConfigError
+from albert.errors import ConfigError, DataError
 from albert.inference.encoding import features_of_rows, groups
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
+from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForTokenClassification
 from albert.tasks.labels import label_names
@@ -64,25 +65,47 @@ class _Window:
     """Start and end of each token in the text."""
 
 
-class TokenClassificationPipeline:
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """A text that is given as words."""
+
+    words: list[str]
+    """The words."""
+    delimiter: str
+    """What stands between them."""
+
+    @property
+    def joined(self) -> str:
+        """The whole text."""
+        return self.delimiter.join(self.words)
+
+
+class TokenClassificationPipeline(Pipeline):
     """The pipeline that tags the tokens of texts, or finds the entities in them.
 
     Args:
         model: A model with a head on every token.
         tokenizer: The model's.
+        options: Options of the calls.
     """
 
-    def __init__(self, model: AlbertForTokenClassification, tokenizer: AlbertTokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    task = "token-classification"
+
+    def __init__(
+        self, model: AlbertForTokenClassification, tokenizer: AlbertTokenizer, **options: Any
+    ) -> None:
+        super().__init__(model, tokenizer, **options)
         self._names = label_names(model.config)
 
-    def __call__(
+    def predict(
         self,
         inputs: Any,
         *,
         aggregation_strategy: Aggregation = "none",
         ignore_labels: Sequence[str] = ("O",),
         stride: int | None = None,
+        is_split_into_words: bool = False,
+        delimiter: str = " ",
         batch_size: int = BATCH_SIZE,
     ) -> Any:
         """Return the tagged tokens of each text, or its entities with an aggregation strategy.
@@ -96,6 +119,9 @@ class TokenClassificationPipeline:
             ignore_labels: Tags, or types of entities, to leave out.
             stride: Tokens that neighbouring windows of a long text share; without it a long text is truncated
                 with a warning.
+            is_split_into_words: Whether a text is a list of words, which are encoded one by one. Places are
+                then those in the words joined by `delimiter`. One text must be in a list, too.
+            delimiter: What stands between words.
             batch_size: Texts that are predicted together.
 
         Raises:
@@ -110,7 +136,8 @@ class TokenClassificationPipeline:
         def predict(texts: list[Any]) -> list[Any]:
             found: list[list[dict[str, Any]]] = [[] for _ in texts]
             num_windows = [0] * len(texts)
-            for window, tagged in self._tagged([text_of(text) for text in texts], stride):
+            given = [_words_of(text, delimiter) if is_split_into_words else text_of(text) for text in texts]
+            for window, tagged in self._tagged(given, stride):
                 num_windows[window.text] += 1
                 found[window.text] += [
                     entity
@@ -143,7 +170,9 @@ class TokenClassificationPipeline:
             )
 
     @torch.inference_mode()
-    def _tagged(self, texts: list[str], stride: int | None) -> Iterator[tuple[_Window, list[_Tagged]]]:
+    def _tagged(
+        self, texts: Sequence[str | _Words], stride: int | None
+    ) -> Iterator[tuple[_Window, list[_Tagged]]]:
         """Yield the windows of all texts in their order, and their tagged tokens."""
         windows = list(self._windows(texts, stride))
         cls, sep = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
@@ -158,15 +187,30 @@ class TokenClassificationPipeline:
             for index, part in zip(group.indices, parts, strict=True):
                 scores[index] = part
         for window, of_tokens in zip(windows, scores, strict=True):
-            yield window, list(self._tokens(window, texts[window.text], of_tokens))
+            text = texts[window.text]
+            whole = text if isinstance(text, str) else text.joined
+            yield window, list(self._tokens(window, whole, of_tokens))
 
-    def _windows(self, texts: list[str], stride: int | None) -> Iterator[_Window]:
+    def _encoded(self, text: str | _Words) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return the tokens of a text and their places in it."""
+        encoding = self.tokenizer(
+            text if isinstance(text, str) else text.words,
+            add_special_tokens=False,
+            is_split_into_words=not isinstance(text, str),
+            return_offsets_mapping=True,
+            split_special_tokens=True,
+        )
+        if isinstance(text, str):
+            return encoding["input_ids"], encoding["offset_mapping"]
+        starts = [0, *accumulate(len(word) + len(text.delimiter) for word in text.words)]
+        shifts = [starts[word] for word in encoding.word_ids() if word is not None]
+        places = zip(encoding["offset_mapping"], shifts, strict=True)
+        return encoding["input_ids"], [(start + shift, end + shift) for (start, end), shift in places]
+
+    def _windows(self, texts: Sequence[str | _Words], stride: int | None) -> Iterator[_Window]:
         room, num_cut = self._room, 0
         for number, text in enumerate(texts):
-            encoding = self.tokenizer(
-                text, add_special_tokens=False, return_offsets_mapping=True, split_special_tokens=True
-            )
-            ids, offsets = encoding["input_ids"], encoding["offset_mapping"]
+            ids, offsets = self._encoded(text)
             step = room if stride is None else room - stride
             num_windows = 1 if stride is None else 1 + max(0, -(-(len(ids) - room) // step))
             num_cut += stride is None and len(ids) > room
@@ -252,6 +296,15 @@ class TokenClassificationPipeline:
             "start": words[0].start,
             "end": words[-1].end,
         }
+
+
+def _words_of(given: Any, delimiter: str) -> _Words:
+    if not isinstance(given, list | tuple) or not all(isinstance(word, str) for word in given):
+        raise DataError(
+            f"expected a list of words, found {type(given).__name__}; with is_split_into_words=True the "
+            "inputs are a list of lists of words"
+        )
+    return _Words(list(given), delimiter)
 
 
 def _runs(tags: list[str]) -> Iterator[slice]:

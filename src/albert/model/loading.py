@@ -17,15 +17,21 @@ from albert.hub import HubOptions
 
 WITHOUT_EFFECT: dict[str, str] = {
     "adapter_kwargs": "adapters are loaded by peft",
+    "adapter_name": "adapters are loaded by peft",
+    "allow_all_kernels": "the kernels are chosen here",
     "attn_implementation": "the fastest way for the device is used; the numbers are the same",
     "disable_mmap": "weights are read as the file system allows",
+    "experts_implementation": "the models have no experts",
+    "generation_config": "the models do not generate text",
     "low_cpu_mem_usage": "weights are copied into the model at once",
     "max_memory": "the model is on one device",
     "offload_buffers": "the model is on one device",
     "offload_folder": "the model is on one device",
     "offload_state_dict": "the model is on one device",
     "proxies": "huggingface_hub reads the usual environment variables",
+    "tqdm_class": "reading is reported in one line",
     "trust_remote_code": "code in a model folder is never run",
+    "use_kernels": "the kernels are chosen here",
     "use_safetensors": "safetensors is preferred, and no code in a pickle is ever run",
     "weights_only": "code in a pickle is never run",
 }

@@ -20,7 +20,7 @@ from torch import Tensor
 from albert.checkpoint.folder import Filled, fill, read_config, read_weights, write_model
 from albert.checkpoint.names import from_hugging_face
 from albert.config import AlbertConfig
-from albert.errors import ConfigError
+from albert.errors import ConfigError, did_you_mean
 from albert.hub import local_path
 from albert.model.linear import Dtype
 from albert.model.loading import LoadOptions
@@ -61,7 +61,7 @@ class Pretrained(ModelTools):
                 `id2label`, and the arguments of transformers: `config`, `state_dict`, `dtype`, `device_map`,
                 `ignore_mismatched_sizes`, `output_loading_info` (the result is then a pair of the model and
                 what matched), `revision`, `cache_dir`, `token`, `local_files_only`, `force_download`,
-                `subfolder`. docs/transformers.md lists the others.
+                `subfolder`. docs/api.md lists the others.
 
         Raises:
             CheckpointError: The folder contains no ALBERT weights, or only a part of the encoder.
@@ -112,7 +112,8 @@ class Pretrained(ModelTools):
             is_main_process: Whether this process writes; the others of a training call this to no effect.
             state_dict: Weights in place of the model's own, such as those gathered from several processes.
             max_shard_size: Size of the largest file of weights, in bytes or as "5GB".
-            others: `save_function`, `safe_serialization` and `token` are without effect.
+            others: Further arguments of transformers, without effect or refused: "What transformers takes" in
+                docs/api.md.
 
         Raises:
             ConfigError: Another argument, or one that is not supported.
@@ -158,15 +159,33 @@ def _loading_info(found: Filled) -> dict[str, Any]:
     }
 
 
+SAVING_WITHOUT_EFFECT: dict[str, str] = {
+    "commit_message": "nothing is uploaded",
+    "create_pr": "nothing is uploaded",
+    "repo_id": "nothing is uploaded",
+    "save_function": "weights are written as safetensors",
+    "save_original_format": "there is one format",
+    "save_peft_format": "adapters are stored by peft",
+    "token": "nothing is uploaded",
+}
+"""Arguments of `save_pretrained` that change nothing here, and why."""
+SAVING_REFUSED: dict[str, str] = {
+    "distributed_checkpoint": "give state_dict, gathered from all processes",
+    "push_to_hub": "upload the folder with albert convert --push-to-hub NAME",
+    "safe_serialization": "weights are written as safetensors",
+    "variant": "rename the file",
+}
+"""Arguments of `save_pretrained` that would change something, and what to do instead."""
+
+
 def _check_saving(others: Mapping[str, Any]) -> None:
     """Check the further arguments of `save_pretrained`."""
-    without_effect = {"save_function", "save_original_format", "save_peft_format", "token"}
-    if others.get("safe_serialization") is False:
-        raise ConfigError("safe_serialization=False is not supported: weights are written as safetensors")
-    if others.get("push_to_hub"):
-        raise ConfigError(
-            "push_to_hub is not supported here; upload the folder with albert convert --push-to-hub NAME"
-        )
-    for name in sorted(others.keys() - without_effect - {"push_to_hub", "safe_serialization"}):
-        if others[name]:
-            raise ConfigError(f"save_pretrained has no argument {name!r} here")
+    for name, value in others.items():
+        if name in SAVING_WITHOUT_EFFECT:
+            continue
+        is_default = value is True if name == "safe_serialization" else not value
+        if name in SAVING_REFUSED and not is_default:
+            raise ConfigError(f"{name}={value!r} is not supported: {SAVING_REFUSED[name]}")
+        if name not in SAVING_REFUSED:
+            known = [*SAVING_REFUSED, *SAVING_WITHOUT_EFFECT, "max_shard_size", "state_dict"]
+            raise ConfigError(f"save_pretrained has no argument {name!r}{did_you_mean(name, known)}")

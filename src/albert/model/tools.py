@@ -103,7 +103,7 @@ class ModelTools(nn.Module):
         view.weight, view.bias = table, head.bias
         return view
 
-    def set_output_embeddings(self, _: nn.Module) -> None:
+    def set_output_embeddings(self, value: nn.Module) -> None:  # noqa: ARG002  # refused
         """Refuse: the layer is the table of word embeddings.
 
         Raises:
@@ -155,7 +155,7 @@ class ModelTools(nn.Module):
         self.config.vocab_size = rows
         return grown
 
-    def tie_weights(self, *_: Any, **__: Any) -> None:
+    def tie_weights(self, *arguments: Any, **named: Any) -> None:  # none has an effect
         """Do nothing: the masked LM head uses the table of word embeddings itself."""
 
     def can_generate(self) -> bool:

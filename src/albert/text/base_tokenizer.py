@@ -207,8 +207,15 @@ class BaseTokenizer(SpecialTokens):
         text = self._encoder.join([self._piece(int(id_)) for id_ in ids if int(id_) not in special])
         return self.clean_up_tokenization(text) if clean_up_tokenization_spaces else text
 
-    def batch_decode(self, sequences: Any, skip_special_tokens: bool = False, **options: Any) -> list[str]:
+    def batch_decode(
+        self,
+        sequences: Any,
+        skip_special_tokens: bool = False,
+        *,
+        clean_up_tokenization_spaces: bool | None = None,
+    ) -> list[str]:
         """Return the texts of rows of ids; the arguments are those of `decode`."""
+        options = {"clean_up_tokenization_spaces": clean_up_tokenization_spaces}
         return [self.decode(row, skip_special_tokens, **options) for row in sequences]
 
     @staticmethod

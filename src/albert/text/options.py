@@ -17,6 +17,17 @@ Tensors = Literal["np", "pt"]
 _TRUNCATIONS = (*get_args(Truncation), "do_not_truncate")
 
 
+REFUSED: dict[str, str] = {
+    "max_target_length": "encode targets in a call of their own",
+    "text_pair_target": "encode targets in a call of their own",
+    "text_target": "encode targets in a call of their own",
+    "tokenizer_kwargs": "give the options themselves",
+}
+"""Options of transformers that would change something, and what to do instead."""
+WITHOUT_EFFECT: dict[str, str] = {"verbose": "warnings are lines on stderr"}
+"""Options that change nothing here, and why."""
+
+
 class CallOptions(TypedDict, total=False):
     """The options of a call, as a caller gives them; see `AlbertTokenizer.__call__`."""
 
@@ -125,8 +136,10 @@ def check_names(given: CallOptions) -> None:
         TokenizerError: There is one.
     """
     known = [*CallOptions.__annotations__]
-    for name in given:
-        if name not in known:
+    for name, value in given.items():
+        if name in REFUSED and value is not None:
+            raise TokenizerError(f"the tokenizer has no option {name!r}: {REFUSED[name]}")
+        if name not in known and name not in REFUSED:
             raise TokenizerError(f"the tokenizer has no option {name!r}{did_you_mean(name, known)}")
 
 

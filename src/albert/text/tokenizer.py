@@ -80,7 +80,7 @@ class AlbertTokenizer(BaseTokenizer):
             options: In place of the folder's settings: `do_lower_case` (without either, texts are
                 lower-cased), `split_special_tokens`, `model_max_length`, `padding_side`, `truncation_side`,
                 `extra_special_tokens`. How it is fetched: `revision`, `cache_dir`, `token`,
-                `local_files_only`, `force_download`, `subfolder`. docs/transformers.md lists the others.
+                `local_files_only`, `force_download`, `subfolder`. docs/api.md lists the others.
 
         Raises:
             TokenizerError: The folder has no vocabulary, several, or one that cannot be used; or an option is
