@@ -230,6 +230,21 @@ def test_zero_shot_needs_a_model_of_inference(folders: dict[str, Path]) -> None:
         classify(TEXT, [1, 2])
 
 
+def test_contradiction_is_found_by_its_name(folders: dict[str, Path]) -> None:
+    folder = folders["zero-shot-classification"]
+    moved = {0: "neutral", 1: "contradiction", 2: "entailment"}
+    model = albert.AlbertForSequenceClassification.from_pretrained(folder, id2label=moved)
+    with torch.no_grad():
+        model.classifier.weight[:2] = model.classifier.weight[:2].flip(0)
+        model.classifier.bias[:2] = model.classifier.bias[:2].flip(0)
+    tokenizer = AlbertTokenizer.from_pretrained(folder)
+    found = pipeline("zero-shot-classification", model, tokenizer=tokenizer)(
+        TEXT, ["type", "value"], multi_label=True
+    )
+    expected = pipeline("zero-shot-classification", folder)(TEXT, ["type", "value"], multi_label=True)
+    assert rounded(found) == rounded(expected)
+
+
 def test_similarities_are_those_of_sentence_transformers(folders: dict[str, Path], tmp_path: Path) -> None:
     folder = folders["feature-extraction"]
     theirs = SentenceTransformer(str(folder), device="cpu")

@@ -173,11 +173,22 @@ def test_a_missing_answer_is_not_counted_or_scores_zero_in_squad2() -> None:
     assert (zero["HasAns_f1"], zero["NoAns_f1"], zero["total"], zero["missing"]) == (50.0, 0.0, 3, 2)
 
 
-def test_a_best_threshold_answers_nothing_if_that_is_best() -> None:
+@pytest.mark.parametrize("odds", [{"q": -3.0, "n": 2.0}, {"q": -3.0, "n": -1e-9}, {"q": 0.1, "n": 0.0}])
+def test_a_best_threshold_answers_nothing_if_that_is_best(odds: dict[str, float]) -> None:
+    gold: dict[str, list[str]] = {"q": ["z"], "n": []}
+    predictions = {"q": "x", "n": "y"}
+    best = score_answers_v2(gold, predictions, null_odds=odds)
+    assert best["best_f1"] == 50.0
+    assert max(odds.values()) > best["best_f1_thresh"]
+    assert all(odd > best["best_f1_thresh"] for odd in odds.values())
+    assert score_answers_v2(gold, predictions, null_odds=odds, threshold=best["best_f1_thresh"])["f1"] == 50.0
+
+
+def test_a_best_threshold_of_probabilities_is_that_of_the_official_script() -> None:
     score = find_best_threshold(
         {"q": 0.0, "n": 0.0},
         predictions={"q": "x", "n": "y"},
-        null_odds={"q": -3.0, "n": 2.0},
+        null_odds={"q": 0.3, "n": 0.2},
         has_answer={"q": True, "n": False},
     )
     assert score == (50.0, 0.0)

@@ -380,3 +380,22 @@ def test_a_tokenizer_is_shown_with_what_matters(pair: tuple[Any, AlbertTokenizer
         f"AlbertTokenizer(kind='{pair[1].kind}', tokens={len(pair[1])}, do_lower_case=True"
     )
     assert "padding_side='right'" in shown
+
+
+def test_a_lone_space_has_no_width(tokenizer_folder: Path) -> None:
+    theirs, ours = (
+        tokenizers.from_pretrained(tokenizer_folder)
+        for tokenizers in (transformers.AutoTokenizer, AlbertTokenizer)
+    )
+    assert ours.tokenize("hello world")[0] == "▁"
+    expected, found = (
+        t("hello world", return_offsets_mapping=True)["offset_mapping"] for t in (theirs, ours)
+    )
+    assert expected[1] == (0, 1)
+    assert found[1] == (0, 0)
+    assert found[2] == expected[2] == (0, 5)
+
+
+def test_of_a_pair_the_first_text_keeps_one_token_more(pair: tuple[Any, AlbertTokenizer]) -> None:
+    rows = [t("hello world", LONG, truncation=True, max_length=6)["token_type_ids"] for t in pair]
+    assert [row.count(0) for row in rows] == [3, 4]

@@ -132,8 +132,10 @@ def find_best_threshold(
 
     A question whose odds exceed the threshold counts as answered by "". `scores` are those of the questions
     as predicted, each 0 to 1; a question without a prediction counts as 0. Of equally good thresholds the
-    lowest is returned, 0.0 if answering nothing is best. As in evaluate-v2.0, questions with equal odds are
-    added one by one in the order of `null_odds`, so the best score may be that of only some of them.
+    lowest is returned. If answering nothing is best that is 0.0, as in evaluate-v2.0, which expects
+    probabilities; below the lowest of odds that are not all above 0, where 0.0 would answer some. As there,
+    questions with equal odds are added one by one in the order of `null_odds`, so the best score may be that
+    of only some of them.
 
     Raises:
         DataError: There are no scores, or a predicted question has no number in `null_odds`.
@@ -146,7 +148,8 @@ def find_best_threshold(
                 f"question {question!r} has a prediction but no null odds; give a number for each"
             )
     current = best = float(sum(not has_answer[question] for question in predicted))
-    threshold = 0.0
+    lowest = min((null_odds[question] for question in predicted), default=math.inf)
+    threshold = 0.0 if lowest > 0 else math.nextafter(lowest, -math.inf)
     for question in sorted((q for q in null_odds if q in predicted), key=null_odds.__getitem__):
         if has_answer[question]:
             current += scores[question]
