@@ -43,7 +43,9 @@ def run_line(line: str) -> int:
     if words[:2] == ["python", "-m"]:
         name = words[2].removeprefix("albert.")
         is_albert_zh = "--bert_config_file" in line
-        small = "--num_train_epochs=9 --train_batch_size=4" if is_albert_zh else SMALL[name]
+        small = "--num_train_epochs=9 --train_batch_size=4" if name == "run_classifier" else SMALL[name]
+        if not is_albert_zh:
+            small = SMALL[name]
         return import_module(words[2]).main([*words[3:], *shlex.split(small)])
     name, arguments = words[1], words[2:]
     expanded = [
@@ -67,6 +69,9 @@ def write_data(golden: Path) -> None:
     ):
         Path(f"squad/{name}.json").symlink_to(golden / "squad" / f"{source}.json")
     write_albert_zh(Path("albert_tiny_zh"))
+    sentence = "一丁七万丈三上下不与"
+    lines = [sentence[start:] + sentence[:start] for start in range(6)]
+    Path("news_zh_1.txt").write_text("\n\n".join(["\n".join(lines)] * 3) + "\n", encoding="utf-8")
     Path("lcqmc").mkdir()
     for split in ("train", "dev"):
         Path(f"lcqmc/{split}.txt").write_text("一丁\t丂七\t0\n丄丅\t丄丅\t1\n" * 4, encoding="utf-8")

@@ -45,6 +45,10 @@ def test_every_script_has_as_many_flags_as_the_original() -> None:
         "run_squad_v2": 35,
         "run_race": 35,
         "run_classifier_clue": 27,
+        "create_pretraining_data_zh": 18,
+        "run_pretraining_zh": 29,
+        "run_pretraining_google": 30,
+        "run_classifier_sp_google": 30,
     }
 
 

@@ -347,7 +347,6 @@ def test_random_weights_give_a_warning(
         (["--task_name=mnlli"], 2, "did you mean 'mnli'"),
         (["--max_seq_length=513"], 1, "--max_seq_length is 513, but the model has 512 positions"),
         (["--data_dir=nowhere"], 1, "nowhere: no such folder; --data_dir names the folder"),
-        (["--warmup_step=9"], 1, "--warmup_step 9 exceeds --train_step 3"),
         (["--train_batch_size=0"], 1, "--train_batch_size is 0"),
         (["--nodo_train", "--nodo_eval", "--nodo_predict"], 2, "nothing to do"),
     ],
@@ -448,6 +447,31 @@ def test_run_glue_trains_and_evaluates_in_two_processes(
     settings = json.loads((run / "run.json").read_text())["settings"]
     assert (settings["learning_rate"], settings["max_seq_length"]) == (3e-5, 512)
     assert (run / "submit_results.tsv").is_file()
+
+
+def test_run_glue_of_the_original_gives_a_module_and_an_empty_checkpoint(
+    glue: Path, tmp_path: Path, tokenizer_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its flags, for a module on this disk, shortened; one process trains, the next one evaluates."""
+    from samples.original_files import random_model
+
+    module, run = tmp_path / "module", tmp_path / "output" / "MRPC"
+    random_model().save_pretrained(module)
+    for path in tokenizer_folder.iterdir():
+        shutil.copy(path, module)
+    common = [
+        f"--output_dir={run}", f"--data_dir={glue}", f"--vocab_file={tmp_path / 'vocab.txt'}",
+        f"--spm_model_file={tmp_path / '30k-clean.model'}", "--do_lower_case", "--max_seq_length=128",
+        "--optimizer=adamw", "--task_name=MRPC", "--warmup_step=1000", "--learning_rate=2e-5",
+        "--train_step=2", "--save_checkpoints_steps=1", "--train_batch_size=2",
+        f"--albert_hub_module_handle={module}", "--init_checkpoint=", "--albert_config_file=",
+    ]  # fmt: skip
+    assert main([*common, "--do_train", "--nodo_eval", "--nodo_predict"]) == 0
+    shown = capsys.readouterr().err
+    assert "the warm-up of 1,000 steps is longer than the training of 2; the rate reaches 0.2%" in shown
+    assert "None given" not in shown
+    assert main([*common, "--nodo_train", "--do_eval", "--do_predict"]) == 0
+    assert [found["global_step"] for found in results_in(run / "eval_results.txt")] == [1, 2]
 
 
 def test_scores_of_the_evaluation_equal_those_of_the_metrics(

@@ -80,6 +80,8 @@ class Plan:
     """Training loss of guessing by the frequency of labels; None if unknown."""
     rows: Sequence[dict[str, object]]
     """The settings used, each with its value and its source."""
+    long_warmup: bool = False
+    """Whether the warm-up may be longer than the training, as in the original."""
     notes: Sequence[str] = ()
     """What was skipped or repaired in the data, as it was reported."""
     inputs: dict[str, Any]
@@ -93,6 +95,7 @@ class Plan:
             peak=self.optimizer.learning_rate,
             warmup_steps=self.optimizer.warmup_steps,
             train_steps=self.loop.max_steps,
+            long_warmup=self.long_warmup,
         )
 
     def attempt(self, number: int) -> "Plan":

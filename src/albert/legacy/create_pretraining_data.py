@@ -12,7 +12,7 @@ from albert.commands.prepare import PrepareSettings, prepare
 from albert.console import say
 from albert.data.corpus.files import TEXT_SUFFIXES, has_suffix, total_bytes
 from albert.data.corpus.storage import is_url
-from albert.data.examples.settings import ExampleSettings
+from albert.data.examples.settings import ExampleSettings, SentenceLoss
 from albert.data.preparing import BYTES_PER_WORKER, available_cores
 from albert.errors import ConfigError, DataError, UsageError
 from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
@@ -24,6 +24,11 @@ def create_pretraining_data(flags: FlagValues) -> None:
     Raises:
         AlbertError: Text or vocabulary cannot be used, a file cannot be written, or a flag is wrong.
     """
+    if _is_chinese(flags):
+        say(
+            "taken for albert_zh's script: whole words by jieba, no n-grams, its defaults; give --ngram for "
+            "the original's"
+        )
     outputs = _find_outputs(flags)
     inputs = find_inputs(flags.input_file, flag="input_file")
     if flags.max_predictions_per_seq < 1:
@@ -66,6 +71,7 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
         output=str(work / "records"),
         workers=_workers(texts, flags.dupe_factor),
         splitting="lines",
+        words="jieba" if _is_chinese(flags) and flags.do_whole_word_mask else "vocabulary",
         errors="replace" if "b" in flags.input_file_mode else "strict",
         held_out=0.0,
         format="tfrecord",
@@ -75,7 +81,7 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
             style="original",
             max_seq_length=flags.max_seq_length,
             short_seq_prob=flags.short_seq_prob,
-            sentence_loss="nsp" if flags.random_next_sentence else "sop-random",
+            sentence_loss=_sentence_loss(flags),
             masked_lm_prob=flags.masked_lm_prob,
             max_predictions_per_seq=flags.max_predictions_per_seq,
             max_ngram=flags.ngram,
@@ -85,6 +91,18 @@ def _settings(flags: FlagValues, texts: list[str], work: Path, *, num_files: int
             dupe_factor=flags.dupe_factor,
         ),
     )
+
+
+def _is_chinese(flags: FlagValues) -> bool:
+    """Return whether the flags are those of albert_zh, for Chinese text."""
+    return "non_chinese" in flags and not flags.non_chinese
+
+
+def _sentence_loss(flags: FlagValues) -> SentenceLoss:
+    if flags.random_next_sentence:
+        return "nsp"
+    # albert_zh made no pairs of lone sentences and random ones.
+    return "sop" if "non_chinese" in flags else "sop-random"
 
 
 def _workers(texts: list[str], passes: int) -> int:

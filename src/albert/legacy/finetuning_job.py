@@ -15,7 +15,7 @@ from absl.flags import FlagValues
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.checkpoint.layout import RUN_FILE
-from albert.console import say
+from albert.console import say, warn
 from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.run import carry_out
@@ -163,8 +163,9 @@ class Job:
             "max_steps": loop.max_steps,
             "warmup_steps": optimizer.warmup_steps,
             "max_seq_length": self.lengths.max_seq_length,
-            "hidden_dropout_prob": settings.hidden_dropout_prob,
         }
+        if settings.hidden_dropout_prob is not None:
+            used["hidden_dropout_prob"] = settings.hidden_dropout_prob
         weights = self.model.folder / WEIGHTS_FILE
         plan = Plan(
             task=self.task,
@@ -182,6 +183,7 @@ class Job:
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
             guessing_loss=self.solver.guessing_loss(self.task, data.examples),
+            long_warmup=True,
             rows=hyperparameter_rows(hyperparameters, used=used, given=list(used)),
             inputs={
                 "train_file": digest_of(paths),
@@ -190,6 +192,12 @@ class Job:
                 "labels": list(self.task.labels),
             },
         )
+        if optimizer.warmup_steps > loop.max_steps:
+            share = loop.max_steps / optimizer.warmup_steps
+            warn(
+                f"the warm-up of {optimizer.warmup_steps:,} steps is longer than the training of "
+                f"{loop.max_steps:,}; the rate reaches {share:.1%} of --learning_rate"
+            )
         assert plan.schedule(0) >= 0  # raises if the settings of the schedule contradict each other
         return plan
 

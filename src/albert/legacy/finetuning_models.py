@@ -16,6 +16,7 @@ from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
 from albert.inference.opening import read_tokenizer
 from albert.legacy.checkpoints import find_weights
+from albert.legacy.shapes import shape_file
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
 
@@ -68,9 +69,13 @@ def find_model(
         tokenizer: Returns the tokenizer of the flags, for use without a module.
 
     Raises:
-        UsageError: --init_checkpoint is empty.
+        UsageError: --init_checkpoint is empty, without a module.
         AlbertError: Something is missing, cannot be read, or belongs to another model.
     """
+    if hub and checkpoint is not None and not checkpoint.strip():
+        checkpoint = None  # as run_glue.sh gives it next to a module
+    if config_file is not None:
+        config_file = str(shape_file(Path(config_file), checkpoint))
     shape = None if config_file is None else read_shape(Path(config_file))
     module = None if not hub else model_folder(hub)
     if checkpoint is not None:

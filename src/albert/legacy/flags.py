@@ -97,8 +97,17 @@ class Script:
     """One line on what it does."""
     flags: tuple[Flag, ...]
     """All its flags."""
+    called: str = ""
+    """Name of the module where it is called, if that is another."""
+    job: str = ""
+    """Name of the function and module that do it, if that is another."""
     our_names: Mapping[str, str] = field(default_factory=dict)
     """The script's flag for each of our flags in messages, where more than the dashes differ."""
+
+    @property
+    def usage(self) -> str:
+        """How it is called."""
+        return f"python -m albert.{self.called or self.name}"
 
     def reword(self, message: str) -> str:
         """Return a message with our flags replaced by the script's."""
@@ -126,9 +135,7 @@ def parse(script: Script, arguments: Sequence[str]) -> FlagValues:
     except absl_flags.UnrecognizedFlagError as error:
         known = [flag.name for flag in script.flags]
         near = did_you_mean(error.flagname, known).replace("'", "--", 1).replace("'", "")
-        raise UsageError(
-            f"no flag --{error.flagname}{near}; see python -m albert.{script.name} --help"
-        ) from error
+        raise UsageError(f"no flag --{error.flagname}{near}; see {script.usage} --help") from error
     except absl_flags.Error as error:
         raise UsageError(_message_of(str(error), script)) from error
     if words:
@@ -142,7 +149,7 @@ def parse(script: Script, arguments: Sequence[str]) -> FlagValues:
         if flag.required and getattr(values, flag.name) in (None, "")
     ]
     if missing:
-        raise UsageError(f"{' and '.join(missing)} must be given; see python -m albert.{script.name} --help")
+        raise UsageError(f"{' and '.join(missing)} must be given; see {script.usage} --help")
     ignored_flags = [
         f"--{flag.name}" for flag in script.flags if not flag.effect and values[flag.name].present
     ]
@@ -158,7 +165,7 @@ def asks_for_help(arguments: Sequence[str]) -> bool:
 
 def explain(script: Script) -> str:
     """Return the help of a script."""
-    lines = [f"usage: python -m albert.{script.name} --flag=VALUE ...", "", script.summary, ""]
+    lines = [f"usage: {script.usage} --flag=VALUE ...", "", script.summary, ""]
     for flag in script.flags:
         name = f"--[no]{flag.name}" if flag.kind == "bool" else f"--{flag.name}"
         notes = ["required"] if flag.required else []

@@ -17,10 +17,10 @@ from typing import Any
 import numpy as np
 from absl.flags import FlagValues
 
+from albert.checkpoint.albert_zh import read_shape
 from albert.checkpoint.folder import load_weights
 from albert.checkpoint.layout import RUN_FILE, STATE_FILE, RunLayout
 from albert.checkpoint.snapshots import load_snapshot_weights
-from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.bare_weights import bare_folder
 from albert.conversion.release import model_card, write_model_folder
@@ -74,10 +74,8 @@ class Evaluation:
         self.objective = make_objective(ObjectiveSettings(), self.model.config)
 
     @classmethod
-    def of(
-        cls, flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None
-    ) -> "Evaluation":
-        """Return the evaluation that the flags describe.
+    def of(cls, flags: FlagValues, shape: Path, files: list[Path], weights: Path | None) -> "Evaluation":
+        """Return the evaluation that the flags describe, of a model of the shape in the file `shape`.
 
         Raises:
             AlbertError: A flag has a wrong value, or the model does not fit.
@@ -85,9 +83,10 @@ class Evaluation:
         for name in ("eval_batch_size", "max_eval_steps"):
             if getattr(flags, name) < 1:
                 raise ConfigError(f"--{name} is {getattr(flags, name)}; expected at least 1")
+        config = read_shape(shape)
         return cls(
             folder=Path(flags.output_dir),
-            config_file=Path(flags.albert_config_file),
+            config_file=shape,
             records=TfrecordExamples(
                 paths=files, vocab_size=config.vocab_size, max_seq_length=flags.max_seq_length
             ),

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.errors import ConfigError, UsageError
 from albert.inference.opening import sequence_length
 from albert.legacy.classification import check_jobs, evaluate, predict, task_named
 from albert.legacy.finetuning_job import Job, steps_of_epochs
 from albert.legacy.finetuning_models import find_model
 from albert.legacy.inputs import read_tokenizer
+from albert.legacy.shapes import config_file_of
 from albert.tasks.catalogue import solver_of
 from albert.tasks.files import require_files
 from albert.tasks.task import Lengths
@@ -42,10 +44,18 @@ def run_classifier_clue(flags: FlagValues) -> None:
 
 
 def _job(flags: FlagValues) -> Job:
+    if "use_pooled_output" in flags and not flags.use_pooled_output:
+        raise ConfigError(
+            "--use_pooled_output=false is not supported: it averaged the states of all positions, padding "
+            "included, and fitted no published model; leave the flag out"
+        )
+    named = config_file_of(flags)
+    if named is None:
+        raise UsageError("--albert_config_file must be given")
     task = task_named(flags.task_name)
     model = find_model(
         checkpoint=flags.init_checkpoint,
-        config_file=flags.bert_config_file,
+        config_file=named,
         hub=None,
         tokenizer=partial(read_tokenizer, flags),
     )

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from absl.flags import FlagValues
 
+from albert.checkpoint.albert_zh import read_shape
 from albert.checkpoint.layout import RUN_FILE
 from albert.commands.pretrain import pretrain
-from albert.config import AlbertConfig
+from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import say
 from albert.data.examples.settings import ExampleSettings
 from albert.data.tfrecord.files import RecordFile
@@ -16,6 +17,7 @@ from albert.errors import ConfigError, DataError, RunError, UsageError
 from albert.legacy.checkpoints import find_weights, newest_of_tensorflow
 from albert.legacy.inputs import find_inputs
 from albert.legacy.pretraining_evaluation import Evaluation
+from albert.legacy.shapes import config_file_of, shape_file
 from albert.pretraining.settings import Leniency, PretrainSettings
 from albert.training.settings import LoopSettings, OptimizerSettings
 
@@ -33,17 +35,27 @@ def run_pretraining(flags: FlagValues) -> None:
             f"--masked_lm_budget {flags.masked_lm_budget}: the original's masking during training never "
             "worked; albert prepare and albert pretrain draw new masks in every epoch"
         )
-    config = AlbertConfig.from_json(Path(flags.albert_config_file))
+    named = config_file_of(flags)
+    if named is None:
+        raise UsageError("--albert_config_file must be given")
+    start = flags.init_checkpoint
+    if start is None and (found := newest_of_tensorflow(Path(flags.output_dir))) is not None:
+        start = str(found.path)
+    shape = shape_file(Path(named), start)
+    config = read_shape(shape)
     files = [Path(file) for file in find_inputs(flags.input_file, flag="input_file")]
     check_records(files, flags, vocab_size=config.vocab_size)
     weights = None
     if flags.init_checkpoint is not None:
-        shape = Path(flags.albert_config_file)
         weights = find_weights(flags.init_checkpoint, shape, own_groups=flags.init_from_group0)
+        if not config.has_map:
+            shape = (
+                weights / CONFIG_FILE
+            )  # of albert_zh's family, whose own file no reader but this one takes
     if flags.do_train and flags.num_train_steps > 0:
-        _train(flags, config, files, weights)
+        _train(flags, config, files, weights, shape)
     if flags.do_eval and os.environ.get("RANK", "0") == "0":  # under torchrun one process evaluates
-        Evaluation.of(flags, config, files, weights).to_the_end()
+        Evaluation.of(flags, shape, files, weights).to_the_end()
 
 
 def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> None:
@@ -70,8 +82,10 @@ def check_records(files: list[Path], flags: FlagValues, *, vocab_size: int) -> N
             raise DataError(f"{file.place(0)}: {error}") from error
 
 
-def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None) -> None:
-    """Train to the end."""
+def _train(
+    flags: FlagValues, config: AlbertConfig, files: list[Path], weights: Path | None, shape: Path
+) -> None:
+    """Train a model of the shape in the file `shape` to the end."""
     output = Path(flags.output_dir)
     if not (output / RUN_FILE).is_file() and (found := newest_of_tensorflow(output)):
         raise RunError(
@@ -81,17 +95,17 @@ def _train(flags: FlagValues, config: AlbertConfig, files: list[Path], weights: 
     if flags.init_from_group0 and weights is None:
         raise UsageError("--init_from_group0 needs --init_checkpoint")
     allow = Leniency(vocab_size=config.vocab_size, shared_folder=True, long_warmup=True)
-    result = pretrain(_settings(flags, files, weights), allow)
+    result = pretrain(_settings(flags, files, weights, shape), allow)
     if result:
         say(f"{output}: {result['steps']:,} steps done, the model is in {result['model']}")
 
 
-def _settings(flags: FlagValues, files: list[Path], weights: Path | None) -> PretrainSettings:
+def _settings(flags: FlagValues, files: list[Path], weights: Path | None, shape: Path) -> PretrainSettings:
     """Return our settings for the flags."""
     return PretrainSettings(
         data=tuple(files),
         output=Path(flags.output_dir),
-        config=Path(flags.albert_config_file),
+        config=shape,
         init_from=None if weights is None else str(weights),
         init_from_group0=flags.init_from_group0,
         decay_power=flags.poly_power,

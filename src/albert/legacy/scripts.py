@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 
-from albert.legacy import finetuning_flags, pretraining_flags
+from albert.legacy import albert_zh_flags, finetuning_flags, pretraining_flags
 from albert.legacy.flags import Script, asks_for_help, explain, parse
 from albert.process import exit_code_of
 
@@ -23,6 +23,10 @@ SCRIPTS: dict[str, Script] = {
         finetuning_flags.RUN_SQUAD_V2,
         finetuning_flags.RUN_RACE,
         finetuning_flags.RUN_CLASSIFIER_CLUE,
+        albert_zh_flags.CREATE_PRETRAINING_DATA_ZH,
+        albert_zh_flags.RUN_PRETRAINING_ZH,
+        albert_zh_flags.RUN_PRETRAINING_GOOGLE,
+        albert_zh_flags.RUN_CLASSIFIER_SP_GOOGLE,
     )
 }
 
@@ -41,4 +45,5 @@ def _run(script: Script, arguments: list[str]) -> int:
 
 def _do(script: Script, arguments: list[str]) -> None:
     flags = parse(script, arguments)
-    getattr(import_module(f"albert.legacy.{script.name}"), script.name)(flags)
+    job = script.job or script.name
+    getattr(import_module(f"albert.legacy.{job}"), job)(flags)
