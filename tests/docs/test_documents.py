@@ -194,7 +194,8 @@ def unknown_parts(name: str, words: list[str]) -> list[str]:
     """Return the flags that this very command does not know, and the values that its flags do not take."""
     if name in SCRIPTS:
         if any(word.startswith("--bert_config_file") for word in words):
-            name = "run_classifier_clue"  # albert_zh's script of the same name
+            # albert_zh's script of the same name
+            name = {"run_classifier": "run_classifier_clue", "run_pretraining": "run_pretraining_zh"}[name]
         known = {f"--{flag.name}" for flag in SCRIPTS[name].flags} | {"--help"}
         return [word for word in words if word.startswith("--") and word.partition("=")[0] not in known]
     flags = flags_of(name)

@@ -88,7 +88,7 @@ def test_the_commands_of_the_page_run_one_after_the_other(
     Path("albert_config.json").write_text(json.dumps(SHAPE))
     write_data(golden)
     lines = commands()
-    assert len(lines) == 16
+    assert len(lines) == 18
     for line in lines:
         assert run_line(line) == 0, line
     assert Path("exported/model.safetensors").read_bytes() == Path("run/best/model.safetensors").read_bytes()
