@@ -120,6 +120,10 @@ def test_the_page_on_inference_runs(workplace: Path, capsys: pytest.CaptureFixtu
     exec(blocks("docs/inference.md", "python")[0], {})
     shown = capsys.readouterr().out
     assert all(f"'{field}'" in shown for field in ("label", "entity_group", "answer", "choice"))
+    exec(blocks("docs/inference.md", "python")[1], {})
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.startswith("torch.Size([2, ")
+    assert second.startswith("torch.Size([2, ")
 
 
 def write_models() -> None:
