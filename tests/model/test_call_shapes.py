@@ -313,3 +313,15 @@ def test_a_classifier_uses_the_first_token_wherever_the_padding_is(folders: dict
     with torch.no_grad():
         right, left = ours(IDS, RIGHT).logits, ours(ids, mask, position_ids=positions).logits
     torch.testing.assert_close(left, right, atol=1e-5, rtol=0)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", CLASSES)
+def test_a_model_is_compiled_as_a_whole(folders: dict[str, Path], name: str) -> None:
+    _, ours = pair_of(folders[name], name)
+    compiled = torch.compile(ours, backend="eager")  # traced like any other, but not translated
+    for mask in (RIGHT, LEFT):
+        with torch.no_grad():
+            expected, found = ours(**inputs_for(name, mask)), compiled(**inputs_for(name, mask))
+        torch.testing.assert_close(found[0], expected[0], atol=1e-6, rtol=0)
+    torch._dynamo.reset()

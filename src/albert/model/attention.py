@@ -31,6 +31,8 @@ _OLDEST_GPU = (8, 0)
 """Lowest compute capability on which the kernels for GPUs run."""
 
 
+# Traced with a whole model, it would be compiled again for every set of lengths.
+@kernels.untraced
 def attend(qkv: Tensor, packing: Packing, *, dropout_prob: float, way: Way | None = None) -> Tensor:
     """Return what each token reads from the tokens of its own sequence.
 

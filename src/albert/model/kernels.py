@@ -14,12 +14,13 @@ returns None, or does nothing, where its operator is missing. What happens then:
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
 
 Kernel = Callable[..., Any]
+Function = TypeVar("Function", bound=Callable[..., Any])
 CpuFeature = Literal["avx2", "vnni", "avx512_bf16", "amx_tile"]
 
 
@@ -71,6 +72,11 @@ def torch_attention() -> Kernel | None:
 def flash_attention() -> Kernel | None:
     """Return the attention over packed sequences of the package flash_attn, if it is installed."""
     return _attribute("flash_attn", "flash_attn_varlen_qkvpacked_func")
+
+
+def untraced(function: Function) -> Function:
+    """Return a function that a compiler of whole models calls, instead of tracing it."""
+    return cast(Function, torch.compiler.disable(function))
 
 
 def mark_dynamic(tensor: Tensor, dimension: int) -> None:

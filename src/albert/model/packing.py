@@ -25,8 +25,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from albert.errors import DataError
+from albert.model.kernels import untraced
 
 
+# A compiler that traces a whole model cannot follow memory that is pinned, nor numbers that the host needs.
+@untraced
 def on_device(array: NDArray[Any], device: torch.device) -> Tensor:
     """Return an array as a tensor on `device`, without waiting for the device."""
     tensor = torch.from_numpy(array)
@@ -143,6 +146,7 @@ def round_up_to_bucket(count: int) -> int:
     return -(-count // step) * step
 
 
+@untraced
 def pack(attention_mask: Tensor) -> tuple[Packing, Tensor]:
     """Return the packing of a padded batch and the flat index of each of its real tokens (N,).
 
