@@ -12,8 +12,8 @@ def main(arguments: list[str]) -> int:  # noqa: ARG001  # whatever the flags, th
 def _refuse() -> None:
     raise ConfigError(
         "TF-Hub modules are graphs of TensorFlow, which is not used here; albert convert CHECKPOINT FOLDER "
-        "writes a model folder that transformers and this package load, and all scripts here take that "
-        "folder as --albert_hub_module_handle"
+        "writes a model folder that transformers and this package load, and that all scripts here take in "
+        "place of the handle of a module"
     )
 
 

@@ -6,7 +6,6 @@ ids. A folder without a vocabulary works for them and for nothing else.
 
 import json
 import re
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from albert.checkpoint.tensorflow import TensorBundle
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import place_of_conversion, read_model
+from albert.writing import move_finished
 
 
 def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path:
@@ -42,9 +42,7 @@ def bare_folder(source: Path, config: Path, *, own_groups: bool = False) -> Path
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
             made = Path(folder) / "model"
             write_bare_folder(source, config, made, own_groups=own_groups)
-            if not is_model_folder(target):  # another process may have been faster
-                shutil.rmtree(target, ignore_errors=True)
-                made.rename(target)
+            move_finished(made, target, is_whole=is_model_folder)
     return target
 
 

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ from albert.model.task_models import (
     model_class,
 )
 from albert.text.tokenizer import AlbertTokenizer
-from albert.writing import write_json
+from albert.writing import move_finished, write_json
 
 Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]
 _HEADS: dict[str, type[Pretrained]] = {
@@ -189,7 +190,10 @@ def model_folder(source: str | Path) -> Path:
     target = place_of_conversion(path)
     if not is_model_folder(target):
         say(f"{source}: converting to {target}")
-        model = convert(path, target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=".") as folder:
+            model = convert(path, Path(folder) / "model")
+            move_finished(Path(folder) / "model", target, is_whole=is_model_folder)
         for line in (model.account, *model.notes):
             say(f"{source}: {line}")
     return target

@@ -12,7 +12,7 @@ returns None, or does nothing, where its operator is missing. What happens then:
 """
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, TypeVar, cast
 
@@ -76,8 +76,14 @@ def flash_attention() -> Kernel | None:
 
 def untraced(function: Function) -> Function:
     """Return a function that a compiler of whole models calls, instead of tracing it."""
-    # torch leaves this untyped
-    return cast(Function, torch.compiler.disable(function))  # type: ignore[no-untyped-call]
+    apart = torch.compiler.disable(function)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    @wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        # Calling `apart` costs more than a test, and most calls are not traced.
+        return (apart if torch.compiler.is_compiling() else function)(*arguments, **named)
+
+    return cast(Function, call)
 
 
 def mark_dynamic(tensor: Tensor, dimension: int) -> None:

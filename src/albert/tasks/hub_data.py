@@ -20,6 +20,7 @@ from albert.console import say
 from albert.data.corpus.storage import one_line
 from albert.errors import DataError
 from albert.tasks.task import HubData, Task
+from albert.writing import move_finished
 
 _LAYOUT_VERSION = 1
 """Part of a cache folder's name; must be raised with any change in what is written there."""
@@ -49,7 +50,7 @@ def fetch(task: Task) -> Path:
     try:
         with _fetching(task, hub):
             counts = [f"{split} {_write(task, hub, split, temporary):,}" for split in hub.splits]
-        _move(temporary, folder)
+        move_finished(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     say(f"{task.name}: {', '.join(counts)} in {folder}")
@@ -119,15 +120,6 @@ def _label_of(task: Task, number: Any, name: Any) -> str | None:
     if isinstance(number, int) and 0 <= number < len(task.labels):
         return task.labels[number]
     return None if number in {None, -1} else str(name)
-
-
-def _move(temporary: Path, folder: Path) -> None:
-    """Give a finished folder its name, unless another process was faster."""
-    try:
-        temporary.rename(folder)
-    except OSError:
-        if not folder.is_dir():
-            raise
 
 
 def _name_of(hub: HubData) -> str:
