@@ -139,6 +139,25 @@ def test_flags_are_recommended_only_where_a_command_has_them(tmp_path: Path) -> 
         lines_of(path, reading=Reading(is_chosen=True))
 
 
+@pytest.mark.parametrize("count", [3, 1 << 20])
+def test_lines_of_old_macs_are_named_and_the_advice_converts_them(tmp_path: Path, count: int) -> None:
+    path, converted = tmp_path / "a.txt", tmp_path / "new.txt"
+    path.write_bytes(b"one\r" * count)
+    with pytest.raises(DataError, match=r"a.txt:1: lines end in a carriage return alone; .*: tr '") as error:
+        lines_of(path)
+    advice = str(error.value).split("convert the file: ")[1]
+    command = advice.replace("OLD", str(path)).replace("NEW", str(converted))
+    subprocess.run(["/bin/sh", "-c", command], check=True)
+    assert lines_of(converted)[:2] == ["one", "one"]
+    assert lines_of_bytes(tmp_path, b"one\r\ntwo\r\n") == ["one\r", "two\r"]
+    assert lines_of_bytes(tmp_path, b"one\r") == ["one\r"]
+
+
+def lines_of_bytes(folder: Path, content: bytes) -> list[str]:
+    (folder / "b.txt").write_bytes(content)
+    return lines_of(folder / "b.txt")
+
+
 def test_endless_line_is_refused_before_it_fills_memory(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"short\n" + b"x" * (3 << 20))
     with pytest.raises(DataError, match=r"a.txt:2: one endless line, longer than 1 MiB; .*break it"):

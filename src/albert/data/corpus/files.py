@@ -244,6 +244,11 @@ def _whole_lines(
     number, offset, endless = 1, 0, False
     for chunk in _line_chunks(_read_blocks(path, tally), max_line_bytes):
         start = 0 if offset else _mark_bytes(path, chunk)
+        if not offset and b"\n" not in chunk and b"\r" in chunk.rstrip(b"\r"):
+            raise DataError(
+                f"{path}:1: lines end in a carriage return alone; convert the file: "
+                "tr '\\r' '\\n' < OLD > NEW"
+            )
         end = chunk.find(b"\n")
         if not endless and (end if end >= 0 else len(chunk)) - start > max_line_bytes:
             endless = True
