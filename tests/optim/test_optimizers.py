@@ -148,8 +148,8 @@ def pretraining_loss(model: AlbertForPreTraining, batch: dict[str, torch.Tensor]
         batch["input_ids"].long(),
         batch["input_mask"],
         batch["segment_ids"].long(),
-        labels,
-        batch["next_sentence_labels"].flatten().long(),
+        labels=labels,
+        sentence_order_label=batch["next_sentence_labels"].flatten().long(),
     )
     assert outputs.loss is not None
     return outputs.loss
