@@ -113,7 +113,10 @@ def test_names_of_labels_are_compared_without_case_accents_and_separators(
 
 
 def test_an_order_that_fits_far_better_is_named_and_can_be_given(
-    tokenizer: AlbertTokenizer, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tokenizer: AlbertTokenizer,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The outputs of a model without names are in another order than the task's labels."""
     rows = [f"{n}\tvalue {n}\tthe type\t{'entailment' if n % 2 else 'not_entailment'}" for n in range(12)]
@@ -133,6 +136,14 @@ def test_an_order_that_fits_far_better_is_named_and_can_be_given(
         evaluate(EvaluateSettings(**asked, labels="a"))
     with pytest.raises(ConfigError, match="--labels names the outputs of a --model"):
         EvaluateSettings(task="rte", predictions=tmp_path / "p.tsv", labels="a,b")
+    # A rule that always finds one: the warning comes once, although the scores are computed twice.
+    monkeypatch.setattr(
+        "albert.commands.evaluate.better_order", lambda _, pairs: (("b", "a"), 1.0) if pairs else None
+    )
+    evaluate(
+        EvaluateSettings(**asked, labels="entailment,not_entailment", dtype="bf16", compare_float32=True)
+    )
+    assert capsys.readouterr().err.count("fit another order") == 1
 
 
 def test_the_assumed_order_of_unnamed_labels_is_reported(

@@ -107,20 +107,26 @@ def _score_model(settings: EvaluateSettings) -> dict[str, object]:
     scores = _scores(settings, trained, examples, features)
     if settings.compare_float32:
         with in_float32(trained.model):
-            plain = _scores(settings, trained, examples, features)
+            plain = _scores(settings, trained, examples, features, says_order=False)
         scores |= {f"float32_{name}": score for name, score in plain.items()}
     return _result(settings, task, examples, scores) | {"lengths": cuts.to_dict()}
 
 
 def _scores(
-    settings: EvaluateSettings, trained: TrainedModel, examples: list[Any], features: Any
+    settings: EvaluateSettings,
+    trained: TrainedModel,
+    examples: list[Any],
+    features: Any,
+    *,
+    says_order: bool = True,
 ) -> dict[str, float]:
-    """Return the scores of the model's predictions."""
+    """Return the scores of the model's predictions; warn if another order of the labels fits far better."""
     task, solver = trained.task, trained.solver
     predictions = solver.predict(task, trained.model, examples, features)
     if settings.threshold is not None:
         predictions = solver.with_threshold(task, predictions, settings.threshold)
-    if better := better_order(task.labels, solver.label_pairs(task, examples, predictions)):
+    pairs = solver.label_pairs(task, examples, predictions) if says_order else ()
+    if better := better_order(task.labels, pairs):
         order, accuracy = better
         warn(
             f"the outputs fit another order of the labels far better, with an accuracy of {accuracy:.3f}; if "
