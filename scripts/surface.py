@@ -35,6 +35,8 @@ class Surface:
     """Arguments that change nothing, and why."""
     refused: Mapping[str, str] = field(default_factory=dict)
     """Arguments that are an error, and what to do instead."""
+    only: Mapping[str, tuple[object, str]] = field(default_factory=dict)
+    """Arguments with the one value that is not an error, and why."""
 
 
 def _arguments(function: Any) -> list[str]:
@@ -91,6 +93,7 @@ TOKENIZER_LOADING = Surface(
     ),
     text_loading.WITHOUT_EFFECT,
     text_loading.REFUSED,
+    text_loading.ONLY,
 )  # fmt: skip
 TOKENIZER_CALL = Surface(
     "`tokenizer(...)` and `tokenizer.encode`",
@@ -118,6 +121,7 @@ PIPELINE_CALLS = [
         [name for name in _arguments(each.predict) if name != "inputs"],
         pipeline_base.WITHOUT_EFFECT,
         pipeline_base.REFUSED,
+        pipeline_base.ONLY,
     )
     for each in _PIPELINES
 ]
@@ -191,6 +195,9 @@ def make_section() -> str:
         name = "every pipeline" if each is PIPELINE_CALLS[0] else each.name
         for here, reasons in (("without effect", each.without_effect), ("refused", each.refused)):
             others += [f"| {name} | `{key}` | {here} | {reason} |" for key, reason in reasons.items()]
+        others += [
+            f"| {name} | `{key}` | only `{value}` | {reason} |" for key, (value, reason) in each.only.items()
+        ]
     parts = [
         "## What transformers takes",
         "The names, arguments and results above are those of transformers, so its users and the libraries "

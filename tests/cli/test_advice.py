@@ -15,8 +15,12 @@ EVERYWHERE = {"from", "help", "json", "version"}
 OF_OTHERS = {"short", "project"}
 """Flags of git and trackio."""
 _FLAG = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
+_CALL = re.compile(
+    r"albert ([a-z]+(?:-[a-z]+)?)((?: (?:--[a-z-]+|[A-Z][A-Z_./]*|\{\}|\.\.\.|[a-z0-9]+(?=[ /])\S*))+)"
+)
+"""A command with what follows it: flags, values in capitals, and words that a flag may take."""
 _COMMAND = re.compile(r"albert ([a-z]+(?:-[a-z]+)?)")
-FLAGS = {name: set(flags_of(name)) for name in SUMMARIES}
+FLAGS = {name: {flag.name for flag in flags_of(name).values() if not flag.placeholder} for name in SUMMARIES}
 FLAGS["pretrain"].add("recipe")  # Read before the others, like --from.
 ALL = set().union(*FLAGS.values()) | EVERYWHERE
 
@@ -63,6 +67,25 @@ def test_flags_and_commands_in_messages_exist() -> None:
             wrong += [f"{path.relative_to(PACKAGE)}:{line}: --{flag}" for flag in sorted(unknown)]
     assert count > 100
     assert wrong == []
+
+
+def test_calls_in_messages_have_only_flags_of_their_command() -> None:
+    calls = [
+        (f"{path.relative_to(PACKAGE)}:{line}", name, set(_FLAG.findall(rest)) - EVERYWHERE)
+        for path in MODULES
+        for line, text in messages(path)
+        for name, rest in _CALL.findall(text)
+        if name in FLAGS
+    ]
+    assert sum(bool(flags) for _, _, flags in calls) > 10
+    assert [f"{place}: {name} {flags}" for place, name, flags in calls if not flags <= FLAGS[name]] == []
+
+
+def test_the_check_of_calls_finds_a_flag_of_another_command() -> None:
+    assert _CALL.findall("first: albert convert MODEL --output FOLDER") == [
+        ("convert", " MODEL --output FOLDER")
+    ]
+    assert "output" not in FLAGS["convert"]
 
 
 def test_the_check_finds_a_flag_that_no_command_has(tmp_path: Path) -> None:

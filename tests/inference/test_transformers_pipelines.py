@@ -14,7 +14,7 @@ from transformers.pipelines.pt_utils import KeyDataset
 import albert
 from albert import AlbertTokenizer, pipeline
 from albert.errors import ConfigError, DataError
-from albert.inference.pipeline_base import REFUSED, WITHOUT_EFFECT
+from albert.inference.pipeline_base import ONLY, REFUSED, WITHOUT_EFFECT
 from albert.inference.pipelines import REFUSED as REFUSED_ARGUMENTS
 from albert.inference.pipelines import WITHOUT_EFFECT as ARGUMENTS_WITHOUT_EFFECT
 
@@ -208,6 +208,10 @@ def test_unknown_and_refused_options_are_named(folders: dict[str, Path]) -> None
         pipeline("text-classification", folder, **{name: True})(TEXT, **{name: True})
     for name in ARGUMENTS_WITHOUT_EFFECT:
         pipeline("text-classification", folder, **{name: "x"})
+    for name, (accepted, _) in ONLY.items():
+        pipeline("text-classification", folder, **{name: accepted})(TEXT, **{name: accepted})
+        with pytest.raises(ConfigError, match=f"has no option {name}={not accepted}: "):
+            pipeline("text-classification", folder)(TEXT, **{name: not accepted})
     for name in REFUSED:
         with pytest.raises(ConfigError, match=f"has no option '{name}': "):
             pipeline("text-classification", folder)(TEXT, **{name: True})

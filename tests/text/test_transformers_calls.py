@@ -14,7 +14,7 @@ from datasets import Dataset
 from tokenizers import AddedToken
 
 from albert.errors import TokenizerError
-from albert.text.loading import REFUSED, WITHOUT_EFFECT
+from albert.text.loading import ONLY, REFUSED, WITHOUT_EFFECT
 from albert.text.tokenizer import AlbertTokenizer
 
 ONE = "hello world"
@@ -347,6 +347,10 @@ def test_arguments_of_from_pretrained_are_honoured_without_effect_or_refused(tok
     for name in REFUSED:
         with pytest.raises(TokenizerError, match=f"{name} is not supported: "):
             read(tokenizer_folder, **{name: True})
+    for name, (accepted, _) in ONLY.items():
+        assert read(tokenizer_folder, **{name: accepted}).encode(ONE) == read(tokenizer_folder).encode(ONE)
+        with pytest.raises(TokenizerError, match=f"{name}={not accepted} is not supported: "):
+            read(tokenizer_folder, **{name: not accepted})
     assert read(tokenizer_folder, extra_special_tokens=["<e1>"]).extra_special_tokens == ["<e1>"]
     assert read(tokenizer_folder.parent, subfolder=tokenizer_folder.name).name_or_path
     assert read(tokenizer_folder, pad_token="<pad>", max_len=7).model_max_length == 7

@@ -12,7 +12,6 @@ from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
 
 WITHOUT_EFFECT: dict[str, str] = {
-    "add_special_tokens": "models are always given their special tokens",
     "clean_up_tokenization_spaces": "texts are returned as they were given, or as tokens spell them",
     "framework": "models are those of PyTorch",
     "num_workers": "texts are encoded in this process, while the model computes",
@@ -28,6 +27,10 @@ REFUSED: dict[str, str] = {
     "stopping_criteria": "these models do not generate text",
 }
 """Options of transformers that would change something, and what to do instead."""
+ONLY: dict[str, tuple[object, str]] = {
+    "add_special_tokens": (True, "models are always given their special tokens, as in their training"),
+}
+"""Options with the one value that is accepted, and why."""
 _NESTED = ("tokenize_kwargs", "tokenizer_kwargs")
 
 
@@ -90,7 +93,9 @@ class Pipeline:
                 continue
             if name in REFUSED:
                 raise ConfigError(f"{self.task} has no option {name!r}: {REFUSED[name]}")
-            if name not in WITHOUT_EFFECT:
+            if name in ONLY and given[name] != ONLY[name][0]:
+                raise ConfigError(f"{self.task} has no option {name}={given[name]!r}: {ONLY[name][1]}")
+            if name not in {**WITHOUT_EFFECT, **ONLY}:
                 raise ConfigError(
                     f"{self.task} has no option {name!r}{did_you_mean(name, known)}; "
                     f"known are {', '.join(known)}"

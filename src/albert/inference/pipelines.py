@@ -138,11 +138,8 @@ def pipeline(
         CheckpointError: `model` names no model, or one without the head.
         TokenizerError: The tokenizer belongs to another model.
     """
-    place, precision = (
-        _device_of(options.pop("device_map", None) or device),
-        options.pop("torch_dtype", dtype),
-    )
-    dtype = _dtype_of(precision)
+    place = _device_of(options.pop("device_map", None) or device)
+    dtype = _dtype_of(options.pop("torch_dtype", dtype))
     for argument, remedy in REFUSED.items():
         if options.pop(argument, None) is not None:
             raise ConfigError(f"pipeline has no argument {argument!r}: {remedy}")

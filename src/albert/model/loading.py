@@ -40,7 +40,7 @@ REFUSED: dict[str, str] = {
     "device_mesh": "models are on one device, or trained by DistributedDataParallel",
     "distributed_config": "models are on one device, or trained by DistributedDataParallel",
     "from_flax": "only PyTorch weights are read; convert them with transformers 4",
-    "from_tf": "convert the checkpoint first: albert convert MODEL --output FOLDER",
+    "from_tf": "convert the checkpoint first: albert convert CHECKPOINT FOLDER",
     "fusion_config": "query, key and value are always joined",
     "gguf_file": "only safetensors and PyTorch files are read",
     "key_mapping": "rename the tensors, or give them as state_dict",

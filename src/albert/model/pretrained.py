@@ -171,7 +171,7 @@ SAVING_WITHOUT_EFFECT: dict[str, str] = {
 """Arguments of `save_pretrained` that change nothing here, and why."""
 SAVING_REFUSED: dict[str, str] = {
     "distributed_checkpoint": "give state_dict, gathered from all processes",
-    "push_to_hub": "upload the folder with albert convert --push-to-hub NAME",
+    "push_to_hub": "albert convert FOLDER COPY --push-to-hub NAME uploads a saved folder",
     "safe_serialization": "weights are written as safetensors",
     "variant": "rename the file",
 }

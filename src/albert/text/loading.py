@@ -10,8 +10,6 @@ from albert.text.special_tokens import SPECIAL_NAMES
 
 HONOURED = ("model_max_length", "split_special_tokens", "padding_side", "truncation_side")
 WITHOUT_EFFECT: dict[str, str] = {
-    "add_prefix_space": "texts always start with a space, as in the original",
-    "clean_up_tokenization_spaces": "is an argument of decode",
     "fix_mistral_regex": "concerns other models",
     "legacy": "concerns other models",
     "proxies": "huggingface_hub reads the usual environment variables",
@@ -21,6 +19,11 @@ WITHOUT_EFFECT: dict[str, str] = {
     "verbose": "warnings are lines on stderr",
 }
 """Arguments that change nothing here, and why."""
+ONLY: dict[str, tuple[object, str]] = {
+    "add_prefix_space": (True, "texts always start with a space, as in the original"),
+    "clean_up_tokenization_spaces": (False, "give it to decode"),
+}
+"""Arguments with the one value that is accepted, and why."""
 _ACCENTS = "accents are a part of the folder: albert vocab --keep-accents makes one that keeps them"
 REFUSED: dict[str, str] = {
     "gguf_file": "only the files of a tokenizer folder are read",
@@ -61,6 +64,9 @@ class LoadOptions:
         for name, reason in REFUSED.items():
             if rest.pop(name, None) is not None:
                 raise TokenizerError(f"{name} is not supported: {reason}")
+        for name, (accepted, reason) in ONLY.items():
+            if rest.pop(name, accepted) not in {accepted, None}:
+                raise TokenizerError(f"{name}={not accepted} is not supported: {reason}")
         hub: dict[str, Any] = {name: rest.pop(name) for name in HubOptions.__annotations__ if name in rest}
         if "max_len" in rest:
             rest.setdefault("model_max_length", rest.pop("max_len"))
