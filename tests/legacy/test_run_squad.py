@@ -16,6 +16,7 @@ from albert import AlbertConfig, AlbertForQuestionAnswering, AlbertTokenizer
 from albert.legacy.scripts import script_main
 from albert.metrics.answers import score_answers_v1, score_answers_v2
 from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task
 from albert.tasks.spans import solver as spans
 from albert.tasks.spans.decoding import (
@@ -84,7 +85,7 @@ def read(path: Path) -> dict[str, Any]:
 
 
 def questions_of(golden: Path, version: str) -> list[Question]:
-    return list(read_questions(find_task("squad1"), [golden / "squad" / f"{version}_dev.json"]))
+    return list(strict(read_questions(find_task("squad1"), [golden / "squad" / f"{version}_dev.json"])))
 
 
 @pytest.mark.parametrize(("version", "steps"), [("v1", [2, 4]), ("v2", [2, 4, 5])])

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.tables import Columns, Example, labels_in, read_columns, read_examples, read_rows
 from albert.tasks.task import ColumnSettings, with_columns
@@ -29,7 +30,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 def examples(name: str, path: Path, **settings: object) -> list[Example]:
     task = find_task(name)
     parse = solver_of(task).label_parser(task)  # type: ignore[attr-defined]  # of a kind with texts
-    return list(read_examples(task, path, parse=parse, **settings))  # type: ignore[arg-type]
+    return list(strict(read_examples(task, path, parse=parse, **settings)))  # type: ignore[arg-type]
 
 
 def test_quotation_marks_in_tsv_are_ordinary_characters(tmp_path: Path) -> None:

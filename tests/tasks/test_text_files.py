@@ -8,13 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.text_files import (
     kind_of_value,
     parse_json,
+    plain_text_rows,
     read_field,
     read_json,
     read_objects,
-    read_plain_texts,
 )
 
 
@@ -77,7 +78,7 @@ def test_objects_have_the_numbers_of_their_lines(tmp_path: Path) -> None:
 def test_plain_texts_have_places_and_no_empty_lines(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("one\ntwo\n \n")
-    texts = read_plain_texts(path)
+    texts = strict(plain_text_rows(path))
     assert [next(texts), next(texts)] == [(f"{path}:1", "one"), (f"{path}:2", "two")]
     with pytest.raises(DataError, match=r"a\.txt:3: the line is empty"):
         next(texts)

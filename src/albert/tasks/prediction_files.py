@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import UnknownLabelError
 from albert.tasks.predictions import id_of
-from albert.tasks.tables import Columns, read_rows, unknown_label
+from albert.tasks.tables import Columns, read_rows
 from albert.tasks.task import Task
 from albert.tasks.text_files import kind_of_value, read_json
 
@@ -133,7 +134,7 @@ def label_parser(task: Task, *, has_other_labels: bool) -> Callable[[str, str], 
     def parse(text: str, where: str) -> str:
         name = " ".join(text.split())
         if name not in known and not has_other_labels:
-            raise unknown_label(name, list(known), where)
+            raise UnknownLabelError(name, known, where)
         return known.get(name, name)
 
     return parse

@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.config import AlbertConfig
-from albert.errors import ConfigError
+from albert.errors import ConfigError, DataError
 from albert.model.losses import LossSum
 from albert.model.pretrained import Pretrained
+from albert.tasks.bad_rows import BadRows
 from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.predictions import LineFormat, ObjectFormat
@@ -111,20 +112,53 @@ class Solver(ABC):
 
     # Examples
 
-    @abstractmethod
-    def read(self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True) -> Iterator[Any]:
+    def read(
+        self,
+        task: Task,
+        paths: Sequence[Path],
+        *,
+        split: str,
+        labelled: bool = True,
+        bad_rows: BadRows | None = None,
+    ) -> Iterator[Any]:
         """Yield the examples of a split's files, with their labels if `labelled`.
+
+        Args:
+            task: The task.
+            paths: The files.
+            split: The split that they are.
+            labelled: Whether labels are read.
+            bad_rows: What happens to rows that cannot be used; by default they are an error.
 
         Raises:
             DataError: A file does not have the task's layout; the message names file and line or place.
         """
+        return (bad_rows or BadRows()).sift(self.rows(task, paths, split=split, labelled=labelled))
 
-    def read_text(self, task: Task, path: Path) -> Iterator[Any]:
+    @abstractmethod
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[Any | DataError]:
+        """Yield the examples of a split's files; one that cannot be used as its error, in its place.
+
+        Raises:
+            DataError: A whole file cannot be used.
+        """
+
+    def read_text(self, task: Task, path: Path, *, bad_rows: BadRows | None = None) -> Iterator[Any]:
         """Yield the unlabelled examples of a plain text file, one a line.
 
         Raises:
             ConfigError: A line of text is not enough for an example.
             DataError: A line is empty; the message names file and line.
+        """
+        return (bad_rows or BadRows()).sift(self.text_rows(task, path))
+
+    def text_rows(self, task: Task, path: Path) -> Iterator[Any | DataError]:
+        """Yield the examples of a plain text file; an empty line as its error.
+
+        Raises:
+            ConfigError: A line of text is not enough for an example.
         """
         raise ConfigError(
             f"--input {path}: lines of text are single texts, but an example of task {task.name!r} has more "

@@ -20,9 +20,10 @@ from typing import Any
 
 from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError, did_you_mean
+from albert.tasks.bad_rows import UnknownLabelError, each, strict, usable
 from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
-from albert.tasks.text_files import kind_of_value, read_objects, read_text_lines
+from albert.tasks.text_files import kind_of_value, object_rows, read_text_lines
 
 LabelParser = Callable[[str, str], Any]
 """Function that turns a cell and its place (file and line) into a label."""
@@ -92,8 +93,10 @@ def read_examples(
     split: str = "",
     labelled: bool = True,
     lists: tuple[str, ...] = (),
-) -> Iterator[Example]:
-    """Yield the examples of the table `path` of `task`.
+) -> Iterator[Example | DataError]:
+    """Yield the examples of the table `path` of `task`; a row that cannot be used as its error.
+
+    Such a row has another width, an empty text, or a label that is missing or unknown.
 
     Args:
         task: The task, whose record names the columns.
@@ -104,8 +107,7 @@ def read_examples(
         lists: Columns that may hold a list in JSON lines, see `Columns`.
 
     Raises:
-        DataError: A column is missing, a row has another width, a text is empty, a label is missing or
-            unknown; the message names file and line.
+        DataError: The file cannot be read, or a column is missing.
     """
     data, tally = task.data, Tally()
     texts = (data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column)
@@ -123,10 +125,11 @@ def read_examples(
         lists=lists,
     )
     read_label = LabelReader(task, tally, parse)
-    for row in read_rows(path, columns):
+
+    def make(row: Row) -> Example | None:
         cells = dict(zip((*required, *columns.optional), row.cells, strict=True))
         if any(cells[name] not in {"", value} for name, value in data.rows_with.items()):
-            continue
+            return None
         where = f"{path}:{row.line}"
         if not data.has_blemishes:
             for column in texts:
@@ -135,10 +138,12 @@ def read_examples(
         if labelled:
             label = read_label(cells[data.label_column], where)
             if label is None:
-                continue
+                return None
         pair = None if data.pair_column is None else cells[data.pair_column]
         id_ = None if data.id_column is None else cells[data.id_column].strip() or None
-        yield Example(cells[data.text_column], pair, label, id=id_)
+        return Example(cells[data.text_column], pair, label, id=id_)
+
+    yield from each(table_rows(path, columns), make)
     report_skipped(tally)
 
 
@@ -185,14 +190,6 @@ def parse_number(text: str, where: str) -> float:
     return number
 
 
-def unknown_label(name: str, known: Sequence[str], where: str) -> DataError:
-    """Return the error for a label that is none of the `known` ones."""
-    return DataError(
-        f"{where}: unknown label {name[:60]!r}{did_you_mean(name[:60], list(known))}; "
-        f"known: {', '.join(known[:20])}"
-    )
-
-
 def check_text(text: str, column: str, where: str) -> None:
     """Raise a DataError if a text is empty."""
     if not text.strip():
@@ -207,8 +204,10 @@ def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     """
     column = task.data.label_column
     found: set[str] = set()
+    bad: list[DataError] = []
     for path in paths:
-        for row in read_columns(path, (column,), header=task.data.headerless.get("train")):
+        columns = Columns(required=(column,), header=task.data.headerless.get("train"))
+        for row in usable(table_rows(path, columns), bad):
             found.add(row.cells[0].strip())
             if len(found) > MAX_LABELS:
                 raise DataError(
@@ -217,9 +216,13 @@ def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
                 )
     found.discard("")
     if len(found) < 2:
-        raise DataError(
-            f"{paths[0]}: column {column!r} holds {len(found)} different labels; "
-            "a classifier needs two or more"
+        raise (
+            bad[0]
+            if bad
+            else DataError(
+                f"{paths[0]}: column {column!r} holds {len(found)} different labels; "
+                "a classifier needs two or more"
+            )
         )
     return tuple(sorted(found, key=_number_first))
 
@@ -240,12 +243,22 @@ def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
     """Yield the cells of `columns` in each row of the table `path`, required ones first.
 
     Raises:
-        DataError: The file does not have the format of its suffix, or lacks a column; the message names file
-            and line.
+        DataError: The file does not have the format of its suffix, lacks a column, or has a bad row; the
+            message names file and line.
+    """
+    return strict(table_rows(path, columns))
+
+
+def table_rows(path: Path, columns: Columns) -> Iterator[Row | DataError]:
+    """Yield rows as `read_rows` does; a bad one as its error, in its place.
+
+    Raises:
+        DataError: The file does not have the format of its suffix, or lacks a column.
     """
     if path.suffix in _JSON:
-        for line, fields in read_objects(path):
-            yield Row(line, _cells_of(fields, columns, f"{path}:{line}"))
+        yield from each(
+            object_rows(path), lambda item: Row(item[0], _cells_of(item[1], columns, f"{path}:{item[0]}"))
+        )
     elif path.suffix in {*_TABBED, ".csv"}:
         yield from _read_separated(path, columns)
     else:
@@ -282,7 +295,7 @@ def _cells_of(fields: Mapping[str, Any], columns: Columns, where: str) -> tuple[
     return tuple(text_field(fields, columns, name, where) for name in names)
 
 
-def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
+def _read_separated(path: Path, columns: Columns) -> Iterator[Row | DataError]:
     rows = _split_csv(path) if path.suffix == ".csv" else _split_tsv(path)
     header: Sequence[str] | None = columns.header
     positions = None if header is None else _positions(path, columns, header)
@@ -305,7 +318,7 @@ def _read_separated(path: Path, columns: Columns) -> Iterator[Row]:
         if columns.short_rows is not None and len(cells) < len(header):
             columns.short_rows.skip("rows with too few columns", f"{path}:{line}")
         elif len(cells) != len(header) and not ends_early:
-            raise DataError(
+            yield DataError(
                 f"{path}:{line}: expected {len(header)} columns, found {len(cells)}; "
                 f"the columns are {', '.join(header)}"
             )
@@ -361,7 +374,7 @@ def _label_id(text: str, label_ids: Mapping[str, int], where: str) -> int:
     if text not in label_ids:
         if not text:
             raise DataError(f"{where}: the label is empty; fill it or drop the row")
-        raise unknown_label(text, list(label_ids), where)
+        raise UnknownLabelError(text, label_ids, where)
     return label_ids[text]
 
 

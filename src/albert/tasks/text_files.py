@@ -11,6 +11,7 @@ from typing import Any
 
 from albert.data.corpus.files import Tally, read_lines, report_skipped
 from albert.errors import DataError, did_you_mean
+from albert.tasks.bad_rows import attempt, strict
 
 _HIGH, _LOW = r"\\u[dD][89abAB][\da-fA-F]{2}", r"\\u[dD][c-fC-F][\da-fA-F]{2}"
 _HALF_PAIR = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!\\u[dD][89abAB][\da-fA-F][\da-fA-F]){_LOW}")
@@ -38,16 +39,13 @@ def read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
     report_skipped(tally)  # NUL bytes
 
 
-def read_plain_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the lines of a plain text, each with its place, file and line.
-
-    Raises:
-        DataError: A line is empty.
-    """
+def plain_text_rows(path: Path) -> Iterator[tuple[str, str] | DataError]:
+    """Yield the lines of a plain text, each with its place, file and line; an empty one as its error."""
     for number, line in read_text_lines(path):
-        if not line.strip():
-            raise DataError(f"{path}:{number}: the line is empty; drop it, as each line is one text")
-        yield f"{path}:{number}", line
+        if line.strip():
+            yield f"{path}:{number}", line
+        else:
+            yield DataError(f"{path}:{number}: the line is empty; drop it, as each line is one text")
 
 
 def parse_json(text: str) -> Any:
@@ -74,20 +72,28 @@ def read_objects(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises:
         DataError: A line is not a JSON object; the message names file and line.
     """
+    return strict(object_rows(path))
+
+
+def object_rows(path: Path) -> Iterator[tuple[int, dict[str, Any]] | DataError]:
+    """Yield JSON objects as `read_objects` does; a line that is none as its error, in its place."""
     for line, text in read_text_lines(path):
         # Files joined end to end have a byte order mark in the middle.
         text = text.lstrip("\ufeff")  # noqa: PLW2901  # the mark is not part of the line
-        if not text.strip():
-            continue
-        try:
-            fields = parse_json(text)
-        except (ValueError, RecursionError) as error:
-            raise DataError(
-                f"{path}:{line}: not a JSON object ({_reason(error)}); expected one on each line"
-            ) from error
-        if not isinstance(fields, dict):
-            raise DataError(f"{path}:{line}: expected a JSON object, found {kind_of_value(fields)}")
-        yield line, fields
+        if text.strip():
+            yield attempt(_object, text, line, f"{path}:{line}")
+
+
+def _object(text: str, line: int, where: str) -> tuple[int, dict[str, Any]]:
+    try:
+        fields = parse_json(text)
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"{where}: not a JSON object ({_reason(error)}); expected one on each line"
+        ) from error
+    if not isinstance(fields, dict):
+        raise DataError(f"{where}: expected a JSON object, found {kind_of_value(fields)}")
+    return line, fields
 
 
 def _reason(error: Exception) -> str:

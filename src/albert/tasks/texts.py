@@ -15,8 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from albert.errors import DataError
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.bad_rows import each
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures, make_features
 from albert.tasks.predictions import LineFormat, json_lines
@@ -24,7 +26,7 @@ from albert.tasks.published_figures import TABLE_14
 from albert.tasks.solver import Solver, groups_of_similar_length
 from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Hyperparameters, Lengths, Task
-from albert.tasks.text_files import read_plain_texts
+from albert.tasks.text_files import plain_text_rows
 from albert.text.tokenizer import AlbertTokenizer
 
 Logits = NDArray[np.float32]
@@ -55,20 +57,19 @@ class TextSolver(Solver):
         """Return the class with a linear head on [CLS]."""
         return (AlbertForSequenceClassification,)
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[Example]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[Example | DataError]:
         """Yield the rows of tables as examples."""
         parse = self.label_parser(task)
         for path in paths:
             yield from read_examples(task, path, parse=parse, split=split, labelled=labelled)
 
-    def read_text(self, task: Task, path: Path) -> Iterator[Example]:
+    def text_rows(self, task: Task, path: Path) -> Iterator[Example | DataError]:
         """Yield each line of a plain text as an example."""
         if task.data.pair_column is not None:
-            yield from super().read_text(task, path)
-        for _, text in read_plain_texts(path):
-            yield Example(text)
+            yield from super().text_rows(task, path)
+        yield from each(plain_text_rows(path), lambda line: Example(line[1]))
 
     def encode(
         self,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from albert.errors import ConfigError
+from albert.tasks.bad_rows import strict
 from albert.tasks.choice import features as choice_features
 from albert.tasks.choice.features import ChoiceFeatures, make_choice_features, texts_of
 from albert.tasks.choice.files import ChoiceExample, read_choices
@@ -56,7 +57,9 @@ def test_features_of_race_equal_the_originals(golden: Path, tokenizers: dict[boo
     for (lower, high_only, middle_only, max_seq_length, max_qa_length), group in groupby(all_records, key):
         levels = ["middle"] * (not high_only) + ["high"] * (not middle_only)
         folder = golden / "race" / "data" / "RACE" / "dev"
-        examples = [e for level in levels for e in read_choices(CHOICE_TASKS[0], folder / level / "all.txt")]
+        examples = [
+            e for level in levels for e in strict(read_choices(CHOICE_TASKS[0], folder / level / "all.txt"))
+        ]
         lengths = Lengths(max_seq_length=max_seq_length, max_qa_length=max_qa_length)
         features = make_choice_features(examples, tokenizers[lower], lengths=lengths)
         records = list(group)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task
 from albert.tasks.choice.files import ChoiceExample, read_choices
 from albert.tasks.choice.records import CHOICE_TASKS
@@ -38,7 +39,7 @@ def write(path: Path, *records: Any) -> Path:
 
 
 def read(name: str, path: Path, *, labelled: bool = True) -> list[ChoiceExample]:
-    return list(read_choices(TASKS[name], path, labelled=labelled))
+    return list(strict(read_choices(TASKS[name], path, labelled=labelled)))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_own_data_may_lack_questions_unless_their_column_is_named(tmp_path: Path
     assert read("choice", path)[0].question == ""
     task = replace(TASKS["choice"], data=replace(TASKS["choice"].data, pair_column="asked"))
     with pytest.raises(DataError, match="no field 'asked'"):
-        list(read_choices(task, path))
+        list(strict(read_choices(task, path)))
 
 
 @pytest.mark.parametrize(
@@ -228,7 +229,7 @@ def test_swags_table_gives_its_choices_with_their_common_beginning(tmp_path: Pat
     (tmp_path / "swag.csv").write_text(
         f'{header}\nv0,"A man, a dog.",The man,walks.,"sits, then rises.",sings.,eats.,1\n'
     )
-    (example,) = read_choices(find_task("choice"), tmp_path / "swag.csv")
+    (example,) = strict(read_choices(find_task("choice"), tmp_path / "swag.csv"))
     assert (example.passage, example.question, example.label) == ("A man, a dog.", "", 1)
     assert example.choices == (
         "The man walks.",
@@ -252,11 +253,11 @@ def test_arcs_choices_have_names_of_their_own(tmp_path: Path) -> None:
         (["B", "C", "D"], "D", 2),
     ):
         path = write({"text": ["one", "two", "2"], "label": names}, label)
-        (example,) = read_choices(task, path)
+        (example,) = strict(read_choices(task, path))
         assert (example.choices, example.label) == (("one", "two", "2"), expected)
-    (unlabelled,) = read_choices(task, path, labelled=False)
+    (unlabelled,) = strict(read_choices(task, path, labelled=False))
     assert unlabelled.label is None
     with pytest.raises(DataError, match=r"arc\.jsonl:1: the label 'Z' is none of A, B"):
-        list(read_choices(task, write({"text": ["one", "two"], "label": ["A", "B"]}, "Z")))
+        list(strict(read_choices(task, write({"text": ["one", "two"], "label": ["A", "B"]}, "Z"))))
     with pytest.raises(DataError, match=r"arc\.jsonl:1: 2 choices but 1 names of them"):
-        list(read_choices(task, write({"text": ["one", "two"], "label": ["A"]}, "A")))
+        list(strict(read_choices(task, write({"text": ["one", "two"], "label": ["A"]}, "A"))))

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task
 from albert.tasks.spans.files import Answer, Question, lacks_answers, read_questions
 from albert.tasks.spans.records import READING_TASKS
@@ -35,7 +36,7 @@ def write_rows(folder: Path, *rows: dict[str, Any]) -> Path:
 
 
 def read(path: Path, **options: bool) -> list[Question]:
-    return list(read_questions(TASK, [path], **options))
+    return list(strict(read_questions(TASK, [path], **options)))
 
 
 def test_squad_layout_is_read_with_places_for_messages(tmp_path: Path) -> None:
@@ -200,7 +201,8 @@ def test_the_flat_rows_of_run_qa_are_read_as_lines_with_the_same_fields(tmp_path
     (tmp_path / "flat.json").write_text(json.dumps({"version": "0.1", "data": rows}))
     (tmp_path / "lines.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     flat, lines = (
-        list(read_questions(find_task("squad2"), [tmp_path / name])) for name in ("flat.json", "lines.jsonl")
+        list(strict(read_questions(find_task("squad2"), [tmp_path / name])))
+        for name in ("flat.json", "lines.jsonl")
     )
     assert [(q.id, q.context, q.question, q.answers) for q in flat] == [
         (q.id, q.context, q.question, q.answers) for q in lines
@@ -209,4 +211,4 @@ def test_the_flat_rows_of_run_qa_are_read_as_lines_with_the_same_fields(tmp_path
     del rows[1]["question"]
     (tmp_path / "flat.json").write_text(json.dumps({"data": rows}))
     with pytest.raises(DataError, match=r"flat\.json: row 2: no field 'question'"):
-        list(read_questions(find_task("squad2"), [tmp_path / "flat.json"]))
+        list(strict(read_questions(find_task("squad2"), [tmp_path / "flat.json"])))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task
 from albert.tasks.spans.decoding import (
     SpanAnswer,
@@ -40,7 +41,7 @@ def tokenizer_of(golden: Path, *, lower_case: bool) -> AlbertTokenizer:
 
 
 def read_split(folder: Path, name: str) -> list[Question]:
-    return list(read_questions(TASK, [folder / f"{name}.json"], labelled=name.endswith("train")))
+    return list(strict(read_questions(TASK, [folder / f"{name}.json"], labelled=name.endswith("train"))))
 
 
 def windows_of(folder: Path, golden: Path, questions: list[Question], *, config: str) -> SpanFeatures:

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task
 from albert.tasks.files import require_files
 from albert.tasks.tagging.files import TaggedExample, read_tagged, tags_in
@@ -34,7 +35,7 @@ def write(folder: Path, name: str, content: str | bytes) -> Path:
 
 
 def sentences(name: str, path: Path, *, labelled: bool = True) -> list[TaggedExample]:
-    return list(read_tagged(find_task(name), path, labelled=labelled))
+    return list(strict(read_tagged(find_task(name), path, labelled=labelled)))
 
 
 def test_conll_columns_are_words_tags_and_a_text_with_places(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_lists_of_words_and_tags_are_read_from_the_named_fields(tmp_path: Path) 
     expected = TaggedExample(("EU", "rejects"), "EU rejects", (0, 3), ("B-ORG", "O"), f"{path}:2")
     assert sentences("conll2003", path) == [expected]
     own = with_columns(find_task("tagging"), ColumnSettings(text_column="tokens", label_column="ner_tags"))
-    assert list(read_tagged(own, path)) == [expected]
+    assert list(strict(read_tagged(own, path))) == [expected]
 
 
 def test_a_running_text_without_tags_is_split_into_words_with_places(tmp_path: Path) -> None:
@@ -243,5 +244,5 @@ def test_of_cluener_entities_with_the_same_start_the_longest_is_kept(tmp_path: P
     path = tmp_path / "train.json"
     label = {"name": {"浙商": [[0, 1]]}, "company": {"浙商银行": [[0, 3]]}}
     path.write_text(json.dumps({"text": "浙商银行", "label": label}), encoding="utf-8")
-    [example] = read_tagged(find_task("cluener"), path)
+    [example] = strict(read_tagged(find_task("cluener"), path))
     assert example.tags == ("B-company", "I-company", "I-company", "I-company")

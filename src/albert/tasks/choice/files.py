@@ -22,9 +22,10 @@ from string import ascii_uppercase as LETTERS
 from typing import Any, Literal
 
 from albert.errors import DataError
-from albert.tasks.tables import Columns, check_text, read_rows, text_field
+from albert.tasks.bad_rows import attempt, each
+from albert.tasks.tables import Columns, Row, check_text, table_rows, text_field
 from albert.tasks.task import Task
-from albert.tasks.text_files import kind_of_value, parse_json, read_field, read_json, read_objects
+from albert.tasks.text_files import kind_of_value, object_rows, parse_json, read_field, read_json
 
 RACE_LEVELS = ("middle", "high")
 RACE_CHOICES = 4
@@ -36,6 +37,8 @@ _SWAG = ("sent2", *(f"ending{number}" for number in range(len(LETTERS) + 1)))
 """Columns of SWAG: the beginning of all choices, and the ends of each."""
 # Dialogues (d) or other texts (m): c3-d-train.json or d-train.json.
 _C3_NAME = re.compile(r"(?:^|-)([dm])-(?:train|dev|test)")
+OwnRow = tuple[int, dict[str, str], tuple[str, ...]]
+"""Line of a row, its cells by column, and its choices."""
 _COPA_CHOICES = (("choice0", "choice1"), ("choice1", "choice2"))
 
 
@@ -59,12 +62,14 @@ class ChoiceExample:
     """How a choice relates to the passage: as an answer to a question on it, its effect, or its cause."""
 
 
-def read_choices(task: Task, path: Path, *, labelled: bool = True) -> Iterator[ChoiceExample]:
+def read_choices(task: Task, path: Path, *, labelled: bool = True) -> Iterator[ChoiceExample | DataError]:
     """Yield the questions of the file `path` of `task`, in order, with the right choices if `labelled`.
 
+    A question that lacks choices, or whose right choice is missing or is none of them, is yielded as its
+    error, which names file, line and question; so is a passage without the task's layout.
+
     Raises:
-        DataError: The file does not have the task's layout; a question lacks choices; the right choice is
-            missing or is none of them; the message names file, line and question.
+        DataError: The file does not have the task's layout.
     """
     match task.data.layout:
         case "race":
@@ -77,32 +82,51 @@ def read_choices(task: Task, path: Path, *, labelled: bool = True) -> Iterator[C
             yield from _read_own(task, path, labelled=labelled)
 
 
-def _read_race(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
+def _read_race(path: Path, *, labelled: bool) -> Iterator[ChoiceExample | DataError]:
     counts: Counter[str] = Counter()  # questions of each passage so far
-    for line, fields in read_objects(path):
-        where = f"{path}:{line}"
-        if "questions" in fields:
-            yield from _race_passage(path, fields, where, labelled=labelled)
+
+    def question(fields: Mapping[str, Any], where: str) -> ChoiceExample:
+        choices = _race_options(read_field(fields, "options", list, where), where)
+        passage_id = str(fields.get("example_id", ""))
+        counts[passage_id] += 1
+        # On the Hub all questions on a passage have the same id.
+        id_ = f"{passage_id}-{counts[passage_id]}" if passage_id else ""
+        return ChoiceExample(
+            passage=read_field(fields, "article", str, where),
+            question=read_field(fields, "question", str, where),
+            choices=choices,
+            label=_letter(read_field(fields, "answer", str, where), choices, where) if labelled else None,
+            id=id_,
+            group=_race_level(path, id_),
+        )
+
+    for item in object_rows(path):
+        if isinstance(item, DataError):
+            yield item
+        elif "questions" in item[1]:
+            yield from _race_questions(path, item[1], f"{path}:{item[0]}", labelled=labelled)
         else:
-            choices = _race_options(read_field(fields, "options", list, where), where)
-            passage_id = str(fields.get("example_id", ""))
-            counts[passage_id] += 1
-            # On the Hub all questions on a passage have the same id.
-            id_ = f"{passage_id}-{counts[passage_id]}" if passage_id else ""
-            yield ChoiceExample(
-                passage=read_field(fields, "article", str, where),
-                question=read_field(fields, "question", str, where),
-                choices=choices,
-                label=_letter(read_field(fields, "answer", str, where), choices, where) if labelled else None,
-                id=id_,
-                group=_race_level(path, id_),
-            )
+            yield attempt(question, item[1], f"{path}:{item[0]}")
+
+
+def _race_questions(
+    path: Path, fields: Mapping[str, Any], where: str, *, labelled: bool
+) -> Iterator[ChoiceExample | DataError]:
+    """Yield the questions of one passage, or its error alone."""
+    try:
+        yield from _race_passage(path, fields, where, labelled=labelled)
+    except DataError as error:
+        yield error
 
 
 def _race_passage(
     path: Path, fields: Mapping[str, Any], where: str, *, labelled: bool
-) -> Iterator[ChoiceExample]:
-    """Yield the questions of one passage."""
+) -> Iterator[ChoiceExample | DataError]:
+    """Yield the questions of one passage.
+
+    Raises:
+        DataError: The passage as a whole cannot be used.
+    """
     passage = read_field(fields, "article", str, where)
     name = str(fields.get("id", path.name))
     columns = ("questions", "options", "answers") if labelled else ("questions", "options")
@@ -113,14 +137,16 @@ def _race_passage(
         raise DataError(
             f"{where}: expected the same number of each, found {found}; complete the passage or drop it"
         )
-    for number, (question, options, *answer) in enumerate(zip(*lists, strict=True), start=1):
+
+    def make(numbered: tuple[int, tuple[Any, ...]]) -> ChoiceExample:
+        number, (question, options, *answer) = numbered
         place = f"{where}: question {number}"
         choices = _race_options(options, place)
         if not isinstance(question, str):
             raise DataError(
                 f"{place}: expected a text, found {kind_of_value(question)}; fix it or drop the question"
             )
-        yield ChoiceExample(
+        return ChoiceExample(
             passage=passage,
             question=question,
             choices=choices,
@@ -128,6 +154,8 @@ def _race_passage(
             id=f"{name}-{number}",
             group=_race_level(path, name),
         )
+
+    yield from each(enumerate(zip(*lists, strict=True), start=1), make)
 
 
 def _race_options(options: object, where: str) -> tuple[str, ...]:
@@ -149,12 +177,14 @@ def _race_level(path: Path, id_: str) -> str:
     return next((level for level in RACE_LEVELS if id_.startswith(level)), "")
 
 
-def _read_c3(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
+def _read_c3(path: Path, *, labelled: bool) -> Iterator[ChoiceExample | DataError]:
+    def of_line(item: tuple[int, dict[str, Any]]) -> ChoiceExample:
+        where = f"{path}:{item[0]}"
+        passage = "\n".join(_texts(read_field(item[1], "context", list, where), "context", where))
+        return replace(_c3_question(item[1], where, labelled), passage=passage)
+
     if path.suffix == ".jsonl":
-        for line, fields in read_objects(path):
-            where = f"{path}:{line}"
-            passage = "\n".join(_texts(read_field(fields, "context", list, where), "context", where))
-            yield replace(_c3_question(fields, where, labelled=labelled), passage=passage)
+        yield from each(object_rows(path), of_line)
         return
     found = _C3_NAME.search(path.stem)
     group = found.group(1) if found else ""
@@ -166,16 +196,18 @@ def _read_c3(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
             )
         passage = "\n".join(_texts(item[0], "lines", where))
         for place, fields in enumerate(item[1], start=1):
-            at = f"{where}, question {place}"
-            if not isinstance(fields, dict):
-                raise DataError(f"{at}: expected a JSON object, found {kind_of_value(fields)}; fix it")
-            example = _c3_question(fields, at, labelled=labelled)
-            id_ = example.id or f"{item[2]}-{place}"
-            yield replace(example, passage=passage, group=group, id=id_)
+            example = attempt(_c3_question, fields, f"{where}, question {place}", labelled)
+            if isinstance(example, DataError):
+                yield example
+            else:
+                id_ = example.id or f"{item[2]}-{place}"
+                yield replace(example, passage=passage, group=group, id=id_)
 
 
-def _c3_question(fields: Mapping[str, Any], where: str, *, labelled: bool) -> ChoiceExample:
+def _c3_question(fields: Mapping[str, Any], where: str, labelled: bool) -> ChoiceExample:
     """Return one question, still without its passage."""
+    if not isinstance(fields, dict):
+        raise DataError(f"{where}: expected a JSON object, found {kind_of_value(fields)}; fix it")
     choices = _counted(_texts(read_field(fields, "choice", list, where), "choice", where), where)
     label = None
     if labelled:
@@ -192,8 +224,9 @@ def _c3_question(fields: Mapping[str, Any], where: str, *, labelled: bool) -> Ch
     )
 
 
-def _read_copa(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
-    for line, fields in read_objects(path):
+def _read_copa(path: Path, *, labelled: bool) -> Iterator[ChoiceExample | DataError]:
+    def make(item: tuple[int, dict[str, Any]]) -> ChoiceExample:
+        line, fields = item
         where = f"{path}:{line}"
         columns = next((c for c in _COPA_CHOICES if all(name in fields for name in c)), _COPA_CHOICES[0])
         relation = read_field(fields, "question", str, where)
@@ -204,7 +237,7 @@ def _read_copa(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
         label = read_field(fields, "label", int, where) if labelled else None
         if label not in {None, 0, 1}:
             raise DataError(f"{where}: expected the label 0 or 1, found {label}; fix it or drop the row")
-        yield ChoiceExample(
+        return ChoiceExample(
             passage=read_field(fields, "premise", str, where),
             choices=tuple(read_field(fields, column, str, where) for column in columns),
             label=label,
@@ -212,8 +245,10 @@ def _read_copa(path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
             relation="cause" if relation == "cause" else "effect",
         )
 
+    return each(object_rows(path), make)
 
-def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExample]:
+
+def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExample | DataError]:
     data = task.data
     required = [data.text_column]
     optional = [data.id_column] if data.id_column else []
@@ -222,7 +257,9 @@ def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExamp
     if labelled:
         required.append(data.label_column)
     columns = Columns(required=tuple(required), optional=tuple(optional), aliases=data.aliases)
-    for line, cells, given in _own_rows(task, path, columns):
+
+    def make(row: OwnRow) -> ChoiceExample:
+        line, cells, given = row
         where = f"{path}:{line}"
         check_text(cells[data.text_column], data.text_column, where)
         if not given:
@@ -231,7 +268,7 @@ def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExamp
                 f"{', '.join(_numbered(data.choices_column)[:2])}, ...; name the column with --choices-column"
             )
         choices = _counted(given, where)
-        yield ChoiceExample(
+        return ChoiceExample(
             passage=cells[data.text_column],
             question=cells[data.pair_column] if data.pair_column else "",
             choices=choices,
@@ -239,27 +276,30 @@ def _read_own(task: Task, path: Path, *, labelled: bool) -> Iterator[ChoiceExamp
             id=cells[data.id_column] if data.id_column else "",
         )
 
+    return each(_own_rows(task, path, columns), make)
 
-def _own_rows(
-    task: Task, path: Path, columns: Columns
-) -> Iterator[tuple[int, dict[str, str], tuple[str, ...]]]:
+
+def _own_rows(task: Task, path: Path, columns: Columns) -> Iterator[OwnRow | DataError]:
     """Yield the line of each row, its cells by column, and its choices."""
     names = (*columns.required, *columns.optional)
     name = task.data.choices_column
     numbered = _numbered(name)
     if path.suffix in _JSON:
         single = Columns(required=(), optional=numbered)
-        for line, fields in read_objects(path):
+
+        def of_object(item: tuple[int, dict[str, Any]]) -> OwnRow:
+            line, fields = item
             where = f"{path}:{line}"
             cells = {column: text_field(fields, columns, column, where) for column in names}
             given = tuple(text_field(fields, single, column, where) for column in numbered)
             listed = fields.get(name)
             if isinstance(listed, dict):
                 listed = _named_choices(listed, cells, task.data.label_column, where)
-            yield line, cells, _own_choices(listed, given, numbered, where)
-        return
-    optional = (*columns.optional, name, *numbered, *_SWAG)
-    for row in read_rows(path, replace(columns, optional=optional)):
+            return line, cells, _own_choices(listed, given, numbered, where)
+
+        return each(object_rows(path), of_object)
+
+    def of_row(row: Row) -> OwnRow:
         where = f"{path}:{row.line}"
         listed, given = row.cells[len(names)].strip(), row.cells[len(names) + 1 : -len(_SWAG)]
         if not listed and not any(given):
@@ -272,11 +312,11 @@ def _own_rows(
                 f"{where}: column {name!r} does not hold a JSON list ({error}); "
                 f'expected a list such as ["yes", "no"], or columns {numbered[0]}, {numbered[1]}, ...'
             ) from error
-        yield (
-            row.line,
-            dict(zip(names, row.cells, strict=False)),
-            _own_choices(values, given, numbered, where),
-        )
+        choices = _own_choices(values, given, numbered, where)
+        return row.line, dict(zip(names, row.cells, strict=False)), choices
+
+    optional = (*columns.optional, name, *numbered, *_SWAG)
+    return each(table_rows(path, replace(columns, optional=optional)), of_row)
 
 
 def _named_choices(listed: dict[str, Any], cells: dict[str, str], label_column: str, where: str) -> list[Any]:

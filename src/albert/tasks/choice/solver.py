@@ -79,9 +79,9 @@ class ChoiceSolver(Solver):
         """Return the pattern of a line; None for RACE and C3, whose lines hold several questions."""
         return None if task.data.layout in {"race", "c3"} else super().example_pattern(task, path)
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[ChoiceExample]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[ChoiceExample | DataError]:
         """Yield the questions of RACE, C3, COPA, or own tables."""
         del split
         for path in paths:

@@ -9,6 +9,7 @@ from typing import Any
 
 from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError
+from albert.tasks.bad_rows import each
 from albert.tasks.tables import (
     Columns,
     Example,
@@ -18,27 +19,28 @@ from albert.tasks.tables import (
     text_field,
 )
 from albert.tasks.task import Task
-from albert.tasks.text_files import read_objects
+from albert.tasks.text_files import object_rows
 
 Texts = tuple[str, str | None]
 
 
-def read_csl(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
+def read_csl(
+    task: Task, path: Path, *, split: str = "", labelled: bool = True
+) -> Iterator[Example | DataError]:
     """Yield abstracts with keywords; the keywords, joined by spaces, are the first text of the pair.
 
-    Raises:
-        DataError: A line is not an object with these fields; the message names file and line.
+    A line that is not an object with these fields is yielded as its error.
     """
     del split
     return _read(task, path, _csl_texts, labelled=labelled)
 
 
-def read_cluewsc(task: Task, path: Path, *, split: str = "", labelled: bool = True) -> Iterator[Example]:
+def read_cluewsc(
+    task: Task, path: Path, *, split: str = "", labelled: bool = True
+) -> Iterator[Example | DataError]:
     """Yield texts with two marked words, the first between underscores, the second in brackets.
 
-    Raises:
-        DataError: A line is not an object with these fields, or a word is not at its index; the message
-            names file and line.
+    A line that is not an object with these fields, or has a word elsewhere, is yielded as its error.
     """
     del split
     return _read(task, path, _cluewsc_texts, labelled=labelled)
@@ -64,7 +66,7 @@ def mark_words(text: str, *, span: tuple[int, int], pronoun: tuple[int, int]) ->
 
 def _read(
     task: Task, path: Path, texts_of: Callable[[Mapping[str, Any], Columns, str], Texts], *, labelled: bool
-) -> Iterator[Example]:
+) -> Iterator[Example | DataError]:
     data, tally = task.data, Tally()
     columns = Columns(
         required=(data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column),
@@ -72,16 +74,20 @@ def _read(
         aliases=data.aliases,
     )
     read_label = LabelReader(task, tally, label_id_parser(task))
-    for line, fields in read_objects(path):
+
+    def make(item: tuple[int, dict[str, Any]]) -> Example | None:
+        line, fields = item
         where = f"{path}:{line}"
         text, pair = texts_of(fields, columns, where)
         label = None
         if labelled:
             label = read_label(text_field(fields, columns, data.label_column, where), where)
             if label is None:
-                continue
+                return None
         id_ = None if data.id_column is None else text_field(fields, columns, data.id_column, where) or None
-        yield Example(text, pair, label, id=id_)
+        return Example(text, pair, label, id=id_)
+
+    yield from each(object_rows(path), make)
     report_skipped(tally)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax
 
 from albert.config import AlbertConfig
+from albert.errors import DataError
 from albert.metrics.scores import score
 from albert.model.losses import LossSum, cross_entropy_sum
 from albert.model.packing import on_device
@@ -93,13 +94,13 @@ class ClassificationSolver(TextSolver):
         """
         return replace(task, labels=labels_of_model(task, config))
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[Example]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[Example | DataError]:
         """Yield the examples of tables, or of CLUE's two layouts that are not tables."""
         read = {"csl": read_csl, "cluewsc": read_cluewsc}.get(task.data.layout)
         if read is None:
-            yield from super().read(task, paths, split=split, labelled=labelled)
+            yield from super().rows(task, paths, split=split, labelled=labelled)
             return
         for path in paths:
             yield from read(task, path, labelled=labelled)

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import DataError
-from albert.tasks.tables import MAX_LABELS, Columns, Example, check_text, read_rows, unknown_label
+from albert.tasks.bad_rows import UnknownLabelError, each, usable
+from albert.tasks.tables import MAX_LABELS, Columns, Example, Row, check_text, table_rows
 from albert.tasks.task import Task
 from albert.tasks.text_files import parse_json
 
@@ -52,7 +53,7 @@ def known_labels_parser(labels: Sequence[str]) -> Callable[[str, str], list[str]
         found = split_labels(cell, where)
         for label in found:
             if label not in known:
-                raise unknown_label(label, labels, where)
+                raise UnknownLabelError(label, labels, where)
         return found
 
     return parse
@@ -69,27 +70,32 @@ def label_columns(task: Task) -> tuple[str, ...]:
     return names if len(names) > 1 else ()
 
 
-def read_binary_columns(task: Task, path: Path, names: Sequence[str]) -> Iterator[Example]:
+def read_binary_columns(task: Task, path: Path, names: Sequence[str]) -> Iterator[Example | DataError]:
     """Yield the examples of a table with a column for each label, which holds 1 or 0.
 
+    A row with an empty text, or with something else in such a column, is yielded as its error.
+
     Raises:
-        DataError: A column is missing, a text is empty, or a cell holds something else; the message names
-            file and line.
+        DataError: A column is missing.
     """
     data = task.data
     texts = (data.text_column,) if data.pair_column is None else (data.text_column, data.pair_column)
     optional = () if data.id_column is None else (data.id_column,)
-    for row in read_rows(path, Columns(required=(*texts, *names), optional=optional, aliases=data.aliases)):
+
+    def make(row: Row) -> Example:
         where = f"{path}:{row.line}"
         cells = dict(zip((*texts, *names, *optional), row.cells, strict=True))
         for column in texts:
             check_text(cells[column], column, where)
-        yield Example(
+        return Example(
             cells[data.text_column],
             None if data.pair_column is None else cells[data.pair_column],
             tuple(_one_or_zero(cells[name], name, where) for name in task.labels),
             id=None if data.id_column is None else cells[data.id_column].strip() or None,
         )
+
+    columns = Columns(required=(*texts, *names), optional=optional, aliases=data.aliases)
+    yield from each(table_rows(path, columns), make)
 
 
 def _one_or_zero(cell: str, column: str, where: str) -> float:
@@ -110,17 +116,27 @@ def labels_in_sets(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     """
     column = task.data.label_column
     found: set[str] = set()
+    bad: list[DataError] = []
     for path in paths:
-        for row in read_rows(path, Columns(required=(column,), lists=(column,))):
-            where = f"{path}:{row.line}"
-            found.update(split_labels(row.cells[0], where))
+
+        def split(row: Row) -> tuple[str, list[str]]:
+            where = f"{path}:{row.line}"  # noqa: B023  # called before the next path
+            return where, split_labels(row.cells[0], where)
+
+        rows = table_rows(path, Columns(required=(column,), lists=(column,)))
+        for where, labels in usable(each(rows, split), bad):
+            found.update(labels)
             if len(found) > MAX_LABELS:
                 raise DataError(
                     f"{where}: column {column!r} holds more than {MAX_LABELS} different labels; "
                     "name another with --label-column, or separate labels by commas"
                 )
     if not found:
-        raise DataError(f"{paths[0]}: column {column!r} holds no label; expected labels such as red,blue")
+        raise (
+            bad[0]
+            if bad
+            else DataError(f"{paths[0]}: column {column!r} holds no label; expected labels such as red,blue")
+        )
     return tuple(sorted(found))
 
 

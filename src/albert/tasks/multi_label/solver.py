@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, expit
 
 from albert.config import AlbertConfig
+from albert.errors import DataError
 from albert.model.losses import LossSum
 from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
@@ -109,9 +110,9 @@ class MultiLabelSolver(TextSolver):
         """Return `task` with its labels in the order of the model's outputs."""
         return replace(task, labels=labels_of_model(task, config))
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[Example]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[Example | DataError]:
         """Yield the rows of tables as examples; in JSON lines the labels may be a list.
 
         If `--label-column` names several columns, each holds 1 or 0 for the label of its name.

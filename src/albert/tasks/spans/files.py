@@ -18,8 +18,9 @@ from typing import Any
 
 from albert import console
 from albert.errors import DataError
+from albert.tasks.bad_rows import attempt, each, usable
 from albert.tasks.task import Task
-from albert.tasks.text_files import kind_of_value, read_field, read_json, read_objects
+from albert.tasks.text_files import kind_of_value, object_rows, read_field, read_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,8 +61,11 @@ class Question:
 
 def read_questions(
     task: Task, paths: Sequence[Path], *, labelled: bool = True, for_training: bool = False
-) -> Iterator[Question]:
+) -> Iterator[Question | DataError]:
     """Yield the questions of some files of `task`, in order.
+
+    A question is yielded as its error if a field is missing or of the wrong type, a text is empty, or its id
+    occurs a second time.
 
     Args:
         task: The task, whose record names the fields of JSON lines.
@@ -70,21 +74,23 @@ def read_questions(
         for_training: Whether questions whose answers cannot be located are left out.
 
     Raises:
-        DataError: A file is not JSON or has another layout, a field is missing or of the wrong type, a text
-            is empty, an id occurs twice; the message names file and place.
+        DataError: A file is not JSON or has another layout.
     """
     repairs = _Repairs()
     places: dict[str, str] = {}
     for path in paths:
         for question in _read_file(task, path, labelled=labelled):
+            if isinstance(question, DataError):
+                yield question
+                continue
             earlier = places.setdefault(question.id, question.where)
+            placed = repairs.place(question)
             if earlier != question.where:
-                raise DataError(
+                yield DataError(
                     f"{question.where}: the id {question.id!r} is already used at {earlier}; "
                     "each question needs its own"
                 )
-            placed = repairs.place(question)
-            if not for_training or _is_trainable(placed):
+            elif not for_training or _is_trainable(placed):
                 yield placed
             else:
                 repairs.left_out += 1
@@ -97,7 +103,8 @@ def lacks_answers(task: Task, paths: Sequence[Path]) -> bool:
     Raises:
         DataError: The same as from `read_questions`.
     """
-    return any(question.is_impossible for path in paths for question in _read_file(task, path, labelled=True))
+    questions = (question for path in paths for question in _read_file(task, path, labelled=True))
+    return any(question.is_impossible for question in usable(questions, []))
 
 
 def place_answer(answer: Answer, context: str) -> Answer:
@@ -158,7 +165,7 @@ def _is_trainable(question: Question) -> bool:
     return not question.answers or any(answer.start is not None for answer in question.answers)
 
 
-def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
+def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question | DataError]:
     if path.suffix == ".jsonl":
         yield from _read_rows(task, path, labelled=labelled)
     elif path.suffix == ".json":
@@ -170,7 +177,7 @@ def _read_file(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
         )
 
 
-def _read_articles(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
+def _read_articles(task: Task, path: Path, *, labelled: bool) -> Iterator[Question | DataError]:
     """Yield the questions of a file in SQuAD's layout, or in run_qa's: flat rows under `data`."""
     content = read_json(path, expected="SQuAD's layout")
     if not isinstance(content, dict) or "data" not in content:
@@ -181,7 +188,7 @@ def _read_articles(task: Task, path: Path, *, labelled: bool) -> Iterator[Questi
     for article_number, article in enumerate(read_field(content, "data", list, str(path)), start=1):
         in_article = f"{path}: article {article_number}"
         if isinstance(article, dict) and "paragraphs" not in article and "context" in article:
-            yield _row_question(task, article, f"{path}: row {article_number}", labelled=labelled)
+            yield attempt(_row_question, task, article, f"{path}: row {article_number}", labelled)
             continue
         paragraphs = read_field(article, "paragraphs", list, in_article)
         for paragraph_number, paragraph in enumerate(paragraphs, start=1):
@@ -190,13 +197,18 @@ def _read_articles(task: Task, path: Path, *, labelled: bool) -> Iterator[Questi
             asked = read_field(paragraph, "qas", list, in_paragraph)
             for number, record in enumerate(asked, start=1):
                 where = f"{in_paragraph}, question {number}"
-                yield Question(
-                    id=_id(record, "id", where),
-                    context=context,
-                    question=_text(record, "question", where),
-                    answers=_squad_answers(record, where) if labelled else None,
-                    where=where,
-                )
+                yield attempt(_squad_question, record, context, where, labelled)
+
+
+def _squad_question(record: Any, context: str, where: str, labelled: bool) -> Question:
+    """Return a question in SQuAD's layout."""
+    return Question(
+        id=_id(record, "id", where),
+        context=context,
+        question=_text(record, "question", where),
+        answers=_squad_answers(record, where) if labelled else None,
+        where=where,
+    )
 
 
 def _squad_answers(record: dict[str, Any], where: str) -> tuple[Answer, ...]:
@@ -207,13 +219,12 @@ def _squad_answers(record: dict[str, Any], where: str) -> tuple[Answer, ...]:
     return answers
 
 
-def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question]:
+def _read_rows(task: Task, path: Path, *, labelled: bool) -> Iterator[Question | DataError]:
     """Yield the questions of JSON lines, one a line."""
-    for line, row in read_objects(path):
-        yield _row_question(task, row, f"{path}:{line}", labelled=labelled)
+    return each(object_rows(path), lambda item: _row_question(task, item[1], f"{path}:{item[0]}", labelled))
 
 
-def _row_question(task: Task, row: dict[str, Any], where: str, *, labelled: bool) -> Question:
+def _row_question(task: Task, row: dict[str, Any], where: str, labelled: bool) -> Question:
     """Return the question of a flat row."""
     data = task.data
     return Question(

@@ -20,6 +20,7 @@ from scipy.special import expit
 from torch import Tensor
 
 from albert.console import say
+from albert.errors import DataError
 from albert.metrics.answers import f1_overlap, normalize_answer, score_answers_v1, score_answers_v2
 from albert.metrics.chinese_answers import longest_run_f1, score_chinese_answers
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
@@ -100,9 +101,9 @@ class SpanSolver(Solver):
     end_n_top: int = 5
     """Ends considered for each start; 5 is the original's."""
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[Question]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[Question | DataError]:
         """Yield the questions of SQuAD's layout or JSON lines; for training, only located answers."""
         return read_questions(task, paths, labelled=labelled, for_training=labelled and split == "train")
 

@@ -24,9 +24,10 @@ from typing import Any
 from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError
 from albert.metrics.entities import OUTSIDE
-from albert.tasks.tables import MAX_LABELS, unknown_label
+from albert.tasks.bad_rows import UnknownLabelError, each, usable
+from albert.tasks.tables import MAX_LABELS
 from albert.tasks.task import Task
-from albert.tasks.text_files import read_field, read_objects, read_plain_texts, read_text_lines
+from albert.tasks.text_files import object_rows, plain_text_rows, read_field, read_text_lines
 from albert.text.cleaning import is_ideograph, split_words_aligned
 
 MAX_WORDS = 20_000
@@ -58,12 +59,14 @@ class TaggedExample:
         return (start + len(word) for start, word in zip(self.starts, self.words, strict=True))
 
 
-def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[TaggedExample]:
+def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[TaggedExample | DataError]:
     """Yield the sentences of the file `path` of `task`, with tags if `labelled`.
 
+    A sentence is yielded as its error if a line has too few or too many columns, if it has no words or
+    another number of tags, or if a tag is unknown.
+
     Raises:
-        DataError: The file has no sentence; a line has too few or too many columns, a sentence has no words
-            or another number of tags, or a tag is unknown; the message names file and line.
+        DataError: The file has no sentence.
     """
     if task.data.layout == "cluener":
         sentences = _read_cluener(task, path, labelled=labelled)
@@ -72,28 +75,31 @@ def read_tagged(task: Task, path: Path, *, labelled: bool = True) -> Iterator[Ta
     else:
         sentences = _read_columns(task, path, labelled=labelled)
     known = frozenset(task.labels)
-    empty = True
-    for example in sentences:
-        empty = False
+
+    def checked(example: TaggedExample) -> TaggedExample:
         for number, tag in enumerate(example.tags or ()):
             if known and tag not in known:
                 word = f"word {number + 1}, {example.words[number][:60]!r}"
-                raise unknown_label(tag, task.labels, f"{example.where}: {word}")
+                raise UnknownLabelError(tag, task.labels, f"{example.where}: {word}")
+        return example
+
+    empty = True
+    for example in each(sentences, checked):
+        empty = False
         yield example
     if empty:
         raise DataError(f"{path}: holds no sentence; expected lines with a word and its tag")
 
 
-def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
-    """Yield the sentences of a plain text, one a line, without tags.
+def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample | DataError]:
+    """Yield the sentences of a plain text, one a line, without tags; an empty line as its error.
 
     Words are separated by whitespace. Each character of a script written without spaces is a word, and in
     Chinese tasks every character.
-
-    Raises:
-        DataError: A line has no words; the message names file and line.
     """
-    for where, line in read_plain_texts(path):
+
+    def make(placed: tuple[str, str]) -> TaggedExample:
+        where, line = placed
         words: list[str] = []
         starts: list[int] = []
         inside_word = False
@@ -107,7 +113,9 @@ def read_sentences(task: Task, path: Path) -> Iterator[TaggedExample]:
                 words.append(character)
                 starts.append(place)
                 inside_word = not alone
-        yield TaggedExample(tuple(words), line, tuple(starts), None, where)
+        return TaggedExample(tuple(words), line, tuple(starts), None, where)
+
+    return each(plain_text_rows(path), make)
 
 
 def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
@@ -119,8 +127,9 @@ def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
         DataError: There is only one tag, or so many that they can hardly be tags.
     """
     found: set[str] = set()
+    bad: list[DataError] = []
     for path in paths:
-        for example in read_tagged(task, path):
+        for example in usable(read_tagged(task, path), bad):
             found.update(example.tags or ())
             if len(found) > MAX_LABELS:
                 raise DataError(
@@ -128,7 +137,11 @@ def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
                     "expected the tag in the last column, or in the field that --label-column names"
                 )
     if len(found) < 2:
-        raise DataError(f"{paths[0]}: holds {len(found)} different tags; a tagger needs two or more")
+        raise (
+            bad[0]
+            if bad
+            else DataError(f"{paths[0]}: holds {len(found)} different tags; a tagger needs two or more")
+        )
     inside = found - {OUTSIDE}
     if all(tag[:2] in {"B-", "I-"} for tag in inside):
         inside = {f"{mark}-{tag[2:]}" for tag in inside for mark in "BI"}
@@ -136,20 +149,21 @@ def tags_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
     return (OUTSIDE, *ordered) if OUTSIDE in found else tuple(ordered)
 
 
-def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
+def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample | DataError]:
     """Yield the sentences of a file of columns; every line must have as many columns as the first."""
     words: list[str] = []
     tags: list[str] = []
     num_columns = first = number = 0
+    problem: DataError | None = None
 
-    def sentence() -> TaggedExample:
-        return _from_words(task, words, tags if labelled else None, f"{path}:{first}")
+    def sentence() -> TaggedExample | DataError:
+        return problem or _from_words(task, words, tags if labelled else None, f"{path}:{first}")
 
     for number, line in read_text_lines(path):
         columns = _columns(line)
         if columns and columns[0] != _DOCUMENT:
             num_columns = num_columns or len(columns)
-            _check_columns(columns, num_columns, labelled=labelled, where=f"{path}:{number}")
+            problem = problem or _problem(columns, num_columns, labelled=labelled, where=f"{path}:{number}")
             first = number if not words else first
             words.append(columns[0])
             tags.append(columns[-1])
@@ -160,7 +174,7 @@ def _read_columns(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
                 )
         elif words:
             yield sentence()
-            words, tags = [], []
+            words, tags, problem = [], [], None
     if words:
         yield sentence()
 
@@ -172,27 +186,30 @@ def _columns(line: str) -> list[str]:
     return [column for column in _COLUMN_ENDS.split(line) if column]
 
 
-def _check_columns(columns: list[str], num_columns: int, *, labelled: bool, where: str) -> None:
+def _problem(columns: list[str], num_columns: int, *, labelled: bool, where: str) -> DataError | None:
+    """Return what is wrong with the columns of a line, if anything."""
     if labelled and len(columns) == 1:
-        raise DataError(
+        return DataError(
             f"{where}: expected a word and its tag, found only {columns[0][:60]!r}; "
             "separate them by a space or a tab, and put no space inside a word"
         )
     if len(columns) != num_columns:
-        raise DataError(
+        return DataError(
             f"{where}: expected {num_columns} columns as in the lines before, found {len(columns)}; "
             "give every word all of its columns, and put no space inside one"
         )
+    return None
 
 
-def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
+def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample | DataError]:
     data = task.data
-    for line, fields in read_objects(path):
+
+    def make(item: tuple[int, dict[str, Any]]) -> TaggedExample:
+        line, fields = item
         where = f"{path}:{line}"
         content = _field(fields, data.text_column, (list, str), where)
         if not labelled and isinstance(content, str):
-            yield _from_text(content, where)
-            continue
+            return _from_text(content, where)
         words = _strings(content, data.text_column, where)
         tags = None
         if labelled:
@@ -204,16 +221,20 @@ def _read_lists(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExa
                 )
         if not words:
             raise DataError(f"{where}: {data.text_column!r} has no words; fill it or drop the line")
-        yield _from_words(task, words, tags, where)
+        return _from_words(task, words, tags, where)
+
+    return each(object_rows(path), make)
 
 
-def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample]:
+def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedExample | DataError]:
     """Yield texts whose characters are tagged B- and I- by their entities.
 
     Of entities that overlap, the one that starts first counts, then the longest; the others are skipped.
     """
     tally = Tally()
-    for line, fields in read_objects(path):
+
+    def make(item: tuple[int, dict[str, Any]]) -> TaggedExample:
+        line, fields = item
         where = f"{path}:{line}"
         text = _field(fields, task.data.text_column, str, where)
         if not text:
@@ -229,9 +250,11 @@ def _read_cluener(task: Task, path: Path, *, labelled: bool) -> Iterator[TaggedE
                     tags[start:end] = [f"B-{kind}"] + [f"I-{kind}"] * (end - start - 1)
                 else:
                     tally.skip("entities that overlap another", where)
-        yield TaggedExample(
+        return TaggedExample(
             tuple(text), text, tuple(range(len(text))), None if tags is None else tuple(tags), where
         )
+
+    yield from each(object_rows(path), make)
     report_skipped(tally)
 
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from albert.errors import DataError
+from albert.tasks.bad_rows import strict
 from albert.tasks.prediction_files import Found, PredictionFile, matched
 from albert.tasks.tagging.files import TaggedExample, entity_places, read_tagged
 from albert.tasks.task import Task
@@ -34,7 +35,7 @@ def read_predicted_tags(
     else:
         layout = replace(task.data, layout="conll", text_column="words", label_column="tags")
         labels = () if file.has_other_labels else task.labels
-        found = read_tagged(replace(task, labels=labels, data=layout), path)
+        found = strict(read_tagged(replace(task, labels=labels, data=layout), path))
         predicted = [example.tags or () for example in found]
     if len(predicted) != len(examples):
         raise DataError(

@@ -87,15 +87,15 @@ class TaggingSolver(Solver):
     features_class = TagFeatures
     row_suffixes = (".tsv", ".jsonl", ".conll")
 
-    def read(
-        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool = True
-    ) -> Iterator[TaggedExample]:
+    def rows(
+        self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
+    ) -> Iterator[TaggedExample | DataError]:
         """Yield the sentences of columns, lists in JSON lines, or CLUENER's files."""
         del split
         for path in paths:
             yield from read_tagged(task, path, labelled=labelled)
 
-    def read_text(self, task: Task, path: Path) -> Iterator[TaggedExample]:
+    def text_rows(self, task: Task, path: Path) -> Iterator[TaggedExample | DataError]:
         """Yield each line as a sentence, split into words at spaces, and Chinese into characters."""
         return read_sentences(task, path)
 
