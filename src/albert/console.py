@@ -15,6 +15,7 @@ UNWRITABLE = "backslashreplace"
 """How characters are written that a file or a terminal cannot hold: as \\ud83d, so writing never fails."""
 
 _mute = False
+_unnoted = 0
 _collecting: list[list[str]] = []
 
 
@@ -37,6 +38,8 @@ def warn(message: str) -> None:
 
 def note(message: str, *, is_warning: bool = False) -> None:
     """Write what happened to the input, such as what was skipped, and collect it for the result."""
+    if _unnoted:
+        return
     (warn if is_warning else say)(message)
     for notes in _collecting:
         if message not in notes:
@@ -52,6 +55,17 @@ def collected_notes() -> Iterator[list[str]]:
         yield notes
     finally:
         _collecting.remove(notes)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Drop the messages of `note` in the block, because the input is read again after it."""
+    global _unnoted  # noqa: PLW0603 -- stderr is global as well
+    _unnoted += 1
+    try:
+        yield
+    finally:
+        _unnoted -= 1
 
 
 class Progress(Protocol):

@@ -9,6 +9,7 @@ from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
+from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.cuts import Cuts
 from albert.tasks.files import split_files
@@ -35,7 +36,10 @@ class EvaluateSettings:
     split: Literal["train", "dev", "test"] = "dev"
     """Split to score; it must have labels."""
     columns: ColumnSettings = ColumnSettings()
-    """Which columns hold what."""
+    """Which columns hold what; by default as in fine-tuning."""
+    on_bad_row: OnBadRow = "error"
+    """What to do if rows cannot be used, such as empty texts or unknown labels: error names them; skip leaves
+    them out and counts them."""
     null_odds: Path | None = None
     """Spans, with --predictions: JSON file with the null odds of each question."""
     threshold: float | None = None
@@ -158,7 +162,8 @@ def _read(settings: EvaluateSettings, task: Task, solver: Solver, paths: tuple[P
     Raises:
         DataError: There is none.
     """
-    examples = list(solver.read(task, paths, split=settings.split))
+    bad_rows = BadRows(settings.on_bad_row, advice=ADVICE)
+    examples = list(solver.read(task, paths, split=settings.split, bad_rows=bad_rows))
     if not examples:
         raise DataError(f"{paths[0]}: holds no example; expected rows below the header")
     return examples

@@ -10,16 +10,18 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import collected_notes, progress, say
+from albert.console import collected_notes, progress, say, without_notes
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement
-from albert.inference.prediction_files import OutputFormat, find_destination
+from albert.inference.prediction_files import Destination, OutputFormat, find_destination
 from albert.inference.prediction_stream import count_matches, encoded_chunks, predicted_chunks
 from albert.inference.read_ahead import read_ahead
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
+from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow
 from albert.tasks.cuts import Cuts
 from albert.tasks.files import split_files
+from albert.tasks.predictions import listed
 from albert.tasks.solver import LINES
 from albert.tasks.task import ColumnSettings, Task
 
@@ -31,8 +33,8 @@ class PredictSettings:
     model: str
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     output: Path
-    """Predictions in the order of the input: .tsv or .jsonl, for tags also .conll, for answers and choices
-    also .json; a folder or .zip for a benchmark's official file."""
+    """Predictions with ids and texts, in the order of the input: .csv, .tsv or .jsonl, for tags also .conll,
+    for answers and choices also .json; a folder or .zip for a benchmark's official file."""
     input: Path | None = None
     """Examples: .txt with one text a line (for labels, numbers or tags), .tsv, .csv, .jsonl with columns, or
     a file of the task."""
@@ -46,7 +48,10 @@ class PredictSettings:
     """Our own rows, or the official file of the task's benchmark; auto is official for a folder, .zip, .json
     and the official name, such as RTE.tsv."""
     columns: ColumnSettings = ColumnSettings()
-    """Which columns hold what."""
+    """Which columns hold what; by default as in fine-tuning."""
+    on_bad_row: OnBadRow = "error"
+    """What to do if rows cannot be used, such as empty texts: error names them before anything is written;
+    skip leaves their answers empty."""
     threshold: float | None = None
     """Spans: null odds above which there is no answer; default: the best for F1 on dev, as stored with the
     model. Several labels a text: lowest probability at which a label is predicted; default: 0.5."""
@@ -104,7 +109,9 @@ def _predict(settings: PredictSettings) -> dict[str, object]:
         if path.resolve() in {source.resolve() for source in paths}:
             raise ConfigError(f"--output {path} is the input; name another file")
     is_text = _is_plain_text(settings, task)
-    examples = _read(settings, trained, paths, is_text=is_text)
+    _check_rows(settings, trained, paths, destination, is_text=is_text)
+    bad_rows = BadRows(settings.on_bad_row, advice=ADVICE, keeps_place=True)
+    examples = _read(settings, trained, paths, is_text=is_text, bad_rows=bad_rows)
     cuts = Cuts()
     encoded = read_ahead(encoded_chunks(trained, examples, cuts=cuts))
     first = next(encoded, None)  # Bad input must fail before the output file is opened.
@@ -123,6 +130,8 @@ def _predict(settings: PredictSettings) -> dict[str, object]:
         say(f"{paths[0]}: {cuts}")
     result: dict[str, object] = {"output": str(destination.path), "examples": count}
     result["lengths"] = cuts.to_dict()
+    if bad_rows.count:
+        result["skipped"] = bad_rows.count
     if destination.member is not None:
         result |= {"member": destination.member, "missing": destination.missing()}
     return result
@@ -136,18 +145,52 @@ def _is_plain_text(settings: PredictSettings, task: Task) -> bool:
     return settings.task is None or not any(pattern.endswith(".txt") for pattern in patterns)
 
 
+def _check_rows(
+    settings: PredictSettings,
+    trained: TrainedModel,
+    paths: tuple[Path, ...],
+    destination: Destination,
+    *,
+    is_text: bool,
+) -> None:
+    """Read the whole input once, before anything is computed, so that an error names all its bad rows.
+
+    Raises:
+        DataError: There are some, and they are not to be left out.
+        ConfigError: They are to be left out of an official file, which needs an answer for each.
+    """
+    if settings.on_bad_row == "skip":
+        if destination.submission is not None:
+            raise ConfigError(
+                f"--on-bad-row skip: the official file {destination.path} needs every answer; name an "
+                f"--output ending in {listed(trained.solver.row_suffixes)}, or drop the flag"
+            )
+        return
+    if all(path.is_file() for path in paths):  # a pipe can be read only once
+        with without_notes():
+            for _ in _read(settings, trained, paths, is_text=is_text, bad_rows=BadRows(advice=ADVICE)):
+                pass
+
+
 def _read(
-    settings: PredictSettings, trained: TrainedModel, paths: tuple[Path, ...], *, is_text: bool
+    settings: PredictSettings,
+    trained: TrainedModel,
+    paths: tuple[Path, ...],
+    *,
+    is_text: bool,
+    bad_rows: BadRows,
 ) -> Iterator[Any]:
     """Return the examples, without labels; errors in the files are raised while they are read."""
     if not is_text:
-        return trained.solver.read(trained.task, paths, split=settings.split, labelled=False)
+        return trained.solver.read(
+            trained.task, paths, split=settings.split, labelled=False, bad_rows=bad_rows
+        )
     if settings.columns != ColumnSettings():
         raise ConfigError(
             f"--input {paths[0]}: lines of text have no columns; drop the column flags, or give a .tsv, .csv "
             "or .jsonl file"
         )
-    return trained.solver.read_text(trained.task, paths[0])
+    return trained.solver.read_text(trained.task, paths[0], bad_rows=bad_rows)
 
 
 def _threshold(settings: PredictSettings, trained: TrainedModel) -> float | None:

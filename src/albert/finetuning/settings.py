@@ -6,6 +6,7 @@ from typing import Literal, TypeVar
 
 from albert.errors import ConfigError
 from albert.optim.schedules import ScheduleName
+from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.task import ColumnSettings, Hyperparameters
 from albert.training.settings import LoopSettings, OptimizerSettings, Precision
 
@@ -31,6 +32,14 @@ class FinetuneSettings:
     the Hub if not given."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
+    dev_share: float | None = None
+    """Share of the examples that are held out as dev, with equal texts on one side and with the same share of
+    every label; 0.1 if there is no dev file; 0 for none."""
+    split_seed: int = 1
+    """Seed of the choice of the examples that are held out."""
+    on_bad_row: OnBadRow = "error"
+    """What to do if rows cannot be used, such as empty texts or unknown labels: error names them; skip leaves
+    them out and counts them."""
     init_from: str | None = None
     """Model whose encoder is used in place of that of --model, such as one fine-tuned on MNLI for RTE, STS-B
     and MRPC; it must have the same shape and vocabulary."""

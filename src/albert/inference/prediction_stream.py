@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.inference.trained_model import TrainedModel
+from albert.tasks.bad_rows import SkippedRow
 from albert.tasks.cuts import Cuts
 from albert.tasks.predictions import Chunk, PredictionRow
 
@@ -21,10 +22,13 @@ EXAMPLES_AT_ONCE = 1024
 def encoded_chunks(
     trained: TrainedModel, examples: Iterator[Any], *, cuts: Cuts
 ) -> Iterator[tuple[list[Any], Any]]:
-    """Yield chunks of examples with their features; what is cut off is counted in `cuts`."""
+    """Yield chunks of examples with the features of those that were not left out.
+
+    What is cut off is counted in `cuts`.
+    """
     solver, task, tokenizer, lengths = trained.solver, trained.task, trained.tokenizer, trained.lengths
     while chunk := list(islice(examples, EXAMPLES_AT_ONCE)):
-        yield chunk, solver.encode(task, chunk, tokenizer, lengths=lengths, cuts=cuts)
+        yield chunk, solver.encode(task, _usable(chunk), tokenizer, lengths=lengths, cuts=cuts)
 
 
 def predicted_chunks(
@@ -32,16 +36,25 @@ def predicted_chunks(
 ) -> Iterator[Chunk]:
     """Yield the predictions for each chunk of encoded examples, decided at `threshold`."""
     task, solver, place = trained.task, trained.solver, 0
-    for examples, features in encoded:
+    for chunk, features in encoded:
+        examples = _usable(chunk)
         found = solver.predict(task, trained.model, examples, features)
         predictions = solver.with_threshold(task, found, threshold)
-        records = zip(examples, solver.records(task, examples, predictions), strict=True)
+        records = iter(solver.records(task, examples, predictions))
         rows = tuple(
-            PredictionRow(place=number, example=example, record=record)
-            for number, (example, record) in enumerate(records, start=place)
+            PredictionRow(
+                place=number,
+                example=example,
+                record={} if isinstance(example, SkippedRow) else next(records),
+            )
+            for number, example in enumerate(chunk, start=place)
         )
         yield Chunk(examples=examples, predictions=predictions, rows=rows)
-        place += len(examples)
+        place += len(chunk)
+
+
+def _usable(chunk: list[Any]) -> list[Any]:
+    return [example for example in chunk if not isinstance(example, SkippedRow)]
 
 
 def count_matches(paths: tuple[Path, ...], pattern: re.Pattern[bytes] | None) -> int | None:

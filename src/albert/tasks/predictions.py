@@ -1,13 +1,17 @@
-"""Formats in which predictions are written: TSV, JSON lines, and the official files of benchmarks.
+"""Formats in which predictions are written: CSV, TSV, JSON lines, and the official files of benchmarks.
 
 What the kinds of task share. Each kind chooses among these formats, or adds its own in its room.
 """
 
+import csv
+import io
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
+from albert.tasks.bad_rows import SkippedRow
 from albert.tasks.labels import six_digits
 
 
@@ -20,7 +24,7 @@ class PredictionRow:
     example: Any
     """The example, of the kind's own type."""
     record: dict[str, Any]
-    """The solver's record of the prediction."""
+    """The solver's record of the prediction; empty for a row that was left out."""
 
     @property
     def id(self) -> str:
@@ -48,10 +52,18 @@ class LineFormat:
     """First line, with its line end; "" for none."""
     line: Callable[[PredictionRow], str]
     """Function that returns the line or lines of a prediction, with their line ends."""
+    skipped: Callable[[PredictionRow], str] | None = None
+    """Function that returns the line of a row that was left out; None if the format has no such lines."""
 
     def lines(self, chunk: Chunk) -> str:
         """Return the lines of some predictions."""
-        return "".join(map(self.line, chunk.rows))
+        return "".join(map(self._line_of, chunk.rows))
+
+    def _line_of(self, row: PredictionRow) -> str:
+        if not isinstance(row.example, SkippedRow):
+            return self.line(row)
+        assert self.skipped is not None  # `albert predict` leaves no row out of such a file
+        return self.skipped(row)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +81,69 @@ def id_of(example: Any, place: int) -> str:
     return getattr(example, "id", None) or str(place)
 
 
-def table_format(names: Sequence[str], cells: Callable[[PredictionRow], Iterable[object]]) -> LineFormat:
-    """Return a TSV format with a header of `names` and the `cells` of each prediction."""
-    return LineFormat(header=_row(names), line=lambda row: _row(cells(row)))
+TableColumn = tuple[str, Callable[[dict[str, Any]], object]]
+"""Name of a column, and a function that returns its cell for a record."""
 
 
-def recorded(names: Sequence[str]) -> Callable[[PredictionRow], Iterable[object]]:
-    """Return a function that returns the values called `names` of a prediction's record."""
-    return lambda row: [row.record[name] for name in names]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowContent:
+    """What a row of predictions holds: id and texts of its example, and the prediction."""
+
+    inputs: Mapping[str, Callable[[Any], str | None]]
+    """By column of the input that is passed through, a function that returns it for an example."""
+    outputs: Sequence[TableColumn]
+    """The columns of a table with the prediction."""
+
+    def format(self, suffix: str) -> LineFormat:
+        """Return the format of a file with a suffix: .csv, .tsv or .jsonl."""
+        if suffix == ".jsonl":
+            return json_lines(lambda row: {"id": row.id, **self._given(row), **row.record})
+        # A column of the input that has the name of a prediction stays recognisable.
+        outputs = [name for name, _ in self.outputs]
+        inputs = [f"input_{name}" if name in {"id", *outputs} else name for name in self.inputs]
+        separator = "," if suffix == ".csv" else "\t"
+        return table_format(["id", *inputs, *outputs], self._cells, separator=separator)
+
+    def _given(self, row: PredictionRow) -> dict[str, str]:
+        found = {name: cell(row.example) for name, cell in self.inputs.items()}
+        return {name: cell for name, cell in found.items() if cell is not None}
+
+    def _cells(self, row: PredictionRow) -> list[object]:
+        given = [cell(row.example) or "" for cell in self.inputs.values()]
+        return [row.id, *given, *(cell(row.record) for _, cell in self.outputs)]
 
 
-def json_lines(record: Callable[[PredictionRow], dict[str, Any]] = lambda row: row.record) -> LineFormat:
-    """Return a format of JSON lines, an object for each prediction."""
-    return LineFormat(line=lambda row: json.dumps(record(row), ensure_ascii=False) + "\n")
+def table_format(
+    names: Sequence[str], cells: Callable[[PredictionRow], Sequence[object]], *, separator: str
+) -> LineFormat:
+    """Return a table with a header of `names` and the `cells` of each prediction.
+
+    Cells of a CSV table, separated by commas, may hold anything; in a TSV table whitespace inside a cell,
+    such as a tab or a line end, becomes one space.
+    """
+    line = _csv_line if separator == "," else _tsv_line
+    return LineFormat(
+        header=line(names),
+        line=lambda row: line(cells(row)),
+        skipped=lambda row: line([row.id, *[""] * (len(names) - 1)]),
+    )
 
 
-def with_id(row: PredictionRow) -> dict[str, Any]:
-    """Return the record of a prediction with the `id` of its example in front."""
-    return {"id": row.id, **row.record}
+def recorded(*names: str) -> list[TableColumn]:
+    """Return the columns whose cells are the values of the same names in a record."""
+    return [(name, itemgetter(name)) for name in names]
+
+
+def json_lines(record: Callable[[PredictionRow], dict[str, Any]]) -> LineFormat:
+    """Return a format of JSON lines: an object for each prediction; for a row left out, the reason."""
+
+    def line(fields: dict[str, Any]) -> str:
+        return json.dumps(fields, ensure_ascii=False) + "\n"
+
+    return LineFormat(
+        line=lambda row: line(record(row)),
+        skipped=lambda row: line({"id": row.id, "skipped": row.example.reason}),
+    )
 
 
 def glue_table(value: Callable[[PredictionRow], object]) -> LineFormat:
@@ -104,14 +161,28 @@ def score_by_name(names: Sequence[str], probabilities: Iterable[float]) -> dict[
     return dict(zip(names, map(six_digits, probabilities), strict=True))
 
 
+def scores_of(labels: Sequence[str]) -> list[TableColumn]:
+    """Return a column for the probability of each label, from the record's `scores`."""
+
+    def column(label: str) -> TableColumn:
+        return label, lambda record: record["scores"][label]
+
+    return [column(label) for label in labels]
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names as "a, b or c"."""
     return " or ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else names[0]
 
 
-def _row(cells: Iterable[object]) -> str:
-    """Return a line of TSV; whitespace inside a cell, such as a tab or a line end, becomes one space."""
+def _tsv_line(cells: Iterable[object]) -> str:
     return "\t".join(" ".join(str(cell).split()) for cell in cells) + "\n"
+
+
+def _csv_line(cells: Iterable[object]) -> str:
+    line = io.StringIO()
+    csv.writer(line, lineterminator="\n").writerow(cells)
+    return line.getvalue()
 
 
 def _plain_id(name: str) -> int | str:

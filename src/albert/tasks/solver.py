@@ -26,7 +26,7 @@ from albert.model.pretrained import Pretrained
 from albert.tasks.bad_rows import BadRows
 from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import PredictionFile
-from albert.tasks.predictions import LineFormat, ObjectFormat
+from albert.tasks.predictions import LineFormat, ObjectFormat, RowContent
 from albert.tasks.submissions import Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
@@ -75,7 +75,7 @@ class Solver(ABC):
 
     features_class: ClassVar[type[Any]]
     """Class of the kind's features, a dataclass of arrays."""
-    row_suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".jsonl")
+    row_suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".jsonl")
     """Suffixes of files with a row for each prediction."""
     scores_are_percent: ClassVar[bool] = False
     """Whether scores go up to 100, as in the official scripts, instead of 1."""
@@ -281,8 +281,12 @@ class Solver(ABC):
     # Files of predictions
 
     @abstractmethod
+    def row_content(self, task: Task) -> RowContent:
+        """Return the columns of a file of predictions."""
+
     def row_format(self, task: Task, suffix: str) -> LineFormat:
         """Return the format of a file of predictions with `suffix`, one of `row_suffixes`."""
+        return self.row_content(task).format(suffix)
 
     def submission(self, task: Task) -> Submission | None:
         """Return the official file of `task`; None if there is none."""

@@ -6,7 +6,8 @@ Letters: B examples, K outputs.
 """
 
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.bad_rows import each
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures, make_features
-from albert.tasks.predictions import LineFormat, json_lines
+from albert.tasks.predictions import RowContent, TableColumn
 from albert.tasks.published_figures import TABLE_14
 from albert.tasks.solver import Solver, groups_of_similar_length
 from albert.tasks.tables import Example, LabelParser, read_examples
@@ -110,13 +111,16 @@ class TextSolver(Solver):
     def label_text(self, task: Task, label: Any) -> str:
         """Return a label as people read it."""
 
-    def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines of the records, or the kind's table."""
-        return json_lines() if suffix == ".jsonl" else self.table(task)
+    def row_content(self, task: Task) -> RowContent:
+        """Return the texts, and the kind's columns of a table."""
+        texts: dict[str, Callable[[Any], str | None]] = {task.data.text_column: attrgetter("text")}
+        if task.data.pair_column is not None:
+            texts[task.data.pair_column] = attrgetter("pair")
+        return RowContent(inputs=texts, outputs=self.table_columns(task))
 
     @abstractmethod
-    def table(self, task: Task) -> LineFormat:
-        """Return the format of a TSV file of predictions."""
+    def table_columns(self, task: Task) -> list[TableColumn]:
+        """Return the columns of a table of predictions."""
 
 
 def packed_logits(model: AlbertForSequenceClassification, batch: TextFeatures) -> Tensor:

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 from string import ascii_uppercase as LETTERS
 from typing import Any
@@ -27,7 +28,7 @@ from albert.model.packing import on_device
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.choice.features import ChoiceFeatures, make_choice_features
-from albert.tasks.choice.files import ChoiceExample, read_choices
+from albert.tasks.choice.files import DEFAULT_QUESTION, ChoiceExample, read_choices
 from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import (
     Found,
@@ -40,13 +41,11 @@ from albert.tasks.prediction_files import (
 from albert.tasks.predictions import (
     LineFormat,
     ObjectFormat,
+    RowContent,
     clue_lines,
     glue_table,
-    json_lines,
     recorded,
     score_by_name,
-    table_format,
-    with_id,
 )
 from albert.tasks.solver import Solver, groups_of_similar_length, refuse_null_odds, without_loss
 from albert.tasks.submissions import PREDICTIONS_FILE, Submission
@@ -199,11 +198,15 @@ class ChoiceSolver(Solver):
         texts["choices"] = " ".join(lettered)
         return texts if example.label is None else texts | {"label": lettered[example.label]}
 
-    def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, or a table of the letter, its probability and the choice's text."""
-        del task
-        names = ("label", "score", "answer")
-        return json_lines(with_id) if suffix == ".jsonl" else table_format(names, recorded(names))
+    def row_content(self, task: Task) -> RowContent:
+        """Return the question, and the letter, its probability and the choice's text.
+
+        Passages, which several questions share, are not repeated.
+        """
+        question = task.data.pair_column or DEFAULT_QUESTION
+        return RowContent(
+            inputs={question: attrgetter("question")}, outputs=recorded("label", "score", "answer")
+        )
 
     def submission(self, task: Task) -> Submission:
         """Return the task's official file, or an object of letters by question."""

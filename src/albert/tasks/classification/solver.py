@@ -34,10 +34,12 @@ from albert.tasks.prediction_files import (
 from albert.tasks.predictions import (
     LineFormat,
     PredictionRow,
+    TableColumn,
     clue_lines,
     glue_table,
+    recorded,
     score_by_name,
-    table_format,
+    scores_of,
 )
 from albert.tasks.solver import refuse_null_odds, without_loss
 from albert.tasks.submissions import Submission
@@ -172,13 +174,9 @@ class ClassificationSolver(TextSolver):
             label = task.labels[int(logits.argmax())]
             yield {"label": label, "score": scores[label], "scores": scores}
 
-    def table(self, task: Task) -> LineFormat:
-        """Return a table of the label, its probability, and the probabilities of all labels."""
-
-        def cells(row: PredictionRow) -> list[object]:
-            return [row.record["label"], row.record["score"], *row.record["scores"].values()]
-
-        return table_format(["label", "score", *task.labels], cells)
+    def table_columns(self, task: Task) -> list[TableColumn]:
+        """Return the label, its probability, and the probabilities of all labels."""
+        return [*recorded("label", "score"), *scores_of(task.labels)]
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
         """Return GLUE's table or CLUE's JSON lines."""

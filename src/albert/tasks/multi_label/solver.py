@@ -36,7 +36,7 @@ from albert.tasks.multi_label.labels import (
     split_labels,
 )
 from albert.tasks.prediction_files import PredictionFile, matched, read_values, with_more_labels
-from albert.tasks.predictions import LineFormat, PredictionRow, score_by_name, table_format
+from albert.tasks.predictions import TableColumn, score_by_name, scores_of
 from albert.tasks.solver import refuse_null_odds
 from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Task
@@ -208,13 +208,9 @@ class MultiLabelSolver(TextSolver):
         for chosen, probabilities in zip(predictions.predicted, predictions.probabilities, strict=True):
             yield {"labels": _names(task, chosen), "scores": score_by_name(task.labels, probabilities)}
 
-    def table(self, task: Task) -> LineFormat:
-        """Return a table of the labels, separated by commas, and the probability of each."""
-
-        def cells(row: PredictionRow) -> list[object]:
-            return [join_labels(row.record["labels"]), *row.record["scores"].values()]
-
-        return table_format(["labels", *task.labels], cells)
+    def table_columns(self, task: Task) -> list[TableColumn]:
+        """Return the labels, separated by commas, and the probability of each."""
+        return [("labels", lambda record: join_labels(record["labels"])), *scores_of(task.labels)]
 
     def scores_of_file(
         self, task: Task, examples: Sequence[Example], file: PredictionFile

@@ -17,7 +17,7 @@ from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile, matched, read_values
-from albert.tasks.predictions import LineFormat, PredictionRow, glue_table, recorded, table_format
+from albert.tasks.predictions import LineFormat, PredictionRow, TableColumn, glue_table, recorded
 from albert.tasks.solver import refuse_null_odds, without_loss
 from albert.tasks.submissions import Submission
 from albert.tasks.tables import Example, LabelParser, parse_number
@@ -99,10 +99,10 @@ class RegressionSolver(TextSolver):
         for logits in predictions:
             yield {"score": six_digits(logits[0])}
 
-    def table(self, task: Task) -> LineFormat:
-        """Return a table with the column `score`."""
+    def table_columns(self, task: Task) -> list[TableColumn]:
+        """Return the column `score`."""
         del task
-        return table_format(["score"], recorded(["score"]))
+        return recorded("score")
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
         """Return GLUE's table, with numbers clipped to the scale of STS-B, 0 to 5."""

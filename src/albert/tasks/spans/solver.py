@@ -10,6 +10,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from albert.model.spans import answerability_loss_sum, span_loss_sum
 from albert.tasks.cuts import Cuts
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile
-from albert.tasks.predictions import LineFormat, ObjectFormat, json_lines, recorded, table_format
+from albert.tasks.predictions import ObjectFormat, RowContent, recorded
 from albert.tasks.solver import Solver, groups_of_similar_length
 from albert.tasks.spans.decoding import (
     MAX_ANSWER_LENGTH,
@@ -237,11 +238,15 @@ class SpanSolver(Solver):
             return texts
         return texts | {"label": example.texts[0] if example.texts else "(no answer)"}
 
-    def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, or a table of the answer, its probability and its place."""
-        del task
-        names = ("id", "answer", "score", "start", "end")
-        return json_lines() if suffix == ".jsonl" else table_format(names, recorded(names))
+    def row_content(self, task: Task) -> RowContent:
+        """Return the question, and the answer, its probability and its place.
+
+        Passages, which several questions share, are not repeated.
+        """
+        return RowContent(
+            inputs={task.data.pair_column or "question": attrgetter("question")},
+            outputs=recorded("answer", "score", "start", "end"),
+        )
 
     def submission(self, task: Task) -> Submission:
         """Return the task's official file, or the one that SQuAD's scripts read."""

@@ -29,7 +29,7 @@ from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions
 from albert.tasks.labels import labels_of_model, six_digits
 from albert.tasks.prediction_files import PredictionFile, certain_logits, ids_of, with_more_labels
-from albert.tasks.predictions import LineFormat, PredictionRow, clue_lines, json_lines, table_format
+from albert.tasks.predictions import LineFormat, PredictionRow, RowContent, clue_lines, json_lines
 from albert.tasks.solver import LINES, Solver, groups_of_similar_length, refuse_null_odds, without_loss
 from albert.tasks.submissions import Submission
 from albert.tasks.tagging.features import TagFeatures, make_tag_features
@@ -85,7 +85,7 @@ class TaggingSolver(Solver):
     """A tag for every word of a sentence."""
 
     features_class = TagFeatures
-    row_suffixes = (".tsv", ".jsonl", ".conll")
+    row_suffixes = (".csv", ".tsv", ".jsonl", ".conll")
 
     def rows(
         self, task: Task, paths: Sequence[Path], *, split: str, labelled: bool
@@ -227,16 +227,21 @@ class TaggingSolver(Solver):
         ]
         return {"text": example.text, "label": " ".join(tagged) or OUTSIDE}
 
-    def row_format(self, task: Task, suffix: str) -> LineFormat:
-        """Return JSON lines, a table of words and tags, or columns with one word a line."""
+    def row_content(self, task: Task) -> RowContent:
+        """Return the words and their tags, in a table each separated by spaces."""
         del task
-        if suffix == ".jsonl":
-            return json_lines(lambda row: {"words": list(row.example.words), **row.record})
-        if suffix == ".conll":
-            return LineFormat(line=_columns)
-        return table_format(
-            ("words", "tags"), lambda row: [" ".join(row.example.words), " ".join(row.record["tags"])]
+        return RowContent(
+            inputs={"words": lambda example: " ".join(example.words)},
+            outputs=[("tags", lambda record: " ".join(record["tags"]))],
         )
+
+    def row_format(self, task: Task, suffix: str) -> LineFormat:
+        """Return a table, JSON lines with lists, or columns with one word a line."""
+        if suffix == ".jsonl":
+            return json_lines(lambda row: {"id": row.id, "words": list(row.example.words), **row.record})
+        if suffix == ".conll":
+            return LineFormat(line=_columns, skipped=lambda _: "\n")
+        return super().row_format(task, suffix)
 
     def official_format(self, task: Task, submission: Submission) -> LineFormat:
         """Return CLUENER's JSON lines of entities."""
