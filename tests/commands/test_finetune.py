@@ -151,14 +151,6 @@ def test_changed_data_are_refused_when_resuming(encoder: Path, toy: Path, tmp_pa
         finetune(asked)
 
 
-def test_without_a_dev_file_the_last_weights_are_the_model(encoder: Path, toy: Path, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "train.tsv").write_bytes((toy / "train.tsv").read_bytes())
-    result = finetune(settings(encoder, tmp_path / "data", tmp_path / "run"))
-    assert "best" not in result
-    assert (tmp_path / "run" / "model" / "config.json").is_file()
-
-
 def test_the_best_model_is_that_of_the_first_best_score(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """Predictions for files: correct, in order, in every format, as a stream."""
 
+import csv
 import json
 import math
 from pathlib import Path
@@ -55,7 +56,7 @@ def run(model: Path, folder: Path, name: str, content: str, output: str, **chang
     asked = PredictSettings(model=model, input=folder / name, output=folder / output, device="cpu", **changes)
     count = predict(asked)["examples"]
     lines = (folder / output).read_text(encoding="utf-8").splitlines()
-    assert len(lines) == count + (output.endswith(".tsv"))
+    assert len(lines) == count + output.endswith((".tsv", ".csv"))
     return lines
 
 
@@ -86,10 +87,76 @@ def test_tsv_and_jsonl_hold_the_same_predictions(models: Models, tmp_path: Path)
     content = "\n".join(TEXTS)
     as_json = [json.loads(x) for x in run(models["labels"], tmp_path, "in.txt", content, "out.jsonl")]
     header, *rows = [x.split("\t") for x in run(models["labels"], tmp_path, "in.txt", content, "out.tsv")]
-    assert header == ["label", "score", "red", "green", "blue"]
+    assert header == ["id", "text", "label", "score", "red", "green", "blue"]
     for row, line in zip(rows, as_json, strict=True):
-        assert row[0] == line["label"]
-        assert [float(cell) for cell in row[1:]] == [line["score"], *line["scores"].values()]
+        assert row[:3] == [line["id"], line["text"], line["label"]]
+        assert [float(cell) for cell in row[3:]] == [line["score"], *line["scores"].values()]
+
+
+def test_ids_and_texts_of_the_input_stand_beside_the_predictions(models: Models, tmp_path: Path) -> None:
+    """A label is of little use without the text it belongs to."""
+    texts = ['with "quotes", and commas', "of two\nlines", "plain"]
+    table = tmp_path / "in.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([["score", "id"], *[[text, f"t-{n}"] for n, text in enumerate(texts)]])
+    for name in ("out.csv", "out.jsonl", "out.tsv"):
+        predict(
+            PredictSettings(
+                model=str(models["labels"]),
+                input=table,
+                output=tmp_path / name,
+                columns=ColumnSettings(text_column="score"),
+            )
+        )
+    with (tmp_path / "out.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    lines = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [row["id"] for row in rows] == [line["id"] for line in lines] == ["t-0", "t-1", "t-2"]
+    assert [row["input_score"] for row in rows] == texts  # `score` itself is the probability
+    assert [float(row["score"]) for row in rows] == [line["score"] for line in lines]
+    assert "of two lines" in (tmp_path / "out.tsv").read_text(encoding="utf-8")
+
+
+def test_all_bad_rows_are_named_before_anything_is_written(models: Models, tmp_path: Path) -> None:
+    content = "text\n" + "good\n" * 2000 + "".join("a\tb\n" for _ in range(12)) + "good\n"
+    with pytest.raises(DataError) as found:
+        run(models["labels"], tmp_path, "in.tsv", content, "out.tsv")
+    first, *named = str(found.value).split("\n")
+    assert first == (
+        "12 rows cannot be used, correct them, or leave them out with --on-bad-row skip; the first 10:"
+    )
+    assert named[0].strip() == f"{tmp_path}/in.tsv:2002: expected 1 columns, found 2; the columns are text"
+    assert len(named) == 10
+    assert not (tmp_path / "out.tsv").exists()
+
+
+@pytest.mark.parametrize("output", ["out.tsv", "out.csv", "out.jsonl"])
+def test_rows_that_are_left_out_keep_their_places(models: Models, tmp_path: Path, output: str) -> None:
+    content = "text\tid\none\ta\n \tb\nthree\tc\nfour\n"
+    lines = run(models["labels"], tmp_path, "in.tsv", content, output, on_bad_row="skip")
+    whole = run(models["labels"], tmp_path, "good.tsv", "text\tid\none\ta\nthree\tc\n", output)
+    if output.endswith(".jsonl"):
+        assert json.loads(lines[1])["skipped"].startswith(f"{tmp_path}/in.tsv:3: the text in column 'text'")
+        assert "expected 2 columns, found 1" in json.loads(lines[3])["skipped"]
+        assert [lines[0], lines[2]] == whole
+    else:
+        separator = "\t" if output.endswith(".tsv") else ","
+        assert lines[2].strip(separator) == "1"
+        assert lines[4].strip(separator) == "3"
+        assert [lines[0], lines[1], lines[3]] == whole
+
+
+def test_no_row_can_be_left_out_of_an_official_file(models: Models, tmp_path: Path, golden: Path) -> None:
+    data = golden / "glue" / "data"
+    asked = PredictSettings(
+        model=str(models["acceptable"]),
+        task="cola",
+        data=data,
+        output=tmp_path / "CoLA.tsv",
+        on_bad_row="skip",
+    )
+    with pytest.raises(ConfigError, match=r"the official file .* needs every answer"):
+        predict(asked)
 
 
 def test_pairs_come_from_two_columns(models: Models, tmp_path: Path) -> None:
@@ -106,9 +173,9 @@ def test_a_regression_model_predicts_numbers(models: Models, tmp_path: Path) -> 
     expected = expected_logits(models["number"], TEXTS)[:, 0].tolist()
     lines = run(models["number"], tmp_path, "in.txt", "\n".join(TEXTS), "out.jsonl")
     header, *rows = run(models["number"], tmp_path, "in.txt", "\n".join(TEXTS), "out.tsv")
-    assert header == "score"
+    assert header == "id\ttext\tscore"
     assert [json.loads(line)["score"] for line in lines] == pytest.approx(expected, abs=1e-4)
-    assert [float(row) for row in rows] == pytest.approx(expected, abs=1e-4)
+    assert [float(row.split("\t")[-1]) for row in rows] == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_benchmarks_test_file_is_read_for_the_named_task(
@@ -143,16 +210,7 @@ def test_ctrl_c_leaves_complete_lines(
         run(models["labels"], tmp_path, "in.txt", "\n".join(TEXTS), "out.tsv")
     rows = (tmp_path / "out.tsv").read_text(encoding="utf-8")
     assert rows.endswith("\n")
-    assert [len(row.split("\t")) for row in rows.splitlines()] == [5, 5, 5]
-
-
-def test_predictions_are_written_while_the_input_is_read(
-    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("albert.inference.prediction_stream.EXAMPLES_AT_ONCE", 2)
-    with pytest.raises(DataError, match=r"in\.txt:5: the line is empty"):
-        run(models["labels"], tmp_path, "in.txt", "a\nb\nc\nd\n\n", "out.jsonl")
-    assert len((tmp_path / "out.jsonl").read_text(encoding="utf-8").splitlines()) == 4
+    assert [len(row.split("\t")) for row in rows.splitlines()] == [7, 7, 7]
 
 
 def test_input_with_an_error_at_the_start_leaves_an_earlier_output_untouched(
@@ -168,9 +226,9 @@ def test_input_with_an_error_at_the_start_leaves_an_earlier_output_untouched(
 @pytest.mark.parametrize(
     ("names", "changes", "message"),
     [
-        (("in.txt", "out.txt"), {}, r"expected a name ending in \.tsv or \.jsonl"),
+        (("in.txt", "out.txt"), {}, r"expected a name ending in \.csv, \.tsv or \.jsonl"),
         (("in.tsv", "in.tsv"), {}, "is the input"),
-        (("in.tsv", "out.conll"), {}, r"expected a name ending in \.tsv or \.jsonl"),
+        (("in.tsv", "out.conll"), {}, r"expected a name ending in \.csv, \.tsv or \.jsonl"),
         (("in.tsv", "out.json"), {"format": "official"}, "task 'classification' has no official format"),
         (("in.tsv", "out.tsv"), {"data": Path()}, "--input and --data both name"),
         (("in.txt", "out.tsv"), {"threshold": 0.5}, "uses no threshold"),

@@ -329,7 +329,9 @@ def test_a_word_with_a_space_cannot_be_written_in_columns(make_model: MakeModel,
     with pytest.raises(DataError, match=r"in\.jsonl:1: the word 'New York' contains a space"):
         predict(PredictSettings(output=tmp_path / "out.conll", **asked))
     predict(PredictSettings(output=tmp_path / "out.tsv", **asked))
-    assert (tmp_path / "out.tsv").read_text(encoding="utf-8").startswith("words\ttags\nNew York is big\t")
+    assert (
+        (tmp_path / "out.tsv").read_text(encoding="utf-8").startswith("id\twords\ttags\n0\tNew York is big\t")
+    )
 
 
 @pytest.mark.parametrize(
@@ -343,7 +345,7 @@ def test_a_word_with_a_space_cannot_be_written_in_columns(make_model: MakeModel,
         ),
         ("race", "out.zip", {}, r"goes to an existing folder, or a name ending in \.json$"),
         ("squad1", "out.tsv", {"format": "official"}, r"ending in \.json$"),
-        ("squad1", "out.txt", {}, r"ending in \.tsv or \.jsonl, or an existing folder"),
+        ("squad1", "out.txt", {}, r"ending in \.csv, \.tsv or \.jsonl, or an existing folder"),
         ("tagging", "out.zip", {"format": "official"}, "task 'tagging' has no official format"),
     ],
 )

@@ -6,8 +6,12 @@ RUN/checkpoints/  step-N/: everything needed to resume after step N
 RUN/best/, model/ model folders: the best on held-out data, and the last
 """
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+
+from albert.console import say
+from albert.errors import CheckpointError
 
 RUN_FILE = "run.json"
 LOG_FILE = "log.jsonl"
@@ -60,6 +64,34 @@ class RunLayout:
     def steps(self) -> list[int]:
         """Return the steps that have a checkpoint, ascending."""
         return checkpoint_steps(self.checkpoints)
+
+
+def selected_model(path: Path) -> Path:
+    """Return the model folder that is the result of a run, if `path` is the folder of a run, else `path`.
+
+    Of a run that is not finished, it is the best model so far.
+
+    Raises:
+        CheckpointError: The run has written no model yet.
+    """
+    run = RunLayout(path)
+    if (path / "config.json").exists() or not run.record.is_file():
+        return path
+    try:
+        record = json.loads(run.record.read_text(encoding="utf-8"))
+        result = record.get("result") or {}
+        name = Path(str(result.get("model", "best"))).name
+    except (OSError, ValueError, AttributeError) as error:
+        raise CheckpointError(
+            f"{run.record}: damaged ({error}); name a model folder, such as {run.best}"
+        ) from error
+    chosen = run.model if name == run.model.name else run.best
+    if not chosen.is_dir():
+        raise CheckpointError(
+            f"{path}: the run has written no model yet; continue it with its command, or name another model"
+        )
+    say(f"{path}: the run's {'result' if result else 'best model so far'} is {chosen}")
+    return chosen
 
 
 def checkpoint_folder(checkpoints: Path, step: int) -> Path:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert.checkpoint.archives import is_archive, unpacked
+from albert.checkpoint.layout import selected_model
 from albert.checkpoint.weights import find_weights
 from albert.config import CONFIG_FILE
 from albert.errors import CheckpointError
@@ -71,7 +72,7 @@ def _find(path: Path, *, shown: Path) -> Source:
         if Path(prefix + _INDEX).is_file():
             return _checkpoint(Path(prefix))
         raise CheckpointError(f"{shown}: no model; expected a folder, a checkpoint prefix, .tar.gz or .zip")
-    for folder in _folders(path):
+    for folder in _folders(selected_model(path)):
         if (folder / CONFIG_FILE).is_file() and (weights := find_weights(folder)):
             return Source(
                 form="Hugging Face folder", weights=weights, config=folder / CONFIG_FILE, tokenizer=folder

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from albert.console import collected_notes, say, warn
+from albert.console import collected_notes, note, say, warn
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
@@ -12,7 +12,9 @@ from albert.model.linear import Dtype
 from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.cuts import Cuts
-from albert.tasks.files import split_files
+from albert.tasks.files import digest_of, find_files, require_files, split_files
+from albert.tasks.held_out import HeldOut
+from albert.tasks.hub_data import fetch
 from albert.tasks.labels import better_order
 from albert.tasks.prediction_files import PredictionFile
 from albert.tasks.solver import Solver
@@ -101,7 +103,7 @@ def _score_model(settings: EvaluateSettings) -> dict[str, object]:
         dtype=settings.dtype,
     )
     task, solver = trained.task, trained.solver
-    examples = _read(settings, task, solver, split_files(task, settings.data, settings.split))
+    examples = _read(settings, task, solver, _files(settings, trained), held_out=trained.held_out)
     cuts = Cuts()
     features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths, cuts=cuts)
     if cuts.cut:
@@ -156,17 +158,43 @@ def _score_predictions(settings: EvaluateSettings, predictions: Path) -> dict[st
     return _result(settings, task, examples, scores)
 
 
-def _read(settings: EvaluateSettings, task: Task, solver: Solver, paths: tuple[Path, ...]) -> list[Any]:
-    """Return the labelled examples, at least one.
+def _files(settings: EvaluateSettings, trained: TrainedModel) -> tuple[Path, ...]:
+    """Return the files of the split; the training file, if dev examples were held out of it."""
+    data = fetch(trained.task) if settings.data is None else settings.data
+    may_be_part = trained.held_out is not None and settings.split == "dev"
+    if may_be_part and not find_files(trained.task, data, "dev"):
+        return require_files(trained.task, data, "train")
+    return split_files(trained.task, data, settings.split)
+
+
+def _read(
+    settings: EvaluateSettings,
+    task: Task,
+    solver: Solver,
+    paths: tuple[Path, ...],
+    *,
+    held_out: HeldOut | None = None,
+) -> list[Any]:
+    """Return the labelled examples, at least one; of a file that training was split off, those of the split.
 
     Raises:
         DataError: There is none.
     """
     bad_rows = BadRows(settings.on_bad_row, advice=ADVICE)
-    examples = list(solver.read(task, paths, split=settings.split, bad_rows=bad_rows))
+    was_split = held_out is not None and settings.split != "test" and held_out.digest == digest_of(paths)
+    split = "train" if was_split else settings.split
+    examples = list(solver.read(task, paths, split=split, bad_rows=bad_rows))
     if not examples:
         raise DataError(f"{paths[0]}: holds no example; expected rows below the header")
-    return examples
+    if held_out is None or not was_split:
+        return examples
+    train, dev = held_out.parts(solver, task, examples)
+    chosen = dev if settings.split == "dev" else train
+    note(
+        f"{paths[0]}: the model was trained on a part of it; the {len(chosen):,} of {len(examples):,} "
+        f"examples of its {settings.split} part are scored (--split)"
+    )
+    return chosen
 
 
 def _result(

@@ -40,5 +40,5 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
         "spread": stdev(scores),
         metric: scores,
         "selection": f"of each seed {results[0]['selection']}; of {len(scores)} seeds the median",
-        "model": middle["best_model" if settings.select == "best" else "model"],
+        "model": middle["model"],
     }

@@ -166,10 +166,9 @@ def _check_rows(
                 f"--output ending in {listed(trained.solver.row_suffixes)}, or drop the flag"
             )
         return
-    if all(path.is_file() for path in paths):  # a pipe can be read only once
-        with without_notes():
-            for _ in _read(settings, trained, paths, is_text=is_text, bad_rows=BadRows(advice=ADVICE)):
-                pass
+    with without_notes():
+        for _ in _read(settings, trained, paths, is_text=is_text, bad_rows=BadRows(advice=ADVICE)):
+            pass
 
 
 def _read(

@@ -24,7 +24,7 @@ from albert.checkpoint.folder import (
     is_encoder,
     write_model,
 )
-from albert.checkpoint.layout import RUN_FILE
+from albert.checkpoint.layout import RUN_FILE, selected_model
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
@@ -177,6 +177,8 @@ def convert(
 def model_folder(source: str | Path) -> Path:
     """Return a model folder for whatever `source` names; other forms are converted once.
 
+    A folder of a run stands for the model that is its result.
+
     Converted models are kept in `$XDG_CACHE_HOME/albert` (`~/.cache/albert`), and found by the facts about
     their files.
 
@@ -184,7 +186,7 @@ def model_folder(source: str | Path) -> Path:
         CheckpointError: There is no model, or it cannot be read.
         TokenizerError: It has no vocabulary that fits.
     """
-    path = Path(source) if Path(f"{source}.index").is_file() else local_path(source)
+    path = Path(source) if Path(f"{source}.index").is_file() else selected_model(local_path(source))
     if path.is_dir() and is_model_folder(path):
         return path
     target = place_of_conversion(path)

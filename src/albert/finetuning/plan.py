@@ -12,22 +12,22 @@ import torch
 
 from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.config import AlbertConfig
-from albert.console import say, warn
+from albert.console import say
 from albert.conversion.conversion import model_folder
-from albert.errors import CheckpointError, DataError, TokenizerError
+from albert.errors import CheckpointError, TokenizerError
+from albert.finetuning.data import read_examples
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
-from albert.finetuning.start import start_model
+from albert.finetuning.start import refuse_another_kind, start_model
 from albert.hub import local_path
 from albert.inference.opening import read_tokenizer, sequence_length
 from albert.model.pretrained import Pretrained
 from albert.optim.schedules import Schedule, make_schedule
-from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.cuts import Cuts
-from albert.tasks.files import digest_of, find_files, require_files
-from albert.tasks.hub_data import fetch
+from albert.tasks.files import digest_of
+from albert.tasks.held_out import HeldOut
 from albert.tasks.published import hyperparameter_rows, recipe_for
 from albert.tasks.solver import Features, Solver
-from albert.tasks.task import Hyperparameters, Lengths, Task, with_columns
+from albert.tasks.task import Hyperparameters, Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.settings import LoopSettings, OptimizerSettings, find_device
 
@@ -68,6 +68,8 @@ class Plan:
     """Number of training examples; a long one may be several items of `train`."""
     dev: DevSet | None
     """The dev examples; None if there are none."""
+    held_out: HeldOut | None = None
+    """Which examples of the training file are dev; None if dev has a file of its own, or there is none."""
     cuts: Mapping[str, Cuts]
     """What was cut off the examples of each split."""
     loop: LoopSettings
@@ -126,30 +128,20 @@ def make_plan(settings: FinetuneSettings) -> Plan:
     Raises:
         AlbertError: Model, task and data do not fit together, or cannot be read.
     """
-    task = with_columns(find_task(settings.task), settings.columns)
-    solver = solver_of(task)
-    data = fetch(task) if settings.data is None else settings.data
-    train_files = require_files(task, data, "train")
-    task = solver.with_labels_in(task, train_files)
+    found = read_examples(settings)
+    task, solver, examples = found.task, found.solver, found.train
     model, weights = _find_models(settings)
     config = read_config(model)
+    if weights == model:
+        refuse_another_kind(task, model, config)
     tokenizer = read_tokenizer(model, config)
     hyperparameters = recipe_for(task, config, name=settings.recipe)
     task = replace(task, hyperparameters=hyperparameters)
     lengths = _lengths(settings, config, hyperparameters)
     # Stored with the tokenizer, too, so that other libraries use the length of the training.
     tokenizer.model_max_length = lengths.max_seq_length
-    examples = list(solver.read(task, train_files, split="train"))
-    if not examples:
-        raise DataError(f"{data}: the train file holds no example; expected rows below the header")
-    if settings.class_weights is not None:
-        weights_of_labels = solver.class_weights(task, examples, settings.class_weights)
-        task = replace(task, class_weights=weights_of_labels)
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
-    dev_files = find_files(task, data, "dev")
-    dev, cuts = _read_dev(task, solver, dev_files, tokenizer, lengths), Cuts()
-    if dev is None:
-        warn(f"{data}: no dev examples, so nothing is evaluated and no best model is chosen")
+    dev, cuts = _dev_set(task, solver, found.dev, tokenizer, lengths), Cuts()
     say(f"{task.name}: encoding {len(examples):,} training examples")
     plan = Plan(
         task=task,
@@ -167,17 +159,17 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, hyperparameters.hidden_dropout_prob),
         guessing_loss=solver.guessing_loss(task, examples),
+        held_out=found.held_out,
         rows=(),
         inputs={},
     )
     assert plan.schedule(0) >= 0  # raises if the settings of the schedule contradict each other
     used = _used(plan)
     given_names = [name for name in used if getattr(settings, name) is not None]
-    files = {"train_file": digest_of(train_files), "dev_file": digest_of(dev_files)}
     return replace(
         plan,
         rows=hyperparameter_rows(hyperparameters, used=used, given=given_names),
-        inputs=files | _inputs(plan, used),
+        inputs=found.digests | _inputs(plan, used),
     )
 
 
@@ -216,10 +208,9 @@ def _find_models(settings: FinetuneSettings) -> tuple[Path, Path | None]:
     return model, weights
 
 
-def _read_dev(
-    task: Task, solver: Solver, paths: Sequence[Path], tokenizer: AlbertTokenizer, lengths: Lengths
+def _dev_set(
+    task: Task, solver: Solver, examples: Sequence[Any], tokenizer: AlbertTokenizer, lengths: Lengths
 ) -> DevSet | None:
-    examples = list(solver.read(task, paths, split="dev")) if paths else []
     if not examples:
         return None
     cuts = Cuts()

@@ -18,7 +18,7 @@ from albert.model.pretrained import Pretrained
 from albert.optim.optimizers import make_optimizer
 from albert.tasks.features import shuffled_batches
 from albert.tasks.published import band
-from albert.tasks.task import Lengths, Task
+from albert.tasks.task import Lengths, Task, trained_on
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.log import StepLog
 from albert.training.loop import train
@@ -184,7 +184,9 @@ def write_model(folder: Path, plan: Plan, run: Run, *, model: Pretrained, scores
         plan.tokenizer,
         task=plan.task,
         lengths=plan.lengths,
-        record=run.record | {"scores": scores},
+        record=run.record
+        | {"scores": scores}
+        | ({} if plan.held_out is None else {"held_out": asdict(plan.held_out)}),
     )
 
 
@@ -215,7 +217,8 @@ def write_trained(
         scores=record["scores"],
         record=record,
     )
-    write_model_folder(folder, model, tokenizer, card=card, record=record | {"lengths": asdict(lengths)})
+    stored = trained_on(task) | {"lengths": asdict(lengths)}
+    write_model_folder(folder, model, tokenizer, card=card, record=record | stored)
 
 
 def _leave(stop: Stop) -> None:
@@ -227,7 +230,7 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
     """Write the last model, the report and the result; return the result."""
     found = list(evaluations(run))
     write_model(run.model, plan, run, model=model, scores=found[-1] if found else {})
-    result: dict[str, Any] = {"task": plan.task.name, "steps": plan.loop.max_steps, "model": str(run.model)}
+    result: dict[str, Any] = {"task": plan.task.name, "steps": plan.loop.max_steps}
     if found:
         metric = plan.task.best_metric
         best = max(found, key=lambda scores: scores[metric])
@@ -236,13 +239,15 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
             "best": f"the best of {len(found)} evaluations on dev, every {plan.loop.eval_steps} steps",
             "last": "the last step",
         }
-        result |= {"best_model": str(run.best), "best": best, "last": found[-1]}
         result |= {metric: chosen[metric], "selection": selection[settings.select]}
+        result |= {"model": str(run.best if settings.select == "best" else run.model)}
+        result |= {"best": best, "last": found[-1]}
         if published := band(plan.task, plan.config):
             result["published"] = (
                 f"{published.metric} {published.low:g} to {published.high:g} with {published.model} "
                 f"({published.source})"
             )
+    result.setdefault("model", str(run.model))
     result["lengths"] = {split: cuts.to_dict() for split, cuts in plan.cuts.items()}
     if plan.notes:
         result["notes"] = list(plan.notes)

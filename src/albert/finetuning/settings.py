@@ -28,8 +28,8 @@ class FinetuneSettings:
     output: Path
     """Folder of the run."""
     data: Path | None = None
-    """Folder that holds the task's files: RTE/train.tsv or train.tsv (.csv, .jsonl), and dev next to it; from
-    the Hub if not given."""
+    """The file with the examples (.csv, .tsv, .jsonl, or of the task); or the folder that holds the task's
+    files: RTE/train.tsv or train.tsv, and dev next to it; from the Hub if not given."""
     columns: ColumnSettings = ColumnSettings()
     """Which columns hold what."""
     dev_share: float | None = None
@@ -106,6 +106,8 @@ class FinetuneSettings:
     """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
 
     def __post_init__(self) -> None:
+        if self.dev_share is not None and not 0 <= self.dev_share < 1:
+            raise ConfigError(f"--dev-share is {self.dev_share:g}; expected 0 for none, or less than 1")
         if self.max_steps is not None and self.num_epochs is not None:
             raise ConfigError("--max-steps and --num-epochs both set the length of the training; choose one")
         for name in ("num_epochs", "patience", "seeds"):

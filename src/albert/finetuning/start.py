@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
-from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_config
-from albert.errors import CheckpointError
+from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_architecture, read_config
+from albert.config import AlbertConfig
+from albert.errors import CheckpointError, ConfigError
 from albert.inference.opening import has_head
 from albert.model.pretrained import Pretrained
+from albert.tasks.catalogue import check_kind
 from albert.tasks.solver import Solver
 from albert.tasks.task import Task
 
@@ -45,3 +47,18 @@ def start_model(
     part = model if keeps_head else model.get_submodule("albert")
     load_weights(part, folder, has_map=config.has_map)
     return model
+
+
+def refuse_another_kind(task: Task, folder: Path, config: AlbertConfig) -> None:
+    """Refuse a model that was fine-tuned for another kind of task, which is seldom a good start.
+
+    Raises:
+        ConfigError: It was.
+    """
+    try:
+        check_kind(task, read_architecture(folder), config)
+    except ConfigError as error:
+        raise ConfigError(
+            f"{folder}: {error.args[0].partition(';')[0]}; give the pretrained model, and --init-from "
+            f"{folder} if its encoder is to be used all the same"
+        ) from error

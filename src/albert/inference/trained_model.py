@@ -16,6 +16,7 @@ from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.tasks import catalogue
 from albert.tasks.catalogue import find_task, solver_of
+from albert.tasks.held_out import HeldOut
 from albert.tasks.labels import with_given_labels
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Lengths, Task, with_columns
@@ -38,6 +39,8 @@ class TrainedModel:
     """Lengths to which examples are cut, those of its training."""
     scores: dict[str, float]
     """Scores on dev recorded in the folder, null thresholds among them."""
+    held_out: HeldOut | None
+    """Which examples of the training file were dev; None if dev had a file of its own."""
 
 
 def open_trained(
@@ -66,7 +69,9 @@ def open_trained(
     """
     folder = model_folder(model)
     config = read_config(folder)
-    named = with_columns(find_task(task or kind_of_model(folder, config)), columns)
+    record = _read_record(folder)
+    named = find_task(task or kind_of_model(folder, config))
+    named = with_columns(with_columns(named, _trained_columns(record, named)), columns)
     solver = solver_of(named)
     if task is None and named.kind == "regression" and config.problem_type is None:
         warn(
@@ -80,7 +85,6 @@ def open_trained(
     trained, tokenizer = open_model(
         folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name
     )
-    record = _read_record(folder)
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}
     stored["max_seq_length"] = sequence_length(max_seq_length, config, default=tokenizer.model_max_length)
@@ -95,7 +99,23 @@ def open_trained(
         tokenizer=tokenizer,
         lengths=Lengths(**stored),
         scores=scores if isinstance(scores, dict) else {},
+        held_out=_held_out(record),
     )
+
+
+def _trained_columns(record: dict[str, Any], task: Task) -> ColumnSettings:
+    """Return the columns of the examples on which the model was trained, if it was for the same task."""
+    columns = record.get("columns")
+    if record.get("task") != task.name or not isinstance(columns, dict):
+        return ColumnSettings()
+    known = {field.name for field in fields(ColumnSettings)}
+    return ColumnSettings(**{name: value for name, value in columns.items() if name in known})
+
+
+def _held_out(record: dict[str, Any]) -> HeldOut | None:
+    stored = record.get("held_out")
+    known = {field.name for field in fields(HeldOut)}
+    return HeldOut(**stored) if isinstance(stored, dict) and set(stored) == known else None
 
 
 def kind_of_model(folder: Path, config: AlbertConfig) -> str:

@@ -27,13 +27,19 @@ def split_files(task: Task, data: Path | None, split: str) -> tuple[Path, ...]:
 def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
     """Return the files of `split` in the data folder, sorted; empty if there are none.
 
-    They may be in the folder itself or in the task's own sub-folder.
+    They may be in the folder itself or in the task's own sub-folder. If `data` is a file, it is the only one,
+    with the examples of training.
 
     Raises:
-        DataError: `data` is not a folder, or holds the split twice.
+        DataError: `data` does not exist, or holds the split twice.
     """
+    if data.is_file():
+        return (data,) if split == "train" else ()
     if not data.is_dir():
-        raise DataError(f"{data}: no such folder; --data names the folder that holds the task's files")
+        raise DataError(
+            f"{data}: no such file or folder; --data names the file with the examples, or the folder that "
+            "holds the task's files"
+        )
     for folder in _folders(task, data):
         for pattern in task.data.files.get(split, ()):
             if found := _matches(folder, pattern):

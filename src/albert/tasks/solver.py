@@ -201,6 +201,18 @@ class Solver(ABC):
     def shown(self, task: Task, example: Any) -> dict[str, str]:
         """Return an example as people read it: its texts, and as `label` the right answer if it is known."""
 
+    def group_of(self, example: Any) -> str:
+        """Return a text that examples of training and dev must not share: one would give the other away.
+
+        By default it is the example's text; for a kind whose examples share passages it is the passage.
+        """
+        text: str = example.text
+        return text
+
+    def stratum_of(self, task: Task, example: Any) -> Any:
+        """Return what should be as frequent in dev as in training, such as the label; None if nothing."""
+        del task, example
+
     # Learning
 
     @abstractmethod

@@ -8,6 +8,7 @@ a known kind, add a record.
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
+from typing import Any
 
 from albert.tasks.submissions import Submission
 
@@ -176,6 +177,14 @@ class ColumnSettings:
     label_column: str | None = None
     """Column of the label, answers or tags; the task's own if not given. Multi-label: several, separated by
     commas, that hold 1 or 0 for the label of their name."""
+    id_column: str | None = None
+    """Column of the example's id, which predictions repeat; by default the task's own, or "id"."""
+
+
+def trained_on(task: Task) -> dict[str, Any]:
+    """Return what is stored with a model that was trained on `task`: its name and its columns."""
+    columns = {name: getattr(task.data, name) for name in ColumnSettings.__annotations__}
+    return {"task": task.name, "columns": columns}
 
 
 def with_columns(task: Task, columns: ColumnSettings) -> Task:

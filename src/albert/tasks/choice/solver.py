@@ -86,6 +86,10 @@ class ChoiceSolver(Solver):
         for path in paths:
             yield from read_choices(task, path, labelled=labelled)
 
+    def group_of(self, example: ChoiceExample) -> str:
+        """Return the passage."""
+        return example.passage
+
     def encode(
         self,
         task: Task,

@@ -8,7 +8,7 @@ CLASSIFICATION_TASKS = (
         name="classification",
         title="own data: one label for a text or a pair of texts",
         kind="classification",
-        data=TaskData(),
+        data=TaskData(id_column="id"),
         metrics=("accuracy", "f1_macro"),
         hyperparameters=OWN_HYPERPARAMETERS,
     ),

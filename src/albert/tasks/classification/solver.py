@@ -107,6 +107,10 @@ class ClassificationSolver(TextSolver):
         for path in paths:
             yield from read(task, path, labelled=labelled)
 
+    def stratum_of(self, task: Task, example: Example) -> Any:
+        """Return the label as text."""
+        return self.label_text(task, example.label)
+
     def label_parser(self, task: Task) -> LabelParser:
         """Return a function that turns a label into its id."""
         return label_id_parser(task)

@@ -8,7 +8,7 @@ MULTI_LABEL_TASKS = (
         name="multi-label",
         title="own data: any number of labels for a text or a pair of texts",
         kind="multi-label",
-        data=TaskData(label_column="labels"),
+        data=TaskData(label_column="labels", id_column="id"),
         metrics=("f1_micro", "f1_macro", "subset_accuracy"),
         hyperparameters=OWN_HYPERPARAMETERS,
     ),

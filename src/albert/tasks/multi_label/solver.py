@@ -126,6 +126,10 @@ class MultiLabelSolver(TextSolver):
         for path in paths:
             yield from read_examples(task, path, parse=parse, split=split, labelled=labelled, lists=lists)
 
+    def stratum_of(self, task: Task, example: Example) -> Any:
+        """Return the label as text."""
+        return self.label_text(task, example.label)
+
     def label_parser(self, task: Task) -> LabelParser:
         """Return a function that turns a cell into a row of ones and zeros."""
         names = known_labels_parser(task.labels)

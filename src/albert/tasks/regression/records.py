@@ -8,7 +8,7 @@ REGRESSION_TASKS = (
         name="regression",
         title="own data: one number for a text or a pair of texts",
         kind="regression",
-        data=TaskData(),
+        data=TaskData(id_column="id"),
         metrics=("pearson", "spearman"),
         hyperparameters=OWN_HYPERPARAMETERS,
     ),

@@ -113,6 +113,10 @@ class SpanSolver(Solver):
         is_json = task.data.layout == "squad" and path.suffix == ".json"
         return _QUESTIONS if is_json else super().example_pattern(task, path)
 
+    def group_of(self, example: Question) -> str:
+        """Return the passage."""
+        return example.context
+
     def with_labels_in(self, task: Task, paths: Sequence[Path]) -> Task:
         """Return `task` with `may_lack_answer` set if some questions in the training files have no answer."""
         if task.may_lack_answer or not lacks_answers(task, paths):
