@@ -94,7 +94,7 @@ def test_memory_does_not_grow_with_the_input(
 
 def test_a_failure_leaves_the_earlier_output_and_no_other_file(model: Path, tmp_path: Path) -> None:
     before = run(model, tmp_path / "in.txt", "\n".join(TEXTS))
-    for content, message in (("a\n\nb\n", r"in\.txt:2: the text is empty"), ("", "holds no text")):
+    for content, message in (("a\n\nb\n", r"in\.txt:2: the line is empty"), ("", "holds no text")):
         with pytest.raises(DataError, match=message):
             run(model, tmp_path / "in.txt", content)
     np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), before)
@@ -145,3 +145,24 @@ def test_a_pipe_is_an_error_instead_of_waiting_for_ever(model: Path, tmp_path: P
             embed(EmbedSettings(model=str(model), input=pipe, output=tmp_path / "v.npy", device="cpu"))
     finally:
         os.close(end)
+
+
+def test_rows_that_are_left_out_have_vectors_of_nan(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "in.txt").write_text("one\n\ntwo\n", encoding="utf-8")
+    (tmp_path / "good.txt").write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(DataError, match=r"in\.txt:2: the line is empty"):
+        embed(EmbedSettings(model=str(model), input=tmp_path / "in.txt", output=tmp_path / "out.npy"))
+    assert not (tmp_path / "out.npy").exists()
+    for name, policy in (("in", "skip"), ("good", "error")):
+        result = embed(
+            EmbedSettings(
+                model=str(model),
+                input=tmp_path / f"{name}.txt",
+                output=tmp_path / f"{name}.npy",
+                on_bad_row=policy,
+            )
+        )
+    assert result["texts"] == 2
+    vectors, expected = np.load(tmp_path / "in.npy"), np.load(tmp_path / "good.npy")
+    np.testing.assert_allclose(vectors[[0, 2]], expected, atol=1e-6)
+    assert np.isnan(vectors[1]).all()

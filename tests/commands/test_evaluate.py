@@ -12,7 +12,7 @@ from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError, DataError
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks import labels
-from albert.tasks.tables import read_columns
+from albert.tasks.tables import Columns, read_rows
 from albert.tasks.task import ColumnSettings
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -192,7 +192,16 @@ def test_a_test_file_without_labels_cannot_be_scored(
 
 def test_own_columns_are_read_from_csv(tokenizer: AlbertTokenizer, data: Path, tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", tokenizer, id2label={0: "entailment", 1: "not_entailment"})
-    rows = read_columns(data / "RTE" / "dev.tsv", ["sentence1", "sentence2", "label"])
+    rows = read_rows(
+        data / "RTE" / "dev.tsv",
+        Columns(
+            required=(
+                "sentence1",
+                "sentence2",
+                "label",
+            )
+        ),
+    )
     cells = [['"' + cell.replace('"', '""') + '"' for cell in row.cells] for row in rows]
     (tmp_path / "dev.csv").write_text("\n".join(["p,h,y", *map(",".join, cells)]) + "\n", encoding="utf-8")
     own = evaluate(
@@ -213,7 +222,7 @@ def test_either_a_model_or_predictions_are_scored(given: dict[str, Any]) -> None
 
 
 def test_predictions_are_scored_on_a_folder_or_on_its_file(data: Path, tmp_path: Path) -> None:
-    labels = [row.cells[0] for row in read_columns(data / "RTE" / "dev.tsv", ["label"])]
+    labels = [row.cells[0] for row in read_rows(data / "RTE" / "dev.tsv", Columns(required=("label",)))]
     rows = [f"{index}\t{label}" for index, label in enumerate(labels)]
     (tmp_path / "RTE.tsv").write_text("\n".join(["index\tprediction", *rows]), encoding="utf-8")
     results = [

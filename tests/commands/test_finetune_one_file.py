@@ -167,11 +167,27 @@ def test_unknown_labels_are_listed_with_their_numbers(trained: dict[str, Any], t
     assert found["examples"] == 10
 
 
-def test_a_model_of_another_kind_is_refused(trained: dict[str, Any], encoder: Path, tmp_path: Path) -> None:
-    path = tmp_path / "numbers.tsv"
-    write_table(path, [(text, "1.5") for text, _ in sentences(20, seed=1)], "text", "label")
-    asked = {"task": "regression", "dev_share": 0.0}
-    with pytest.raises(ConfigError, match=r"trained for classification, but task 'regression' .*--init-from"):
+def test_a_model_with_the_head_of_another_kind_is_refused(
+    trained: dict[str, Any], encoder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    blocks = [
+        "".join(f"{word} O\n" for word in text.split()[:-1]) + "it B-X\n" for text, _ in sentences(20, seed=1)
+    ]
+    path = tmp_path / "words.conll"
+    path.write_text("\n".join(blocks), encoding="utf-8")
+    asked = {"task": "tagging", "dev_share": 0.0}
+    with pytest.raises(ConfigError, match=r"trained for classification, but task 'tagging' .*--init-from"):
         finetune(settings(Path(trained["model"]), path, tmp_path / "run", **asked))
     result = finetune(settings(encoder, path, tmp_path / "run", init_from=trained["model"], **asked))
     assert result["steps"] == 6
+
+
+def test_a_classifier_is_a_start_for_numbers_and_that_is_said(
+    trained: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "numbers.tsv"
+    write_table(path, [(text, "1.5") for text, _ in sentences(20, seed=1)], "text", "label")
+    finetune(settings(Path(trained["model"]), path, tmp_path / "run", task="regression", dev_share=0.0))
+    assert "trained for classification, but task 'regression' is regression; its encoder is used" in (
+        capsys.readouterr().err
+    )

@@ -1,6 +1,7 @@
 """The inputs of pipelines: one, a list, or a stream."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -56,3 +57,22 @@ def test_an_error_names_the_index_of_the_input_in_a_list_or_stream(bad: object) 
     if isinstance(bad, dict):
         with pytest.raises(DataError, match=r"^expected a text, found dict"):
             map_inputs(bad, predict)
+
+
+def test_all_bad_inputs_of_a_batch_are_named_or_answered_by_none() -> None:
+    def predict(batch: list[Any]) -> list[str]:
+        return [text_of(given).upper() for given in batch]
+
+    given: list[Any] = ["a", 1, "b", None, "c"]
+    with pytest.raises(DataError) as found:
+        map_inputs(given, predict)
+    assert str(found.value).split("\n  ") == [
+        '2 rows cannot be used, correct them, or give on_bad_row="skip":',
+        "input 1 (from 0): expected a text, found int",
+        "input 3 (from 0): expected a text, found NoneType",
+    ]
+    for size in (1, 2, 5):
+        assert map_inputs(given, predict, batch_size=size, on_bad_row="skip") == ["A", None, "B", None, "C"]
+    assert map_inputs({"text": 1}, predict, on_bad_row="skip") is None
+    with pytest.raises(ConfigError, match="on_bad_row is 'drop'; expected error or skip"):
+        map_inputs(given, predict, on_bad_row="drop")  # type: ignore[arg-type]  # wrong on purpose

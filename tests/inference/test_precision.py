@@ -34,7 +34,7 @@ from albert.inference.precision import (
 from albert.model.answer_models import AlbertForQuestionAnsweringBeamSearch
 from albert.model.pretrained import Pretrained
 from albert.tasks.features import TextFeatures
-from albert.tasks.tables import read_columns
+from albert.tasks.tables import Columns, read_rows
 from albert.text.tokenizer import AlbertTokenizer
 
 WORDS = ["the", "value", "of", "a", "list", "one", "returns", "two", "stack", "takes", "error", "module"]
@@ -157,7 +157,7 @@ def test_predictions_in_int8_are_those_of_the_pipeline(classifier: Path, tmp_pat
     source, output = tmp_path / "texts.txt", tmp_path / "labels.tsv"
     source.write_text("\n".join(make_texts(80)), encoding="utf-8")
     predict(PredictSettings(model=str(classifier), input=source, output=output, dtype="int8", device="cpu"))
-    labels = [row.cells[0] for row in read_columns(output, ("label",))]
+    labels = [row.cells[0] for row in read_rows(output, Columns(required=("label",)))]
     best = scores_of(classifier, dtype="int8").argmax(1)
     assert labels == [sorted(CLASSES.values())[index] for index in best]
 

@@ -8,7 +8,7 @@ import pytest
 from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
-from albert.tasks.catalogue import SOLVERS, TASKS, check_kind, find_task, kind_of_model, solver_of
+from albert.tasks.catalogue import _SEVERAL, SOLVERS, TASKS, check_kind, find_task, kind_of_model, solver_of
 
 
 def config_with(task_name: str) -> AlbertConfig:
@@ -68,3 +68,11 @@ def test_a_shortened_run_keeps_the_share_of_warm_up() -> None:
 
 def test_own_data_are_trained_on_for_three_epochs() -> None:
     assert find_task("classification").hyperparameters.steps(100, 32) == 3 * 4
+
+
+@pytest.mark.parametrize("name", _SEVERAL)
+def test_the_name_of_a_benchmark_lists_its_tasks(name: str) -> None:
+    with pytest.raises(ConfigError, match="names several tasks: ") as found:
+        find_task(name.upper())
+    named = [word.strip(",;:") for word in str(found.value).split()]
+    assert sum(word in TASKS for word in named) >= 2

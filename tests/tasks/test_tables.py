@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,12 +14,16 @@ from hypothesis import strategies as st
 from albert.errors import DataError
 from albert.tasks.bad_rows import strict
 from albert.tasks.catalogue import find_task, solver_of
-from albert.tasks.tables import Columns, Example, labels_in, read_columns, read_examples, read_rows
+from albert.tasks.tables import Columns, Example, Row, labels_in, read_examples, read_rows
 from albert.tasks.task import ColumnSettings, with_columns
 
 CELLS = st.text(st.characters(blacklist_categories=["Cs"], blacklist_characters="\0\n\r"), min_size=1).filter(
     str.strip
 )
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    return read_rows(path, Columns(required=tuple(columns)))
 
 
 def write(folder: Path, name: str, content: str | bytes) -> Path:
@@ -273,3 +279,21 @@ def test_line_ends_of_old_macs_are_refused_with_the_command_that_converts_them(t
     assert [row.cells for row in read_columns(converted, ("text", "label"))] == [("one", "a"), ("two", "b")]
     mixed = write(tmp_path, "mixed.tsv", b"text\tlabel\r\none\ta\ntwo\tb\r\n")
     assert [row.cells for row in read_columns(mixed, ("text", "label"))] == [("one", "a"), ("two", "b")]
+
+
+def test_labels_match_in_another_case_unless_that_is_ambiguous(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "a.tsv"
+    path.write_text("text\tlabel\na\tPositive\nb\tnegative\nc\tNEGATIVE\n", encoding="utf-8")
+    task = replace(find_task("classification"), labels=("positive", "negative"))
+    examples = list(solver_of(task).read(task, [path], split="dev"))
+    assert [example.label for example in examples] == [0, 1, 1]
+    assert "labels that are known in another case: 2 (first: " in capsys.readouterr().err
+    both = replace(task, labels=("negative", "Negative", "positive"))
+    with pytest.raises(DataError, match="unknown label 'NEGATIVE'"):
+        list(solver_of(both).read(both, [path], split="dev"))
+    assert labels_in(find_task("classification"), [path]) == ("NEGATIVE", "Positive", "negative")
+    assert "some labels differ only in case, and count as different: NEGATIVE, negative" in (
+        capsys.readouterr().err
+    )

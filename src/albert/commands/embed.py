@@ -11,18 +11,20 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
-from albert.console import collected_notes, progress, say
+from albert.console import collected_notes, progress, say, without_notes
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder
 from albert.inference.pooling import Pooling
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
+from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow, SkippedRow, each
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
-from albert.tasks.tables import read_columns
-from albert.tasks.text_files import read_text_lines
+from albert.tasks.tables import Columns, Row, check_text, table_rows
+from albert.tasks.text_files import plain_text_rows
 from albert.training.runs import settings_as_json, versions
 from albert.writing import replacing
 
@@ -52,6 +54,9 @@ class EmbedSettings:
     default the folder's own choice."""
     text_column: str = "text"
     """Column of the text, if the input has columns."""
+    on_bad_row: OnBadRow = "error"
+    """What to do if texts are empty or rows cannot be used: error names them before anything is computed;
+    skip leaves vectors of NaN in their places."""
     sentence_transformers: Path | None = None
     """Folder to write for the library sentence-transformers, which then returns the same vectors."""
     device: str = "auto"
@@ -79,13 +84,21 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
     )
     result: dict[str, object] = {}
     if settings.input is not None and settings.output is not None:
-        texts = _read(settings.input, settings.text_column)
+        if settings.on_bad_row == "error":
+            with without_notes():
+                for _ in _read(settings.input, settings.text_column, BadRows(advice=ADVICE)):
+                    pass
+        bad_rows = BadRows(settings.on_bad_row, advice=ADVICE, keeps_place=True)
+        texts = _read(settings.input, settings.text_column, bad_rows)
         with collected_notes() as notes:
             cuts = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
         if cuts.cut:
             say(f"{settings.input}: {cuts}")
-        result = {"output": str(settings.output), "texts": cuts.total, "dimension": embedder.dimension}
+        count = cuts.total + bad_rows.count
+        result = {"output": str(settings.output), "texts": count, "dimension": embedder.dimension}
         result["lengths"] = cuts.to_dict()
+        if bad_rows.count:
+            result["skipped"] = bad_rows.count
         if notes:
             result["notes"] = notes
     if settings.sentence_transformers is not None:
@@ -104,25 +117,25 @@ def _check(settings: EmbedSettings) -> None:
         raise ConfigError(f"--output {settings.output}: expected a name ending in .npy")
 
 
-def _read(path: Path, column: str) -> Iterator[str]:
+def _read(path: Path, column: str, bad_rows: BadRows) -> Iterator[str | SkippedRow]:
     """Yield the texts of the input.
 
     Raises:
-        DataError: It cannot be read, or a text is empty; the message names file and line.
+        DataError: It cannot be read, or texts are empty; the message names files and lines.
     """
     if path.suffix == ".txt":
-        lines = read_text_lines(path)
+        lines = each(plain_text_rows(path), lambda line: line[1])
     else:
-        lines = ((row.line, row.cells[0]) for row in read_columns(path, (column,)))
-    for number, text in lines:
-        if not text.strip():
-            raise DataError(
-                f"{path}:{number}: the text is empty; remove it, because each text is one row of the output"
-            )
-        yield text
+        lines = each(table_rows(path, Columns(required=(column,))), lambda row: _text_of(row, path, column))
+    return bad_rows.sift(lines)
 
 
-def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int | None) -> Cuts:
+def _text_of(row: Row, path: Path, column: str) -> str:
+    check_text(row.cells[0], column, f"{path}:{row.line}")
+    return row.cells[0]
+
+
+def _write(output: Path, embedder: Embedder, texts: Iterator[str | SkippedRow], *, total: int | None) -> Cuts:
     """Write the vectors of `texts` and return their number, and how many were cut."""
     output.parent.mkdir(parents=True, exist_ok=True)
     count, cuts = 0, Cuts()
@@ -133,10 +146,12 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
     ):
         _write_header(file, 0, embedder.dimension)
         start = file.tell()
-        for features in read_ahead(_encoded(embedder, texts, cuts)):
-            file.write(embedder.vectors(features).tobytes())
-            count += len(features)
-            bar.advance(len(features))
+        for is_text, features in read_ahead(_encoded(embedder, texts, cuts)):
+            vectors = np.full((len(is_text), embedder.dimension), np.nan, np.float32)
+            vectors[is_text] = embedder.vectors(features)
+            file.write(vectors.tobytes())
+            count += len(vectors)
+            bar.advance(len(vectors))
         if not count:
             raise DataError("the input holds no texts; expected one or more")
         # numpy pads the header, so the one with the final number of rows fits over the first.
@@ -146,10 +161,13 @@ def _write(output: Path, embedder: Embedder, texts: Iterator[str], *, total: int
     return cuts
 
 
-def _encoded(embedder: Embedder, texts: Iterator[str], cuts: Cuts) -> Iterator[TextFeatures]:
-    """Yield the texts as tokens, some at a time."""
+def _encoded(
+    embedder: Embedder, texts: Iterator[str | SkippedRow], cuts: Cuts
+) -> Iterator[tuple[NDArray[np.bool_], TextFeatures]]:
+    """Yield some rows at a time: which of them are texts, (B,), and these as tokens."""
     while batch := list(islice(texts, TEXTS_AT_ONCE)):
-        yield embedder.encode(batch, cuts=cuts)
+        usable = [text for text in batch if isinstance(text, str)]
+        yield np.array([isinstance(text, str) for text in batch]), embedder.encode(usable, cuts=cuts)
 
 
 def _write_header(file: BinaryIO, num_rows: int, dimension: int) -> None:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_architecture, read_config
 from albert.config import AlbertConfig
+from albert.console import warn
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.opening import has_head
 from albert.model.pretrained import Pretrained
-from albert.tasks.catalogue import check_kind
+from albert.tasks.catalogue import check_kind, solver_of
 from albert.tasks.solver import Solver
 from albert.tasks.task import Task
 
@@ -50,15 +51,23 @@ def start_model(
 
 
 def refuse_another_kind(task: Task, folder: Path, config: AlbertConfig) -> None:
-    """Refuse a model that was fine-tuned for another kind of task, which is seldom a good start.
+    """Refuse a model with the head of another kind of task, which is seldom a good start.
+
+    A model with a head of the same class, such as one for labels where numbers are asked for, is a common
+    start, and is reported.
 
     Raises:
-        ConfigError: It was.
+        ConfigError: It has such a head.
     """
+    architecture = read_architecture(folder)
     try:
-        check_kind(task, read_architecture(folder), config)
+        check_kind(task, architecture, config)
     except ConfigError as error:
+        problem = f"{folder}: {error.args[0].partition(';')[0]}"
+        if architecture in {model_class.__name__ for model_class in solver_of(task).model_classes()}:
+            warn(f"{problem}; its encoder is used, and a new head starts at random")
+            return
         raise ConfigError(
-            f"{folder}: {error.args[0].partition(';')[0]}; give the pretrained model, and --init-from "
-            f"{folder} if its encoder is to be used all the same"
+            f"{problem}; give the pretrained model, and --init-from {folder} if its encoder is to be used "
+            "all the same"
         ) from error

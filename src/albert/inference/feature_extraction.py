@@ -10,6 +10,7 @@ from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.packing import Packing
+from albert.tasks.bad_rows import OnBadRow
 
 
 class FeatureExtractionPipeline(Pipeline):
@@ -31,6 +32,7 @@ class FeatureExtractionPipeline(Pipeline):
         truncation: bool = False,
         max_length: int | None = None,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return nested lists (1, T, H): one for a single text, otherwise one for each text.
 
@@ -40,6 +42,7 @@ class FeatureExtractionPipeline(Pipeline):
             truncation: Whether to truncate texts that are too long; otherwise they are an error.
             max_length: Tokens of the longest sequence; by default as many as the model takes.
             batch_size: Texts that are computed together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: A text is too long.
@@ -51,7 +54,7 @@ class FeatureExtractionPipeline(Pipeline):
             states = self._states(texts, limit)
             return states if return_tensors else [state.tolist() for state in states]
 
-        return map_inputs(inputs, predict, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size, on_bad_row=on_bad_row)
 
     @torch.inference_mode()
     def _states(self, texts: list[Any], limit: LengthLimit) -> list[Any]:

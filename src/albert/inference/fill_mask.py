@@ -15,6 +15,7 @@ from albert.inference.encoding import Group, LengthLimit, check_lengths, feature
 from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
+from albert.tasks.bad_rows import OnBadRow
 
 
 class FillMaskPipeline(Pipeline):
@@ -37,6 +38,7 @@ class FillMaskPipeline(Pipeline):
         top_k: int = 5,
         targets: str | Sequence[str] | None = None,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return the `top_k` most probable tokens for the mask, best first.
 
@@ -49,6 +51,7 @@ class FillMaskPipeline(Pipeline):
             targets: The only words to choose from; their scores remain probabilities among all tokens. Of a
                 word of several tokens the first one is scored.
             batch_size: Texts that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: A text has no mask, or is too long.
@@ -56,7 +59,12 @@ class FillMaskPipeline(Pipeline):
         allowed = (
             None if targets is None else self._ids_of([targets] if isinstance(targets, str) else targets)
         )
-        return map_inputs(inputs, lambda texts: self._fill(texts, top_k, allowed), batch_size=batch_size)
+        return map_inputs(
+            inputs,
+            lambda texts: self._fill(texts, top_k, allowed),
+            batch_size=batch_size,
+            on_bad_row=on_bad_row,
+        )
 
     @torch.inference_mode()
     def _fill(self, texts: list[Any], top_k: int, allowed: Tensor | None) -> list[Any]:

@@ -12,6 +12,7 @@ from albert.inference.opening import sequence_length
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForMultipleChoice
+from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.catalogue import find_task
 from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.choice.solver import ChoiceSolver
@@ -47,6 +48,7 @@ class MultipleChoicePipeline(Pipeline):
         max_seq_len: int | None = None,
         max_qa_len: int | None = None,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return the best choice of each question, or the `top_k` best as a list.
 
@@ -63,6 +65,7 @@ class MultipleChoicePipeline(Pipeline):
             max_seq_len: Tokens of passage, question and choice together.
             max_qa_len: Tokens to keep of question and choice; their last ones are kept.
             batch_size: Questions that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: A field is missing or of the wrong type.
@@ -80,7 +83,7 @@ class MultipleChoicePipeline(Pipeline):
             ranked = self._ranked([_example_of(given) for given in batch], top_k, lengths)
             return [rows[0] for rows in ranked] if top_k == 1 else ranked
 
-        return map_inputs(inputs, predict, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size, on_bad_row=on_bad_row)
 
     def _lengths(self, max_seq_len: int | None, max_qa_len: int | None) -> Lengths:
         length = sequence_length(

@@ -29,6 +29,7 @@ from albert.inference.precision import ensure_agreement
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.packing import Packing, on_device
 from albert.model.spans import NEVER, AnswerRows
+from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.solver import groups_of_similar_length
 from albert.tasks.spans.decoding import (
     N_BEST_SIZE,
@@ -87,6 +88,7 @@ class QuestionAnsweringPipeline(Pipeline):
         max_seq_len: int | None = None,
         max_question_len: int | None = None,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return the best answer to each question, or the `top_k` best as a list.
 
@@ -104,6 +106,7 @@ class QuestionAnsweringPipeline(Pipeline):
             max_seq_len: Tokens of question and window together.
             max_question_len: Tokens to keep of a question; its first ones are kept.
             batch_size: Questions that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: A question or a context is missing, empty or not a text.
@@ -123,7 +126,9 @@ class QuestionAnsweringPipeline(Pipeline):
             inputs = _pairs_of(question, context)
         elif question is not None or context is not None:
             raise DataError("expected either inputs, or question= and context=; found both")
-        return map_inputs(inputs, lambda batch: self._predict(batch, options), batch_size=batch_size)
+        return map_inputs(
+            inputs, lambda batch: self._predict(batch, options), batch_size=batch_size, on_bad_row=on_bad_row
+        )
 
     def _lengths(self, max_seq_len: int | None, max_question_len: int | None, stride: int | None) -> Lengths:
         """Return the lengths of questions and windows; the defaults shrink with the model."""

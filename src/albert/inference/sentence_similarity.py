@@ -9,6 +9,7 @@ from albert.errors import DataError
 from albert.inference.embedding import Embedder
 from albert.inference.inputs import BATCH_SIZE, map_inputs
 from albert.inference.pipeline_base import Pipeline
+from albert.tasks.bad_rows import OnBadRow
 
 _FIELDS = ("source_sentence", "sentences")
 
@@ -28,7 +29,14 @@ class SentenceSimilarityPipeline(Pipeline):
         self.embedder = embedder
         """Returns the vectors that are compared."""
 
-    def predict(self, inputs: Any, sentences: Any = None, *, batch_size: int = BATCH_SIZE) -> Any:
+    def predict(
+        self,
+        inputs: Any,
+        sentences: Any = None,
+        *,
+        batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
+    ) -> Any:
         """Return the cosine, from -1 to 1, of each of `sentences` with the source sentence.
 
         Args:
@@ -36,13 +44,14 @@ class SentenceSimilarityPipeline(Pipeline):
                 `map_inputs`. Or the source sentence, if `sentences` are given.
             sentences: Texts that are compared with it.
             batch_size: Source sentences whose texts are computed together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: A field is missing or holds no text.
         """
         if sentences is not None:
             inputs = {"source_sentence": inputs, "sentences": sentences}
-        return map_inputs(inputs, self._cosines, batch_size=batch_size)
+        return map_inputs(inputs, self._cosines, batch_size=batch_size, on_bad_row=on_bad_row)
 
     def _cosines(self, batch: list[Any]) -> list[list[float]]:
         rows = [_sentences_of(given) for given in batch]

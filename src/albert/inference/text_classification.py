@@ -15,6 +15,7 @@ from albert.inference.encoding import LengthLimit, Pair, encode_pairs, groups
 from albert.inference.inputs import BATCH_SIZE, field_of, map_inputs, text_of
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
+from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.labels import ScoreFunction, activation_of, label_names, scores_of_logits
 
 
@@ -46,6 +47,7 @@ class TextClassificationPipeline(Pipeline):
         truncation: bool = False,
         max_length: int | None = None,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return `label` and `score` of the most probable label of each text.
 
@@ -60,6 +62,7 @@ class TextClassificationPipeline(Pipeline):
             truncation: Whether to truncate texts that are too long; otherwise they are an error.
             max_length: Tokens of the longest sequence; by default as many as the model takes.
             batch_size: Texts that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             DataError: An input is neither a text nor a pair, or is too long.
@@ -79,7 +82,7 @@ class TextClassificationPipeline(Pipeline):
                 return [ranked[0] for ranked in self._ranked(scores, 1)]
             return self._ranked(scores, top_k)
 
-        return map_inputs(inputs, predict, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size, on_bad_row=on_bad_row)
 
     @torch.inference_mode()
     def _logits(self, pairs: list[Pair], limit: LengthLimit) -> NDArray[np.float32]:

@@ -24,6 +24,7 @@ from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForTokenClassification
+from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.labels import label_names
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.wordpiece import CONTINUATION
@@ -107,6 +108,7 @@ class TokenClassificationPipeline(Pipeline):
         is_split_into_words: bool = False,
         delimiter: str = " ",
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return the tagged tokens of each text, or its entities with an aggregation strategy.
 
@@ -123,6 +125,7 @@ class TokenClassificationPipeline(Pipeline):
                 then those in the words joined by `delimiter`. One text must be in a list, too.
             delimiter: What stands between words.
             batch_size: Texts that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             ConfigError: There is no such strategy, or `stride` does not fit the model or the strategy.
@@ -150,7 +153,7 @@ class TokenClassificationPipeline(Pipeline):
                 for entities, count in zip(found, num_windows, strict=True)
             ]
 
-        return map_inputs(inputs, predict, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size, on_bad_row=on_bad_row)
 
     @property
     def _room(self) -> int:

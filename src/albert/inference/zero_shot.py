@@ -18,6 +18,7 @@ from albert.inference.inputs import BATCH_SIZE, map_inputs, text_of
 from albert.inference.pipeline_base import Pipeline
 from albert.inference.precision import ensure_agreement
 from albert.model.task_models import AlbertForSequenceClassification
+from albert.tasks.bad_rows import OnBadRow
 from albert.text.tokenizer import AlbertTokenizer
 
 
@@ -61,6 +62,7 @@ class ZeroShotClassificationPipeline(Pipeline):
         hypothesis_template: str = "This example is {}.",
         multi_label: bool = False,
         batch_size: int = BATCH_SIZE,
+        on_bad_row: OnBadRow = "error",
     ) -> Any:
         """Return `sequence`, `labels` and `scores` of each text, best label first.
 
@@ -71,6 +73,7 @@ class ZeroShotClassificationPipeline(Pipeline):
             multi_label: Whether several labels can be true, so that each has a probability of its own;
                 otherwise those of all labels sum to 1.
             batch_size: Texts that are predicted together.
+            on_bad_row: What to do with inputs that cannot be used: an error names them, skip returns None.
 
         Raises:
             ConfigError: There are no labels, or the template has no place for them.
@@ -91,7 +94,7 @@ class ZeroShotClassificationPipeline(Pipeline):
                 scores = softmax(logits[..., self.entailment_id], axis=-1)
             return [self._ranked(text, labels, row) for text, row in zip(texts, scores, strict=True)]
 
-        return map_inputs(inputs, predict, batch_size=batch_size)
+        return map_inputs(inputs, predict, batch_size=batch_size, on_bad_row=on_bad_row)
 
     @torch.inference_mode()
     def _logits(self, texts: list[str], hypotheses: list[str]) -> NDArray[np.float32]:

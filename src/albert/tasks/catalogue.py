@@ -50,6 +50,16 @@ SOLVERS: dict[str, Solver] = {
 """The solver of each kind of task."""
 
 
+_SEVERAL = {
+    "squad": "squad1, where every question has an answer, and squad2, where some have none",
+    "glue": "cola, sst2, mrpc, stsb, qqp, mnli, mnli-mm, qnli, rte, wnli and ax",
+    "clue": "afqmc, tnews, iflytek, cmnli, ocnli, csl, cluewsc, and cmrc2018 and c3 of reading",
+    "ner": "conll2003, cluener, msra-ner, and tagging for your own data",
+    "xnli": "xnli-zh in Chinese, and classification for data of your own in other languages",
+}
+"""Names of benchmarks that are no single task, and what to choose from."""
+
+
 def find_task(name: str) -> Task:
     """Return the record of the task called `name`, ignoring case and hyphens: "SST-2" is "sst2".
 
@@ -57,6 +67,8 @@ def find_task(name: str) -> Task:
         ConfigError: There is no such task.
     """
     found = {_plain(known): task for known, task in TASKS.items()}.get(_plain(name))
+    if found is None and _plain(name) in _SEVERAL:
+        raise ConfigError(f"{name!r} names several tasks: {_SEVERAL[_plain(name)]}; choose one")
     if found is None:
         raise ConfigError(
             f"unknown task {name!r}{did_you_mean(_plain(name), list(TASKS))}; known: {', '.join(TASKS)}"

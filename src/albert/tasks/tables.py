@@ -12,12 +12,14 @@ A byte order mark, CRLF line ends and blank lines are dropped.
 import csv
 import json
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from albert import console
 from albert.data.corpus.files import Tally, report_skipped
 from albert.errors import DataError, did_you_mean
 from albert.tasks.bad_rows import UnknownLabelError, each, strict, usable
@@ -152,6 +154,8 @@ class LabelReader:
 
     def __init__(self, task: Task, tally: Tally, parse: LabelParser) -> None:
         self._data = task.data
+        self._labels = frozenset(task.labels)
+        self._own_case = _without_ambiguity(task.labels)
         self._tally = tally
         self._parse = parse
 
@@ -166,7 +170,16 @@ class LabelReader:
         if text in self._data.dropped_labels:
             self._tally.skip(f"examples labelled {text!r}, which means no label", where)
             return None
+        if self._labels and text not in self._labels and text.casefold() in self._own_case:
+            self._tally.accept("labels that are known in another case", where)
+            text = self._own_case[text.casefold()]
         return self._parse(text, where)
+
+
+def _without_ambiguity(labels: Sequence[str]) -> dict[str, str]:
+    """Return the labels by their form without case, unless two have the same."""
+    counts = Counter(label.casefold() for label in labels)
+    return {folded: label for label in labels if counts[folded := label.casefold()] == 1}
 
 
 def label_id_parser(task: Task) -> LabelParser:
@@ -224,19 +237,13 @@ def labels_in(task: Task, paths: Sequence[Path]) -> tuple[str, ...]:
                 "a classifier needs two or more"
             )
         )
+    folded = _without_ambiguity(sorted(found))
+    if alike := sorted(label for label in found if label.casefold() not in folded):
+        console.note(
+            f"{paths[0]}: some labels differ only in case, and count as different: {', '.join(alike[:20])}",
+            is_warning=True,
+        )
     return tuple(sorted(found, key=_number_first))
-
-
-def read_columns(path: Path, columns: Sequence[str], *, header: Sequence[str] | None = None) -> Iterator[Row]:
-    """Yield the cells of `columns` in each row of the table `path`.
-
-    `header` names all columns of a table without a header line.
-
-    Raises:
-        DataError: The file does not have the format of its suffix, or lacks a column; the message names file
-            and line.
-    """
-    return read_rows(path, Columns(required=tuple(columns), header=None if header is None else tuple(header)))
 
 
 def read_rows(path: Path, columns: Columns) -> Iterator[Row]:
