@@ -21,7 +21,7 @@ from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.linear import Dtype
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
-from albert.tasks.tables import read_columns
+from albert.tasks.tables import Columns, read_rows
 from albert.tasks.text_files import read_text_lines
 from albert.training.runs import settings_as_json, versions
 from albert.writing import replacing
@@ -113,7 +113,8 @@ def _read(path: Path, column: str) -> Iterator[str]:
     if path.suffix == ".txt":
         lines = read_text_lines(path)
     else:
-        lines = ((row.line, row.cells[0]) for row in read_columns(path, (column,)))
+        columns = Columns(required=(column,), how_to_name="--text-column")
+        lines = ((row.line, row.cells[0]) for row in read_rows(path, columns))
     for number, text in lines:
         if not text.strip():
             raise DataError(

@@ -29,8 +29,9 @@ class VocabSettings:
     """Make a vocabulary from raw text."""
 
     input: tuple[str, ...]
-    """Text: .txt (a blank line between documents) or .jsonl, also as .gz or .zst, .parquet; folders, globs
-    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
+    """Text: .txt (a blank line between documents), or .csv, .tsv, .jsonl with a document in each row, all
+    also as .gz or .zst, .parquet; folders, globs or URLs (s3://...) of these; or data sets of the Hub,
+    hub:NAME[:CONFIG][@SPLIT]."""
     output: Path
     """Folder for the tokenizer."""
     kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
@@ -50,7 +51,8 @@ class VocabSettings:
     language: str = "en"
     """ISO 639 code of the text, for the splitting into sentences."""
     column: str = "text"
-    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
+    """Column of tables and Hub data sets, or field of .jsonl records, with the text. Several, separated by
+    commas, are parts of one document: subject,body."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
