@@ -152,6 +152,16 @@ def find_files(paths: Iterable[str | Path]) -> list[str]:
     return files
 
 
+def fewest_names(paths: Sequence[str]) -> list[str]:
+    """Return names of the same files for a message: one glob where `paths` are what a shell made of it."""
+    suffixes = {"".join(Path(path).suffixes) for path in paths}
+    if len(paths) > 3 and len(suffixes) == 1:
+        pattern = str(Path(paths[0]).with_name(f"*{suffixes.pop()}"))
+        if sorted(glob.glob(pattern)) == sorted(paths):  # noqa: PTH207  # as `_expand_local`
+            return [pattern]
+    return list(paths)
+
+
 def total_bytes(files: Sequence[str]) -> int | None:
     """Return the size of all `files` as they are stored; None if the size of one is unknown."""
     sizes = [None if file.startswith(HUB_PREFIX) else stored_bytes(file) for file in files]
@@ -381,4 +391,7 @@ def _corpus_files(folder: str, names: Iterable[str]) -> list[str]:
 
 
 def _supported() -> str:
-    return f"a file ending in {', '.join(SUFFIXES)}, a folder, glob or URL of these, or hub:NAME"
+    return (
+        "a file ending in .txt, .csv, .tsv or .jsonl, each also with .gz or .zst, or in .parquet; a folder, "
+        "glob or URL of these; or hub:NAME"
+    )
