@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -440,7 +441,7 @@ def test_a_missing_package_is_noticed_by_the_check_and_before_the_work(
     check: bool,
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.setattr("fsspec.registry._registry", {})
+    monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
     with pytest.raises(ConfigError, match=remedy):
         prepare(replace(settings, check=check, **needs))
     assert not Path(settings.output).exists()

@@ -37,7 +37,9 @@ def test_prepared_data_is_no_raw_text_and_the_message_has_the_command_for_it(
     shards = next(prepared_data.glob("*.arrow"))
     records = golden / "pretrain_data" / "first_records.tfrecord"
     for path, expected in ((prepared_data, prepared_data), (shards, prepared_data), (records, records)):
-        with pytest.raises(DataError, match="that albert prepare wrote|TFRecord files of examples") as caught:
+        with pytest.raises(
+            DataError, match=r"that albert prepare wrote|TFRecord files of examples"
+        ) as caught:
             find_raw_files([str(corpus_file), str(path)])
         message, _, advice = str(caught.value).partition("they are ready: ")
         assert message.startswith(f"{path}: ")
