@@ -1,9 +1,12 @@
 """Progress and messages: on stderr, readable in a log."""
 
+import shlex
+from dataclasses import dataclass, field, replace
+
 import pytest
 
 from albert import console
-from albert.console import human_count, human_seconds, progress, say, warn
+from albert.console import changed_settings, command_line, human_count, human_seconds, progress, say, warn
 
 
 def test_messages_go_to_stderr_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
@@ -39,3 +42,31 @@ def test_counts_have_three_digits_and_a_prefix(number: float, text: str) -> None
 @pytest.mark.parametrize(("seconds", "text"), [(7.4, "0:07"), (75, "1:15"), (3675, "1:01:15")])
 def test_durations_are_clock_times(seconds: float, text: str) -> None:
     assert human_seconds(seconds) == text
+
+
+def test_a_command_line_is_typed_as_it_is_whatever_the_names_of_files() -> None:
+    line = command_line(
+        "prepare", input=("my file.csv", "b'.txt"), held_out=0.5, skip_bad=True, check=False, seed=None
+    )
+    words = ["albert", "prepare", "--input", "my file.csv", "b'.txt", "--held-out", "0.5", "--skip-bad"]
+    assert shlex.split(line) == [*words, "--no-check"]
+    assert command_line("show", "data", count=2) == "albert show data --count 2"
+
+
+@dataclass(frozen=True)
+class Inner:
+    depth: int = 3
+    width: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    name: str
+    names: list[str] = field(default_factory=list)
+    inner: Inner = Inner()
+
+
+def test_changed_settings_are_those_that_make_the_same_settings_again() -> None:
+    assert changed_settings(Outer(name="a")) == {"name": "a"}
+    settings = Outer(name="a", names=["b"], inner=replace(Inner(), depth=5))
+    assert changed_settings(settings) == {"name": "a", "names": ["b"], "depth": 5}

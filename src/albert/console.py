@@ -4,10 +4,12 @@ On a terminal, progress is one live bar; elsewhere (a log file, a pipe) it is a 
 seconds, so that a log stays readable.
 """
 
+import shlex
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Protocol
 
 PLAIN_LINE_SECONDS = 10.0
@@ -146,6 +148,43 @@ def progress(
         console=Console(stderr=True),
     ) as bar:
         yield _RichProgress(bar, description, remaining)
+
+
+def command_line(command: str, *arguments: object, **flags: object) -> str:
+    """Return a command to type, such as `albert prepare --input tickets.csv --skip-bad`.
+
+    A command puts the one that follows it into its result as `next`; it is printed last, on stderr.
+
+    Args:
+        command: Name of the command.
+        arguments: Arguments without a flag.
+        flags: Values by name. True and False become `--name` and `--no-name`, a list or tuple several values;
+            None is left out.
+    """
+    words = ["albert", command, *map(str, arguments)]
+    for name, value in flags.items():
+        if value is not None:
+            words.append(f"--{'no-' if value is False else ''}{name.replace('_', '-')}")
+        if isinstance(value, list | tuple):
+            words += map(str, value)
+        elif not (value is None or isinstance(value, bool)):
+            words.append(str(value))
+    return shlex.join(words)
+
+
+def changed_settings(settings: Any) -> dict[str, Any]:
+    """Return the values of a settings dataclass that are not its defaults, by name; nested ones are flat."""
+    found: dict[str, Any] = {}
+    for field in fields(settings):
+        value = getattr(settings, field.name)
+        default = field.default if field.default_factory is MISSING else field.default_factory()
+        if value == default:
+            continue
+        if is_dataclass(value):
+            found |= changed_settings(value)
+        else:
+            found[field.name] = value
+    return found
 
 
 def human_count(number: float) -> str:

@@ -53,3 +53,17 @@ def test_an_empty_result_prints_nothing(capsys: pytest.CaptureFixture[str], *, a
     assert capsys.readouterr().out == ""
     show([], as_json=True)
     assert capsys.readouterr().out == "[]\n"
+
+
+def test_the_next_command_is_a_note_for_people_and_a_field_for_programs(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    result = {"documents": 3, "next": "albert show data"}
+    show(result, as_json=False)
+    captured = capsys.readouterr()
+    assert captured.out == "documents  3\n"
+    assert captured.err == "next: albert show data\n"
+    show(result, as_json=True)
+    captured = capsys.readouterr()
+    assert json.loads(captured.out) == result
+    assert captured.err == ""

@@ -58,6 +58,14 @@ def test_every_form_of_input_gives_a_row_for_each_text(
     np.testing.assert_allclose(run(model, tmp_path / name, content, **changes), expected, atol=1e-6)
 
 
+def test_a_missing_column_is_refused_with_those_of_the_file_and_the_flag(model: Path, tmp_path: Path) -> None:
+    for name, content in (("in.csv", "id,body\n1,a\n"), ("in.jsonl", '{"id": 1, "body": "a"}\n')):
+        with pytest.raises(DataError, match=r"no \w+ 'text'.*; found id, body; name \w+ with --text-column$"):
+            run(model, tmp_path / name, content)
+    with pytest.raises(DataError, match="the columns seem to be separated by semicolons"):
+        run(model, tmp_path / "in.csv", "id;text\n1;a\n")
+
+
 def test_settings_reach_the_embedder(model: Path, tmp_path: Path) -> None:
     changes: dict[str, Any] = {"pooling": "cls", "normalize": True, "max_seq_length": 6}
     expected = Embedder.open(model, device="cpu", **changes).embed(TEXTS)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from albert.data.shards import encoding
 from albert.data.shards.folder import open_prepared, read_meta
 from albert.errors import CheckpointError, ConfigError, DataError, RunError
 from albert.text.tokenizer import AlbertTokenizer
+from samples.command_flags import parse_line
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -418,6 +420,66 @@ def test_check_reports_on_a_sample_and_writes_nothing(
     assert report["epoch_hours"] == pytest.approx(report["corpus_pieces"] / 10_000 / 3600)
     assert "at 10k tokens/s" in report["report"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "corpus.txt", "tokenizer"]
+
+
+@pytest.mark.parametrize(
+    ("package", "needs", "remedy"),
+    [
+        ("rjieba", {"words": "jieba"}, r"pip install 'albert\[zh\]'"),
+        ("ray", {"workers": "ray"}, r"pip install 'albert\[ray\]'"),
+        ("s3fs", {"output": "s3://bucket/data"}, r"pip install 'albert\[s3\]'"),
+    ],
+)
+@pytest.mark.parametrize("check", [False, True])
+def test_a_missing_package_is_noticed_by_the_check_and_before_the_work(
+    settings: PrepareSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    needs: dict[str, Any],
+    remedy: str,
+    *,
+    check: bool,
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
+    with pytest.raises(ConfigError, match=remedy):
+        prepare(replace(settings, check=check, **needs))
+    assert not Path(settings.output).exists()
+
+
+def test_the_next_command_trains_on_the_shards(settings: PrepareSettings, tmp_path: Path) -> None:
+    following = parse_line(prepare(settings)["next"])
+    assert following.data == (Path(settings.output),)
+    assert following.output == tmp_path / "run"
+    again = parse_line(prepare(settings)["next"])
+    assert again == following
+
+
+def test_the_check_ends_with_the_command_of_the_whole_job(settings: PrepareSettings) -> None:
+    changed = replace(settings, held_out=0.2, skip_bad=True)
+    assert parse_line(prepare(replace(changed, check=True))["next"]) == changed
+
+
+def test_the_next_command_shows_the_records(settings: PrepareSettings) -> None:
+    following = parse_line(prepare(replace(settings, format="tfrecord", tfrecord_files=2))["next"])
+    [records] = following.data
+    assert records.is_file()
+    assert following.tokenizer.is_dir()
+    assert following.examples.max_seq_length == 512
+
+
+def test_rows_of_a_table_are_documents(
+    settings: PrepareSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "t.csv"
+    table.write_text('id,title,body\n1,ab,"cd ef\ngh"\n2,,\n3,ab,cd,ef\n4,ij,\n')
+    counts = prepare(
+        replace(settings, input=(str(table),), column="title,body", output=str(tmp_path / "rows"))
+    )
+    assert (counts["documents"], counts["sentences"]) == (2, 4)
+    shown = capsys.readouterr().err
+    assert f"skipped rows without text: 1 (first: {table}:4)" in shown
+    assert f"skipped rows with more or fewer than the 3 cells of the header: 1 (first: {table}:5)" in shown
 
 
 @pytest.mark.parametrize(

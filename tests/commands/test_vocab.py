@@ -11,6 +11,7 @@ import pytest
 from albert.commands.vocab import VocabSettings, vocab
 from albert.errors import AlbertError, ConfigError, DataError, RunError, TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
+from samples.command_flags import parse_line
 
 
 @pytest.fixture
@@ -114,6 +115,45 @@ def test_other_files_make_the_same_vocabulary(corpus: Path, tmp_path: Path) -> N
     for name in ("corpus.parquet", "corpus.jsonl"):
         settings = make_settings(tmp_path / name, tmp_path / f"of {name}", column="body", skip_bad=True)
         assert vocab(settings)["fingerprint"] == expected
+
+
+def test_the_next_command_reads_the_same_text(corpus: Path, tmp_path: Path) -> None:
+    output = tmp_path / "my vocabulary"
+    settings = make_settings(corpus, output, column="a,b", language="de", skip_bad=True)
+    following = parse_line(vocab(settings)["next"])
+    for name in ("input", "splitting", "language", "column", "errors", "skip_bad"):
+        assert getattr(following, name) == getattr(settings, name)
+    assert following.tokenizer == output
+    assert following.output == str(tmp_path / "data")
+
+
+def test_the_next_command_is_short_for_the_many_files_of_a_glob(corpus: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    names = [str(folder / f"{number}.txt") for number in range(9)]
+    for name in names:
+        Path(name).write_bytes(corpus.read_bytes())
+    settings = make_settings(corpus, tmp_path / "a", input=tuple(names))
+    assert parse_line(vocab(settings)["next"]).input == (str(folder / "*.txt"),)
+    settings = make_settings(corpus, tmp_path / "b", input=tuple(names[1:]))
+    assert parse_line(vocab(settings)["next"]).input == tuple(names[1:])
+
+
+def test_a_text_too_small_for_the_size_says_the_size_that_works(corpus: Path, tmp_path: Path) -> None:
+    for kind in ("sentencepiece", "wordpiece"):
+        with pytest.raises(TokenizerError, match=r"use --vocab-size \d+ or less") as caught:
+            vocab(make_settings(corpus, tmp_path / kind, kind=kind, vocab_size=30_000))
+        largest = int(str(caught.value).partition("--vocab-size ")[2].split()[0])
+        assert (
+            vocab(make_settings(corpus, tmp_path / kind, kind=kind, vocab_size=largest))["vocab_size"]
+            == largest
+        )
+
+
+def test_a_table_without_the_column_is_refused_with_its_columns(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,subject,body\n1,a,b\n")
+    with pytest.raises(DataError, match=r"its columns: 'id', 'subject', 'body'; .*--column NAME$"):
+        vocab(make_settings(tmp_path / "t.csv", tmp_path / "tokenizer"))
 
 
 def test_skipped_lines_are_reported(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,7 @@
 """What README and docs show is true: commands and code run, and the tests they name exist."""
 
+import csv
+import json
 import re
 import shlex
 from pathlib import Path
@@ -89,6 +91,21 @@ def test_the_page_on_pretraining_data_runs(workplace: Path, capsys: pytest.Captu
         assert run([name, *expanded]) == 0, line
         assert ("[MASK" in capsys.readouterr().out) == (name == "show")
     assert (workplace / "data" / "meta.json").exists()
+
+
+def test_the_page_on_pretraining_data_makes_documents_from_the_rows_of_a_table(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [path.read_text(encoding="utf-8") for path in sorted(Path("corpus").iterdir())]
+    bodies = [body for text in texts for body in text.split("\n\n")]
+    with Path("tickets.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [(number, f"ticket {number}", body) for number, body in enumerate(bodies)]
+        csv.writer(file).writerows([("id", "subject", "body"), *rows])
+    first, second = blocks("docs/pretraining-data.md", "sh")[1].splitlines()
+    assert run([*shlex.split(first)[1:], *shlex.split(SMALL["vocab"])]) == 0
+    capsys.readouterr()
+    assert run([*shlex.split(second)[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["documents"] == len(bodies)
 
 
 def test_the_page_on_pretraining_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:

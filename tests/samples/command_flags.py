@@ -1,11 +1,13 @@
 """The flags of a command, read from its settings as the command line reads them."""
 
+import shlex
 import types
 from dataclasses import dataclass, is_dataclass
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
+from albert.cli.flags import parse
 from albert.cli.main import find_command
 
 
@@ -24,6 +26,14 @@ class Flag:
 def flags_of(command: str) -> dict[str, Flag]:
     """Return the flags of a command by name; nested settings are flat."""
     return {flag.name: flag for flag in _flags(find_command(command)[0])}
+
+
+def parse_line(line: str) -> Any:
+    """Return the settings of a whole command line, as a user types it."""
+    program, command, *arguments = shlex.split(line)
+    assert program == "albert"
+    settings_type, _ = find_command(command)
+    return parse(settings_type, arguments, command=command)[0]
 
 
 def _flags(settings_type: type) -> list[Flag]:

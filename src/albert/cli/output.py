@@ -1,8 +1,11 @@
 """Results on standard output: aligned columns for people, JSON for programs."""
 
 import json
+import sys
 from typing import Any
 from unicodedata import east_asian_width
+
+from albert.console import say
 
 Row = dict[str, Any]
 
@@ -17,13 +20,25 @@ LABELS = {"pieces": "tokens"}
 def show(result: Row | list[Row], *, as_json: bool) -> None:
     """Print a record or a list of records; for people only the `report` of a record that has one.
 
-    An empty record prints nothing: under torchrun, one rank has the result of all.
+    For people, the command under `next` is a note on stderr. An empty record prints nothing: under torchrun,
+    one rank has the result of all.
     """
     if result == {}:
         return
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, default=str))
-    elif isinstance(result, dict) and "report" in result:
+        return
+    following = result.get("next") if isinstance(result, dict) else None
+    if isinstance(result, dict):
+        result = {name: value for name, value in result.items() if name != "next"}
+    _print_for_people(result)
+    if following:
+        sys.stdout.flush()  # so that the note is the last line of a terminal or a log
+        say(f"next: {following}")
+
+
+def _print_for_people(result: Row | list[Row]) -> None:
+    if isinstance(result, dict) and "report" in result:
         print(result["report"])
     elif isinstance(result, dict):
         print(_columns([[_label(name), _text(value)] for name, value in _flat(result)]))

@@ -16,7 +16,7 @@ from albert.commands.prepare import PrepareSettings, prepare
 from albert.commands.pretrain import pretrain
 from albert.commands.vocab import RECORD_NAME, VocabSettings, vocab
 from albert.console import human_seconds, say
-from albert.data.preparing import JOB_NAME
+from albert.data.recognition import JOB_NAME
 from albert.data.shards.jobs import hash_share, join_lines
 from albert.demo.stages import (
     DemoScale,

@@ -126,7 +126,10 @@ def _read(path: Path, column: str, bad_rows: BadRows) -> Iterator[str | SkippedR
     if path.suffix == ".txt":
         lines = each(plain_text_rows(path), lambda line: line[1])
     else:
-        lines = each(table_rows(path, Columns(required=(column,))), lambda row: _text_of(row, path, column))
+        lines = each(
+            table_rows(path, Columns(required=(column,), how_to_name="--text-column")),
+            lambda row: _text_of(row, path, column),
+        )
     return bad_rows.sift(lines)
 
 

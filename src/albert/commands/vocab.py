@@ -11,8 +11,9 @@ from typing import Any, Literal
 
 from albert import console
 from albert.data.corpus.documents import Splitting, choose_splitting, read_documents, sentence_splitter
-from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
+from albert.data.corpus.files import Decoding, Reading, Tally, fewest_names, report_skipped, total_bytes
 from albert.data.corpus.storage import write_whole
+from albert.data.recognition import find_raw_files
 from albert.errors import ConfigError, RunError
 from albert.text.cleaning import LEAST_LOST_MARKS, lost_marks
 from albert.text.pieces import PieceEncoder
@@ -22,6 +23,8 @@ from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, tr
 RECORD_NAME = "run.json"
 """File with the settings."""
 _CHECKED_SENTENCES = 10_000
+_READING_SETTINGS = ("splitting", "language", "column", "errors", "skip_bad")
+"""Settings that `albert prepare` needs as well, to read the same text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +32,9 @@ class VocabSettings:
     """Make a vocabulary from raw text."""
 
     input: tuple[str, ...]
-    """Text: .txt (a blank line between documents) or .jsonl, also as .gz or .zst, .parquet; folders, globs
-    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
+    """Text: .txt (a blank line between documents), or .csv, .tsv, .jsonl with a document in each row, all
+    also as .gz or .zst, .parquet; folders, globs or URLs (s3://...) of these; or data sets of the Hub,
+    hub:NAME[:CONFIG][@SPLIT]."""
     output: Path
     """Folder for the tokenizer."""
     kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
@@ -50,7 +54,8 @@ class VocabSettings:
     language: str = "en"
     """ISO 639 code of the text, for the splitting into sentences."""
     column: str = "text"
-    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
+    """Column of tables and Hub data sets, or field of .jsonl records, with the text. Several, separated by
+    commas, are parts of one document: subject,body."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
@@ -70,7 +75,7 @@ class VocabSettings:
 
 
 def vocab(settings: VocabSettings) -> dict[str, Any]:
-    """Make a vocabulary, unless the output folder already has it, and describe it.
+    """Make a vocabulary, unless the output folder already has it, and describe it, with the `next` command.
 
     Raises:
         DataError: The text cannot be read.
@@ -80,10 +85,10 @@ def vocab(settings: VocabSettings) -> dict[str, Any]:
     record = {"command": "vocab", "settings": json.loads(json.dumps(asdict(settings), default=str))}
     if _is_finished(settings.output, record):
         console.say(f"{settings.output}: already finished, nothing to do")
-        return _describe(AlbertTokenizer.from_pretrained(settings.output), settings.output)
+        return _describe(AlbertTokenizer.from_pretrained(settings.output), settings)
     tokenizer = AlbertTokenizer(_train(settings))
     _write(settings.output, tokenizer, record)
-    return _describe(tokenizer, settings.output)
+    return _describe(tokenizer, settings)
 
 
 def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> None:
@@ -123,7 +128,7 @@ def _train(settings: VocabSettings) -> PieceEncoder:
 
 def _read_sentences(settings: VocabSettings) -> Iterator[str]:
     """Yield the sentences of the input, with progress."""
-    files = find_files(settings.input)
+    files = find_raw_files(settings.input)
     reading = Reading(
         column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad, is_chosen=True
     )
@@ -182,12 +187,20 @@ def _is_finished(output: Path, record: dict[str, Any]) -> bool:
     return True
 
 
-def _describe(tokenizer: AlbertTokenizer, output: Path) -> dict[str, Any]:
+def _describe(tokenizer: AlbertTokenizer, settings: VocabSettings) -> dict[str, Any]:
+    changed = console.changed_settings(settings)
     return {
-        "output": str(output),
+        "output": str(settings.output),
         "kind": tokenizer.kind,
         "vocab_size": len(tokenizer),
         "lower_case": tokenizer.do_lower_case,
         "keep_accents": tokenizer.keep_accents,
         "fingerprint": tokenizer.fingerprint,
+        "next": console.command_line(
+            "prepare",
+            input=fewest_names(settings.input),
+            tokenizer=settings.output,
+            output=settings.output.with_name("data"),
+            **{name: changed[name] for name in _READING_SETTINGS if name in changed},
+        ),
     }

@@ -24,8 +24,9 @@ from albert import console
 from albert.data.check.forecast import check_room, forecast, peek
 from albert.data.corpus import storage
 from albert.data.corpus.documents import Splitting, choose_splitting, read_documents
-from albert.data.corpus.files import Decoding, Reading, Tally, find_files, report_skipped, total_bytes
+from albert.data.corpus.files import Decoding, Reading, Tally, report_skipped, total_bytes
 from albert.data.examples.settings import ExampleSettings
+from albert.data.recognition import JOB_NAME, find_raw_files
 from albert.data.shards.encoding import ShardMaker, make_shard, open_maker
 from albert.data.shards.folder import (
     META_NAME,
@@ -40,12 +41,10 @@ from albert.data.shards.folder import (
     write_meta,
 )
 from albert.data.shards.jobs import EncodingRule, ShardJob, cut_jobs
-from albert.data.workers import Workers, map_in_order
+from albert.data.workers import Workers, import_ray, map_in_order
 from albert.errors import ConfigError, DataError, RunError
+from albert.text.chinese import segment
 from albert.text.tokenizer import AlbertTokenizer
-
-JOB_NAME = "prepare.json"
-"""File with the settings; written first, so that an unfinished folder can be recognised."""
 
 BYTES_PER_WORKER = 1 << 22
 """Amount of text for which it pays to start one more process."""
@@ -61,8 +60,9 @@ class PrepareSettings:
     """Turn raw text into token shards for pretraining."""
 
     input: tuple[str, ...]
-    """Text: .txt (a blank line between documents) or .jsonl, also as .gz or .zst, .parquet; folders, globs
-    or URLs (s3://...) of these; or data sets of the Hub, hub:NAME[:CONFIG][@SPLIT]."""
+    """Text: .txt (a blank line between documents), or .csv, .tsv, .jsonl with a document in each row, all
+    also as .gz or .zst, .parquet; folders, globs or URLs (s3://...) of these; or data sets of the Hub,
+    hub:NAME[:CONFIG][@SPLIT]."""
     tokenizer: Path
     """Folder of the tokenizer, written by `albert vocab`."""
     output: str = ""
@@ -75,7 +75,8 @@ class PrepareSettings:
     language: str = "en"
     """ISO 639 code of the text, for the splitting into sentences."""
     column: str = "text"
-    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
+    """Column of tables and Hub data sets, or field of .jsonl records, with the text. Several, separated by
+    commas, are parts of one document: subject,body."""
     errors: Decoding = "strict"
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
@@ -135,6 +136,16 @@ class PrepareSettings:
         return max(1, int(self.shard_megabytes * 1e6))
 
 
+def check_packages(settings: PrepareSettings) -> None:
+    """Raise ConfigError if an optional package that the whole job needs is not installed."""
+    if settings.words == "jieba":
+        segment([])
+    if settings.workers == "ray":
+        import_ray()
+    if storage.is_url(settings.output):
+        storage.filesystem_of(settings.output)
+
+
 def prepare_shards(settings: PrepareSettings) -> dict[str, Any]:
     """Prepare a corpus as shards, unless the output folder already has them, and return its counts.
 
@@ -144,7 +155,8 @@ def prepare_shards(settings: PrepareSettings) -> dict[str, Any]:
         RunError: The output folder has something else in it.
     """
     start = time.monotonic()
-    files = find_files(settings.input)
+    check_packages(settings)
+    files = find_raw_files(settings.input)
     tokenizer = AlbertTokenizer.from_pretrained(settings.tokenizer)
     job = _describe_job(settings, files, tokenizer)
     if _is_finished(settings.output, job, tokenizer_folder=settings.tokenizer):
@@ -344,5 +356,6 @@ def _report_corpus(counts: dict[str, Any], tally: Tally) -> None:
     elif counts["sentences"] < 1.1 * counts["documents"]:
         console.warn(
             "nearly every document is a single sentence, so sentence order cannot be learnt; put blank lines "
-            "between documents, not between sentences"
+            "between documents, not between sentences, and name all columns of a table that have text "
+            "(--column A,B); or pretrain with --sentence-loss none"
         )

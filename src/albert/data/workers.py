@@ -215,7 +215,7 @@ def _map_on_ray(
     make_state: Callable[[], State], function: Callable[[State, Job], Result], jobs: Iterable[Job]
 ) -> Generator[Result, None, None]:
     """Run one Ray task per job; Ray repeats the task of a killed process."""
-    ray = _import_ray()
+    ray = import_ray()
     with _ray_cluster(ray):
         task = ray.remote(_run_on_ray)
         key, work = uuid.uuid4().bytes, ray.put((make_state, function))
@@ -288,7 +288,12 @@ def _check_do(address: str) -> None:
         ) from error
 
 
-def _import_ray() -> Any:
+def import_ray() -> Any:
+    """Return the package ray.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     # Otherwise a cluster that is started here sends usage statistics to Ray's makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:

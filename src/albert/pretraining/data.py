@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from albert.console import human_count
+from albert.console import command_line, human_count
 from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import vocabulary_of
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import ExampleSource
+from albert.data.recognition import recognise
 from albert.data.shards.folder import PreparedData, SplitName, open_prepared
 from albert.data.tfrecord.examples import TfrecordExamples, find_record_files
-from albert.errors import ConfigError
+from albert.errors import ConfigError, DataError
 from albert.text.tokenizer import AlbertTokenizer
 
 
@@ -64,8 +65,12 @@ def open_pretraining_data(
     """
     if not paths:
         raise ConfigError("--data is empty; give a folder that albert prepare wrote, or TFRecord files")
+    if vocab_size is None:  # the original's scripts read files of any name
+        for path in paths:
+            _check_content(path, tokenizer, alone=len(paths) == 1)
     is_prepared = tokenizer is None and vocab_size is None
-    if len(paths) == 1 and (paths[0].is_dir() or not paths[0].exists()) and is_prepared:
+    may_be_shards = len(paths) == 1 and not paths[0].is_file() and recognise(paths[0]) != "records"
+    if is_prepared and may_be_shards:
         if eval_data:
             raise ConfigError(
                 f"--eval-data is for TFRecord files; {paths[0]} contains its own held-out documents"
@@ -82,6 +87,42 @@ def open_pretraining_data(
         files=find_record_files(paths),
         eval_files=find_record_files(eval_data),
     )
+
+
+def _check_content(path: Path, tokenizer: Path | None, *, alone: bool) -> None:
+    """Refuse what is no data to pretrain on, and say what to type instead.
+
+    Raises:
+        DataError: The path holds raw text, a model or a tokenizer.
+        ConfigError: It holds shards, but a tokenizer or other paths are given with it.
+    """
+    content = recognise(path)
+    expected = "expected a folder that albert prepare wrote, or TFRecord files"
+    if content == "text":
+        prepare = command_line("prepare", input=path, tokenizer=tokenizer or "TOKENIZER", output="data")
+        raise DataError(f"{path}: raw text; {expected}; prepare it first: {prepare}")
+    if content == "tokenizer":
+        prepare = command_line("prepare", input="TEXT", tokenizer=path, output="data")
+        raise DataError(f"{path}: a tokenizer; {expected}; prepare text with it: {prepare}")
+    if content == "model":
+        start = command_line("pretrain", data="DATA", init_from=path, output="RUN")
+        raise DataError(f"{path}: a model; {expected}; to start from this model: {start}")
+    if content != "shards":
+        return
+    if path.is_file():
+        raise ConfigError(
+            f"{path}: one of the shards that albert prepare wrote; give its folder: {path.parent}"
+        )
+    if tokenizer is not None:
+        raise ConfigError(
+            f"{path}: shards that albert prepare wrote, which have their tokenizer in them; leave out "
+            f"--tokenizer {tokenizer}"
+        )
+    if not alone:
+        raise ConfigError(
+            f"{path}: shards that albert prepare wrote, and other paths next to it; expected one such folder "
+            "alone; prepare all text into one"
+        )
 
 
 @dataclass(kw_only=True)

@@ -9,7 +9,6 @@ Everything is read as a stream, one row at a time.
 A byte order mark, CRLF line ends and blank lines are dropped.
 """
 
-import csv
 import json
 import math
 from collections import Counter
@@ -21,6 +20,7 @@ from typing import Any
 
 from albert import console
 from albert.data.corpus.files import Tally, report_skipped
+from albert.data.corpus.separated import separator_hint, split_rows
 from albert.errors import DataError, did_you_mean
 from albert.tasks.bad_rows import UnknownLabelError, each, strict, usable
 from albert.tasks.files import TABLE_SUFFIXES
@@ -34,7 +34,6 @@ MAX_LABELS = 1000
 
 _TABBED = (".tsv", ".txt")
 _JSON = (".jsonl", ".json")
-_HOW_TO_NAME = "with --text-column, --pair-column, --label-column"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +56,8 @@ class Columns:
     """Counter of rows that lack cells at their end that are not read; None if they are an error."""
     lists: tuple[str, ...] = ()
     """Columns that may hold a list in JSON lines; the cell is its JSON text."""
+    how_to_name: str = "--text-column, --pair-column, --label-column"
+    """Flags that name columns, for messages."""
 
     def spellings(self, column: str) -> tuple[str, ...]:
         """Return all names that `column` may have in the table, its own first."""
@@ -287,7 +288,7 @@ def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: 
             return ""
         raise DataError(
             f"{where}: no field {column!r}{did_you_mean(column, list(fields))}; found {', '.join(fields)}; "
-            f"name fields {_HOW_TO_NAME}"
+            f"name fields with {columns.how_to_name}"
         )
     value = fields[name]
     if value is None or isinstance(value, str):
@@ -303,16 +304,11 @@ def _cells_of(fields: Mapping[str, Any], columns: Columns, where: str) -> tuple[
 
 
 def _read_separated(path: Path, columns: Columns) -> Iterator[Row | DataError]:
-    rows = _split_csv(path) if path.suffix == ".csv" else _split_tsv(path)
+    rows = split_rows(str(path), read_text_lines(path), is_tabbed=path.suffix in _TABBED)
     header: Sequence[str] | None = columns.header
     positions = None if header is None else _positions(path, columns, header)
     for line, cells in rows:
         if header is None or positions is None:
-            if any("\r" in cell for cell in cells):
-                raise DataError(
-                    f"{path}:{line}: lines end in a carriage return alone; convert the file: "
-                    "tr '\\r' '\\n' < OLD > NEW"
-                )
             bare = bool(columns.bare) and not _names_any(cells, columns)
             header = columns.bare[: len(cells)] if bare else cells
             positions = _positions(path, columns, header)
@@ -336,25 +332,6 @@ def _read_separated(path: Path, columns: Columns) -> Iterator[Row | DataError]:
         raise DataError(f"{path}: the file is empty; expected a header line with {names}")
 
 
-def _split_tsv(path: Path) -> Iterator[tuple[int, list[str]]]:
-    for line, text in read_text_lines(path):
-        if text:
-            yield line, text.split("\t")
-
-
-def _split_csv(path: Path) -> Iterator[tuple[int, list[str]]]:
-    # Line ends are put back: inside quotation marks they belong to the cell.
-    reader = csv.reader((f"{text}\n" for _, text in read_text_lines(path)), strict=True)
-    line = 1
-    try:
-        for cells in reader:
-            if cells:
-                yield line, cells
-            line = reader.line_num + 1
-    except csv.Error as error:
-        raise DataError(f"{path}:{line}: not a row of CSV ({error}); check the quotation marks") from error
-
-
 def _names_any(cells: Sequence[str], columns: Columns) -> bool:
     """Whether a first line names one of the columns, so that it is a header."""
     names = (*columns.required, *columns.optional, *columns.bare)
@@ -371,7 +348,8 @@ def _positions(path: Path, columns: Columns, header: Sequence[str]) -> list[int 
         if at is None and column in columns.required:
             raise DataError(
                 f"{path}:1: no column {column!r}{did_you_mean(column, names)}; "
-                f"found {', '.join(names)}; name columns {_HOW_TO_NAME}"
+                f"found {', '.join(names)}"
+                f"{separator_hint(names) or f'; name columns with {columns.how_to_name}'}"
             )
         positions.append(at)
     return positions

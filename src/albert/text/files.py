@@ -28,7 +28,10 @@ def find_vocabulary(folder: Path) -> Path:
         TokenizerError: There is no folder, no vocabulary, or more than one.
     """
     if not folder.is_dir():
-        raise TokenizerError(f"{folder}: expected a folder with a tokenizer, found none")
+        raise TokenizerError(
+            f"{folder}: expected a folder with a tokenizer, found {'a file' if folder.is_file() else 'none'}"
+            "; make one with `albert vocab`"
+        )
     models = sorted(folder.glob("*.model"))
     if folder / "spiece.model" in models:
         models = [folder / "spiece.model"]

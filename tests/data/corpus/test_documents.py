@@ -86,7 +86,10 @@ def test_empty_corpus_is_refused(tmp_path: Path, content: bytes) -> None:
 
 def test_corpus_without_anything_usable_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text("{}\n{}\n")
-    with pytest.raises(DataError, match=r"the corpus is empty: .*, and 2 lines or records that were skipped"):
+    with pytest.raises(
+        DataError,
+        match=r"the corpus is empty: .*; skipped records without the field 'text': 2 \(first: .*a.jsonl:1\)",
+    ):
         documents_of(tmp_path, reading=Reading(skip_bad=True))
 
 

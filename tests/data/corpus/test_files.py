@@ -55,7 +55,7 @@ def test_glob_is_expanded_and_sorted(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent.txt", "no such file, folder or glob; a corpus is a file ending in .txt, .txt.gz"),
+        ("absent.txt", "no such file, folder or glob; a corpus is a file ending in .txt, .csv, .tsv"),
         ("table.docx", "unknown suffix; a corpus is a file ending in .txt"),
         ("empty", "the folder holds no corpus file"),
     ],

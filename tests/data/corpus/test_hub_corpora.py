@@ -69,14 +69,17 @@ def test_configurations_are_distinguished(tmp_path: Path) -> None:
         documents_of(f"hub:{tmp_path}")
 
 
-def test_record_without_text_is_named_or_skipped(tmp_path: Path) -> None:
+def test_record_without_text_is_skipped_and_counted(tmp_path: Path) -> None:
     (tmp_path / "train.jsonl").write_text('{"text": "fine", "id": 1}\n{"id": 2}\n')
-    source = f"hub:{tmp_path}"
-    with pytest.raises(DataError, match=r"record 2: field 'text' is null; .*--skip-bad"):
-        documents_of(source, reading=Reading(is_chosen=True))
     tally = Tally()
-    assert documents_of(source, reading=Reading(skip_bad=True), tally=tally) == [["fine"]]
-    assert tally.skipped == {"records whose field 'text' is not text": 1}
+    assert documents_of(f"hub:{tmp_path}", tally=tally) == [["fine"]]
+    assert tally.skipped == {"rows without text": 1}
+    assert tally.first_places == {"rows without text": f"hub:{tmp_path}:record 2"}
+
+
+def test_columns_of_a_record_are_parts_of_one_document(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"id": 1, "title": "one", "body": ["two", "three"]}\n')
+    assert documents_of(f"hub:{tmp_path}", reading=Reading(column="body,title")) == [["two", "three", "one"]]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
-"""What is read from .jsonl and .parquet files, and what is refused or skipped."""
+"""What is read from .jsonl, .csv and .parquet files, and what is refused or skipped."""
 
+import csv
 import gzip
 import json
 import random
@@ -79,9 +80,9 @@ def test_table_of_many_batches_and_groups_is_read_in_order(
         (
             '{"body": "x", "id": 3}',
             "without the field 'text'",
-            "the record lacks the field 'text'; its fields: 'body', 'id'; see --column",
+            "the record lacks the field 'text'; its fields: 'body', 'id'; name .*--column NAME",
         ),
-        ('{"text": null}', "whose field 'text' is not text", "field 'text' is null; expected a string"),
+        ('{"text": 1}', "whose field 'text' is not text", "field 'text' is int; expected a string"),
         ('{"text": ["a", 1]}', "whose field 'text' is not text", "field 'text' is int; expected a string"),
         ('{"text": "\\ud800"}', "that are not UTF-8", "not text: surrogates not allowed; fix .*replace"),
         (json.dumps({"text": "x" * (2 << 20)}), "with a line longer than 1 MiB", "one endless line"),
@@ -100,7 +101,6 @@ def test_bad_record_is_named_by_line_or_skipped(tmp_path: Path, record: str, kin
 @pytest.mark.parametrize(
     ("values", "kind", "message"),
     [
-        (["fine", None], "whose field 'text' is not text", "field 'text' is null; expected a string"),
         ([b"fine", b"na\xefve"], "that are not UTF-8", "not text: invalid continuation byte"),
         ([["fine"], ["a", None]], "whose field 'text' is not text", "field 'text' is null"),
     ],
@@ -112,6 +112,35 @@ def test_bad_row_is_named_or_skipped(tmp_path: Path, values: list[object], kind:
     tally = Tally()
     assert documents_of(path, reading=SKIPPING, tally=tally) == [["fine"]]
     assert tally.skipped == {f"records {kind}": 1}
+
+
+def test_rows_without_text_are_skipped_and_counted_in_every_form(tmp_path: Path) -> None:
+    texts = ["fine", None, " \n ", "also fine"]
+    write_table(tmp_path / "a.parquet", text=texts)
+    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    (tmp_path / "c.csv").write_text('id,text\n1,fine\n2,\n3," \n "\n4,also fine\n')
+    for name, first in (("a.parquet", "row 2"), ("b.jsonl", "2"), ("c.csv", "3")):
+        tally = Tally()
+        assert documents_of(tmp_path / name, tally=tally) == [["fine"], ["also fine"]]
+        assert tally.skipped == {"rows without text": 2}
+        assert tally.first_places == {"rows without text": f"{tmp_path}/{name}:{first}"}
+
+
+def test_columns_are_parts_of_one_document_in_the_order_given(tmp_path: Path) -> None:
+    rows = [("a", "b\nc"), ("", "d"), ("e", "")]
+    write_table(tmp_path / "a.parquet", body=[body for _, body in rows], title=[title for title, _ in rows])
+    (tmp_path / "b.jsonl").write_text("\n".join(json.dumps({"title": t, "body": b}) for t, b in rows))
+    with (tmp_path / "c.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("body", "title"), *((body, title) for title, body in rows)])
+    (tmp_path / "d.tsv").write_text("title\tbody\na\tb\n")
+    reading = Reading(column="title, body")
+    assert documents_of(tmp_path, reading=reading) == [["a", "b", "c"], ["d"], ["e"]] * 3 + [["a", "b"]]
+
+
+def test_one_column_may_have_a_comma_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text('"what, how",what,how\n1,2,3\n')
+    assert documents_of(tmp_path, reading=Reading(column="what, how")) == [["1"]]
+    assert documents_of(tmp_path, reading=Reading(column="how,what")) == [["3", "2"]]
 
 
 def test_string_column_that_holds_other_bytes_is_read_row_by_row(tmp_path: Path) -> None:

@@ -181,8 +181,8 @@ def _lone_sentences(sample: Sample) -> Finding | None:
         what=f"{sample.lone_share:.0%} of the tokens are in documents with a single sentence, "
         "which have no sentence order to learn",
         example=shown(alone),
-        remedy="a blank line ends a document, so remove blank lines inside a text; if lines are "
-        "paragraphs, use --splitting sentences",
+        remedy="a blank line ends a document, so remove blank lines inside a text; of a table, name all "
+        "columns with text (--column A,B); if lines are paragraphs, use --splitting sentences",
     )
 
 

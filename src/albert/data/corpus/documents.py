@@ -55,8 +55,10 @@ def read_documents(
             yield document
     if not tally.documents:
         names = ", ".join(files[:3]) + (", ..." if len(files) > 3 else "")
-        left = f", and {tally.skipped.total()} lines or records that were skipped" if tally.skipped else ""
-        raise DataError(f"{names}: the corpus is empty: expected text, found nothing but blank lines{left}")
+        raise DataError(
+            f"{names}: the corpus is empty: expected text, found nothing but blank lines"
+            + "".join(f"; skipped {kind}" for kind in tally.skipped_kinds())
+        )
 
 
 def choose_splitting(

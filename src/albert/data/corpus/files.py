@@ -6,7 +6,7 @@ may have 1 MiB at most. Compressed files go through the streams of pyarrow.
 
 import glob
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,8 +29,10 @@ Decoding = Literal["strict", "replace"]
 
 TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.zst")
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
-TABLE_SUFFIXES = (".parquet",)
-SUFFIXES = (*TEXT_SUFFIXES, *RECORD_SUFFIXES, *TABLE_SUFFIXES)
+COMMA_SUFFIXES = (".csv", ".csv.gz", ".csv.zst")
+TAB_SUFFIXES = (".tsv", ".tsv.gz", ".tsv.zst")
+PARQUET_SUFFIXES = (".parquet",)
+SUFFIXES = (*TEXT_SUFFIXES, *RECORD_SUFFIXES, *COMMA_SUFFIXES, *TAB_SUFFIXES, *PARQUET_SUFFIXES)
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 HUB_PREFIX = "hub:"
 """Prefix of the name of a data set of the Hugging Face Hub, in place of a path."""
@@ -39,7 +41,7 @@ BLOCK_BYTES = 1 << 18
 MAX_LINE_BYTES = 1 << 20
 """A longer line is neither sentence nor paragraph, and would have to be held in memory as a whole."""
 MAX_RECORD_BYTES = 1 << 26
-"""Limit for a line of a .jsonl file, which holds a whole document."""
+"""Limit for a line of a .jsonl file and for a cell of a table, which hold a whole document."""
 MAX_NUL_SHARE = 0.1
 """A file with more NUL bytes is not text: UTF-16 without a byte-order mark, or something else."""
 
@@ -57,14 +59,22 @@ class Reading:
     """How the documents of a corpus are read."""
 
     column: str = "text"
-    """Field of .jsonl records, or column of .parquet files and Hub data sets, with the text."""
-    errors: Decoding = "strict"
-    """What to do with bytes that are not UTF-8: stop, or replace them with U+FFFD."""
+    """Field of .jsonl records, or column of .csv, .tsv and .parquet files and Hub data sets, with the text;
+    several are separated by commas."""
+    errors: Decoding | Literal["surrogateescape"] = "strict"
+    """What to do with bytes that are not UTF-8: stop, replace them with U+FFFD, or keep them as halves of
+    surrogate pairs, for a caller that refuses these later."""
     skip_bad: bool = False
     """Whether to skip and count lines and records that cannot be used, instead of stopping."""
     is_chosen: bool = False
     """Whether the user of this command chooses the two with --errors and --skip-bad, so that messages may
     recommend them."""
+
+    def columns_of(self, known: Container[str]) -> tuple[str, ...]:
+        """Return the names of the chosen columns; one of the `known` names may have a comma in it."""
+        if self.column in known:
+            return (self.column,)
+        return tuple(name for part in self.column.split(",") if (name := part.strip())) or (self.column,)
 
 
 DEFAULT_READING = Reading()
@@ -98,13 +108,20 @@ class Tally:
         self.accepted[kind] += 1
         self.first_places.setdefault(kind, place)
 
+    def skipped_kinds(self) -> list[str]:
+        """Return each kind of skipped item with its count and first place, the most frequent first."""
+        return [
+            f"{kind}: {count} (first: {self.first_places[kind]})"
+            for kind, count in self.skipped.most_common()
+        ]
+
 
 def report_skipped(tally: Tally) -> None:
     """Report what was skipped, and what was unusual, one line per kind."""
     for kind, count in tally.accepted.most_common():
         console.note(f"read {kind}: {count} (first: {tally.first_places[kind]})")
-    for kind, count in tally.skipped.most_common():
-        console.note(f"skipped {kind}: {count} (first: {tally.first_places[kind]})")
+    for kind in tally.skipped_kinds():
+        console.note(f"skipped {kind}")
 
 
 def skip_or_refuse(kind: str, place: str, problem: str, *, reading: Reading, tally: Tally) -> None:
@@ -133,6 +150,16 @@ def find_files(paths: Iterable[str | Path]) -> list[str]:
     if not files:
         raise DataError(f"no input path given; a corpus is {_supported()}")
     return files
+
+
+def fewest_names(paths: Sequence[str]) -> list[str]:
+    """Return names of the same files for a message: one glob where `paths` are what a shell made of it."""
+    suffixes = {"".join(Path(path).suffixes) for path in paths}
+    if len(paths) > 3 and len(suffixes) == 1:
+        pattern = str(Path(paths[0]).with_name(f"*{suffixes.pop()}"))
+        if sorted(glob.glob(pattern)) == sorted(paths):  # noqa: PTH207  # as `_expand_local`
+            return [pattern]
+    return list(paths)
 
 
 def total_bytes(files: Sequence[str]) -> int | None:
@@ -364,4 +391,7 @@ def _corpus_files(folder: str, names: Iterable[str]) -> list[str]:
 
 
 def _supported() -> str:
-    return f"a file ending in {', '.join(SUFFIXES)}, a folder, glob or URL of these, or hub:NAME"
+    return (
+        "a file ending in .txt, .csv, .tsv or .jsonl, each also with .gz or .zst, or in .parquet; a folder, "
+        "glob or URL of these; or hub:NAME"
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import count
 
 from albert.data.corpus.files import HUB_PREFIX, Reading, Tally
-from albert.data.corpus.records import Record
+from albert.data.corpus.records import Record, find_columns
 from albert.data.corpus.storage import one_line
 from albert.errors import DataError
 
@@ -58,24 +58,17 @@ def read_hub_records(source: str, reading: Reading, tally: Tally) -> Iterator[Re
     with _reading(source, 0):
         stream = datasets.load_dataset(hub.name, hub.config, split=hub.split, streaming=True)
         if stream.column_names is not None:
-            _check_column(source, stream.column_names, reading.column)
-            stream = stream.select_columns([reading.column])  # so that images and the like are not decoded
+            chosen = find_columns(source, stream.column_names, reading)
+            stream = stream.select_columns(list(chosen))  # so that images and the like are not decoded
         records = iter(stream)
     for number in count(1):
         with _reading(source, number - 1):
             record = next(records, None)
             if record is None:
                 return
-        _check_column(source, list(record), reading.column)
-        value = record[reading.column]
-        tally.bytes_read += len(value) if isinstance(value, str) else 0
-        yield f"{source}:record {number}", value
-
-
-def _check_column(source: str, columns: list[str], column: str) -> None:
-    if column not in columns:
-        found = ", ".join(map(repr, columns))
-        raise DataError(f"{source}: no column {column!r}; its columns: {found}; choose one with --column")
+        values = {name: record[name] for name in find_columns(source, record, reading)}
+        tally.bytes_read += sum(len(value) for value in values.values() if isinstance(value, str))
+        yield f"{source}:record {number}", values
 
 
 @contextmanager

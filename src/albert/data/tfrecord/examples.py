@@ -32,7 +32,7 @@ _FILE_ORDER = 0
 _RECORD_ORDER = 1
 
 _END_BYTES = 4096  # of each end of a file, for the fingerprint
-_SUFFIXES = (".tfrecord", ".tfrecords", ".tf_record")
+RECORD_SUFFIXES = (".tfrecord", ".tfrecords", ".tf_record")
 
 
 class TfrecordWriter:
@@ -231,9 +231,9 @@ def find_record_files(paths: Iterable[str | Path]) -> list[Path]:
             raise DataError(f"{path}: no such file or folder; expected TFRecord files")
         files = [path]
         if path.is_dir():
-            files = sorted(file for file in path.iterdir() if file.suffix in _SUFFIXES)
+            files = sorted(file for file in path.iterdir() if file.suffix in RECORD_SUFFIXES)
         if not files:
-            raise DataError(f"{path}: no TFRecord file in it ({', '.join(_SUFFIXES)})")
+            raise DataError(f"{path}: no TFRecord file in it ({', '.join(RECORD_SUFFIXES)})")
         found += files
     return found
 

@@ -220,6 +220,15 @@ def _checksum(data: bytes) -> bytes:
     return masked_crc32c(data).to_bytes(_CHECKSUM_BYTES, "little")
 
 
+def is_record_file(path: Path) -> bool:
+    """Whether a file starts as TFRecord files do, whatever its name."""
+    try:
+        with path.open("rb") as file:
+            return _is_header(file.read(_HEADER_BYTES))
+    except OSError:
+        return False
+
+
 def _is_header(header: bytes) -> bool:
     """Whether 12 bytes are a length and its checksum."""
     return header[_LENGTH_BYTES:] == _checksum(header[:_LENGTH_BYTES])

@@ -56,7 +56,7 @@ def write_tfrecords(
     if earlier is not None:
         console.say(f"{output}: already finished, nothing to do")
         return earlier
-    train = [output / f"train-{number:05}-of-{num_files:05}.tfrecord" for number in range(num_files)]
+    train = train_files(output, num_files)
     counts = {"passes": passes}
     counts |= _write_split(
         data, tokenizer, settings, train, split="train", passes=passes, seed=seed, workers=workers
@@ -69,6 +69,11 @@ def write_tfrecords(
     content = json.dumps({"job": job, "counts": counts}, indent=1).encode() + b"\n"
     storage.write_whole(output / RECORD_NAME, content)
     return counts
+
+
+def train_files(output: Path, num_files: int) -> list[Path]:
+    """Return the paths of the files with the examples to train on."""
+    return [output / f"train-{number:05}-of-{num_files:05}.tfrecord" for number in range(num_files)]
 
 
 def max_predictions(settings: ExampleSettings) -> int:
