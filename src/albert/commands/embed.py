@@ -23,7 +23,8 @@ from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import read_columns
 from albert.tasks.text_files import read_text_lines
-from albert.training.runs import settings_as_json, versions
+from albert.training.runs import settings_as_json
+from albert.training.versions import versions
 from albert.writing import replacing
 
 TEXTS_AT_ONCE = 1024
