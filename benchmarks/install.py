@@ -17,7 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FILES = ("Makefile", "constraints.txt", "pyproject.toml", "README.md", "LICENSE")
 STAMPS = {"make demo": ".venv/package", "make test": ".venv/dev"}
-ROUNDS = 3
+ROUNDS = 2
 
 
 def install(stamp: str) -> dict[str, float]:
