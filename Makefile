@@ -4,35 +4,44 @@ REFERENCE ?= ../shared/reference/golden
 BIN := .venv/bin
 # One worker per core; the tests of one file stay together and share their fixtures.
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile
-INSTALLED := .venv/installed
+# What is installed: the package alone, which is all that the demo needs, or with every extra and the tools.
+PACKAGE := .venv/package
+DEV := .venv/dev
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
 .PHONY: demo test test-reference check format bench
+.NOTPARALLEL:  # one pip at a time
 
-$(INSTALLED): pyproject.toml constraints.txt
+$(PACKAGE): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	$(INSTALL) .
 	touch $@
 
-demo: $(INSTALLED)  ## Vocabulary, pretraining, fine-tuning and use on text that every machine has.
+$(DEV): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(INSTALL) ".[dev]"
+	touch $(PACKAGE) $@
+
+demo: $(PACKAGE)  ## Vocabulary, pretraining, fine-tuning and use on text that every machine has.
 	$(BIN)/albert demo $(if $(MINUTES),--minutes $(MINUTES))
 
-test: $(INSTALLED)  ## All tests; hermetic.
+test: $(DEV)  ## All tests; hermetic.
 	$(BIN)/python -m pytest -m "not reference" $(PARALLEL)
 
-test-reference: $(INSTALLED)  ## The whole comparison with the numbers of the original in REFERENCE.
+test-reference: $(DEV)  ## The whole comparison with the numbers of the original in REFERENCE.
 	ALBERT_REFERENCE="$(abspath $(REFERENCE))" $(BIN)/python -m pytest -m reference $(PARALLEL)
 
-check: $(INSTALLED)  ## Format, lint, types, layers.
+check: $(DEV)  ## Format, lint, types, layers.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-format: $(INSTALLED)
+format: $(DEV)
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: $(INSTALLED)  ## Measures speed and memory; writes benchmarks/results/ and the tables of docs/speed.md.
+bench: $(DEV)  ## Measures speed and memory; writes benchmarks/results/ and the tables of docs/speed.md.
 	$(BIN)/albert bench --output benchmarks/results/bench-base.json
 	$(BIN)/albert bench --jobs finetuning inference --lengths sst2 --batch-size 32 --no-compiled \
 		--output benchmarks/results/bench-base-sst2.json

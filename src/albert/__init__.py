@@ -3,7 +3,7 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from albert.distribution import VERSION as __version__  # noqa: N811 - where tools look for it
 
 if TYPE_CHECKING:
     from albert.config import AlbertConfig as AlbertConfig

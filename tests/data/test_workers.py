@@ -146,5 +146,5 @@ def test_processes_end_with_their_parent(sent: signal.Signals) -> None:
 def test_missing_ray_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     workers: Workers = "ray"
-    with pytest.raises(ConfigError, match=r"pip install 'albert\[ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'albert-lm\[ray\]'"):
         list(map_in_order(partial(int, 3), pow, [1], workers=workers))

@@ -1,6 +1,7 @@
 """Data sets of the Hub become files that tasks read; a failed fetch leaves nothing behind."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
@@ -10,7 +11,7 @@ import datasets
 import huggingface_hub.constants
 import pytest
 
-from albert.errors import DataError
+from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import TASKS, find_task, solver_of
 from albert.tasks.files import require_files
 from albert.tasks.hub_data import cache_folder, fetch
@@ -214,3 +215,12 @@ def test_every_fetched_split_is_found(tmp_path: Path) -> None:
         for split in task.data.hub.splits:
             (folder / f"{split}.jsonl").touch()
             assert require_files(task, folder, split) == (folder / f"{split}.jsonl",), task.name
+
+
+def test_without_the_package_for_it_the_error_names_what_to_install(
+    mrpc: Task, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ConfigError, match=r"not installed; run: pip install 'albert-lm\[hub\]'$"):
+        fetch(mrpc)
+    assert not cache.exists()

@@ -189,5 +189,5 @@ def test_without_the_segmenter_the_error_names_what_to_install(
     monkeypatch: pytest.MonkeyPatch, wordpiece: AlbertTokenizer
 ) -> None:
     monkeypatch.setitem(sys.modules, "rjieba", None)
-    with pytest.raises(ConfigError, match=r"pip install 'albert\[zh\]'"):
+    with pytest.raises(ConfigError, match=r"pip install 'albert-lm\[zh\]'"):
         make_wordpiece().encode_sentences_with_words(["学习"])

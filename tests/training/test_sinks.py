@@ -164,7 +164,7 @@ def test_a_missing_package_is_named_with_its_installation(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: Any, module: str
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(ConfigError, match=rf"pip install 'albert\[{name}\]'"):
+    with pytest.raises(ConfigError, match=rf"pip install 'albert-lm\[{name}\]'"):
         open_sinks([name], tmp_path, "base", {})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from albert.training.runs import versions
+from albert.training.versions import versions
 
 PACKAGES = ("numpy", "pyarrow", "sentencepiece", "tokenizers", "transformers")
 

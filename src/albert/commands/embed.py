@@ -25,7 +25,8 @@ from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import Columns, Row, check_text, table_rows
 from albert.tasks.text_files import plain_text_rows
-from albert.training.runs import settings_as_json, versions
+from albert.training.runs import settings_as_json
+from albert.training.versions import versions
 from albert.writing import replacing
 
 TEXTS_AT_ONCE = 1024

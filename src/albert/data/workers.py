@@ -22,6 +22,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any, Literal, TypeVar
 
+from albert.distribution import install_command
 from albert.errors import AlbertError, ConfigError, DataError
 
 Workers = int | Literal["ray"]
@@ -299,5 +300,7 @@ def import_ray() -> Any:
     try:
         import ray
     except ImportError as error:
-        raise ConfigError("--workers ray needs the package ray: pip install 'albert[ray]'") from error
+        raise ConfigError(
+            f"--workers ray needs the package ray, which is not installed; run: {install_command('ray')}"
+        ) from error
     return ray

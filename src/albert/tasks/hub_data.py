@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.console import say
+from albert.data.corpus.hub_corpora import import_datasets
 from albert.data.corpus.storage import one_line
 from albert.errors import DataError
 from albert.tasks.task import HubData, Task
@@ -33,6 +34,7 @@ def fetch(task: Task) -> Path:
 
     Raises:
         DataError: No data set of the Hub is known for the task, or it cannot be fetched.
+        ConfigError: `datasets` is not installed.
     """
     hub = task.data.hub
     if hub is None:
@@ -44,6 +46,7 @@ def fetch(task: Task) -> Path:
     if folder.is_dir():
         say(f"{task.name}: data from {folder}")
         return folder
+    import_datasets(_name_of(hub))  # missing, it is not a failed fetch
     say(f"{task.name}: fetching {_name_of(hub)} from the Hugging Face Hub")
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -68,11 +71,7 @@ def cache_folder(task: Task, hub: HubData) -> Path:
 
 def _write(task: Task, hub: HubData, split: str, folder: Path) -> int:
     """Write the rows of one split; return their number."""
-    import datasets
-
-    # Its bars would disturb our own output, and its log repeats what an error says.
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets = import_datasets(_name_of(hub))
     rows = datasets.load_dataset(hub.name, hub.config, split=hub.splits[split])
     with (folder / f"{split}.jsonl").open("w", encoding="utf-8") as file:
         for row in _renamed(task, hub, rows.features, rows):

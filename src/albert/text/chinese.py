@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from albert.distribution import install_command
 from albert.errors import ConfigError
 from albert.text.cleaning import is_ideograph
 from albert.text.pieces import PieceEncoder
@@ -124,7 +125,7 @@ def segment(texts: list[str]) -> list[list[str]]:
         import rjieba
     except ImportError as error:
         raise ConfigError(
-            "Chinese words need the segmenter rjieba, which is not installed; run: pip install 'albert[zh]'"
+            f"Chinese words need the segmenter rjieba, which is not installed; run: {install_command('zh')}"
         ) from error
     # The segmenter does not take half a surrogate pair.
     return [rjieba.cut(_SURROGATE.sub("?", text)) for text in texts]

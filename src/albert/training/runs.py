@@ -4,16 +4,12 @@ The same command on an unfinished folder resumes the run; with other settings it
 """
 
 import json
-import platform
 import shutil
-import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.optim import Optimizer
 
@@ -22,6 +18,7 @@ from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_
 from albert.console import say
 from albert.errors import RunError
 from albert.renamed import rename_settings
+from albert.training.versions import versions
 from albert.writing import replacing, write_json
 
 
@@ -178,32 +175,6 @@ class Run:
 def settings_as_json(settings: Any) -> dict[str, Any]:
     """Return a settings dataclass as JSON, with paths as text."""
     return json.loads(json.dumps(asdict(settings), default=str))
-
-
-def versions() -> dict[str, str]:
-    """Return the versions that the numbers of a run depend on, in addition to its settings."""
-    return {
-        "albert": version("albert"),
-        "commit": _commit(),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-    }
-
-
-def _commit() -> str:
-    """Return the commit of a source checkout, "" for an installed package."""
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=5,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip()
 
 
 def _read_record(path: Path) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from albert.console import say, warn
+from albert.distribution import install_command
 from albert.errors import ConfigError
 from albert.writing import write_json
 
@@ -195,7 +196,7 @@ def _check_installed(name: str, module: str) -> None:
         importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"--log-to {name} needs a package that is not installed; run: pip install 'albert[{name}]'"
+            f"--log-to {name} needs a package that is not installed; run: {install_command(name)}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """What `albert.data.corpus.hub_corpora` reads from data sets in the Hub's layout, and what it refuses."""
 
 import json
+import sys
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pytest
 from albert.data.corpus.documents import detect_splitting, read_documents
 from albert.data.corpus.files import Reading, Tally, find_files, total_bytes
 from albert.data.corpus.hub_corpora import parse_hub_name
-from albert.errors import DataError
+from albert.errors import ConfigError, DataError
 
 
 @pytest.fixture
@@ -94,6 +95,14 @@ def test_missing_data_set_is_an_error_of_one_line(folder: Path, ending: str, mes
     with pytest.raises(DataError, match=f"cannot be read at all: .*{message}") as caught:
         documents_of(f"hub:{folder}{ending}")
     assert "\n" not in str(caught.value)
+
+
+def test_without_the_package_for_it_a_data_set_is_an_error_that_names_what_to_install(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "datasets", None)
+    with pytest.raises(ConfigError, match=r"^hub:.*: .*not installed; run: pip install 'albert-lm\[hub\]'$"):
+        documents_of(f"hub:{folder}")
 
 
 def test_unreachable_hub_is_an_error_of_one_line() -> None:

@@ -95,7 +95,7 @@ def test_url_is_distinguished_from_a_path() -> None:
 def test_unusable_protocol_is_an_error_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "s3fs", None)
     monkeypatch.delitem(import_module("fsspec.registry")._registry, "s3", raising=False)
-    with pytest.raises(ConfigError, match=r"s3://b/x: Install s3fs.*; pip install 'albert\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"s3://b/x: Install s3fs.*; run: pip install 'albert-lm\[s3\]'"):
         filesystem_of("s3://b/x")
     with pytest.raises(ConfigError, match=r"nowhere://x: .*nowhere"):
         exists("nowhere://x")

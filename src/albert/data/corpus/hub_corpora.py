@@ -9,11 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
+from typing import Any
 
 from albert.data.corpus.files import HUB_PREFIX, Reading, Tally
 from albert.data.corpus.records import Record, find_columns
 from albert.data.corpus.storage import one_line
-from albert.errors import DataError
+from albert.distribution import install_command
+from albert.errors import ConfigError, DataError
 
 DEFAULT_SPLIT = "train"
 
@@ -43,18 +45,34 @@ def parse_hub_name(source: str) -> HubName:
     return HubName(name=name, config=config or None, split=split or DEFAULT_SPLIT)
 
 
+def import_datasets(source: str) -> Any:
+    """Import the package `datasets`, which then prints nothing.
+
+    Raises:
+        ConfigError: It is not installed; the message names `source`, the data set that needs it.
+    """
+    try:
+        import datasets
+    except ImportError as error:
+        raise ConfigError(
+            f"{source}: data sets of the Hugging Face Hub need the package datasets, which is not installed; "
+            f"run: {install_command('hub')}"
+        ) from error
+    # Both would print between our own lines; what they say is also in the error.
+    datasets.disable_progress_bars()
+    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    return datasets
+
+
 def read_hub_records(source: str, reading: Reading, tally: Tally) -> Iterator[Record]:
     """Read the records of a data set in its order.
 
     Raises:
+        ConfigError: `datasets` is not installed.
         DataError: There is no such data set, configuration, split or column, or it cannot be reached.
     """
-    import datasets
-
     hub = parse_hub_name(source)
-    # Both would print between our own lines; what they say is also in the error.
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+    datasets = import_datasets(source)
     with _reading(source, 0):
         stream = datasets.load_dataset(hub.name, hub.config, split=hub.split, streaming=True)
         if stream.column_names is not None:

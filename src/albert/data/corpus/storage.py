@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import pyarrow as pa
 
+from albert.distribution import install_command
 from albert.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def filesystem_of(path: str | Path) -> tuple["AbstractFileSystem", str]:
     try:
         filesystem, inside = fsspec.core.url_to_fs(str(path))
     except ImportError as error:
-        remedy = "; pip install 'albert[s3]'" if str(path).startswith("s3") else ""
+        remedy = f"; run: {install_command('s3')}" if str(path).startswith("s3") else ""
         raise ConfigError(f"{path}: {one_line(error)}{remedy}") from error
     except ValueError as error:
         raise ConfigError(f"{path}: {one_line(error)}") from error
