@@ -12,6 +12,7 @@ from albert.config import AlbertConfig
 from albert.errors import CheckpointError, ConfigError, DataError
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks import labels
+from albert.tasks.catalogue import find_task
 from albert.tasks.tables import Columns, read_rows
 from albert.tasks.task import ColumnSettings
 from albert.text.tokenizer import AlbertTokenizer
@@ -63,6 +64,7 @@ def test_a_stored_model_scores_as_it_did_in_training(
     assert result.pop("split") == "dev"
     assert result.pop("lengths") == finished["lengths"]["dev"]
     assert result.pop("examples") == (8 if task in {"cola", "sst2"} else 9)
+    assert result.pop(f"baseline_{find_task(task).best_metric}") >= 0
     assert result == pytest.approx({name: last[name] for name in result}, abs=1e-6)
     assert {"step", *result} == set(last)
 
@@ -229,7 +231,9 @@ def test_predictions_are_scored_on_a_folder_or_on_its_file(data: Path, tmp_path:
         evaluate(EvaluateSettings(task="rte", predictions=tmp_path / "RTE.tsv", data=place))
         for place in (data, data / "RTE" / "dev.tsv")
     ]
-    assert results == [{"task": "rte", "split": "dev", "examples": 9, "accuracy": 1.0}] * 2
+    most = max(map(labels.count, labels)) / len(labels)
+    expected = {"task": "rte", "split": "dev", "examples": 9, "accuracy": 1.0, "baseline_accuracy": most}
+    assert results == [expected] * 2
 
 
 def test_a_threshold_needs_questions_that_may_have_no_answer(

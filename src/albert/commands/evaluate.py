@@ -10,6 +10,7 @@ from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.linear import Dtype
 from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow
+from albert.tasks.baseline import baseline_score
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.cuts import Cuts
 from albert.tasks.files import digest_of, find_files, require_files, split_files
@@ -200,4 +201,11 @@ def _read(
 def _result(
     settings: EvaluateSettings, task: Task, examples: list[Any], scores: dict[str, float]
 ) -> dict[str, object]:
-    return {"task": task.name, "split": settings.split, "examples": len(examples), **scores}
+    found: dict[str, object] = {
+        "task": task.name,
+        "split": settings.split,
+        "examples": len(examples),
+        **scores,
+    }
+    baseline = baseline_score(solver_of(task), task, examples, examples)
+    return found if baseline is None else found | {f"baseline_{task.best_metric}": baseline}

@@ -22,6 +22,7 @@ from albert.hub import local_path
 from albert.inference.opening import read_tokenizer, sequence_length
 from albert.model.pretrained import Pretrained
 from albert.optim.schedules import Schedule, make_schedule
+from albert.tasks.baseline import baseline_score
 from albert.tasks.cuts import Cuts
 from albert.tasks.files import digest_of
 from albert.tasks.held_out import HeldOut
@@ -78,6 +79,8 @@ class Plan:
     """Optimizer settings."""
     hidden_dropout_prob: float | None
     """Dropout inside the encoder; None for the model's own."""
+    baseline: float | None
+    """Score on dev of the best guess that ignores the text; None if unknown."""
     guessing_loss: float | None
     """Training loss of guessing by the frequency of labels; None if unknown."""
     rows: Sequence[dict[str, object]]
@@ -158,6 +161,7 @@ def make_plan(settings: FinetuneSettings) -> Plan:
         loop=loop,
         optimizer=optimizer,
         hidden_dropout_prob=given(settings.hidden_dropout_prob, hyperparameters.hidden_dropout_prob),
+        baseline=baseline_score(solver, task, examples, found.dev) if found.dev else None,
         guessing_loss=solver.guessing_loss(task, examples),
         held_out=found.held_out,
         rows=(),

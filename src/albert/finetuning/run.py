@@ -16,6 +16,7 @@ from albert.finetuning.report import write_report
 from albert.finetuning.settings import FinetuneSettings
 from albert.model.pretrained import Pretrained
 from albert.optim.optimizers import make_optimizer
+from albert.tasks.baseline import doubt
 from albert.tasks.features import shuffled_batches
 from albert.tasks.published import band
 from albert.tasks.task import Lengths, Task, trained_on
@@ -26,6 +27,8 @@ from albert.training.runs import Run, settings_as_json
 from albert.training.stopping import Stop, graceful_stop
 
 MAX_RESTARTS = 3
+LAST_LOSSES = 5
+"""Records of the log over which the final training loss is averaged."""
 
 
 def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
@@ -241,6 +244,9 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
         }
         result |= {metric: chosen[metric], "selection": selection[settings.select]}
         result |= {"model": str(run.best if settings.select == "best" else run.model)}
+        if plan.baseline is not None:
+            result[f"baseline_{metric}"] = plan.baseline
+            _warn_of_guessing(plan, run, chosen[metric])
         result |= {"best": best, "last": found[-1]}
         if published := band(plan.task, plan.config):
             result["published"] = (
@@ -254,6 +260,26 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
     run.finish(result)  # Before the report: nothing there may cost the result.
     say(f"report: {write_report(plan, run, result)}")
     return result
+
+
+def _warn_of_guessing(plan: Plan, run: Run, score: float) -> None:
+    """Warn if the result is hardly better than a guess that ignores the texts."""
+    assert plan.baseline is not None
+    assert plan.dev is not None
+    losses = [record["loss"] for record in run.log_records() if "loss" in record]
+    reason = doubt(
+        score,
+        plan.baseline,
+        perfect=100.0 if plan.solver.scores_are_percent else 1.0,
+        num_examples=len(plan.dev.examples),
+        loss=float(np.mean(losses[-LAST_LOSSES:])) if losses else None,
+        guessing_loss=plan.guessing_loss,
+    )
+    if reason is not None:
+        warn(
+            f"{plan.task.best_metric} {score:.4g} is hardly better than {plan.baseline:.4g}, what guessing "
+            f"without the texts reaches: {reason}"
+        )
 
 
 def _announce(plan: Plan) -> None:

@@ -182,6 +182,7 @@ class Job:
             loop=loop,
             optimizer=optimizer,
             hidden_dropout_prob=settings.hidden_dropout_prob,
+            baseline=None,
             guessing_loss=self.solver.guessing_loss(self.task, data.examples),
             long_warmup=True,
             rows=hyperparameter_rows(hyperparameters, used=used, given=list(used)),

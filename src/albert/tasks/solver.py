@@ -249,6 +249,13 @@ class Solver(ABC):
         del task, predictions
         return False
 
+    def guess(self, task: Task, known: Sequence[Any], examples: Sequence[Any]) -> Any:
+        """Return predictions for `examples` that ignore the texts, from the frequencies of labels in `known`.
+
+        Their scores are the baseline that a model must exceed. None if no such guess is known.
+        """
+        del task, known, examples
+
     # Predictions
 
     @abstractmethod

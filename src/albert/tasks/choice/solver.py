@@ -134,6 +134,18 @@ class ChoiceSolver(Solver):
         del task
         return float(np.mean([math.log(len(example.choices)) for example in examples]))
 
+    def guess(
+        self, task: Task, known: Sequence[ChoiceExample], examples: Sequence[ChoiceExample]
+    ) -> NDArray[np.float32]:
+        """Return how often each place holds the right choice, so that the most frequent place is taken."""
+        del task
+        places = max(len(example.choices) for example in (*known, *examples))
+        counts = np.bincount(_labels(known), minlength=places) + 0.5
+        logits = np.tile(np.log(counts / counts.sum()).astype(np.float32), (len(examples), 1))
+        for row, example in zip(logits, examples, strict=True):
+            row[len(example.choices) :] = -np.inf
+        return logits
+
     def are_all_alike(self, task: Task, predictions: NDArray[np.float32]) -> bool:
         """Whether the choice with the same number is predicted for every question."""
         del task

@@ -76,6 +76,11 @@ class RegressionSolver(TextSolver):
         del task
         return float(label_array(examples).var())
 
+    def guess(self, task: Task, known: Sequence[Example], examples: Sequence[Example]) -> Logits:
+        """Return the mean of the numbers."""
+        del task
+        return np.full((len(examples), 1), label_array(known).mean(), np.float32)
+
     def are_all_alike(self, task: Task, predictions: Logits) -> bool:
         """Whether every example gets about the same number."""
         del task

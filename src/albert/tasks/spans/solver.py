@@ -37,6 +37,7 @@ from albert.tasks.solver import Solver, groups_of_similar_length
 from albert.tasks.spans.decoding import (
     MAX_ANSWER_LENGTH,
     N_BEST_SIZE,
+    SpanAnswer,
     SpanCandidates,
     candidates_of_beams,
     candidates_of_logits,
@@ -155,6 +156,16 @@ class SpanSolver(Solver):
         """Return the objective; its loss depends on the model's head."""
         del task
         return SpanObjective()
+
+    def guess(
+        self, task: Task, known: Sequence[Question], examples: Sequence[Question]
+    ) -> SpanPredictions | None:
+        """Return no answer to every question, if questions may lack one; else no guess is known."""
+        del known
+        if not task.may_lack_answer:
+            return None
+        none = SpanAnswer(spans=(), null_odds=0.0)
+        return SpanPredictions(answers=(none,) * len(examples), may_lack_answer=True, null_threshold=-1.0)
 
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
