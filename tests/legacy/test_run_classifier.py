@@ -346,7 +346,7 @@ def test_random_weights_give_a_warning(
         (["--albert_config_file=nowhere.json"], 1, "nowhere.json: no such file"),
         (["--task_name=mnlli"], 2, "did you mean 'mnli'"),
         (["--max_seq_length=513"], 1, "--max_seq_length is 513, but the model has 512 positions"),
-        (["--data_dir=nowhere"], 1, "nowhere: no such folder; --data_dir names the folder"),
+        (["--data_dir=nowhere"], 1, "nowhere: no such file or folder; --data_dir names the"),
         (["--train_batch_size=0"], 1, "--train_batch_size is 0"),
         (["--nodo_train", "--nodo_eval", "--nodo_predict"], 2, "nothing to do"),
     ],
