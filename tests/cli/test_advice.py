@@ -12,7 +12,7 @@ from samples.command_flags import flags_of
 PACKAGE = Path(albert.__file__).parent
 EVERYWHERE = {"from", "help", "json", "version"}
 """Flags of every command, or of `albert` itself."""
-OF_OTHERS = {"short", "project"}
+OF_OTHERS = {"short", "show-toplevel", "project"}
 """Flags of git and trackio."""
 _FLAG = re.compile(r"(?<![\w-])--(?:no-)?([a-z][a-z0-9]*(?:-[a-z0-9]+)*)")
 _CALL = re.compile(

@@ -24,8 +24,8 @@ def versions() -> dict[str, str]:
 def commit_of(tree: Path) -> str:
     """Return the commit of the repository whose root is `tree`, if that is the source tree of this package.
 
-    Otherwise "": an installed package, or a copy of the source tree inside another repository, would get the
-    commit of that repository.
+    Return "" for an installed package and for a copy of the source tree inside another repository: git would
+    give the commit of whatever repository is around them.
     """
     if not _is_our_source_tree(tree):
         return ""
