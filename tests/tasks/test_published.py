@@ -8,7 +8,14 @@ from albert.config import AlbertConfig
 from albert.errors import ConfigError
 from albert.metrics.scores import SCORES
 from albert.tasks.catalogue import TASKS, find_task
-from albert.tasks.published import band, hyperparameter_rows, recipe_for, recipe_names, release_of
+from albert.tasks.published import (
+    SMALL_WIDTH,
+    band,
+    hyperparameter_rows,
+    recipe_for,
+    recipe_names,
+    release_of,
+)
 from albert.tasks.published_figures import FIGURES
 from albert.tasks.task import Hyperparameters
 
@@ -70,7 +77,7 @@ def test_wide_models_without_dropout_get_lower_rates(size: str, rate: float) -> 
 
 def test_auto_never_raises_a_rate_or_shortens_a_warm_up() -> None:
     for task in TASKS.values():
-        for size in SIZES:
+        for size in SIZES[2:]:
             careful = recipe_for(task, model(size))
             steps = task.hyperparameters.steps(5000, task.hyperparameters.batch_size)
             assert careful.learning_rate <= task.hyperparameters.learning_rate
@@ -91,14 +98,15 @@ def test_race_has_the_hyperparameters_of_the_second_release() -> None:
 )
 def test_chinese_models_get_the_rate_of_their_size(size: str, rate: float) -> None:
     config = AlbertConfig.of_size(size, vocab_size=21128)
-    hyperparameters = recipe_for(find_task("lcqmc"), config)
+    hyperparameters = recipe_for(find_task("lcqmc"), config, name="albert-zh")
     assert hyperparameters.learning_rate == rate
     assert (hyperparameters.batch_size, hyperparameters.num_epochs, hyperparameters.max_seq_length) == (
         64,
         5,
         128,
     )
-    assert hyperparameters == recipe_for(find_task("lcqmc"), config, name="albert-zh")
+    if config.hidden_size >= SMALL_WIDTH:
+        assert hyperparameters == recipe_for(find_task("lcqmc"), config)
 
 
 def test_a_rate_found_for_base_is_unchanged_for_base() -> None:
@@ -110,7 +118,9 @@ def test_a_rate_found_for_base_is_unchanged_for_base() -> None:
 
 
 def test_a_recipe_that_a_task_lacks_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'lcqmc' has no recipe 'paper'; it has auto, albert-zh, own"):
+    with pytest.raises(
+        ConfigError, match="'lcqmc' has no recipe 'paper'; it has auto, albert-zh, small, own"
+    ):
         recipe_for(find_task("lcqmc"), model("tiny"), name="paper")
     with pytest.raises(ConfigError, match="did you mean 'paper'"):
         recipe_for(find_task("rte"), model("base"), name="papr")
@@ -189,3 +199,25 @@ def test_a_band_of_a_chinese_model_falls_back_to_test_scores() -> None:
 def test_a_model_of_another_shape_or_an_own_task_has_no_band() -> None:
     assert band(find_task("rte"), replace(model("base-v2"), num_hidden_layers=6)) is None
     assert band(find_task("classification"), model("base-v2")) is None
+
+
+@pytest.mark.parametrize("name", ["classification", "rte", "lcqmc", "tagging", "squad1"])
+def test_small_models_get_what_was_measured_with_their_size(name: str) -> None:
+    task = find_task(name)
+    found = [recipe_for(task, model(size)) for size in ("mini", "tiny", "small")]
+    for hyperparameters in found:
+        assert hyperparameters.learning_rate >= 10 * 1e-5
+        assert hyperparameters.max_seq_length == task.hyperparameters.max_seq_length
+        assert "docs/fine-tuning.md" in hyperparameters.sources["learning_rate"]
+    assert found[1] == recipe_for(task, model("tiny"), name="small")
+    assert recipe_for(task, model("base")) != recipe_for(task, model("base"), name="small")
+
+
+def test_small_data_are_passed_over_more_often() -> None:
+    small = recipe_for(find_task("classification"), model("mini"))
+    passes = [small.steps(n, small.batch_size) / -(-n // small.batch_size) for n in (100, 400, 2000, 100_000)]
+    assert passes == sorted(passes, reverse=True)
+    assert passes[0] == small.max_epochs
+    assert passes[-1] == small.num_epochs
+    base = recipe_for(find_task("classification"), model("base"))
+    assert [base.steps(n, 32) for n in (320, 3200, 320_000)] == [200, 800, 30_000]

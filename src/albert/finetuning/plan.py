@@ -230,6 +230,7 @@ def _used(plan: Plan) -> dict[str, object]:
         "max_steps": plan.loop.max_steps,
         "warmup_steps": plan.optimizer.warmup_steps,
         "max_seq_length": plan.lengths.max_seq_length,
+        "adam_beta2": plan.optimizer.adam_beta2,
         "hidden_dropout_prob": plan.hidden_dropout_prob,
     } | ({"class_weights": _weights_as_text(plan.task)} if plan.task.class_weights else {})
 

@@ -111,7 +111,9 @@ class FinetuningRun:
         """
         plan, run = self._plan, self._run
         loop, settings = plan.loop, plan.optimizer
-        optimizer = make_optimizer(settings.optimizer, model, weight_decay=settings.weight_decay)
+        optimizer = make_optimizer(
+            settings.optimizer, model, weight_decay=settings.weight_decay, beta2=settings.adam_beta2
+        )
         done = run.resume(model, optimizer).step
         batches = shuffled_batches(plan.train, loop.micro_size, seed=loop.seed, start=done * loop.batch_size)
         if done and self._is_due(done) and done not in {e["step"] for e in evaluations(run)}:

@@ -77,6 +77,8 @@ class FinetuneSettings:
     end of the warm-up."""
     weight_decay: float = 0.01
     """Decoupled weight decay; biases and layer normalisations are never decayed."""
+    adam_beta2: float | None = None
+    """Decay of the second moment; the recipe's if not given."""
     max_grad_norm: float = 1.0
     """Global norm to which gradients are clipped."""
     micro_batch_size: int | None = None
@@ -143,6 +145,7 @@ def filled_in(
         warmup_steps=given(settings.warmup_steps, hyperparameters.warmup(max_steps)),
         schedule=settings.schedule,
         weight_decay=settings.weight_decay,
+        adam_beta2=given(settings.adam_beta2, hyperparameters.adam_beta2),
         max_grad_norm=settings.max_grad_norm,
     )
     return loop, optimizer

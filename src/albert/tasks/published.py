@@ -54,6 +54,22 @@ _CAPS_FOR_TINY = (
 _WIDE = 1024
 """Hidden size from which models without dropout are hard to fine-tune."""
 _WIDE_WARMUP_SHARE = 0.1
+SMALL_WIDTH = 768
+"""Hidden size below which published hyperparameters, all found with larger models, do not hold."""
+_SMALL_SOURCE = "measured with models of their size: docs/fine-tuning.md, Small models"
+_SMALL_RATES = ((256, 3e-4), (0, 5e-4))
+"""Peak learning rates by the hidden size from which they hold."""
+_SMALL = {
+    "batch_size": 16,
+    "max_steps": None,
+    "num_epochs": 3.0,
+    "min_steps": 1500,
+    "max_epochs": 40.0,
+    "warmup_steps": None,
+    "warmup_share": 0.1,
+    "hidden_dropout_prob": 0.0,
+    "adam_beta2": 0.98,
+}
 _V2_RACE = f"{README}: with v2, RACE diverges otherwise"
 
 
@@ -111,16 +127,18 @@ def recipe_names(task: Task) -> list[str]:
         names += ["paper", "v2"]
     if _is_for_tiny(task.hyperparameters) or ALBERT_ZH in task.hyperparameters.source:
         names.append("albert-zh")
-    return [*names, "own"]
+    return [*names, "small", "own"]
 
 
 def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyperparameters:
     """Return the hyperparameters for fine-tuning a model with `config` on `task`.
 
-    - auto: the task's own, with a lower rate and a longer warm-up for models that do not learn with them;
+    - auto: for models narrower than 768 `small`; for others the task's own, with a lower rate and a longer
+      warm-up for models that do not learn with them;
     - paper: Lan et al. (2020), table 14, unchanged;
     - v2: the same with the changes in the original's README for its second release;
     - albert-zh: those of albert_zh, the rate lowered for models larger than its `tiny`;
+    - small: measured with small models: higher rates, and more passes over small data;
     - own: those for the user's own data.
 
     Raises:
@@ -131,12 +149,15 @@ def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyper
         raise ConfigError(
             f"task {task.name!r} has no recipe {name!r}{did_you_mean(name, known)}; it has {', '.join(known)}"
         )
-    if name == "paper":
-        return task.hyperparameters
-    if name == "v2":
-        return _second_release(task)
-    if name == "own":
-        return TASKS[task.kind].hyperparameters
+    if name == "auto" and config.hidden_size < SMALL_WIDTH:
+        name = "small"
+    if name in {"paper", "v2", "small", "own"}:
+        return {
+            "paper": task.hyperparameters,
+            "v2": _second_release(task),
+            "small": _for_small(task.hyperparameters, config),
+            "own": TASKS[task.kind].hyperparameters,
+        }[name]
     if task.language == "zh":
         caps = _CAPS_FOR_TINY if _is_for_tiny(task.hyperparameters) else _CHINESE_CAPS
         return _capped(task.hyperparameters, config, caps)
@@ -205,7 +226,7 @@ def _values(hyperparameters: Hyperparameters) -> dict[str, Any]:
     by_steps = hyperparameters.max_steps is not None
     length = ("max_steps" if by_steps else "num_epochs",)
     warmup = ("warmup_steps" if by_steps and hyperparameters.warmup_steps is not None else "warmup_share",)
-    others = ("max_seq_length", "hidden_dropout_prob", "classifier_dropout_prob")
+    others = ("adam_beta2", "max_seq_length", "hidden_dropout_prob", "classifier_dropout_prob")
     return {
         name: getattr(hyperparameters, name)
         for name in ("learning_rate", "batch_size", *length, *warmup, *others)
@@ -215,13 +236,21 @@ def _values(hyperparameters: Hyperparameters) -> dict[str, Any]:
 def _source(hyperparameters: Hyperparameters, setting: str) -> str:
     source = hyperparameters.sources.get(setting, hyperparameters.source)
     if setting == "max_steps" and hyperparameters.max_steps is None:
-        return f"{hyperparameters.num_epochs:g} passes over the data; {source}"
+        return f"{_length_in_words(hyperparameters)}; {hyperparameters.sources.get('num_epochs', source)}"
     if setting == "warmup_steps" and (
         hyperparameters.max_steps is None or hyperparameters.warmup_steps is None
     ):
         source = hyperparameters.sources.get("warmup_share", hyperparameters.source)
         return f"{hyperparameters.warmup_share:.0%} of the steps; {source}"
     return source
+
+
+def _length_in_words(hyperparameters: Hyperparameters) -> str:
+    passes = f"{hyperparameters.num_epochs:g} passes over the data"
+    if not hyperparameters.min_steps:
+        return passes
+    more = f"up to {hyperparameters.max_epochs:g} if they are fewer than {hyperparameters.min_steps:,} steps"
+    return f"{passes}, {more}"
 
 
 def _changed(hyperparameters: Hyperparameters, source: str, **changes: Any) -> Hyperparameters:
@@ -232,6 +261,12 @@ def _changed(hyperparameters: Hyperparameters, source: str, **changes: Any) -> H
 
 def _is_for_tiny(hyperparameters: Hyperparameters) -> bool:
     return any(script in hyperparameters.source for script in (CLUE_SCRIPT, LCQMC_SCRIPT))
+
+
+def _for_small(hyperparameters: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
+    """Return hyperparameters for a small model; only the lengths remain those of the task."""
+    rate = next(rate for width, rate in _SMALL_RATES if config.hidden_size >= width)
+    return _changed(hyperparameters, _SMALL_SOURCE, learning_rate=rate, **_SMALL)
 
 
 def _second_release(task: Task) -> Hyperparameters:

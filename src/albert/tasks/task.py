@@ -88,6 +88,10 @@ class Hyperparameters:
     """Optimiser steps; None if `num_epochs` decides."""
     num_epochs: float = 3
     """Passes over the training data, if `max_steps` is None."""
+    min_steps: int = 0
+    """Optimiser steps at least, if `max_steps` is None: small data are passed over more often."""
+    max_epochs: float = 40
+    """Passes over the training data that `min_steps` may lead to."""
     warmup_steps: int | None = None
     """Steps until the peak learning rate; None if `warmup_share` decides."""
     warmup_share: float = 0.1
@@ -98,6 +102,8 @@ class Hyperparameters:
     """Dropout inside the encoder, hidden states and attention alike; None for the model's own."""
     classifier_dropout_prob: float = 0.1
     """Dropout before the classifier."""
+    adam_beta2: float = 0.999
+    """Decay of the second moment of AdamW."""
     source: str
     """Source of the numbers."""
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -107,7 +113,9 @@ class Hyperparameters:
         """Return the number of optimiser steps for `num_examples` in batches of `batch_size`."""
         if self.max_steps is not None:
             return self.max_steps
-        return max(1, round(self.num_epochs * -(-num_examples // batch_size)))
+        steps_of_pass = -(-num_examples // batch_size)
+        enough = min(self.min_steps, round(self.max_epochs * steps_of_pass))
+        return max(1, enough, round(self.num_epochs * steps_of_pass))
 
     def warmup(self, num_steps: int) -> int:
         """Return the warm-up steps of a run of `num_steps`: the same share as in these hyperparameters."""
