@@ -168,7 +168,8 @@ def test_the_warm_up_is_scaled_to_the_given_steps(encoder: Path, toy: Path, tmp_
     labelled = [(a, b, c, "entailment" if label == "good" else "not_entailment") for a, b, c, label in rows]
     for split in ("train", "dev"):
         write_table(tmp_path / "RTE" / f"{split}.tsv", labelled, "index", "sentence1", "sentence2", "label")
-    finetune(settings(encoder, tmp_path, tmp_path / "run", task="rte", max_steps=8, learning_rate=None))
+    asked = {"task": "rte", "recipe": "paper", "max_steps": 8, "learning_rate": None}
+    finetune(settings(encoder, tmp_path, tmp_path / "run", **asked))
     recipe_used = json.loads((tmp_path / "run" / "run.json").read_text())["inputs"]["recipe"]
     assert recipe_used == {
         "max_steps": 8,
@@ -176,6 +177,7 @@ def test_the_warm_up_is_scaled_to_the_given_steps(encoder: Path, toy: Path, tmp_
         "max_seq_length": 32,
         "learning_rate": 3e-5,
         "warmup_steps": 2,
+        "adam_beta2": 0.999,
         "hidden_dropout_prob": 0.1,
     }
 

@@ -36,7 +36,7 @@ def blind(tmp_path: Path) -> Path:
 
 
 def scores_in_turn(monkeypatch: pytest.MonkeyPatch, *accuracies: float) -> None:
-    """Replace the dev accuracies by given ones."""
+    """Replace the accuracies by given ones: the first is that of guessing, the others are those on dev."""
     rest = iter(accuracies)
     monkeypatch.setattr(
         ClassificationSolver, "scores", lambda *_: {"accuracy": next(rest), "f1_macro": 0.0, "loss": 1.0}
@@ -47,7 +47,7 @@ def test_the_report_says_which_evaluation_is_the_result(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for select, accuracy in (("best", 0.75), ("last", 0.25)):
-        scores_in_turn(monkeypatch, 0.5, 0.75, 0.25)
+        scores_in_turn(monkeypatch, 0.4, 0.5, 0.75, 0.25)
         result = finetune(settings(encoder, toy, tmp_path / select, max_steps=3, eval_steps=1, select=select))
         assert result["accuracy"] == accuracy
         assert select in result["selection"]
@@ -65,7 +65,7 @@ def test_several_seeds_give_their_median_and_each(encoder: Path, toy: Path, tmp_
 def test_training_stops_without_a_better_score(
     encoder: Path, toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores_in_turn(monkeypatch, 0.5, 0.75, 0.7, 0.6)
+    scores_in_turn(monkeypatch, 0.4, 0.5, 0.75, 0.7, 0.6)
     result = finetune(settings(encoder, toy, tmp_path / "run", max_steps=9, eval_steps=1, patience=2))
     assert (result["best"]["step"], result["last"]["step"]) == (2, 4)
 
@@ -75,7 +75,7 @@ def test_a_run_killed_after_its_early_stop_does_not_train_further(
 ) -> None:
     from albert.finetuning import run as finetuning_run
 
-    scores_in_turn(monkeypatch, 0.5, 0.4)
+    scores_in_turn(monkeypatch, 0.3, 0.5, 0.4, 0.3)
     asked = settings(encoder, toy, tmp_path / "run", max_steps=9, eval_steps=1, patience=1)
     with monkeypatch.context() as killed:
         killed.setattr(finetuning_run, "_finish", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))

@@ -66,6 +66,7 @@ def settings(encoder: Path, data: Path, output: Path, **changes: Any) -> Finetun
         "batch_size": 8,
         "eval_steps": 3,
         "learning_rate": 1e-3,
+        "adam_beta2": 0.999,
         "precision": "float32",
         "device": "cpu",
     }
