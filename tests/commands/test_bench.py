@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from albert.benchmarks import inference, text, training, workload
-from albert.benchmarks.jobs import JobName, make_job
+from albert.benchmarks.jobs import make_job
 from albert.benchmarks.lower_bound import (
     LOWER_BOUND,
     classifier_products,
@@ -35,6 +35,7 @@ from albert.benchmarks.timing import (
     time_job,
 )
 from albert.benchmarks.workload import Workload, make_lengths, make_pretraining_batch, pad_pretraining
+from albert.choices import JobName
 from albert.cli.main import run
 from albert.commands.bench import BenchSettings, bench, make_workload
 from albert.config import AlbertConfig

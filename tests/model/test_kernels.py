@@ -11,7 +11,7 @@ from albert.errors import ConfigError
 from albert.model import kernels
 from albert.model.language_models import AlbertForMaskedLM
 from albert.model.linear import LinearWeights, linear, prepare, prepare_for_inference
-from albert.training.settings import autocast_dtype
+from albert.training.devices import autocast_dtype
 from albert.training.speed import apply_switches
 
 CONFIG = AlbertConfig(

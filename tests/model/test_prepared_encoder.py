@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.model.encoder import AlbertEncoder
 from albert.model.inspection import Inspection
-from albert.model.linear import Dtype
 from albert.model.packing import Packing, PaddedBatch, PaddedInputs
 
 PACKING = Packing.of_lengths(torch.tensor([5, 17, 9]))

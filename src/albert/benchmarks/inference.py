@@ -25,9 +25,10 @@ from albert.benchmarks.workload import (
     make_lengths,
     pad,
 )
+from albert.choices import Dtype
 from albert.errors import ConfigError
 from albert.inference.precision import MAX_DIFFERENCE
-from albert.model.linear import Dtype, check_int8
+from albert.model.linear import check_int8
 from albert.tasks.catalogue import find_task
 from albert.tasks.classification.solver import ClassificationSolver
 from albert.tasks.features import TextFeatures

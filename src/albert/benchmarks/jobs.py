@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Literal
 
 from albert.benchmarks.inference import latency_job, throughput_job
 from albert.benchmarks.optimizing import optimizer_job
@@ -10,10 +9,6 @@ from albert.benchmarks.text import examples_job, tokenization_job
 from albert.benchmarks.timing import Job
 from albert.benchmarks.training import finetuning_job, pretraining_job
 from albert.benchmarks.workload import Workload
-
-JobName = Literal[
-    "pretraining", "finetuning", "inference", "latency", "examples", "tokenization", "optimizer"
-]
 
 _JOBS: Mapping[str, Callable[[Workload], Job]] = MappingProxyType(
     {

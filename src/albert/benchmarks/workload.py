@@ -13,13 +13,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from albert.choices import LengthsName
 from albert.config import AlbertConfig
 from albert.data.batches import IntArray, PretrainingBatch
 from albert.model.language_models import AlbertForPreTraining
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.features import TextFeatures
-from albert.training.settings import LoopSettings, autocast_dtype
+from albert.training.devices import autocast_dtype
+from albert.training.settings import LoopSettings
 
 VOCAB_SIZE = 30_000
 FIRST_ORDINARY_ID = 5
@@ -28,7 +30,6 @@ IGNORED_LABEL = -100
 
 ModelT = TypeVar("ModelT", bound=Pretrained)
 
-LengthsName = Literal["full", "glue", "sst2", "squad"]
 
 _DECILES = tuple(range(0, 101, 10))
 _QUANTILES: dict[str, tuple[Sequence[float], Sequence[int]]] = {

@@ -6,7 +6,7 @@ gets another stage of pretraining.
 """
 
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from albert.checkpoint.layout import RUN_FILE
 from albert.commands.finetune import FinetuneSettings, finetune
 from albert.commands.prepare import PrepareSettings, prepare
 from albert.commands.pretrain import pretrain
+from albert.commands.settings.demo import DemoSettings
 from albert.commands.vocab import RECORD_NAME, VocabSettings, vocab
 from albert.console import human_seconds, say
 from albert.data.recognition import JOB_NAME
@@ -29,8 +30,10 @@ from albert.demo.stages import (
     show_curves,
 )
 from albert.demo.text import DEV_FILE, majority_share, read_documents, write_documents, write_tables
-from albert.errors import ConfigError, DataError
+from albert.errors import DataError
 from albert.inference.pipelines import pipeline
+
+__all__ = ["DemoSettings", "demo"]
 
 HELD_OUT = 0.1
 MASKED_TEXTS = (
@@ -46,24 +49,6 @@ OWN_TEXT = (
     "albert finetune --task classification --model own/run/model --data FOLDER_WITH_TRAIN_AND_DEV_TSV "
     "--output own/classifier",
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoSettings:
-    """Run all stages, small, on the documentation inside the running Python.
-
-    Vocabulary, shards, pretraining with two baselines, filled masks, a classifier from pretrained and from
-    random weights. Run again, it continues an interrupted demo, or pretrains further.
-    """
-
-    minutes: float = 3.5
-    """Minutes of pretraining in this call; everything else takes about one more."""
-    output: Path = Path("demo")
-    """Folder for everything the demo writes."""
-
-    def __post_init__(self) -> None:
-        if not 0 < self.minutes < 100_000:
-            raise ConfigError(f"--minutes is {self.minutes}; expected a number above 0, such as 4")
 
 
 def demo(settings: DemoSettings) -> dict[str, Any]:

@@ -5,7 +5,6 @@ on its size. Vectors go to a temporary file that gets its name when it is comple
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
@@ -13,14 +12,13 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from albert.commands.settings.embed import EmbedSettings
 from albert.console import collected_notes, progress, say, without_notes
 from albert.errors import ConfigError, DataError
 from albert.inference.embedding import Embedder
-from albert.inference.pooling import Pooling
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
-from albert.model.linear import Dtype
-from albert.tasks.bad_rows import ADVICE, BadRows, OnBadRow, SkippedRow, each
+from albert.tasks.bad_rows import ADVICE, BadRows, SkippedRow, each
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import Columns, Row, check_text, table_rows
@@ -29,42 +27,10 @@ from albert.training.runs import settings_as_json
 from albert.training.versions import versions
 from albert.writing import replacing
 
+__all__ = ["EmbedSettings", "embed"]
+
 TEXTS_AT_ONCE = 1024
 _READ_BYTES = 1 << 20
-
-
-@dataclass(frozen=True, kw_only=True)
-class EmbedSettings:
-    """Write a vector for each text of a file."""
-
-    model: str
-    """Model folder, Hub id, or anything that `albert convert` takes."""
-    input: Path | None = None
-    """Texts: .txt with one text a line, or .tsv, .csv, .jsonl with columns."""
-    output: Path | None = None
-    """Vectors (texts, hidden size) in float32, in the order of the input: .npy, for `numpy.load`."""
-    pooling: Pooling | None = None
-    """The vector of a text: the mean of the last hidden states of its tokens, that of [CLS], or others that
-    sentence-transformers has; by default what its folder says, else mean."""
-    normalize: bool = False
-    """Scale vectors to length 1, so that their dot product is the cosine; always, if the folder says so."""
-    max_seq_length: int | None = None
-    """Tokens to which a text is truncated; by default as many as the folder says or the model takes."""
-    prompt: str | None = None
-    """Name of a prompt of a sentence-transformers folder, such as query, that goes before each text; by
-    default the folder's own choice."""
-    text_column: str = "text"
-    """Column of the text, if the input has columns."""
-    on_bad_row: OnBadRow = "error"
-    """What to do if texts are empty or rows cannot be used: error names them before anything is computed;
-    skip leaves vectors of NaN in their places."""
-    sentence_transformers: Path | None = None
-    """Folder to write for the library sentence-transformers, which then returns the same vectors."""
-    device: str = "auto"
-    """cpu, cuda, cuda:1, ...; auto takes a GPU where there is one."""
-    dtype: Dtype = "float32"
-    """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused if it changes the
-    vectors of the first texts too much."""
 
 
 def embed(settings: EmbedSettings) -> dict[str, object]:

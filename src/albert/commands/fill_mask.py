@@ -1,23 +1,11 @@
 """`albert fill-mask`: predict the masked tokens of a text."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from tyro.conf import Positional, arg
-
+from albert.commands.settings.fill_mask import FillMaskSettings
 from albert.inference.pipelines import pipeline
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FillMaskSettings:
-    """Predict the masked tokens of a text."""
-
-    text: Positional[Annotated[str, arg(metavar="TEXT")]]
-    """A text with [MASK] where a word is missing, once or more."""
-    model: str
-    """Model folder, Hub id, or anything that `albert convert` takes."""
-    top_k: int = 5
-    """Number of tokens to show for each mask."""
+__all__ = ["FillMaskSettings", "fill_mask"]
 
 
 def fill_mask(settings: FillMaskSettings) -> list[dict[str, Any]]:

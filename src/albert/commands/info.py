@@ -1,30 +1,22 @@
 """`albert info`: shape, parameters and tokenizer of a model of any form."""
 
-from dataclasses import dataclass
-from typing import Annotated, Any
-
-from tyro.conf import Positional, arg
+from typing import Any
 
 from albert.checkpoint.sources import Source, opened
 from albert.checkpoint.weights import weight_files
+from albert.commands.settings.info import InfoSettings
 from albert.config import AlbertConfig, size_name
 from albert.conversion.conversion import StoredModel, read_model
 from albert.errors import TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
+
+__all__ = ["InfoSettings", "info"]
 
 PROBE = "The quick brown fox jumps over 1,234 lazy dogs."
 
 FLOAT_BYTES = 4
 TRAINING_COPIES = 4
 """Floats per parameter in training: the parameter, its gradient, two moments."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InfoSettings:
-    """Show shape, parameters and tokenizer of a model of any form."""
-
-    model: Positional[Annotated[str, arg(metavar="MODEL")]]
-    """Model folder, or any other form that `albert convert` takes."""
 
 
 def info(settings: InfoSettings) -> dict[str, Any]:

@@ -1,42 +1,22 @@
 """`albert report`: curves, scores and speed of one or several runs, as a picture and an HTML page."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
-from typing import Annotated, Any
+from typing import Any
 
-from tyro.conf import Positional, arg
-
+from albert.commands.settings.report import ReportSettings
 from albert.console import say
 from albert.errors import ConfigError
 from albert.reports.curves import draw_runs
 from albert.reports.page import make_page
-from albert.reports.runs import Axis, LoggedRun, read_runs, score_names
+from albert.reports.runs import LoggedRun, read_runs, score_names
 from albert.writing import replacing
+
+__all__ = ["ReportSettings", "report"]
 
 REPORT_FOLDER = "report"
 PICTURE = "report.png"
 PAGE = "report.html"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReportSettings:
-    """Draw the curves of one or more runs, and compare them.
-
-    Works for pretraining and fine-tuning, also while a run is still training.
-    """
-
-    runs: Positional[Annotated[tuple[Path, ...], arg(metavar="RUN [RUN ...]")]]
-    """Folders of the runs."""
-    output: Path | None = None
-    """Folder for report.png and report.html; default: report/ in the first run."""
-    x: Axis = "steps"
-    """Horizontal axis: steps, tokens, or hours of training steps (without evaluations)."""
-
-    def __post_init__(self) -> None:
-        if not self.runs:
-            raise ConfigError("no run was given; expected folders of runs: albert report RUN [RUN ...]")
 
 
 def report(settings: ReportSettings) -> list[dict[str, Any]]:

@@ -1,14 +1,10 @@
 """`albert tasks`: list the tasks that `albert finetune` and `albert evaluate` know."""
 
-from dataclasses import dataclass
-
+from albert.commands.settings.tasks import TasksSettings
 from albert.tasks.catalogue import TASKS
 from albert.tasks.task import Task
 
-
-@dataclass(frozen=True, kw_only=True)
-class TasksSettings:
-    """List the known tasks with their data, metrics and default settings."""
+__all__ = ["TasksSettings", "tasks"]
 
 
 def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every command takes its settings

@@ -4,74 +4,30 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from albert import console
-from albert.data.corpus.documents import Splitting, choose_splitting, read_documents, sentence_splitter
-from albert.data.corpus.files import Decoding, Reading, Tally, fewest_names, report_skipped, total_bytes
+from albert.commands.settings.vocab import VocabSettings
+from albert.data.corpus.documents import choose_splitting, read_documents, sentence_splitter
+from albert.data.corpus.files import Reading, Tally, fewest_names, report_skipped, total_bytes
 from albert.data.corpus.storage import write_whole
 from albert.data.recognition import find_raw_files
-from albert.errors import ConfigError, RunError
+from albert.errors import RunError
 from albert.text.cleaning import LEAST_LOST_MARKS, lost_marks
 from albert.text.pieces import PieceEncoder
 from albert.text.tokenizer import AlbertTokenizer
-from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE, train_sentencepiece, train_wordpiece
+from albert.text.vocabulary import train_sentencepiece, train_wordpiece
+
+__all__ = ["VocabSettings", "vocab"]
 
 RECORD_NAME = "run.json"
 """File with the settings."""
 _CHECKED_SENTENCES = 10_000
 _READING_SETTINGS = ("splitting", "language", "column", "errors", "skip_bad")
 """Settings that `albert prepare` needs as well, to read the same text."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class VocabSettings:
-    """Make a vocabulary from raw text."""
-
-    input: tuple[str, ...]
-    """Text: .txt (a blank line between documents), or .csv, .tsv, .jsonl with a document in each row, all
-    also as .gz or .zst, .parquet; folders, globs or URLs (s3://...) of these; or data sets of the Hub,
-    hub:NAME[:CONFIG][@SPLIT]."""
-    output: Path
-    """Folder for the tokenizer."""
-    kind: Literal["sentencepiece", "wordpiece"] = "sentencepiece"
-    """sentencepiece, as the published English models, or wordpiece, as the Chinese ones."""
-    vocab_size: int = PUBLISHED_VOCAB_SIZE
-    """Number of pieces, special ones included; the paper's is 30000."""
-    lower_case: bool = True
-    """Lower-case all text, now and whenever the tokenizer is used."""
-    keep_accents: bool = False
-    """Keep accents and other combining marks, now and whenever the tokenizer is used: umlauts, the signs of
-    Indian scripts. The original removes them from SentencePiece's text, and from WordPiece's if it is
-    lower-cased."""
-    sample_sentences: int = 10_000_000
-    """With sentencepiece: sentences drawn at random from a larger text; limits the memory."""
-    splitting: Splitting = "auto"
-    """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
-    language: str = "en"
-    """ISO 639 code of the text, for the splitting into sentences."""
-    column: str = "text"
-    """Column of tables and Hub data sets, or field of .jsonl records, with the text. Several, separated by
-    commas, are parts of one document: subject,body."""
-    errors: Decoding = "strict"
-    """What to do with bytes that are not UTF-8: stop, or replace them."""
-    skip_bad: bool = False
-    """Skip lines and records that cannot be used, and report at the end how many."""
-    seed: int = 0
-    """Seed of the draw of sentences."""
-
-    def __post_init__(self) -> None:
-        if not self.input:
-            raise ConfigError("no input given; name text files or folders with --input")
-        if self.vocab_size < 1:
-            raise ConfigError(f"vocab_size is {self.vocab_size}; expected a number of pieces, such as 30000")
-        if self.sample_sentences < 1:
-            raise ConfigError(
-                f"sample_sentences is {self.sample_sentences}; expected at least 1, better some millions"
-            )
 
 
 def vocab(settings: VocabSettings) -> dict[str, Any]:

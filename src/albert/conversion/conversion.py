@@ -13,7 +13,6 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +28,7 @@ from albert.checkpoint.names import family_of, from_hugging_face, from_original,
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
 from albert.checkpoint.weights import read_hugging_face_tensors
+from albert.choices import Head
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.release import check_tokenizer, model_card
@@ -45,7 +45,6 @@ from albert.model.task_models import (
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import move_finished, write_json
 
-Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]
 _HEADS: dict[str, type[Pretrained]] = {
     "sequence-classification": AlbertForSequenceClassification,
     "multiple-choice": AlbertForMultipleChoice,

@@ -29,8 +29,8 @@ from albert.pretraining.objective import make_objective
 from albert.pretraining.recipes import recipe_settings
 from albert.pretraining.settings import PretrainSettings
 from albert.reports.curves import Baselines, LoggedStage, draw_stages, held_out_points
+from albert.training.devices import find_device
 from albert.training.runs import Run
-from albert.training.settings import find_device
 from albert.writing import write_json
 
 STATE_FILE = "demo.json"

@@ -30,7 +30,8 @@ from albert.tasks.published import hyperparameter_rows, recipe_for
 from albert.tasks.solver import Features, Solver
 from albert.tasks.task import Hyperparameters, Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
-from albert.training.settings import LoopSettings, OptimizerSettings, find_device
+from albert.training.devices import find_device
+from albert.training.settings import LoopSettings, OptimizerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

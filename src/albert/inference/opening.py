@@ -21,13 +21,13 @@ from albert.checkpoint.folder import (
 )
 from albert.checkpoint.names import from_hugging_face
 from albert.checkpoint.weights import find_weights, refuse_lfs_pointer, weight_files
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.precision import prepare_precision
 from albert.model.albert_model import AlbertModel
-from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
@@ -35,7 +35,7 @@ from albert.model.task_models import (
     AlbertForTokenClassification,
 )
 from albert.text.tokenizer import AlbertTokenizer
-from albert.training.settings import find_device
+from albert.training.devices import find_device
 
 _LOOKALIKES = (AlbertForSequenceClassification, AlbertForTokenClassification, AlbertForMultipleChoice)
 """Classes whose heads have the same tensor names, so that only config.json tells them apart."""

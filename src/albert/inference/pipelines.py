@@ -15,6 +15,7 @@ from typing import Any, get_args
 import torch
 
 from albert.checkpoint.folder import read_architecture
+from albert.choices import Dtype
 from albert.conversion.conversion import model_folder
 from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError, did_you_mean
@@ -33,7 +34,6 @@ from albert.inference.zero_shot import ZeroShotClassificationPipeline
 from albert.model.albert_model import AlbertModel
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
-from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import (
     AlbertForMultipleChoice,
@@ -41,7 +41,7 @@ from albert.model.task_models import (
     AlbertForTokenClassification,
 )
 from albert.text.tokenizer import AlbertTokenizer
-from albert.training.settings import find_device
+from albert.training.devices import find_device
 
 
 @dataclass(frozen=True, slots=True)

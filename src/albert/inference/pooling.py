@@ -5,19 +5,14 @@ Letters: G texts, M tokens of all of them, H hidden size, D size of a vector.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from albert.choices import Pooling
 from albert.model.packing import on_device
-
-Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
-"""How the states of a text's tokens become one vector, special tokens included: their mean, that of
-[CLS], their largest numbers, their sum over the root of their number, their mean weighted by position, or the
-last."""
 
 ACTIVATIONS: Mapping[str, Callable[[], nn.Module]] = {
     "Tanh": nn.Tanh,

@@ -17,16 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from albert import console
+from albert.choices import Dtype
 from albert.errors import CheckpointError
 from albert.model.albert_model import AlbertModel
 from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.language_models import AlbertForMaskedLM
-from albert.model.linear import Dtype
 from albert.model.packing import Packing, on_device
 from albert.model.pretrained import Pretrained
 from albert.model.task_models import AlbertForMultipleChoice, AlbertForSequenceClassification
 from albert.tasks.labels import activation_of
-from albert.training.settings import autocast_dtype
+from albert.training.devices import autocast_dtype
 
 MAX_DIFFERENCE = 0.02
 """Largest probability that may move from some classes to others, averaged over items; for numbers the largest

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 
+from albert.choices import OutputFormat
 from albert.console import UNWRITABLE
 from albert.errors import ConfigError, DataError
 from albert.tasks.catalogue import files_of_benchmark
@@ -23,7 +24,6 @@ from albert.tasks.submissions import Submission
 from albert.tasks.task import Task
 from albert.writing import replacing
 
-OutputFormat = Literal["auto", "rows", "official"]
 Append = Callable[[Chunk], None]
 
 

@@ -12,10 +12,11 @@ from typing import Any, get_args
 from torch import nn
 
 from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.choices import Pooling
 from albert.console import warn
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
-from albert.inference.pooling import ACTIVATIONS, Dense, Normalize, Pooling
+from albert.inference.pooling import ACTIVATIONS, Dense, Normalize
 
 MODULES_FILE = "modules.json"
 LENGTHS_FILE = "sentence_bert_config.json"

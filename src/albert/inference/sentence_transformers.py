@@ -14,11 +14,12 @@ import numpy as np
 from safetensors.torch import save_file
 
 from albert.checkpoint.layout import RUN_FILE
+from albert.choices import Pooling
 from albert.conversion.release import model_card, replacing_folder
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
 from albert.inference.embedding import Embedder
-from albert.inference.pooling import Dense, Pooling
+from albert.inference.pooling import Dense
 from albert.inference.sentence_folders import (
     LEGACY_POOLING,
     LENGTHS_FILE,

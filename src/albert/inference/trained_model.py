@@ -7,12 +7,12 @@ from typing import Any
 
 from albert.checkpoint.folder import read_architecture, read_config
 from albert.checkpoint.layout import RUN_FILE
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.console import warn
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.opening import open_model, sequence_length
-from albert.model.linear import Dtype
 from albert.model.pretrained import Pretrained
 from albert.tasks import catalogue
 from albert.tasks.catalogue import find_task, solver_of

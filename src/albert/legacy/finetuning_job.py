@@ -30,7 +30,7 @@ from albert.tasks.files import digest_of
 from albert.tasks.published import hyperparameter_rows
 from albert.tasks.solver import Solver
 from albert.tasks.task import Lengths, Task
-from albert.training.settings import find_device
+from albert.training.devices import find_device
 
 ALL_CHECKPOINTS = sys.maxsize
 KEEP_FLAGS = ("keep_checkpoint_max", "num_keep_checkpoint")

@@ -38,8 +38,9 @@ from albert.legacy.checkpoints import (
 from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.objective import PretrainingObjective, make_objective
 from albert.pretraining.settings import ObjectiveSettings
+from albert.training.devices import find_device
 from albert.training.loop import evaluate
-from albert.training.settings import LoopSettings, find_device
+from albert.training.settings import LoopSettings
 
 RESULTS_NAME = "eval_results.txt"
 KEY = "masked_lm_accuracy"

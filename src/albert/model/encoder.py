@@ -20,11 +20,12 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.errors import ConfigError, DataError
 from albert.model.inspection import Inspection
 from albert.model.layer import AlbertLayer, Holder, LayerWeights
-from albert.model.linear import Dtype, compute_dtype
+from albert.model.linear import compute_dtype
 from albert.model.packing import Packing
 
 

@@ -14,19 +14,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.config_fields import Activation
 from albert.model import kernels
 from albert.model.attention import attend
 from albert.model.inspection import Inspection
-from albert.model.linear import (
-    Dtype,
-    PreparedWeights,
-    all_plain,
-    linear,
-    prepare,
-    prepare_for_inference,
-)
+from albert.model.linear import PreparedWeights, all_plain, linear, prepare, prepare_for_inference
 from albert.model.packing import Packing
 
 

@@ -17,7 +17,7 @@ hook took its place, is called as the module that it is.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple, TypeGuard
+from typing import Any, NamedTuple, TypeGuard
 
 import torch
 import torch.nn.functional as F
@@ -25,11 +25,10 @@ from torch import Tensor, library, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.modules import module as module_hooks
 
+from albert.choices import Dtype
 from albert.errors import ConfigError
 from albert.model import kernels
 
-Dtype = Literal["float32", "bf16", "int8"]
-"""Type in which linear layers that are prepared for inference compute."""
 _ROWS_PACKED_FOR = 256
 _SMALLEST_SCALE = 1e-12
 _PLAIN_TENSORS = (nn.Parameter, Tensor)

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from albert.checkpoint.folder import Filled, fill, read_config, read_weights, write_model
 from albert.checkpoint.names import from_hugging_face
+from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.errors import ConfigError, did_you_mean
 from albert.hub import local_path
-from albert.model.linear import Dtype
 from albert.model.loading import LoadOptions
 from albert.model.packing import on_device
 from albert.model.tools import ModelTools

@@ -26,7 +26,8 @@ from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import trial_steps
 from albert.pretraining.objective import PretrainingObjective
 from albert.pretraining.settings import PretrainSettings, schedule_of
-from albert.training.settings import LoopSettings, OptimizerSettings, autocast_dtype, find_device
+from albert.training.devices import autocast_dtype, find_device
+from albert.training.settings import LoopSettings, OptimizerSettings
 
 SAMPLE_EXAMPLES = 512
 TRIAL_SECONDS = 5.0

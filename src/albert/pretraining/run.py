@@ -24,11 +24,11 @@ from albert.pretraining.meter import Meter
 from albert.pretraining.objective import PretrainingObjective, make_held_out_objective
 from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
 from albert.pretraining.watch import LeapWatch, PlateauWatch
+from albert.training.devices import autocast_dtype
 from albert.training.distributed import World
 from albert.training.log import StepLog, flat_scores, memory_in_use
 from albert.training.loop import DivergenceError, Score, Step, evaluate, in_micro_batches, train
 from albert.training.runs import Run
-from albert.training.settings import autocast_dtype
 from albert.training.sinks import LogSink, open_sinks
 from albert.training.stopping import Stop, graceful_stop
 

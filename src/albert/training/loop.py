@@ -23,8 +23,9 @@ from albert.errors import RunError
 from albert.model.losses import LossSum
 from albert.optim.optimizers import clip_gradients, global_norm
 from albert.optim.schedules import Schedule
+from albert.training.devices import autocast_dtype
 from albert.training.distributed import World
-from albert.training.settings import LoopSettings, autocast_dtype
+from albert.training.settings import LoopSettings
 
 MAX_SKIPPED_STEPS = 10
 
