@@ -9,8 +9,10 @@ from io import StringIO
 
 from albert.errors import UsageError
 
-_FLAG_INDENT = 5
-"""Spaces before a flag in a list of missing ones; its help is indented further."""
+_ASCII_TOP = 2
+"""Lines above the text of a message without a border: its title and a rule."""
+_FLAG_INDENT = 4
+"""Further spaces before a flag in a list of missing ones; its help is indented still further."""
 _REWORDED = (
     (
         r"invalid choice ('.*') for argument '(.*)'\. Expected one of \((.*)\)",
@@ -48,18 +50,23 @@ def complaints_in_one_line(command: str) -> Iterator[None]:
 
 def in_one_line(box: str) -> str:
     """Return the first part of a message in a box, without the lines around it and the help of flags."""
-    # The lines are drawn in ASCII where the encoding of stdout has no others.
-    lines = [line.strip("│|").rstrip() for line in box.splitlines() if line.startswith(("│", "|"))]
-    end = next((at for at, line in enumerate(lines) if set(line.strip()) in ({"─"}, {"-"})), len(lines))
-    part = [line for line in lines[:end] if line.strip()]
+    lines = box.splitlines()
+    inside = [line.strip("│") for line in lines if line.startswith("│")]
+    inside = inside or lines[_ASCII_TOP:]  # Without a border where the encoding of stdout has only ASCII.
+    end = next((at for at, line in enumerate(inside) if set(line.strip()) in ({"─"}, {"-"})), len(inside))
+    part = [line.rstrip() for line in inside[:end] if line.strip()]
     if part and part[0].strip().startswith("Missing from"):
-        missing = [line.strip() for line in part[1:] if len(line) - len(line.lstrip()) <= _FLAG_INDENT]
-        return f"missing: {', '.join(missing)}"
+        flags_at = _indent(part[0]) + _FLAG_INDENT
+        return f"missing: {', '.join(line.strip() for line in part[1:] if _indent(line) == flags_at)}"
     part = [line for line in part if "Got errors" not in line and not line.strip().startswith("- <class")]
     text = " ".join(line.strip() for line in part).rstrip(".") or "the command line is wrong"
     for pattern, words in _REWORDED:
         text = re.sub(pattern, words, text)
     return text
+
+
+def _indent(line: str) -> int:
+    return len(line) - len(line.lstrip())
 
 
 @contextmanager
