@@ -57,7 +57,7 @@ _WIDE_WARMUP_SHARE = 0.1
 SMALL_WIDTH = 768
 """Hidden size below which published hyperparameters, all found with larger models, do not hold."""
 _SMALL_SOURCE = "measured with models of their size: docs/fine-tuning.md, Small models"
-_SMALL_RATES = ((256, 3e-4), (0, 5e-4))
+_SMALL_RATES = ((384, 3e-4), (300, 5e-4), (0, 7e-4))
 """Peak learning rates by the hidden size from which they hold."""
 _SMALL = {
     "batch_size": 16,
