@@ -15,6 +15,8 @@ JobName = Literal[
 """What `albert bench` measures."""
 LengthsName = Literal["full", "glue", "sst2", "squad"]
 """Distribution of sequence lengths in a measurement."""
+NewPositions = Literal["repeat", "random"]
+"""How positions that a checkpoint lacks start: as copies of its own, in their order, or at random."""
 OutputFormat = Literal["auto", "rows", "official"]
 """Our own rows of predictions, or a benchmark's official file."""
 Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]

@@ -11,8 +11,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from albert import AlbertConfig, AlbertForMaskedLM, AlbertForSequenceClassification, AlbertTokenizer
-from albert.checkpoint.folder import NewPositions, load_weights
+from albert.checkpoint.folder import load_weights
 from albert.checkpoint.names import without_wrappers
+from albert.choices import NewPositions
 from albert.commands.convert import ConvertSettings, convert
 from albert.commands.predict import PredictSettings, predict
 from albert.errors import AlbertError, CheckpointError

@@ -11,7 +11,7 @@ from typing import get_type_hints
 
 import pytest
 
-from albert.cli.main import SUMMARIES, find_command, run
+from albert.cli.main import SUMMARIES, find_settings, run
 from samples.command_flags import flags_of
 
 SURFACE = Path(__file__).parent / "surface.txt"
@@ -27,7 +27,7 @@ def test_the_surface_of_all_flags_is_the_frozen_one() -> None:
 
 @pytest.mark.parametrize("name", list(SUMMARIES))
 def test_the_summary_in_the_overview_is_that_of_the_settings(name: str) -> None:
-    settings_type, _ = find_command(name)
+    settings_type = find_settings(name)
     assert settings_type.__doc__ is not None
     assert settings_type.__doc__.splitlines()[0] == SUMMARIES[name]
 
@@ -76,7 +76,7 @@ def test_every_setting_has_a_docstring(name: str) -> None:
         nested = [hints[f.name] for f in fields(settings_type) if is_dataclass(hints[f.name])]
         return missing + [name for inner in nested for name in undocumented(inner)]
 
-    assert undocumented(find_command(name)[0]) == []
+    assert undocumented(find_settings(name)) == []
 
 
 def test_overview_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,10 +90,34 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
     assert "no command 'pretain'; did you mean 'pretrain'?" in capsys.readouterr().err
 
 
-def test_a_wrong_flag_exits_with_2() -> None:
-    with pytest.raises(SystemExit) as ended:
-        run(["info", "--no-such-flag"])
-    assert ended.value.code == 2
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("info --no-such-flag", "albert info has no flag --no-such-flag"),
+        ("predict --modle x --output y", "albert predict has no flag --modle; did you mean '--model'?"),
+        (
+            "finetune --learnign_rate 1",
+            "albert finetune has no flag --learnign-rate; did you mean '--learning-rate'?",
+        ),
+        ("predict --model x", "missing: --output PATH"),
+        ("info", "missing: MODEL"),
+        ("predict --model", "--model needs a value"),
+        (
+            "predict --model x --output y --split foo",
+            "--split is 'foo'; expected one of 'train', 'dev', 'test'",
+        ),
+        ("predict --model x --output y more", "nothing is expected in the place of more"),
+        ("vocab --input a --output b --vocab-size x", "--vocab-size is 'x'; expected a whole number"),
+        ("embed --model x --max-seq-length ten", "--max-seq-length is 'ten'; expected a whole number"),
+        ("pretrain --data x --output y --learning-rate fast", "--learning-rate is 'fast'; expected a number"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_that_names_the_flag(
+    line: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, *arguments = line.split()
+    assert run([name, *arguments]) == 2
+    assert capsys.readouterr().err == f"error: {message}; see albert {name} --help\n"
 
 
 def test_the_users_error_is_one_line_on_stderr_and_exit_code_1(

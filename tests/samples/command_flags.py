@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 import tyro
 
 from albert.cli.flags import parse
-from albert.cli.main import find_command
+from albert.cli.main import find_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +25,14 @@ class Flag:
 
 def flags_of(command: str) -> dict[str, Flag]:
     """Return the flags of a command by name; nested settings are flat."""
-    return {flag.name: flag for flag in _flags(find_command(command)[0])}
+    return {flag.name: flag for flag in _flags(find_settings(command))}
 
 
 def parse_line(line: str) -> Any:
     """Return the settings of a whole command line, as a user types it."""
     program, command, *arguments = shlex.split(line)
     assert program == "albert"
-    settings_type, _ = find_command(command)
+    settings_type = find_settings(command)
     return parse(settings_type, arguments, command=command)[0]
 
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
 from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.choices import NewPositions
 from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import say
 from albert.errors import CheckpointError, ConfigError
@@ -145,10 +146,6 @@ def read_architecture(folder: Path) -> str | None:
         raise CheckpointError(f"{path}: cannot be read: {error}") from error
     names = content.get("architectures") if isinstance(content, dict) else None
     return str(names[0]) if isinstance(names, list) and names else None
-
-
-NewPositions = Literal["repeat", "random"]
-"""How positions that a checkpoint lacks start: as copies of its own, in their order, or at random."""
 
 
 def load_weights(

@@ -1,8 +1,9 @@
 """`albert COMMAND ...`: find the command, parse its settings, call it, print its result.
 
-The command `fill-mask` is the module `albert.commands.fill_mask` with a dataclass `FillMaskSettings` and a
-function `fill_mask`. A module is imported only when its command is called, so that `albert --help` takes no
-time; the price is that the summaries are here as well as in the settings (a test compares them).
+The command `fill-mask` is the function `fill_mask` in the module `albert.commands.fill_mask`, and the
+dataclass `FillMaskSettings` in a module of its own. The former is imported only when the command line has
+been understood, so that help and errors do not wait for torch; the price is that the summaries are here as
+well as in the settings (a test compares them).
 """
 
 from collections.abc import Callable
@@ -32,6 +33,13 @@ SUMMARIES = {
     "demo": "Run all stages, small, on the documentation inside the running Python.",
 }
 
+_SETTINGS = {
+    "prepare": "albert.data.preparing",
+    "pretrain": "albert.pretraining.settings",
+    "finetune": "albert.finetuning.settings",
+}
+"""Modules of settings that rooms below the commands need, too; the others are in `commands.settings`."""
+
 
 def main() -> NoReturn:
     """Run the command line of this process and exits."""
@@ -53,21 +61,26 @@ def run(arguments: list[str]) -> int:
     return exit_code_of(lambda: _run_command(name, rest))
 
 
-def find_command(name: str) -> tuple[type[Any], Callable[[Any], Any]]:
-    """Return the settings class and the function of a command."""
+def find_settings(name: str) -> type[Any]:
+    """Return the settings class of a command, without loading the command."""
+    module = import_module(_SETTINGS.get(name, f"albert.commands.settings.{name.replace('-', '_')}"))
+    found: type[Any] = getattr(module, "".join(word.capitalize() for word in name.split("-")) + "Settings")
+    return found
+
+
+def find_command(name: str) -> Callable[[Any], Any]:
+    """Return the function of a command."""
     module_name = name.replace("-", "_")
-    module = import_module(f"albert.commands.{module_name}")
-    class_name = "".join(word.capitalize() for word in name.split("-")) + "Settings"
-    return getattr(module, class_name), getattr(module, module_name)
+    found: Callable[[Any], Any] = getattr(import_module(f"albert.commands.{module_name}"), module_name)
+    return found
 
 
 def _run_command(name: str, arguments: list[str]) -> None:
     from albert.cli.flags import parse
     from albert.cli.output import show
 
-    settings_type, function = find_command(name)
-    settings, as_json = parse(settings_type, arguments, command=name)
-    result = function(settings)
+    settings, as_json = parse(find_settings(name), arguments, command=name)
+    result = find_command(name)(settings)
     if result is not None:
         show(result, as_json=as_json)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from albert.checkpoint.folder import NewPositions
+from albert.choices import NewPositions
 from albert.config import size_names
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError

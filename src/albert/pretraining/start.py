@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from albert.checkpoint.folder import NewPositions, load_weights, read_config
+from albert.checkpoint.folder import load_weights, read_config
+from albert.choices import NewPositions
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
