@@ -14,6 +14,7 @@ import numpy as np
 from albert.checkpoint.layout import LOG_FILE, RUN_FILE
 from albert.console import UNWRITABLE
 from albert.finetuning.plan import DevSet, Plan
+from albert.finetuning.settings_table import NOT_SET
 from albert.inference.opening import open_model
 from albert.reports.curves import draw_runs
 from albert.reports.html import page, picture, quiet, table
@@ -151,5 +152,8 @@ def _lengths(plan: Plan) -> str:
 
 
 def _hyperparameters(plan: Plan) -> str:
-    rows = [[words(str(row["setting"])), row["value"], row["source"]] for row in plan.rows]
+    rows = [
+        [words(str(row["setting"])), NOT_SET if row["value"] is None else row["value"], row["source"]]
+        for row in plan.rows
+    ]
     return table(["setting", "value", "source"], rows)

@@ -14,6 +14,7 @@ from albert.finetuning.collapse import CollapseError, CollapseWatch
 from albert.finetuning.plan import Plan, make_plan
 from albert.finetuning.report import write_report
 from albert.finetuning.settings import FinetuneSettings
+from albert.finetuning.settings_table import table_lines
 from albert.model.pretrained import Pretrained
 from albert.optim.optimizers import make_optimizer
 from albert.tasks.baseline import doubt
@@ -290,6 +291,5 @@ def _announce(plan: Plan) -> None:
     for split, cuts in plan.cuts.items():
         if cuts.cut:
             say(f"{split}: {cuts}")
-    widths = [max(len(str(row[name])) for row in plan.rows) for name in ("setting", "value")]
-    for row in plan.rows:
-        say(f"  {row['setting']!s:{widths[0]}}  {row['value']!s:{widths[1]}}  {row['source']}")
+    for line in table_lines(plan.rows):
+        say(f"  {line}")

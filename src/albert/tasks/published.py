@@ -17,6 +17,9 @@ from albert.tasks.classification.clue import CLUE_SCRIPT, LCQMC_SCRIPT
 from albert.tasks.published_figures import ALBERT_ZH, FIGURES, README, TABLE_14, Figure, Version
 from albert.tasks.task import Hyperparameters, Task
 
+GIVEN = "given"
+"""The source of a value that the user gave."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cap:
@@ -194,7 +197,7 @@ def hyperparameter_rows(
         {
             "setting": name,
             "value": value,
-            "source": "given" if name in given else _source(hyperparameters, name),
+            "source": GIVEN if name in given else _source(hyperparameters, name),
         }
         for name, value in values.items()
     ]
