@@ -14,6 +14,7 @@ from typing import Literal
 import pyarrow as pa
 
 from albert import console
+from albert.choices import Decoding
 from albert.data.corpus.storage import (
     filesystem_of,
     is_url,
@@ -24,8 +25,6 @@ from albert.data.corpus.storage import (
     version_of,
 )
 from albert.errors import DataError
-
-Decoding = Literal["strict", "replace"]
 
 TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.zst")
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
