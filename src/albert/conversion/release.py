@@ -1,18 +1,21 @@
 """Model folders with weights, tokenizer, model card and run record, replaced as a whole or not at all."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from albert.checkpoint.layout import RUN_FILE
 from albert.console import say
 from albert.errors import TokenizerError
-from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
+
+if TYPE_CHECKING:
+    from albert.model.pretrained import Pretrained
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
@@ -47,6 +50,8 @@ def write_model_folder(
         card: Text of README.md.
         record: Content of run.json.
     """
+    from albert.checkpoint.layout import RUN_FILE
+
     with replacing_folder(folder) as temporary:
         model.save_pretrained(temporary)
         if tokenizer is not None:

@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from albert.checkpoint.layout import selected_model
+from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import note, warn
-from albert.errors import ConfigError, DataError
+from albert.conversion.release import check_tokenizer
+from albert.errors import ConfigError, DataError, RunError
 from albert.finetuning.settings import FinetuneSettings
+from albert.hub import local_path
 from albert.tasks.bad_rows import ADVICE, BadRows
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
@@ -15,6 +19,7 @@ from albert.tasks.held_out import DEFAULT_SHARE, HeldOut
 from albert.tasks.hub_data import fetch
 from albert.tasks.solver import Solver
 from albert.tasks.task import Task, with_columns
+from albert.text.tokenizer import AlbertTokenizer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +106,23 @@ def _read(
 ) -> list[Any]:
     bad_rows = BadRows(settings.on_bad_row, advice=ADVICE)
     return list(solver.read(task, paths, split=split, bad_rows=bad_rows))
+
+
+def check_start(settings: FinetuneSettings) -> None:
+    """Check the model to start from, its tokenizer and the output, as far as that takes no time.
+
+    Raises:
+        CheckpointError: There is no such model.
+        TokenizerError: Its tokenizer belongs to another model.
+        RunError: The output holds something else.
+    """
+    if settings.output.is_file():
+        raise RunError(f"{settings.output}: is a file; give --output a new folder")
+    for source in (settings.model, settings.init_from):
+        if source is None or Path(f"{source}.index").is_file():
+            continue
+        path = local_path(source)
+        folder = selected_model(path) if path.is_dir() else path
+        if (folder / CONFIG_FILE).is_file():
+            vocab_size = AlbertConfig.from_json(folder / CONFIG_FILE).vocab_size
+            check_tokenizer(AlbertTokenizer.from_pretrained(folder), vocab_size, source=str(folder))
