@@ -34,7 +34,7 @@ SUMMARIES = {
 }
 
 _SETTINGS = {
-    "prepare": "albert.data.preparing",
+    "prepare": "albert.data.settings",
     "pretrain": "albert.pretraining.settings",
     "finetune": "albert.finetuning.settings",
 }

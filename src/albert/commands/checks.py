@@ -10,14 +10,20 @@ from types import MappingProxyType
 from typing import Any
 
 from albert.checkpoint.layout import RUN_FILE, selected_model
+from albert.commands.settings.bench import BenchSettings
 from albert.commands.settings.convert import ConvertSettings
+from albert.commands.settings.demo import DemoSettings
 from albert.commands.settings.embed import EmbedSettings
 from albert.commands.settings.evaluate import EvaluateSettings
 from albert.commands.settings.fill_mask import FillMaskSettings
 from albert.commands.settings.info import InfoSettings
 from albert.commands.settings.predict import PredictSettings
+from albert.config import PUBLISHED_VOCAB_SIZE, AlbertConfig
+from albert.conversion.release import refuse_filled
+from albert.demo.state import State
 from albert.errors import DataError
 from albert.hub import local_path
+from albert.pretraining.settings import PretrainSettings
 from albert.tasks.catalogue import TASKS, find_task, solver_of
 from albert.tasks.files import find_files
 from albert.tasks.tables import Columns, table_rows
@@ -53,6 +59,11 @@ def _check_evaluate(settings: EvaluateSettings) -> None:
         )
 
 
+def _check_convert(settings: ConvertSettings) -> None:
+    refuse_filled(settings.output)
+    _check_model(settings.source)
+
+
 def _check_embed(settings: EmbedSettings) -> None:
     _check_model(settings.model)
     if settings.input is not None:
@@ -62,14 +73,23 @@ def _check_embed(settings: EmbedSettings) -> None:
             next(table_rows(settings.input, columns), None)
 
 
+def _check_pretrain(settings: PretrainSettings) -> None:
+    from albert.pretraining.shape import check_pretraining  # Loads pyarrow, which the others do not need.
+
+    check_pretraining(settings)
+
+
 _CHECKS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
     {
-        ConvertSettings: lambda settings: _check_model(str(settings.source)),
+        BenchSettings: lambda settings: AlbertConfig.of_size(settings.size, vocab_size=PUBLISHED_VOCAB_SIZE),
+        ConvertSettings: _check_convert,
+        DemoSettings: lambda settings: State.read(settings.output),
         EmbedSettings: _check_embed,
         EvaluateSettings: _check_evaluate,
         FillMaskSettings: lambda settings: _check_model(settings.model),
         InfoSettings: lambda settings: _check_model(settings.model),
         PredictSettings: _check_predict,
+        PretrainSettings: _check_pretrain,
     }
 )
 

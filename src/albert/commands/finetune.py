@@ -1,6 +1,5 @@
 """`albert finetune`: train a pretrained model on a task, with one seed or several."""
 
-from dataclasses import replace
 from statistics import median, stdev
 from typing import Any
 
@@ -32,10 +31,8 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
         return finetune_once(settings, examples, notes=notes)
     metric = find_task(settings.task).best_metric
     results = []
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        say(f"seed {seed}")
-        folder = settings.output / f"seed-{seed}"
-        once = replace(settings, seeds=1, seed=seed, output=folder)
+    for once in settings.each_seed():
+        say(f"seed {once.seed}")
         results.append(finetune_once(once, examples, notes=notes))
     if any(metric not in result for result in results):
         return {"task": results[0]["task"], "runs": [result["model"] for result in results]}

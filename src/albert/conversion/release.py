@@ -10,12 +10,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from albert.console import say
-from albert.errors import TokenizerError
+from albert.errors import CheckpointError, TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
 
 if TYPE_CHECKING:
     from albert.model.pretrained import Pretrained
+
+
+def refuse_filled(output: Path) -> None:
+    """Refuse an output folder with files in it.
+
+    Raises:
+        CheckpointError: It has some, or is a file.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CheckpointError(f"{output}: exists and is not empty; choose another output folder")
+
+
+def refuse_larger_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
+    """Check that a tokenizer fits a model with `vocab_size` embeddings.
+
+    Raises:
+        TokenizerError: The tokenizer has tokens without an embedding.
+    """
+    if len(tokenizer) > vocab_size:
+        raise TokenizerError(
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
+            "they do not fit: use the tokenizer with which the model was trained"
+        )
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
@@ -26,11 +49,7 @@ def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str)
     Raises:
         TokenizerError: The tokenizer has tokens without an embedding.
     """
-    if len(tokenizer) > vocab_size:
-        raise TokenizerError(
-            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
-            "they do not fit: use the tokenizer with which the model was trained"
-        )
+    refuse_larger_tokenizer(tokenizer, vocab_size, source=source)
     if len(tokenizer) < vocab_size:
         say(
             f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "

@@ -25,7 +25,8 @@ from albert.tasks.task import Lengths, Task, trained_on
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.log import StepLog
 from albert.training.loop import train
-from albert.training.runs import Run, settings_as_json
+from albert.training.record import settings_as_json
+from albert.training.runs import Run
 from albert.training.stopping import Stop, graceful_stop
 
 MAX_RESTARTS = 3
