@@ -42,7 +42,14 @@ def test_the_report_shows_scores_confusions_worst_predictions_and_settings(
     )
     result = finetune(asked)
     page = (tmp_path / "runs" / "one" / "report.html").read_text(encoding="utf-8")
-    assert f"{result['best']['accuracy']:.4g}" in cells_of_row(page, "best")
+    assert f"{result['best']['accuracy']:.4g}" in cells_of_row(page, "best evaluation")
+    assert cells_of_row(page, "guessing")[2] == "0.5"
+    headline = re.findall(r'<p class="headline">(.*?)</p>', page)[0]
+    assert headline == (
+        f"Accuracy {result['accuracy']:.4g} on 40 dev examples, learnt from 96. "
+        "Guessing without the texts reaches 0.5."
+    )
+    assert ("doubt" in result) == ('class="caution"' in page)
     confusions = [cells_of_row(page, label) for label in ("bad", "good")]
     counts = [[int(cell) for cell in row[1:3]] for row in confusions]
     assert sum(map(sum, counts)) == 40

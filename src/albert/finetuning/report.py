@@ -17,7 +17,7 @@ from albert.finetuning.plan import DevSet, Plan
 from albert.finetuning.settings_table import NOT_SET
 from albert.inference.opening import open_model
 from albert.reports.curves import draw_runs
-from albert.reports.html import page, picture, quiet, table
+from albert.reports.html import caution, folded, headline, page, picture, quiet, table
 from albert.reports.runs import read_runs, words
 from albert.tasks.published import band
 from albert.training.runs import Run
@@ -30,16 +30,21 @@ MOST_LABELS = 40
 
 
 def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
-    """Write the report of a finished run; return its path."""
-    parts = ["<h2>Result</h2>", _scores(plan, result), _published(plan, result), *_curves(run)]
-    if plan.dev is not None and run.best.is_dir():
-        parts += _on_dev(plan, plan.dev, run.best)
+    """Write the report of a finished run; return its path.
+
+    First comes what everybody wants to know; curves and settings are folded away at the end.
+    """
+    parts = [*_headline(plan, result), _scores(plan, result)]
     if plan.cuts:
-        parts += ["<h2>Lengths</h2>", _lengths(plan)]
-    if plan.notes:
-        parts += ["<h2>Data</h2>", *map(quiet, plan.notes)]
+        parts += _cut_texts(plan)
+    if plan.dev is not None and result.get("best"):
+        parts += _on_dev(plan, plan.dev, Path(result["model"]))
+    parts += ["<h2>Published scores</h2>", _published(plan, result)]
     parts += ["<h2>Other runs of this task</h2>", _neighbours(plan, run)]
-    parts += ["<h2>Hyperparameters</h2>", _hyperparameters(plan)]
+    if plan.notes:
+        parts += ["<h2>Notes on the data</h2>", *map(quiet, plan.notes)]
+    parts.append(folded("Curves of the training", _curves(run)))
+    parts.append(folded("Settings and lengths", _hyperparameters(plan) + _lengths(plan)))
     path = run.folder / PAGE
     with replacing(path) as temporary:
         temporary.write_text(
@@ -48,15 +53,36 @@ def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
     return path
 
 
+def _headline(plan: Plan, result: dict[str, Any]) -> list[str]:
+    """Return the result in a sentence, beside what guessing reaches, and the doubt about it if there is one."""
+    metric = plan.task.best_metric
+    if metric not in result or plan.dev is None:
+        return [quiet("There were no dev examples, so nothing was evaluated.")]
+    sizes = f"{len(plan.dev.examples):,} dev examples, learnt from {plan.num_examples:,}"
+    sentence = f"{words(metric).capitalize()} {result[metric]:.4g} on {sizes}."
+    if plan.baseline is not None:
+        sentence += f" Guessing without the texts reaches {plan.baseline:.4g}."
+    return [headline(sentence), *([caution(result["doubt"])] if "doubt" in result else [])]
+
+
 def _scores(plan: Plan, result: dict[str, Any]) -> str:
     evaluations = {name: result[name] for name in ("best", "last") if name in result}
     if not evaluations:
-        return quiet("There were no dev examples, so nothing was evaluated.")
-    names = list(dict.fromkeys(name for scores in evaluations.values() for name in scores))
-    rows = [[which, *(scores.get(name) for name in names)] for which, scores in evaluations.items()]
-    return table(["evaluation", *names], rows) + quiet(
-        f"The result is {result['selection']}; {plan.task.best_metric} decides."
+        return ""
+    rows = {f"{name} evaluation": scores for name, scores in evaluations.items()}
+    if plan.baseline is not None:
+        rows["guessing"] = {plan.task.best_metric: plan.baseline}
+    names = list(dict.fromkeys(name for scores in rows.values() for name in scores))
+    cells = [[which, *(scores.get(name) for name in names)] for which, scores in rows.items()]
+    return table(["", *map(words, names)], cells) + quiet(
+        f"The result is {result['selection']}; {words(plan.task.best_metric)} decides. Its model is in "
+        f"{Path(result['model']).name}/."
     )
+
+
+def _cut_texts(plan: Plan) -> list[str]:
+    """Return a remark for each split of which texts were cut."""
+    return [caution(f"{split}: {cuts}.") for split, cuts in plan.cuts.items() if cuts.cut]
 
 
 def _published(plan: Plan, result: dict[str, Any]) -> str:
@@ -71,16 +97,16 @@ def _published(plan: Plan, result: dict[str, Any]) -> str:
     )
 
 
-def _curves(run: Run) -> list[str]:
+def _curves(run: Run) -> str:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "curves.png"
         if not draw_runs(path, read_runs([run.folder]), axis="steps"):
-            return []
-        return ["<h2>Curves</h2>", picture(path.read_bytes(), alt="Curves of the run")]
+            return quiet("There are no curves.")
+        return picture(path.read_bytes(), alt="Curves of the run")
 
 
 def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
-    """Return the confusions and the worst predictions of the best model."""
+    """Return the confusions and the worst predictions of the selected model."""
     task, solver = plan.task, plan.solver
     model, _ = open_model(folder, solver.model_classes(), device=plan.loop.device, trained_by=task.name)
     predictions = solver.predict(task, model, dev.examples, dev.features)
@@ -147,8 +173,7 @@ def _neighbours(plan: Plan, run: Run) -> str:
 def _lengths(plan: Plan) -> str:
     """Return what was cut off the examples."""
     rows = [[split, *cuts.to_dict().values()] for split, cuts in plan.cuts.items()]
-    cut = [quiet(f"{split}: {cuts}.") for split, cuts in plan.cuts.items() if cuts.cut]
-    return table(["split", "unit", "most tokens", "number", "cut", "longest"], rows) + "".join(cut)
+    return table(["split", "unit", "most tokens", "number", "cut", "longest"], rows) if rows else ""
 
 
 def _hyperparameters(plan: Plan) -> str:

@@ -258,7 +258,8 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
         result |= {"model": str(run.best if settings.select == "best" else run.model)}
         if plan.baseline is not None:
             result[f"baseline_{metric}"] = plan.baseline
-            _warn_of_guessing(plan, run, chosen[metric])
+            if reason := _doubt(plan, run, chosen[metric]):
+                result["doubt"] = reason
         result |= {"best": best, "last": found[-1]}
         if published := band(plan.task, plan.config):
             result["published"] = (
@@ -274,8 +275,8 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
     return result
 
 
-def _warn_of_guessing(plan: Plan, run: Run, score: float) -> None:
-    """Warn if the result is hardly better than a guess that ignores the texts."""
+def _doubt(plan: Plan, run: Run, score: float) -> str | None:
+    """Warn if the result is hardly better than a guess that ignores the texts, and return the warning."""
     assert plan.baseline is not None
     assert plan.dev is not None
     losses = [record["loss"] for record in run.log_records() if "loss" in record]
@@ -287,11 +288,14 @@ def _warn_of_guessing(plan: Plan, run: Run, score: float) -> None:
         loss=float(np.mean(losses[-LAST_LOSSES:])) if losses else None,
         guessing_loss=plan.guessing_loss,
     )
-    if reason is not None:
-        warn(
-            f"{plan.task.best_metric} {score:.4g} is hardly better than {plan.baseline:.4g}, what guessing "
-            f"without the texts reaches: {reason}"
-        )
+    if reason is None:
+        return None
+    doubted = (
+        f"{plan.task.best_metric} {score:.4g} is hardly better than {plan.baseline:.4g}, what guessing "
+        f"without the texts reaches: {reason}"
+    )
+    warn(doubted)
+    return doubted
 
 
 def _announce(plan: Plan) -> None:

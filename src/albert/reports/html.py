@@ -18,6 +18,9 @@ td.number, th.number { text-align: right; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 8rem; }
 th { font-weight: 600; color: #555; }
 p.quiet { color: #777; }
+p.headline { font-size: 1.3rem; }
+p.caution { background: #fff4d6; padding: .5rem .8rem; }
+details { margin-top: 2.2rem; } summary { font-size: 1.15rem; font-weight: 600; cursor: pointer; }
 """
 _LONG = 40
 """Length in characters above which a cell may wrap."""
@@ -42,6 +45,21 @@ def picture(png: bytes, *, alt: str) -> str:
 def quiet(text: str) -> str:
     """Return a remark in grey."""
     return f'<p class="quiet">{escape(text)}</p>'
+
+
+def headline(text: str) -> str:
+    """Return the sentence that matters most."""
+    return f'<p class="headline">{escape(text)}</p>'
+
+
+def caution(text: str) -> str:
+    """Return a remark that should not be missed."""
+    return f'<p class="caution">{escape(text)}</p>'
+
+
+def folded(title: str, part: str) -> str:
+    """Return a part of a page that opens at a click on its title."""
+    return f"<details><summary>{escape(title)}</summary>{part}</details>"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

@@ -1,10 +1,9 @@
 """The report on runs as one HTML page."""
 
 from collections.abc import Sequence
-from html import escape
 from typing import Any
 
-from albert.reports.html import page, picture, quiet, table
+from albert.reports.html import folded, page, picture, quiet, table
 from albert.reports.runs import LoggedRun, words
 
 
@@ -68,4 +67,4 @@ def _is_flag(name: str, runs: Sequence[LoggedRun]) -> bool:
 
 def _all_settings(run: LoggedRun) -> str:
     rows = [[name, value] for name, value in run.settings().items()]
-    return f"<details><summary>{escape(run.title)}</summary>{table(['setting', 'value'], rows)}</details>"
+    return folded(run.title, table(["setting", "value"], rows))
