@@ -117,9 +117,10 @@ def _on_dev(plan: Plan, dev: DevSet, folder: Path) -> list[str]:
     if pairs and len(task.labels) <= MOST_LABELS:
         parts += ["<h2>Confusions of labels</h2>", _confusions(task.labels, pairs)]
     losses = solver.losses(task, dev.examples, predictions)
-    worst = np.argsort(-losses, kind="stable")[:WORST_EXAMPLES]
-    rows = [{**shown[i], **_prediction(records[i]), "loss": float(losses[i])} for i in worst if losses[i] > 0]
-    return [*parts, "<h2>Worst predictions on dev</h2>", _examples(rows)]
+    is_wrong = [right != predicted for right, predicted in pairs] if pairs else (losses > 0).tolist()
+    worst = [i for i in np.argsort(-losses, kind="stable") if is_wrong[i]][:WORST_EXAMPLES]
+    rows = [{**shown[i], **_prediction(records[i]), "loss": float(losses[i])} for i in worst]
+    return [*parts, "<h2>Wrong predictions on dev, the worst first</h2>", _examples(rows)]
 
 
 def _confusions(labels: Sequence[str], pairs: Sequence[tuple[str, str]]) -> str:
@@ -135,7 +136,8 @@ def _confusions(labels: Sequence[str], pairs: Sequence[tuple[str, str]]) -> str:
         ]
         for right in labels
     ]
-    return table(["right label", *(f"predicted {label}" for label in labels), "recall", "precision"], rows)
+    headers = ["right label \\ predicted", *labels, "recall", "precision"]
+    return table(headers, rows)
 
 
 def _share(part: int, whole: int) -> float | None:

@@ -76,12 +76,17 @@ def flash_attention() -> Kernel | None:
 
 def untraced(function: Function) -> Function:
     """Return a function that a compiler of whole models calls, instead of tracing it."""
-    apart = torch.compiler.disable(function)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+
+    apart: list[Function] = []
 
     @wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        # Calling `apart` costs more than a test, and most calls are not traced.
-        return (apart if torch.compiler.is_compiling() else function)(*arguments, **named)
+        if not torch.compiler.is_compiling():
+            return function(*arguments, **named)
+        if not apart:
+            # Made only for a compiler: this loads it, which takes as long as all the rest of torch.
+            apart.append(torch.compiler.disable(function))  # type: ignore[no-untyped-call]  # torch's
+        return apart[0](*arguments, **named)
 
     return cast(Function, call)
 
