@@ -159,3 +159,11 @@ def test_what_is_wrong_is_said_in_one_line_before_torch_is_loaded(folder: Path) 
         assert found["err"].splitlines()[-1].startswith("error: "), line
         assert found["loaded"] == [], line
     assert not (folder / "new").exists()
+
+
+def test_a_model_is_opened_without_the_compiler_of_torch(folder: Path) -> None:
+    """Loading it takes longer than everything else that `albert info` does."""
+    lines = [["info", str(folder / "model")], ["fill-mask", "--model", str(folder / "model"), "a [MASK]"]]
+    for found in answers(lines, watched={"torch._dynamo"}):
+        assert found["code"] == 0
+        assert found["loaded"] == []

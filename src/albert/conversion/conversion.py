@@ -36,6 +36,7 @@ from albert.errors import CheckpointError, TokenizerError
 from albert.hub import local_path
 from albert.model.albert_model import AlbertModel
 from albert.model.pretrained import Pretrained
+from albert.model.shapes import tensors_of
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
@@ -104,8 +105,7 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
     if "classifier.weight" in shapes:
         config, label_notes = _with_labels(config, shapes["classifier.weight"][0], architecture, head=head)
         notes += label_notes
-    with torch.device("meta"):
-        expected = architecture(config).state_dict()
+    expected = tensors_of(architecture, config)
     if architecture is AlbertModel:  # Without a head, the tensors of the encoder have no prefix.
         state = {name.removeprefix("albert."): tensor for name, tensor in state.items()}
         shapes = {name.removeprefix("albert."): shape for name, shape in shapes.items()}

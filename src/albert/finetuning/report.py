@@ -54,7 +54,7 @@ def write_report(plan: Plan, run: Run, result: dict[str, Any]) -> Path:
 
 
 def _headline(plan: Plan, result: dict[str, Any]) -> list[str]:
-    """Return the result in a sentence, beside what guessing reaches, and the doubt about it if there is one."""
+    """Return the result in a sentence, beside what guessing reaches, and the doubt about it if any."""
     metric = plan.task.best_metric
     if metric not in result or plan.dev is None:
         return [quiet("There were no dev examples, so nothing was evaluated.")]

@@ -29,6 +29,7 @@ from albert.errors import CheckpointError, ConfigError
 from albert.inference.precision import prepare_precision
 from albert.model.albert_model import AlbertModel
 from albert.model.pretrained import Pretrained
+from albert.model.shapes import tensors_of
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
@@ -180,9 +181,7 @@ def _missing_of_head(
     """Return the first tensor of the head, pooler included, that `shapes` lacks; None if it is complete."""
     if model_class is AlbertModel:
         return None  # It is opened without its pooler.
-    with torch.device("meta"):
-        expected = model_class(config).state_dict()
-    for name, tensor in expected.items():
+    for name, tensor in tensors_of(model_class, config).items():
         if not is_encoder(name) and shapes.get(name) != tuple(tensor.shape):
             return f"{name} {tuple(tensor.shape)}"
     return None

@@ -76,7 +76,6 @@ def flash_attention() -> Kernel | None:
 
 def untraced(function: Function) -> Function:
     """Return a function that a compiler of whole models calls, instead of tracing it."""
-
     apart: list[Function] = []
 
     @wraps(function)
