@@ -60,9 +60,9 @@ _WIDE_WARMUP_SHARE = 0.1
 SMALL_WIDTH = 768
 """Hidden size below which published hyperparameters, all found with larger models, do not hold."""
 _SMALL_SOURCE = "measured with models of their size: docs/fine-tuning.md, Small models"
-_SMALL_RATES = ((384, 3e-4), (300, 5e-4), (0, 1e-3))
+_SMALL_RATES = ((384, 3e-4), (300, 5e-4), (0, 7e-4))
 """Peak learning rates by the hidden size from which they hold."""
-_TAGGING_FACTOR = 2
+_TAGGING_FACTOR = 3
 """Tagging learns from every word, and bears a higher rate."""
 _SMALL = {
     "batch_size": 16,
