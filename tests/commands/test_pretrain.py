@@ -193,6 +193,24 @@ def test_an_output_folder_of_another_run_is_refused(settings: PretrainSettings) 
         pretrain(replace(settings, loop=replace(settings.loop, seed=1)))
 
 
+def test_a_run_that_recorded_its_warm_up_in_steps_alone_continues(
+    settings: PretrainSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = settings.loop.max_steps
+    asked = replace(
+        settings, optimizer=replace(settings.optimizer, warmup_steps=None, warmup_share=4 / steps)
+    )
+    result = pretrain(asked)
+    path = settings.output / "run.json"
+    record = json.loads(path.read_text())
+    record["settings"]["optimizer"]["warmup_steps"] = 4
+    del record["settings"]["optimizer"]["warmup_share"]
+    path.write_text(json.dumps(record))
+    assert pretrain(asked) == result
+    with pytest.raises(RunError, match=r"\(warmup_steps was 4, now 12\)"):
+        pretrain(replace(asked, optimizer=replace(asked.optimizer, warmup_share=0.5)))
+
+
 def test_a_vocabulary_of_another_size_is_refused(settings: PretrainSettings, tmp_path: Path) -> None:
     other = json.loads(settings.config.read_text()) | {"vocab_size": 1999}  # type: ignore[union-attr]
     path = tmp_path / "other.json"

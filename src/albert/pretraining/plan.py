@@ -86,7 +86,7 @@ def make_plan(
     plan: dict[str, Any] = {
         "world_size": world_size,
         "steps": loop.max_steps,
-        "warmup_steps": settings.optimizer.warmup_steps,
+        "warmup_steps": settings.optimizer.warmup(loop.max_steps),
         "batch_size": loop.batch_size,
         "micro_batch_size": min(loop.micro_size, math.ceil(loop.batch_size / world_size)),
         **sample.as_json(loop.max_steps * loop.batch_size),

@@ -120,7 +120,7 @@ def schedule_of(settings: PretrainSettings, allow: Leniency = Leniency()) -> Sch
     return make_schedule(
         optimizer.schedule,
         peak=optimizer.learning_rate,
-        warmup_steps=optimizer.warmup_steps,
+        warmup_steps=optimizer.warmup(settings.loop.max_steps),
         train_steps=settings.loop.max_steps,
         power=settings.decay_power,
         start_warmup_step=settings.start_warmup_step,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ from albert.pretraining.settings import Leniency, ObjectiveSettings, PretrainSet
 from albert.training.distributed import World
 from albert.training.loop import autocast_of
 from albert.training.runs import Run, settings_as_json
-from albert.training.settings import LoopSettings
+from albert.training.settings import LoopSettings, OptimizerSettings
 from albert.training.speed import apply_switches
 
 CPU_MICRO_BATCH = 64
@@ -169,7 +170,17 @@ def open_run(
         shared=allow.shared_folder,
         # Runs of older versions lack these settings.
         defaults=settings_as_json(ObjectiveSettings()),
+        comparable=_with_warmup_in_steps,
     )
+
+
+def _with_warmup_in_steps(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by name with the warm-up in steps, the only form that runs of older versions have."""
+    others = {name: value for name, value in settings.items() if name != "warmup_share"}
+    if "warmup_share" not in settings or settings["warmup_steps"] is not None:
+        return others
+    optimizer = OptimizerSettings(warmup_share=settings["warmup_share"])
+    return others | {"warmup_steps": optimizer.warmup(settings["max_steps"])}
 
 
 def with_micro_batch(

@@ -5,7 +5,7 @@ The same command on an unfinished folder resumes the run; with other settings it
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,7 @@ class Run:
         inputs: dict[str, Any],
         shared: bool = False,
         defaults: Mapping[str, Any] | None = None,
+        comparable: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> "Run":
         """Start a run in `folder`, or resume the one that was started there.
 
@@ -51,6 +52,7 @@ class Run:
             inputs: Fingerprints of the data, as JSON; a run with other inputs is another run.
             shared: Whether the folder may contain other files.
             defaults: Values of settings that runs of older versions lack, by name.
+            comparable: Returns settings by name in the form in which equal runs have equal ones.
 
         Raises:
             RunError: The folder contains something else, or a run with other settings.
@@ -59,7 +61,7 @@ class Run:
         asked = {"command": command, "settings": settings, "inputs": inputs}
         if path.is_file():
             record = _read_record(path)
-            _check_same(folder, asked, record, defaults or {})
+            _check_same(folder, asked, record, defaults or {}, comparable)
             return cls(folder, record)
         if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not shared)):
             raise RunError(f"{folder}: exists and contains no run; give --output a new folder")
@@ -188,7 +190,11 @@ def _read_record(path: Path) -> dict[str, Any]:
 
 
 def _check_same(
-    folder: Path, asked: dict[str, Any], found: dict[str, Any], defaults: Mapping[str, Any]
+    folder: Path,
+    asked: dict[str, Any],
+    found: dict[str, Any],
+    defaults: Mapping[str, Any],
+    comparable: Callable[[dict[str, Any]], dict[str, Any]],
 ) -> None:
     """Check that the run in `folder` has the same command, settings and inputs.
 
@@ -202,6 +208,8 @@ def _check_same(
         )
     for part in ("settings", "inputs"):
         new, old = _flat(asked[part]), {**defaults, **_flat(rename_settings(found.get(part, {})))}
+        if part == "settings":
+            new, old = comparable(new), comparable(old)
         names = [name for name in {**old, **new} if name in new or name not in defaults]
         differing = [name for name in names if new.get(name) != old.get(name)]
         if differing:
