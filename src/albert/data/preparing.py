@@ -40,7 +40,7 @@ from albert.data.shards.folder import (
     remove_other_shards,
     write_meta,
 )
-from albert.data.shards.jobs import EncodingRule, ShardJob, cut_jobs
+from albert.data.shards.jobs import MIN_DOCUMENTS_TO_HOLD_OUT, EncodingRule, ShardJob, cut_jobs
 from albert.data.workers import Workers, import_ray, map_in_order
 from albert.errors import ConfigError, DataError, RunError
 from albert.text.chinese import segment
@@ -82,7 +82,8 @@ class PrepareSettings:
     skip_bad: bool = False
     """Skip lines and records that cannot be used, and report at the end how many."""
     held_out: float = 0.01
-    """Share of the documents kept for evaluation, chosen by a hash of their text."""
+    """Share of the documents kept for evaluation, chosen by a hash of their text; 0: none. A small corpus has
+    more held out, up to a tenth, to have 300 lines; one of fewer than 20 documents may have none."""
     words: WordsName = "vocabulary"
     """What a word is when whole words are masked: what the vocabulary says, or Chinese words by jieba, whose
     starts are stored with the ids."""
@@ -264,6 +265,12 @@ def _write_folder(
     shards = _make_shards(jobs, make_maker, tally, workers=workers, size=size)
     counts = _count(shards)
     _report_corpus(counts, tally)
+    if settings.held_out and not counts["held_out_documents"]:
+        console.note(
+            "no document is held out, so albert pretrain will have nothing to evaluate on: the text has "
+            f"{counts['documents']} documents, and {MIN_DOCUMENTS_TO_HOLD_OUT} different ones are needed; "
+            "add text, or put blank lines between documents"
+        )
     remove_other_shards(output, (info.name for infos in shards.values() for info in infos))
     info = TokenizerInfo(
         fingerprint=tokenizer.fingerprint,

@@ -281,7 +281,7 @@ class _Trial:
 
 def _evaluated_examples(source: ExampleSource | None, loop: LoopSettings, eval_examples: int) -> int:
     """Return the number of examples in all evaluations of the run, repeated ones included."""
-    if source is None:
+    if source is None or not eval_examples:
         return 0
     evaluations = loop.max_steps // loop.eval_steps + 1
     return evaluations * min(eval_examples, source.estimate_per_epoch())
