@@ -38,7 +38,7 @@ from albert.benchmarks.workload import VOCAB_SIZE, make_pretraining_batch
 from albert.data.batches import PretrainingBatch
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples
-from albert.data.preparing import available_cores
+from albert.data.settings import available_cores
 from albert.model import layer
 from albert.model.flops import pretraining_flops
 from albert.model.packing import round_up_to_bucket

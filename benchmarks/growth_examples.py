@@ -26,7 +26,7 @@ from albert.data.batches import PretrainingBatch
 from albert.data.examples import stream
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples, ExampleSource
-from albert.data.preparing import available_cores
+from albert.data.settings import available_cores
 
 LENGTHS = (512, 128)
 BATCH_SIZE = 256

@@ -1,10 +1,14 @@
 """Values among which settings choose, where the code that tells them apart takes long to load.
 
-Reading a command line must not load torch, so these names are at the bottom.
+Reading a command line must not load torch or pyarrow, so these names are at the bottom.
 """
 
 from typing import Literal
 
+Axis = Literal["steps", "tokens", "hours"]
+"""Horizontal axis of the curves of a run."""
+Decoding = Literal["strict", "replace"]
+"""What happens to bytes that are not UTF-8."""
 Dtype = Literal["float32", "bf16", "int8"]
 """Type in which linear layers that are prepared for inference compute."""
 Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]
@@ -23,3 +27,13 @@ Pooling = Literal["mean", "cls", "max", "mean_sqrt_len_tokens", "weightedmean", 
 """How the states of a text's tokens become one vector, special tokens included: their mean, that of
 [CLS], their largest numbers, their sum over the root of their number, their mean weighted by position, or the
 last."""
+SplitName = Literal["train", "held-out"]
+"""Documents to train on, or to evaluate on."""
+Splitting = Literal["auto", "lines", "sentences"]
+"""What a line of a corpus is: a sentence, or a paragraph to be split into sentences."""
+Workers = int | Literal["ray"]
+"""Number of processes on this machine, or a Ray cluster."""
+WordRuleName = Literal["english", "unicode"]
+"""Where words start in a SentencePiece vocabulary."""
+WordsName = Literal["vocabulary", "jieba"]
+"""What says where words start: the vocabulary, or the segmenter of Chinese."""

@@ -31,6 +31,8 @@ from albert.hub import HubOptions, local_path
 from albert.writing import write_json
 
 CONFIG_FILE = "config.json"
+PUBLISHED_VOCAB_SIZE = 30_000
+"""Pieces of the published English vocabulary."""
 
 
 class AlbertConfig(Settings):

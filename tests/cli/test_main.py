@@ -11,6 +11,7 @@ from typing import get_type_hints
 
 import pytest
 
+from albert.cli.flags import parse
 from albert.cli.main import SUMMARIES, find_settings, run
 from samples.command_flags import flags_of
 
@@ -110,6 +111,10 @@ def test_an_unknown_command_names_the_nearest(capsys: pytest.CaptureFixture[str]
         ("vocab --input a --output b --vocab-size x", "--vocab-size is 'x'; expected a whole number"),
         ("embed --model x --max-seq-length ten", "--max-seq-length is 'ten'; expected a whole number"),
         ("pretrain --data x --output y --learning-rate fast", "--learning-rate is 'fast'; expected a number"),
+        ("pretrain --loss-depths 1 x", "--loss-depths is 'x'; expected a whole number"),
+        ("prepare --workers many", "--workers is 'many'; expected a whole number or 'ray'"),
+        ("show data --max-ngram=2.5", "--max-ngram is '2.5'; expected a whole number"),
+        ("finetune --no-seed", "albert finetune has no flag --no-seed; --seed takes a value"),
     ],
 )
 def test_a_wrong_command_line_is_one_line_that_names_the_flag(
@@ -118,6 +123,24 @@ def test_a_wrong_command_line_is_one_line_that_names_the_flag(
     name, *arguments = line.split()
     assert run([name, *arguments]) == 2
     assert capsys.readouterr().err == f"error: {message}; see albert {name} --help\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "finetune --task t --model m --output o --max-steps None --dev-share 0.5 --no-from-scratch",
+        "pretrain --data a b --output o --micro-batch-size auto --loss-depths --eval-data c --compile",
+        "pretrain --data=a --output=o --loss-depths 1 2 --learning_rate 1e-3 --micro-batch-size 8",
+        "prepare --input a --tokenizer t --output o --workers ray",
+        "show data more --max-predictions-per-seq 0 --no-whole-words",
+        "fill-mask --top-k 3 --model m text",
+        "bench --jobs latency tokenization --max-seq-length auto --lengths squad",
+    ],
+)
+def test_right_values_of_every_type_are_accepted(line: str) -> None:
+    name, *arguments = line.split()
+    settings, _ = parse(find_settings(name), arguments, command=name)
+    assert isinstance(settings, find_settings(name))
 
 
 def test_the_users_error_is_one_line_on_stderr_and_exit_code_1(

@@ -13,7 +13,8 @@ from albert.commands.demo import DemoSettings, run_demo
 from albert.config import AlbertConfig
 from albert.data.examples.settings import ExampleSettings
 from albert.demo import stages
-from albert.demo.stages import DemoScale, State, most_frequent_share, steps_within
+from albert.demo.stages import DemoScale, most_frequent_share, steps_within
+from albert.demo.state import State
 from albert.demo.text import (
     MIN_DOCUMENTS,
     TOPICS,

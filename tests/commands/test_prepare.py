@@ -441,9 +441,9 @@ def test_check_reports_on_a_sample_and_writes_nothing(
 @pytest.mark.parametrize(
     ("package", "needs", "remedy"),
     [
-        ("rjieba", {"words": "jieba"}, r"pip install 'albert\[zh\]'"),
-        ("ray", {"workers": "ray"}, r"pip install 'albert\[ray\]'"),
-        ("s3fs", {"output": "s3://bucket/data"}, r"pip install 'albert\[s3\]'"),
+        ("rjieba", {"words": "jieba"}, r"pip install 'albert-lm\[zh\]'"),
+        ("ray", {"workers": "ray"}, r"pip install 'albert-lm\[ray\]'"),
+        ("s3fs", {"output": "s3://bucket/data"}, r"pip install 'albert-lm\[s3\]'"),
     ],
 )
 @pytest.mark.parametrize("check", [False, True])

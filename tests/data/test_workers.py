@@ -14,7 +14,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from albert.data.workers import JOBS_UNDER_WAY, Workers, map_in_order
+from albert.choices import Workers
+from albert.data.workers import JOBS_UNDER_WAY, map_in_order
 from albert.errors import ConfigError, DataError
 
 HAS_PROC = Path("/proc/self/stat").exists()

@@ -122,6 +122,26 @@ def test_the_page_on_pretraining_runs(workplace: Path, capsys: pytest.CaptureFix
     assert (workplace / "run" / "model" / "model.safetensors").exists()
 
 
+def test_the_page_on_fine_tuning_runs_with_one_file(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    write_models()
+    rows = [(f"value {number} is {word}", word) for number in range(20) for word in ("one", "two")]
+    with Path("tickets.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("message", "queue"), *rows])
+    found = []
+    for line in blocks("docs/fine-tuning.md", "sh")[1].splitlines():
+        _, name, *arguments = shlex.split(line)
+        small = shlex.split(SMALL.get(name, ""))
+        capsys.readouterr()
+        assert run([name, *arguments, *small, "--json"]) == 0, line
+        found.append(json.loads(capsys.readouterr().out))
+    assert [found[1]["examples"], found[2]["examples"]] == [4, 40]
+    assert Path("queues.csv").read_text().startswith("id,message,label,score,one,two")
+
+
 def test_the_page_on_inference_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     corpus = sorted(map(str, Path("corpus").glob("*.txt")))
     assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0

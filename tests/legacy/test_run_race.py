@@ -113,7 +113,7 @@ def test_a_cache_of_another_program_is_left_unchanged(
         (["--high_only", "--middle_only"], 1, "--high_only and --middle_only exclude each other"),
         (["--task_name=rice"], 2, "--task_name is 'rice'; expected race"),
         (["--nodo_train", "--nodo_eval"], 2, "nothing to do"),
-        (["--data_dir=nowhere"], 1, "nowhere: no such folder"),
+        (["--data_dir=nowhere"], 1, "nowhere: no such file or folder"),
     ],
 )
 def test_wrong_input_is_a_one_line_error(

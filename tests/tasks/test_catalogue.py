@@ -66,8 +66,10 @@ def test_a_shortened_run_keeps_the_share_of_warm_up() -> None:
     assert hyperparameters.warmup(1) == 0
 
 
-def test_own_data_are_trained_on_for_three_epochs() -> None:
-    assert find_task("classification").hyperparameters.steps(100, 32) == 3 * 4
+def test_own_data_are_trained_on_for_three_epochs_and_small_ones_for_more() -> None:
+    own = find_task("classification").hyperparameters
+    assert own.steps(32_000, 32) == 3 * 1000
+    assert own.steps(100, 32) == 20 * 4
 
 
 @pytest.mark.parametrize("name", _SEVERAL)

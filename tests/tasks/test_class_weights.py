@@ -152,7 +152,7 @@ def test_finetune_takes_weights_and_shows_them_by_label(
 ) -> None:
     rows = [row for row in sentences(40, seed=1) if row[1] == "good"] + sentences(8, seed=2)
     write_table(tmp_path / "train.tsv", rows, "text", "label")
-    finetune(settings(encoder, tmp_path, tmp_path / "a", class_weights="balanced"))
+    finetune(settings(encoder, tmp_path, tmp_path / "a", class_weights="balanced", dev_share=0.0))
     shown = capsys.readouterr().err
     assert "bad 3.5, good 0.583333  given" in shown
     page = (tmp_path / "a" / "report.html").read_text(encoding="utf-8")

@@ -39,7 +39,7 @@ def test_the_data_of_a_split_may_be_a_folder_or_its_only_file(tmp_path: Path) ->
 
 
 def test_a_missing_data_folder_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="absent: no such folder"):
+    with pytest.raises(DataError, match="absent: no such file or folder"):
         find_files(find_task("rte"), tmp_path / "absent", "dev")
 
 

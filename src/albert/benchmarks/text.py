@@ -23,7 +23,8 @@ from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import vocabulary_of
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples
-from albert.data.preparing import PrepareSettings, prepare_shards
+from albert.data.preparing import prepare_shards
+from albert.data.settings import PrepareSettings
 from albert.data.shards.folder import open_prepared
 from albert.demo.text import TOPICS, find_documents, standard_library
 from albert.text.cleaning import preprocess_text

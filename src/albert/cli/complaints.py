@@ -14,18 +14,8 @@ _ASCII_TOP = 2
 _FLAG_INDENT = 4
 """Further spaces before a flag in a list of missing ones; its help is indented still further."""
 _REWORDED = (
-    (
-        r"invalid choice ('.*') for argument '(.*)'\. Expected one of \((.*)\)",
-        r"\2 is \1; expected one of \3",
-    ),
-    (r"Error parsing (\S+): no type matching (\S+) could be .* from \[(.*)\]", r"\1 is \3; expected \2"),
-    (r"Error parsing (\S+): invalid literal for int.* base 10: (.*)", r"\1 is \2; expected a whole number"),
-    (r"Error parsing (\S+): could not convert string to float: (.*)", r"\1 is \2; expected a number"),
     (r"Missing value for argument '(.*)'\. Expected 1 values", r"\1 needs a value"),
     (r"Unrecognized options: (.*)", r"nothing is expected in the place of \1"),
-    (r"\{None\}\|", ""),
-    (r"expected INT$", "expected a whole number"),
-    (r"expected FLOAT$", "expected a number"),
 )
 """Messages of tyro, and the same in our words."""
 
@@ -58,7 +48,6 @@ def in_one_line(box: str) -> str:
     if part and part[0].strip().startswith("Missing from"):
         flags_at = _indent(part[0]) + _FLAG_INDENT
         return f"missing: {', '.join(line.strip() for line in part[1:] if _indent(line) == flags_at)}"
-    part = [line for line in part if "Got errors" not in line and not line.strip().startswith("- <class")]
     text = " ".join(line.strip() for line in part).rstrip(".") or "the command line is wrong"
     for pattern, words in _REWORDED:
         text = re.sub(pattern, words, text)

@@ -15,8 +15,9 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import tyro
 
 from albert.cli.complaints import complaints_in_one_line
+from albert.cli.values import refuse_wrong_words
 from albert.console import say
-from albert.errors import ConfigError, UsageError, did_you_mean
+from albert.errors import ConfigError, did_you_mean
 from albert.renamed import rename_arguments, rename_settings
 
 S = TypeVar("S")
@@ -46,7 +47,7 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
         if default is not None and recipe is not None:
             raise ConfigError("--from and --recipe both give all settings; choose one")
         default = recipe or default
-    _refuse_unknown(settings_type, arguments, command=command)
+    refuse_wrong_words(settings_type, arguments, command=command)
     with complaints_in_one_line(command):
         settings: S = tyro.cli(
             settings_type,
@@ -57,30 +58,6 @@ def parse(settings_type: type[S], arguments: list[str], *, command: str) -> tupl
             config=(tyro.conf.OmitArgPrefixes,),
         )
     return settings, as_json
-
-
-def flag_names(settings_type: type[Any]) -> list[str]:
-    """Return the flags of a command, without --, those of nested settings among them."""
-    names = list[str]()
-    for name, hint in get_type_hints(settings_type).items():
-        is_nested = isinstance(hint, type) and is_dataclass(hint)
-        names += flag_names(hint) if is_nested else [name.replace("_", "-")]
-    return names
-
-
-def _refuse_unknown(settings_type: type[Any], arguments: list[str], *, command: str) -> None:
-    """Refuse flags that the command does not have.
-
-    Raises:
-        UsageError: There is one; the message names the nearest.
-    """
-    names = [*flag_names(settings_type), "help"]
-    known = {*names, *(f"no-{name}" for name in names)}
-    for argument in arguments:
-        flag = argument.partition("=")[0].replace("_", "-")
-        if flag.startswith("--") and flag[2:] not in known:
-            hint = did_you_mean(flag, [f"--{name}" for name in names])
-            raise UsageError(f"albert {command} has no flag {flag}{hint}; see albert {command} --help")
 
 
 def _take_from(settings_type: type[S], arguments: list[str], *, command: str) -> tuple[S | None, list[str]]:

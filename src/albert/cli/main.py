@@ -34,7 +34,7 @@ SUMMARIES = {
 }
 
 _SETTINGS = {
-    "prepare": "albert.data.preparing",
+    "prepare": "albert.data.settings",
     "pretrain": "albert.pretraining.settings",
     "finetune": "albert.finetuning.settings",
 }
@@ -80,6 +80,9 @@ def _run_command(name: str, arguments: list[str]) -> None:
     from albert.cli.output import show
 
     settings, as_json = parse(find_settings(name), arguments, command=name)
+    from albert.commands.checks import check
+
+    check(settings)
     result = find_command(name)(settings)
     if result is not None:
         show(result, as_json=as_json)

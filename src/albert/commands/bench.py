@@ -26,7 +26,7 @@ from albert.console import say
 from albert.errors import ConfigError
 from albert.model.flops import matrix_peak
 from albert.training.devices import find_device
-from albert.training.runs import settings_as_json
+from albert.training.record import settings_as_json
 from albert.training.speed import apply_switches
 
 __all__ = ["BenchSettings", "bench"]

@@ -21,14 +21,13 @@ from albert.data.recognition import JOB_NAME
 from albert.data.shards.jobs import hash_share, join_lines
 from albert.demo.stages import (
     DemoScale,
-    Stage,
-    State,
     add_stage,
     masked_lm_baseline,
     prepare_stage,
     remove_without,
     show_curves,
 )
+from albert.demo.state import Stage, State
 from albert.demo.text import DEV_FILE, majority_share, read_documents, write_documents, write_tables
 from albert.errors import DataError
 from albert.inference.pipelines import pipeline

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from albert.commands.settings.embed import EmbedSettings
 from albert.console import collected_notes, progress, say, without_notes
-from albert.errors import ConfigError, DataError
+from albert.errors import DataError
 from albert.inference.embedding import Embedder
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
@@ -23,7 +23,7 @@ from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures
 from albert.tasks.tables import Columns, Row, check_text, table_rows
 from albert.tasks.text_files import plain_text_rows
-from albert.training.runs import settings_as_json
+from albert.training.record import settings_as_json
 from albert.training.versions import versions
 from albert.writing import replacing
 
@@ -39,7 +39,6 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
     Raises:
         AlbertError: The model or the input cannot be read; an earlier output stays unchanged.
     """
-    _check(settings)
     embedder = Embedder.open(
         settings.model,
         pooling=settings.pooling,
@@ -73,15 +72,6 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         write_sentence_transformers(settings.sentence_transformers, embedder, record=record)
         result["sentence_transformers"] = str(settings.sentence_transformers)
     return result
-
-
-def _check(settings: EmbedSettings) -> None:
-    if (settings.input is None) != (settings.output is None) or (
-        settings.input is None and settings.sentence_transformers is None
-    ):
-        raise ConfigError("expected --input FILE and --output FILE.npy, or --sentence-transformers DIR")
-    if settings.output is not None and settings.output.suffix != ".npy":
-        raise ConfigError(f"--output {settings.output}: expected a name ending in .npy")
 
 
 def _read(path: Path, column: str, bad_rows: BadRows) -> Iterator[str | SkippedRow]:

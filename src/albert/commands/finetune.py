@@ -1,11 +1,10 @@
 """`albert finetune`: train a pretrained model on a task, with one seed or several."""
 
-from dataclasses import replace
 from statistics import median, stdev
 from typing import Any
 
-from albert.console import say
-from albert.finetuning.run import finetune_once
+from albert.console import collected_notes, say
+from albert.finetuning.data import check_start, read_examples
 from albert.finetuning.settings import FinetuneSettings
 from albert.tasks.catalogue import find_task
 
@@ -22,14 +21,19 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
         AlbertError: Model, task and data do not fit together, a file cannot be read, the output folder holds
             another run, or nothing was learnt.
     """
+    # Everything that can be read without torch is read before it is loaded: a mistake is answered at once.
+    check_start(settings)
+    with collected_notes() as notes:
+        examples = read_examples(settings)
+    from albert.finetuning.run import finetune_once
+
     if settings.seeds == 1:
-        return finetune_once(settings)
+        return finetune_once(settings, examples, notes=notes)
     metric = find_task(settings.task).best_metric
     results = []
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        say(f"seed {seed}")
-        folder = settings.output / f"seed-{seed}"
-        results.append(finetune_once(replace(settings, seeds=1, seed=seed, output=folder)))
+    for once in settings.each_seed():
+        say(f"seed {once.seed}")
+        results.append(finetune_once(once, examples, notes=notes))
     if any(metric not in result for result in results):
         return {"task": results[0]["task"], "runs": [result["model"] for result in results]}
     scores = [float(result[metric]) for result in results]

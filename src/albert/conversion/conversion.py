@@ -31,7 +31,7 @@ from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.choices import Head
 from albert.config import AlbertConfig
 from albert.console import say
-from albert.conversion.release import check_tokenizer, model_card
+from albert.conversion.release import check_tokenizer, model_card, refuse_filled
 from albert.errors import CheckpointError, TokenizerError
 from albert.hub import local_path
 from albert.model.albert_model import AlbertModel
@@ -139,8 +139,7 @@ def convert(
         CheckpointError: The source cannot be read, or the output folder is not empty.
         TokenizerError: There is no vocabulary, or it does not fit the model.
     """
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise CheckpointError(f"{output}: exists and is not empty; choose another output folder")
+    refuse_filled(output)
     with opened(source) as found:
         vocabulary = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
         model = read_model(found, head=head)

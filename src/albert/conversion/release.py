@@ -1,18 +1,44 @@
 """Model folders with weights, tokenizer, model card and run record, replaced as a whole or not at all."""
 
+from __future__ import annotations
+
 import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from albert.checkpoint.layout import RUN_FILE
 from albert.console import say
-from albert.errors import TokenizerError
-from albert.model.pretrained import Pretrained
+from albert.errors import CheckpointError, TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
+
+if TYPE_CHECKING:
+    from albert.model.pretrained import Pretrained
+
+
+def refuse_filled(output: Path) -> None:
+    """Refuse an output folder with files in it.
+
+    Raises:
+        CheckpointError: It has some, or is a file.
+    """
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise CheckpointError(f"{output}: exists and is not empty; choose another output folder")
+
+
+def refuse_larger_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
+    """Check that a tokenizer fits a model with `vocab_size` embeddings.
+
+    Raises:
+        TokenizerError: The tokenizer has tokens without an embedding.
+    """
+    if len(tokenizer) > vocab_size:
+        raise TokenizerError(
+            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
+            "they do not fit: use the tokenizer with which the model was trained"
+        )
 
 
 def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str) -> None:
@@ -23,11 +49,7 @@ def check_tokenizer(tokenizer: AlbertTokenizer, vocab_size: int, *, source: str)
     Raises:
         TokenizerError: The tokenizer has tokens without an embedding.
     """
-    if len(tokenizer) > vocab_size:
-        raise TokenizerError(
-            f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
-            "they do not fit: use the tokenizer with which the model was trained"
-        )
+    refuse_larger_tokenizer(tokenizer, vocab_size, source=source)
     if len(tokenizer) < vocab_size:
         say(
             f"{source}: the model has {vocab_size} embeddings, its tokenizer {len(tokenizer)} tokens; "
@@ -47,6 +69,8 @@ def write_model_folder(
         card: Text of README.md.
         record: Content of run.json.
     """
+    from albert.checkpoint.layout import RUN_FILE
+
     with replacing_folder(folder) as temporary:
         model.save_pretrained(temporary)
         if tokenizer is not None:

@@ -20,13 +20,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, redirect_stdout, suppress
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection
-from typing import Any, Literal, TypeVar
+from typing import Any, TypeVar
 
+from albert.choices import Workers
 from albert.distribution import install_command
 from albert.errors import AlbertError, ConfigError, DataError
-
-Workers = int | Literal["ray"]
-"""Where jobs run: 0 and 1 mean this process, more is a number of processes, "ray" is a cluster."""
 
 State = TypeVar("State")
 Job = TypeVar("Job")

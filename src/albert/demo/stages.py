@@ -8,7 +8,7 @@ share their weights, a later stage may be deeper: it applies the same layer more
 import json
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,8 +20,8 @@ from albert.config import AlbertConfig
 from albert.console import say
 from albert.data.batches import IntArray
 from albert.data.examples.stream import Examples
+from albert.demo.state import Stage, State
 from albert.demo.text import standard_library
-from albert.errors import RunError
 from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.data import open_pretraining_data
 from albert.pretraining.meter import trial_steps
@@ -33,7 +33,6 @@ from albert.training.devices import find_device
 from albert.training.runs import Run
 from albert.writing import write_json
 
-STATE_FILE = "demo.json"
 TRIAL_SECONDS = 4.0
 TRIAL_WARM_UP_STEPS = 5
 EVALUATIONS = 20
@@ -87,51 +86,6 @@ class DemoScale:
             max_position_embeddings=2 * self.max_seq_length,
             initializer_range=self.initializer_range,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """One run of pretraining among those that continue each other."""
-
-    number: int
-    """From 1."""
-    layers: int
-    """How often the shared layer is applied."""
-    steps: int
-    """Optimiser steps."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class State:
-    """The stages of a demo's folder, and how far they are."""
-
-    stages: tuple[Stage, ...] = ()
-    """Stages that were started."""
-    shown: int = 0
-    """Stages after which curves, masks and classifiers were shown as well."""
-
-    @classmethod
-    def read(cls, folder: Path) -> "State":
-        """Read the state of `folder`; that of a new or empty folder is empty.
-
-        Raises:
-            RunError: The folder holds something else.
-        """
-        path = folder / STATE_FILE
-        if not path.is_file():
-            if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-                raise RunError(f"{folder}: exists and is not a demo's folder; give --output a new folder")
-            return cls()
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            return cls(stages=tuple(Stage(**stage) for stage in content["stages"]), shown=content["shown"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise RunError(f"{path}: damaged ({error}); remove {folder} to start over") from error
-
-    def write(self, folder: Path) -> None:
-        """Write the state to `folder`, which is made if missing."""
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / STATE_FILE, {"stages": [asdict(s) for s in self.stages], "shown": self.shown})
 
 
 def stage_folder(folder: Path, number: int) -> Path:

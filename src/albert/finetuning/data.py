@@ -5,9 +5,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from albert.checkpoint.layout import selected_model
+from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import note, warn
+from albert.conversion.release import refuse_larger_tokenizer
 from albert.errors import ConfigError, DataError
 from albert.finetuning.settings import FinetuneSettings
+from albert.hub import local_path
 from albert.tasks.bad_rows import ADVICE, BadRows
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
@@ -15,6 +19,8 @@ from albert.tasks.held_out import DEFAULT_SHARE, HeldOut
 from albert.tasks.hub_data import fetch
 from albert.tasks.solver import Solver
 from albert.tasks.task import Task, with_columns
+from albert.text.tokenizer import AlbertTokenizer
+from albert.training.record import check_output, settings_as_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,3 +107,26 @@ def _read(
 ) -> list[Any]:
     bad_rows = BadRows(settings.on_bad_row, advice=ADVICE)
     return list(solver.read(task, paths, split=split, bad_rows=bad_rows))
+
+
+def check_start(settings: FinetuneSettings) -> None:
+    """Check the task, the model to start from, its tokenizer and the output, as far as that takes no time.
+
+    Raises:
+        ConfigError: There is no such task.
+        CheckpointError: There is no such model.
+        TokenizerError: Its tokenizer belongs to another model.
+        RunError: The output holds something else.
+    """
+    find_task(settings.task)
+    for run in settings.each_seed():
+        check_output(run.output, command="finetune", settings=settings_as_json(run))
+    for source in (settings.model, settings.init_from):
+        if source is None or Path(f"{source}.index").is_file():
+            continue
+        path = local_path(source)
+        folder = selected_model(path) if path.is_dir() else path
+        if (folder / CONFIG_FILE).is_file():
+            vocab_size = AlbertConfig.from_json(folder / CONFIG_FILE).vocab_size
+            tokenizer = AlbertTokenizer.from_pretrained(folder)
+            refuse_larger_tokenizer(tokenizer, vocab_size, source=str(folder))

@@ -15,7 +15,7 @@ from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
 from albert.errors import CheckpointError, TokenizerError
-from albert.finetuning.data import read_examples
+from albert.finetuning.data import Examples
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
 from albert.finetuning.start import refuse_another_kind, start_model
 from albert.hub import local_path
@@ -126,13 +126,12 @@ class Plan:
         return model.to(find_device(self.loop.device))
 
 
-def make_plan(settings: FinetuneSettings) -> Plan:
-    """Read model and data, and complete the settings by a recipe.
+def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
+    """Read the model, encode the examples that were found, and complete the settings by a recipe.
 
     Raises:
         AlbertError: Model, task and data do not fit together, or cannot be read.
     """
-    found = read_examples(settings)
     task, solver, examples = found.task, found.solver, found.train
     model, weights = _find_models(settings)
     config = read_config(model)

@@ -1,6 +1,6 @@
 """One fine-tuning, from its plan to its model folders; it can be stopped and resumed at any step."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from albert.checkpoint.snapshots import TrainingState
 from albert.console import collected_notes, progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
 from albert.finetuning.collapse import CollapseError, CollapseWatch
+from albert.finetuning.data import Examples
 from albert.finetuning.plan import Plan, make_plan
 from albert.finetuning.report import write_report
 from albert.finetuning.settings import FinetuneSettings
@@ -24,7 +25,8 @@ from albert.tasks.task import Lengths, Task, trained_on
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.log import StepLog
 from albert.training.loop import train
-from albert.training.runs import Run, settings_as_json
+from albert.training.record import settings_as_json
+from albert.training.runs import Run
 from albert.training.stopping import Stop, graceful_stop
 
 MAX_RESTARTS = 3
@@ -32,16 +34,23 @@ LAST_LOSSES = 5
 """Records of the log over which the final training loss is averaged."""
 
 
-def finetune_once(settings: FinetuneSettings) -> dict[str, Any]:
+def finetune_once(
+    settings: FinetuneSettings, examples: Examples, *, notes: Sequence[str] = ()
+) -> dict[str, Any]:
     """Fine-tune a model with one seed; return the scores of its best and of its last evaluation.
+
+    Args:
+        settings: What to do.
+        examples: The examples that they name.
+        notes: What was skipped or repaired in them.
 
     Raises:
         AlbertError: Model, task and data do not fit together, a file cannot be read, the output folder
             holds another run, or nothing was learnt.
     """
-    with collected_notes() as notes:
-        plan = make_plan(settings)
-    return carry_out(replace(plan, notes=notes), settings)
+    with collected_notes() as more:
+        plan = make_plan(settings, examples)
+    return carry_out(replace(plan, notes=[*notes, *more]), settings)
 
 
 def carry_out(plan: Plan, settings: FinetuneSettings, *, shared_folder: bool = False) -> dict[str, Any]:

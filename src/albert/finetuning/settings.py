@@ -1,6 +1,7 @@
 """The settings of `albert finetune`, completed by the hyperparameters of a recipe."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
@@ -116,6 +117,14 @@ class FinetuneSettings:
             value = getattr(self, name)
             if value is not None and value <= 0:
                 raise ConfigError(f"--{name.replace('_', '-')} is {value}; expected more than 0")
+
+    def each_seed(self) -> Iterator["FinetuneSettings"]:
+        """Yield the settings of each run: these, or one for each of several seeds, in `OUTPUT/seed-N`."""
+        if self.seeds == 1:
+            yield self
+            return
+        for seed in range(self.seed, self.seed + self.seeds):
+            yield replace(self, seeds=1, seed=seed, output=self.output / f"seed-{seed}")
 
 
 def filled_in(

@@ -19,7 +19,7 @@ from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.held_out import HeldOut
 from albert.tasks.labels import with_given_labels
 from albert.tasks.solver import Solver
-from albert.tasks.task import ColumnSettings, Lengths, Task, with_columns
+from albert.tasks.task import ColumnSettings, Lengths, Task, columns_of, with_columns
 from albert.text.tokenizer import AlbertTokenizer
 
 
@@ -105,11 +105,7 @@ def open_trained(
 
 def _trained_columns(record: dict[str, Any], task: Task) -> ColumnSettings:
     """Return the columns of the examples on which the model was trained, if it was for the same task."""
-    columns = record.get("columns")
-    if record.get("task") != task.name or not isinstance(columns, dict):
-        return ColumnSettings()
-    known = {field.name for field in fields(ColumnSettings)}
-    return ColumnSettings(**{name: value for name, value in columns.items() if name in known})
+    return columns_of(record) if record.get("task") == task.name else ColumnSettings()
 
 
 def _held_out(record: dict[str, Any]) -> HeldOut | None:

@@ -13,7 +13,8 @@ from albert.console import say
 from albert.data.corpus.files import TEXT_SUFFIXES, has_suffix, total_bytes
 from albert.data.corpus.storage import is_url
 from albert.data.examples.settings import ExampleSettings, SentenceLoss
-from albert.data.preparing import BYTES_PER_WORKER, available_cores
+from albert.data.preparing import BYTES_PER_WORKER
+from albert.data.settings import available_cores
 from albert.errors import ConfigError, DataError, UsageError
 from albert.legacy.inputs import find_inputs, names_in, read_tokenizer
 

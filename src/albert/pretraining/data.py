@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from albert.choices import SplitName
 from albert.console import command_line, human_count
 from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import vocabulary_of
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import ExampleSource
 from albert.data.recognition import recognise
-from albert.data.shards.folder import PreparedData, SplitName, open_prepared
+from albert.data.shards.folder import PreparedData, open_prepared
 from albert.data.tfrecord.examples import TfrecordExamples, find_record_files
 from albert.errors import ConfigError, DataError
 from albert.text.tokenizer import AlbertTokenizer

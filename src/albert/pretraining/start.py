@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 
@@ -11,16 +10,17 @@ from albert.choices import NewPositions
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
-from albert.conversion.release import check_tokenizer
 from albert.errors import ConfigError
 from albert.model.language_models import AlbertForPreTraining
 from albert.pretraining.data import PretrainingData, open_pretraining_data
 from albert.pretraining.objective import PretrainingObjective, Teacher, longest_examples, make_objective
 from albert.pretraining.settings import Leniency, ObjectiveSettings, PretrainSettings
+from albert.pretraining.shape import check_positions, find_config
 from albert.training.distributed import World
 from albert.training.loop import autocast_of
-from albert.training.runs import Run, settings_as_json
-from albert.training.settings import LoopSettings, OptimizerSettings
+from albert.training.record import settings_as_json
+from albert.training.runs import Run
+from albert.training.settings import LoopSettings
 from albert.training.speed import apply_switches
 
 CPU_MICRO_BATCH = 64
@@ -59,29 +59,6 @@ def open_inputs(settings: PretrainSettings, device: torch.device, allow: Lenienc
         device=device,
     )
     return Inputs(data=data, config=config, objective=make_objective(settings.objective, config, teacher))
-
-
-def find_config(settings: PretrainSettings, data: PretrainingData) -> AlbertConfig:
-    """Return the model's shape from --size, --config or --init-from, with the vocabulary of the data.
-
-    Raises:
-        ConfigError: The shape is given twice, or too short for the examples.
-        TokenizerError: Its vocabulary has another size than the tokenizer's.
-    """
-    if settings.size is not None and settings.config is not None:
-        raise ConfigError("--size and --config both give a shape; choose one")
-    if settings.config is not None:
-        config = AlbertConfig.from_json(settings.config)
-    elif settings.size is None and settings.init_from is not None:
-        config = read_config(model_folder(settings.init_from))
-    else:
-        config = AlbertConfig.of_size(settings.size or "base", vocab_size=data.vocab_size)
-    source = settings.config or settings.init_from or "--size"
-    where = settings.tokenizer or settings.data[0]
-    if data.tokenizer is not None:
-        check_tokenizer(data.tokenizer, config.vocab_size, source=f"{source} and {where}")
-    _check_positions(config, settings.examples.max_seq_length, "the model")
-    return config
 
 
 def make_model(
@@ -142,7 +119,7 @@ def open_teacher(
             f"--teacher {name}: has a vocabulary of {config.vocab_size} tokens, the model one of "
             f"{student.vocab_size}; both must use the same tokenizer"
         )
-    _check_positions(config, max_seq_length, f"--teacher {name}")
+    check_positions(config, max_seq_length, f"--teacher {name}")
     model = AlbertForPreTraining(config)
     missing = load_weights(model, folder, has_map=config.has_map)
     if any(tensor.startswith("predictions.") for tensor in missing):
@@ -170,17 +147,7 @@ def open_run(
         shared=allow.shared_folder,
         # Runs of older versions lack these settings.
         defaults=settings_as_json(ObjectiveSettings()),
-        comparable=_with_warmup_in_steps,
     )
-
-
-def _with_warmup_in_steps(settings: dict[str, Any]) -> dict[str, Any]:
-    """Return settings by name with the warm-up in steps, the only form that runs of older versions have."""
-    others = {name: value for name, value in settings.items() if name != "warmup_share"}
-    if "warmup_share" not in settings or settings["warmup_steps"] is not None:
-        return others
-    optimizer = OptimizerSettings(warmup_share=settings["warmup_share"])
-    return others | {"warmup_steps": optimizer.warmup(settings["max_steps"])}
 
 
 def with_micro_batch(
@@ -264,9 +231,3 @@ def announce(
         f"{parameters:,} parameters on {where}; {data.summary}; {loop.max_steps:,} steps of "
         f"{loop.batch_size} examples of up to {max_seq_length} tokens"
     )
-
-
-def _check_positions(config: AlbertConfig, max_seq_length: int, what: str) -> None:
-    if max_seq_length > config.max_position_embeddings:
-        positions = config.max_position_embeddings
-        raise ConfigError(f"--max-seq-length {max_seq_length} exceeds the {positions} positions of {what}")

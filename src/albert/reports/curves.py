@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from albert.reports.runs import BY_LENGTH, Axis, LoggedRun, Points, score_names, words
+from albert.choices import Axis
+from albert.reports.runs import BY_LENGTH, LoggedRun, Points, score_names, words
 from albert.writing import replacing
 
 PAPER_BASE_SHARES = {"masked_lm_accuracy": 0.540, "sentence_order_accuracy": 0.865}

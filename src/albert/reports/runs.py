@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from albert.checkpoint.layout import LOG_FILE, RUN_FILE, RunLayout
+from albert.choices import Axis
 from albert.config import CONFIG_FILE
 from albert.console import warn
 from albert.errors import ConfigError, RunError
 
-Axis = Literal["steps", "tokens", "hours"]
 Points = tuple[list[float], list[float]]
 
 BY_LENGTH = re.compile(r"(?P<name>.+)_(?P<bucket>(?P<low>\d+)(?:-\d+|\+))")

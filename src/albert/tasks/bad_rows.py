@@ -105,8 +105,10 @@ class BadRows:
                 counts all.
         """
         first = self.count
+        num_good = 0
         for row in rows:
             if not isinstance(row, DataError):
+                num_good += 1
                 yield row
                 continue
             self._add(row)
@@ -115,7 +117,7 @@ class BadRows:
         if self.count == first:
             return
         if self._policy == "error":
-            raise self._error()
+            raise self._error(num_good)
         console.note(f"left out {self.count - first:,} rows that cannot be used (first: {self._named[0]})")
 
     def _add(self, error: DataError) -> None:
@@ -125,10 +127,12 @@ class BadRows:
         if isinstance(error, UnknownLabelError):
             self._labels[error.label[:60]] += 1
 
-    def _error(self) -> DataError:
-        """Return one error for all bad rows; that of the row if there is only one."""
+    def _error(self, num_good: int) -> DataError:
+        """Return one error for all bad rows; that of the row if there is only one, or no good one."""
         if self.count == 1:
             return self._named[0]
+        if not num_good:
+            return DataError(f"{self._named[0]} (none of the {self.count:,} rows can be used)")
         more = "" if self.count <= NUM_NAMED else f"; the first {NUM_NAMED}"
         lines = [f"{self.count:,} rows cannot be used, {self._advice}{more}:", *map(str, self._named)]
         if self._labels:

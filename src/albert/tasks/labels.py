@@ -7,8 +7,6 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
-from scipy.special import expit, softmax
 
 from albert.config import AlbertConfig
 from albert.console import say
@@ -39,6 +37,8 @@ def scores_of_logits(
     logits: NDArray[np.floating[Any]], activation: ScoreFunction
 ) -> NDArray[np.floating[Any]]:
     """Return the scores of logits, both (..., K), under `activation`."""
+    from scipy.special import expit, softmax
+
     match activation:
         case "softmax":
             return softmax(logits, axis=-1)
@@ -113,6 +113,8 @@ def better_order(
         labels: The labels in the assumed order of the outputs.
         pairs: The right and the predicted label of each example.
     """
+    from scipy.optimize import linear_sum_assignment
+
     if not pairs:
         return None
     place = {label: index for index, label in enumerate(labels)}

@@ -60,8 +60,10 @@ _WIDE_WARMUP_SHARE = 0.1
 SMALL_WIDTH = 768
 """Hidden size below which published hyperparameters, all found with larger models, do not hold."""
 _SMALL_SOURCE = "measured with models of their size: docs/fine-tuning.md, Small models"
-_SMALL_RATES = ((384, 3e-4), (300, 5e-4), (0, 7e-4))
+_SMALL_RATES = ((384, 3e-4), (300, 5e-4), (0, 1e-3))
 """Peak learning rates by the hidden size from which they hold."""
+_TAGGING_FACTOR = 2
+"""Tagging learns from every word, and bears a higher rate."""
 _SMALL = {
     "batch_size": 16,
     "max_steps": None,
@@ -158,7 +160,7 @@ def recipe_for(task: Task, config: AlbertConfig, *, name: str = "auto") -> Hyper
         return {
             "paper": task.hyperparameters,
             "v2": _second_release(task),
-            "small": _for_small(task.hyperparameters, config),
+            "small": _for_small(task, config),
             "own": TASKS[task.kind].hyperparameters,
         }[name]
     if task.language == "zh":
@@ -266,10 +268,11 @@ def _is_for_tiny(hyperparameters: Hyperparameters) -> bool:
     return any(script in hyperparameters.source for script in (CLUE_SCRIPT, LCQMC_SCRIPT))
 
 
-def _for_small(hyperparameters: Hyperparameters, config: AlbertConfig) -> Hyperparameters:
+def _for_small(task: Task, config: AlbertConfig) -> Hyperparameters:
     """Return hyperparameters for a small model; only the lengths remain those of the task."""
     rate = next(rate for width, rate in _SMALL_RATES if config.hidden_size >= width)
-    return _changed(hyperparameters, _SMALL_SOURCE, learning_rate=rate, **_SMALL)
+    rate *= _TAGGING_FACTOR if task.kind == "tagging" else 1
+    return _changed(task.hyperparameters, _SMALL_SOURCE, learning_rate=rate, **_SMALL)
 
 
 def _second_release(task: Task) -> Hyperparameters:

@@ -10,19 +10,19 @@ them into *features*, which hold many examples end to end as numpy arrays and re
 `take(indices)`; it returns *predictions* of its own type, one for each example, in the order of the examples.
 """
 
+from __future__ import annotations
+
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert.config import AlbertConfig
 from albert.errors import ConfigError, DataError
-from albert.model.losses import LossSum
-from albert.model.pretrained import Pretrained
 from albert.tasks.bad_rows import BadRows
 from albert.tasks.cuts import Cuts
 from albert.tasks.prediction_files import PredictionFile
@@ -30,6 +30,10 @@ from albert.tasks.predictions import LineFormat, ObjectFormat, RowContent
 from albert.tasks.submissions import Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
+
+if TYPE_CHECKING:
+    from albert.model.losses import LossSum
+    from albert.model.pretrained import Pretrained
 
 TOKENS_AT_ONCE = 8192
 """Tokens that go through a model at once in prediction."""

@@ -22,7 +22,7 @@ from albert import console
 from albert.data.corpus.files import Tally, report_skipped
 from albert.data.corpus.separated import separator_hint, split_rows
 from albert.errors import DataError, did_you_mean
-from albert.tasks.bad_rows import UnknownLabelError, each, strict, usable
+from albert.tasks.bad_rows import UnknownLabelError, attempt, each, strict, usable
 from albert.tasks.files import TABLE_SUFFIXES
 from albert.tasks.task import Task
 from albert.tasks.text_files import kind_of_value, object_rows, read_text_lines
@@ -264,9 +264,7 @@ def table_rows(path: Path, columns: Columns) -> Iterator[Row | DataError]:
         DataError: The file does not have the format of its suffix, or lacks a column.
     """
     if path.suffix in _JSON:
-        yield from each(
-            object_rows(path), lambda item: Row(item[0], _cells_of(item[1], columns, f"{path}:{item[0]}"))
-        )
+        yield from _json_rows(path, columns)
     elif path.suffix in {*_TABBED, ".csv"}:
         yield from _read_separated(path, columns)
     else:
@@ -274,6 +272,21 @@ def table_rows(path: Path, columns: Columns) -> Iterator[Row | DataError]:
         raise DataError(
             f"{path}: expected a file ending in {', '.join(known)}, found {path.suffix or 'none'!r}"
         )
+
+
+def _json_rows(path: Path, columns: Columns) -> Iterator[Row | DataError]:
+    """Yield the rows of JSON lines; a field that the first one lacks is missing from the file."""
+    is_first = True
+    for item in object_rows(path):
+        if isinstance(item, DataError):
+            yield item
+            continue
+        line, fields = item
+        cells = attempt(_cells_of, fields, columns, f"{path}:{line}")
+        if isinstance(cells, DataError) and is_first:
+            raise cells
+        is_first = False
+        yield cells if isinstance(cells, DataError) else Row(line, cells)
 
 
 def text_field(fields: Mapping[str, Any], columns: Columns, column: str, where: str) -> str:

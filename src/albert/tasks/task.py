@@ -195,6 +195,14 @@ def trained_on(task: Task) -> dict[str, Any]:
     return {"task": task.name, "columns": columns}
 
 
+def columns_of(record: Mapping[str, Any]) -> ColumnSettings:
+    """Return the columns that `trained_on` stored with a model; none if there are none."""
+    columns = record.get("columns")
+    known = ColumnSettings.__annotations__
+    stored = columns if isinstance(columns, dict) else {}
+    return ColumnSettings(**{name: value for name, value in stored.items() if name in known})
+
+
 def with_columns(task: Task, columns: ColumnSettings) -> Task:
     """Return `task` with the columns that are given."""
     given = {name: value for name, value in asdict(columns).items() if value is not None}

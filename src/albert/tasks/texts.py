@@ -5,21 +5,19 @@ They differ in what a label is. All of them encode `[CLS] text [SEP] pair [SEP]`
 Letters: B examples, K outputs.
 """
 
+from __future__ import annotations
+
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from albert.errors import DataError
-from albert.model.pretrained import Pretrained
-from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.bad_rows import each
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import TextFeatures, make_features
@@ -30,6 +28,12 @@ from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Hyperparameters, Lengths, Task
 from albert.tasks.text_files import plain_text_rows
 from albert.text.tokenizer import AlbertTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from albert.model.pretrained import Pretrained
+    from albert.model.task_models import AlbertForSequenceClassification
 
 Logits = NDArray[np.float32]
 
@@ -60,11 +64,15 @@ class TextSolver(Solver):
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class with a linear head on [CLS]."""
+        from albert.model.task_models import AlbertForSequenceClassification
+
         del task
         return AlbertForSequenceClassification
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
         """Return the class with a linear head on [CLS]."""
+        from albert.model.task_models import AlbertForSequenceClassification
+
         return (AlbertForSequenceClassification,)
 
     def rows(
@@ -103,6 +111,10 @@ class TextSolver(Solver):
 
     def predict_logits(self, model: Pretrained, features: TextFeatures) -> Logits:
         """Return the logits of texts, (B, K), computed in groups of similar length."""
+        import torch
+
+        from albert.model.task_models import AlbertForSequenceClassification
+
         assert isinstance(model, AlbertForSequenceClassification)
         logits = np.zeros((len(features), model.config.num_labels), np.float32)
         model.eval()

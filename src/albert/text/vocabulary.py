@@ -16,12 +16,11 @@ import sentencepiece
 import tokenizers
 from tokenizers import models, pre_tokenizers, trainers
 
+from albert.config import PUBLISHED_VOCAB_SIZE
 from albert.errors import TokenizerError
 from albert.text.cleaning import preprocess_text, split_words
 from albert.text.sentencepiece import SentencePieceEncoder
 from albert.text.wordpiece import CONTINUATION, WordPieceEncoder
-
-PUBLISHED_VOCAB_SIZE = 30_000
 
 CONTROL_SYMBOLS = ("[CLS]", "[SEP]", "[MASK]")
 USER_DEFINED_SYMBOLS = ("(", ")", '"', "-", ".", "–", "£", "€")

@@ -17,10 +17,10 @@ from typing import Any, Literal, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from albert.choices import WordRuleName
 from albert.text.pieces import Kind
 from albert.text.sentencepiece import SPACE
 
-WordRuleName = Literal["english", "unicode"]
 BoolArray = npt.NDArray[np.bool_]
 IdArray = npt.NDArray[np.integer[Any]]
 

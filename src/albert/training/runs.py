@@ -5,8 +5,8 @@ The same command on an unfinished folder resumes the run; with other settings it
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from albert.checkpoint.layout import RunLayout
 from albert.checkpoint.snapshots import TrainingState, drop_old_snapshots, load_newest_snapshot, save_snapshot
 from albert.console import say
 from albert.errors import RunError
-from albert.renamed import rename_settings
+from albert.training.record import check_output, check_same, read_record
 from albert.training.versions import versions
 from albert.writing import replacing, write_json
 
@@ -41,7 +41,6 @@ class Run:
         inputs: dict[str, Any],
         shared: bool = False,
         defaults: Mapping[str, Any] | None = None,
-        comparable: Callable[[dict[str, Any]], dict[str, Any]] = dict,
     ) -> "Run":
         """Start a run in `folder`, or resume the one that was started there.
 
@@ -52,7 +51,6 @@ class Run:
             inputs: Fingerprints of the data, as JSON; a run with other inputs is another run.
             shared: Whether the folder may contain other files.
             defaults: Values of settings that runs of older versions lack, by name.
-            comparable: Returns settings by name in the form in which equal runs have equal ones.
 
         Raises:
             RunError: The folder contains something else, or a run with other settings.
@@ -60,11 +58,10 @@ class Run:
         path = RunLayout(folder).record
         asked = {"command": command, "settings": settings, "inputs": inputs}
         if path.is_file():
-            record = _read_record(path)
-            _check_same(folder, asked, record, defaults or {}, comparable)
+            record = read_record(path)
+            check_same(folder, asked, record, defaults or {})
             return cls(folder, record)
-        if folder.exists() and (not folder.is_dir() or (any(folder.iterdir()) and not shared)):
-            raise RunError(f"{folder}: exists and contains no run; give --output a new folder")
+        check_output(folder, command=command, settings=settings, shared=shared)
         folder.mkdir(parents=True, exist_ok=True)
         record = {**asked, "versions": versions()}
         write_json(path, record)
@@ -172,57 +169,3 @@ class Run:
     def model(self) -> Path:
         """Model folder of the last step."""
         return self.layout.model
-
-
-def settings_as_json(settings: Any) -> dict[str, Any]:
-    """Return a settings dataclass as JSON, with paths as text."""
-    return json.loads(json.dumps(asdict(settings), default=str))
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(record, dict) or "command" not in record:
-            raise RunError(f"{path}: not written by this program; give --output a new folder")
-    except ValueError as error:
-        raise RunError(f"{path}: damaged ({error}); give --output a new folder") from error
-    return record
-
-
-def _check_same(
-    folder: Path,
-    asked: dict[str, Any],
-    found: dict[str, Any],
-    defaults: Mapping[str, Any],
-    comparable: Callable[[dict[str, Any]], dict[str, Any]],
-) -> None:
-    """Check that the run in `folder` has the same command, settings and inputs.
-
-    Raises:
-        RunError: It does not; the message names what differs.
-    """
-    if asked["command"] != found["command"]:
-        raise RunError(
-            f"{folder}: contains a run of `albert {found['command']}`, not of `albert {asked['command']}`; "
-            "give --output a new folder"
-        )
-    for part in ("settings", "inputs"):
-        new, old = _flat(asked[part]), {**defaults, **_flat(rename_settings(found.get(part, {})))}
-        if part == "settings":
-            new, old = comparable(new), comparable(old)
-        names = [name for name in {**old, **new} if name in new or name not in defaults]
-        differing = [name for name in names if new.get(name) != old.get(name)]
-        if differing:
-            changes = ", ".join(f"{n} was {old.get(n)!r}, now {new.get(n)!r}" for n in differing)
-            raise RunError(
-                f"{folder}: contains a run with other {part} ({changes}); "
-                "repeat its command to resume it, or give --output a new folder"
-            )
-
-
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
-    """Return nested settings as one level, keyed by the innermost name, which is the flag."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        flat.update(_flat(value) if isinstance(value, dict) else {name: value})
-    return flat

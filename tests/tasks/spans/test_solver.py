@@ -19,13 +19,14 @@ from albert.tasks.solver import Solver
 from albert.tasks.spans.decoding import Span, SpanAnswer
 from albert.tasks.spans.files import Answer, Question
 from albert.tasks.spans.records import READING_TASKS
-from albert.tasks.spans.solver import AnswerModel, SpanPredictions, SpanSolver
+from albert.tasks.spans.solver import SpanPredictions, SpanSolver
 from albert.tasks.spans.windows import SpanFeatures
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 from albert.training.loop import train
 from albert.training.settings import LoopSettings
 
+AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
 TASKS = {task.name: task for task in READING_TASKS}
 SOLVER: Solver = SpanSolver()
 LENGTHS = Lengths(max_seq_length=20, max_query_length=6, doc_stride=5)

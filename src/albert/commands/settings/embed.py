@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from albert.choices import Dtype, Pooling
+from albert.errors import ConfigError
 from albert.tasks.bad_rows import OnBadRow
 
 
@@ -39,3 +40,11 @@ class EmbedSettings:
     dtype: Dtype = "float32"
     """Type of the matrix products: bf16 where the device has it; int8 on CPUs, refused if it changes the
     vectors of the first texts too much."""
+
+    def __post_init__(self) -> None:
+        if (self.input is None) != (self.output is None) or (
+            self.input is None and self.sentence_transformers is None
+        ):
+            raise ConfigError("expected --input FILE and --output FILE.npy, or --sentence-transformers DIR")
+        if self.output is not None and self.output.suffix != ".npy":
+            raise ConfigError(f"--output {self.output}: expected a name ending in .npy")

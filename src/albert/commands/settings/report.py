@@ -6,8 +6,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from albert.choices import Axis
 from albert.errors import ConfigError
-from albert.reports.runs import Axis
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg
 
+from albert.choices import SplitName
 from albert.data.examples.settings import ExampleSettings
-from albert.data.shards.folder import SplitName
 from albert.errors import ConfigError
 
 

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from albert.data.corpus.documents import Splitting
-from albert.data.corpus.files import Decoding
+from albert.choices import Decoding, Splitting
+from albert.config import PUBLISHED_VOCAB_SIZE
 from albert.errors import ConfigError
-from albert.text.vocabulary import PUBLISHED_VOCAB_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Literal
 import sentencex
 
 from albert import console
+from albert.choices import Splitting
 from albert.data.corpus.files import (
     DEFAULT_READING,
     HUB_PREFIX,
@@ -26,7 +27,6 @@ from albert.data.corpus.hub_corpora import read_hub_records
 from albert.data.corpus.records import lines_of_records, read_file_records
 from albert.errors import DataError
 
-Splitting = Literal["auto", "lines", "sentences"]
 LineMeaning = Literal["lines", "sentences"]
 
 MAX_DOCUMENT_CHARACTERS = 1 << 20

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-import pyarrow as pa
-
 from albert import console
+from albert.choices import Decoding
 from albert.data.corpus.storage import (
     filesystem_of,
     is_url,
@@ -24,8 +23,6 @@ from albert.data.corpus.storage import (
     version_of,
 )
 from albert.errors import DataError
-
-Decoding = Literal["strict", "replace"]
 
 TEXT_SUFFIXES = (".txt", ".txt.gz", ".txt.zst")
 RECORD_SUFFIXES = (".jsonl", ".jsonl.gz", ".jsonl.zst")
@@ -321,6 +318,8 @@ def _mark_bytes(path: str, beginning: bytes) -> int:
 
 def _read_blocks(path: str, tally: Tally) -> Iterator[bytes]:
     """Read the decompressed bytes of a file block by block, counting the stored bytes."""
+    import pyarrow as pa
+
     compression = next((name for suffix, name in COMPRESSIONS.items() if has_suffix(path, [suffix])), None)
     version = version_of(path)
     seen = 0

@@ -8,10 +8,7 @@ document. Files are read a few rows at a time.
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from albert.data.corpus.files import (
     COMMA_SUFFIXES,
@@ -29,6 +26,10 @@ from albert.data.corpus.files import (
 from albert.data.corpus.separated import separator_hint, split_rows
 from albert.data.corpus.storage import one_line, open_stored, stored_bytes, version_of
 from albert.errors import DataError, did_you_mean
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Record = tuple[str, Mapping[str, Any]]
 
@@ -204,6 +205,9 @@ def _listed(names: Collection[str]) -> str:
 
 def _read_parquet(file: str, reading: Reading, tally: Tally) -> Iterator[Record]:
     """Read the chosen columns of a .parquet file, a few rows at a time."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     version = version_of(file)
     size = stored_bytes(file) or 0
     row = counted = 0
@@ -230,12 +234,21 @@ def _read_parquet(file: str, reading: Reading, tally: Tally) -> Iterator[Record]
     check_unchanged(file, version)
 
 
-def _batch_rows(table: pq.ParquetFile, file: str, columns: Iterable[str]) -> int:
+def _batch_rows(table: "pq.ParquetFile", file: str, columns: Iterable[str]) -> int:
     """Return how many rows to decode at a time; refuse columns that hold no text."""
+    from pyarrow import types
+
+    kinds = (
+        types.is_string,
+        types.is_large_string,
+        types.is_string_view,
+        types.is_binary,
+        types.is_large_binary,
+    )
     for column in columns:
         kind = table.schema_arrow.field(column).type
         values = kind.value_type if hasattr(kind, "value_type") else kind
-        if not any(is_kind(values) for is_kind in _TEXT_KINDS):
+        if not any(is_kind(values) for is_kind in kinds):
             raise DataError(f"{file}: column {column!r} holds {kind}; expected strings or lists of strings")
     groups = [table.metadata.row_group(i) for i in range(table.metadata.num_row_groups)]
     # Of all columns: reading damaged metadata of a single column crashes the whole process.
@@ -243,19 +256,12 @@ def _batch_rows(table: pq.ParquetFile, file: str, columns: Iterable[str]) -> int
     return int(min(max(1, BATCH_BYTES / max(1, row_bytes)), MAX_BATCH_ROWS))
 
 
-def _as_bytes(column: pa.Array) -> pa.Array:
+def _as_bytes(column: "pa.Array") -> "pa.Array":
     """Return strings as the stored bytes, so that bad UTF-8 can be reported row by row."""
+    import pyarrow as pa
+
     if pa.types.is_dictionary(column.type):
         column = column.dictionary_decode()
     if hasattr(column.type, "value_type"):
         return column.cast(pa.large_list(pa.large_binary()))
     return column.cast(pa.large_binary())
-
-
-_TEXT_KINDS = (
-    pa.types.is_string,
-    pa.types.is_large_string,
-    pa.types.is_string_view,
-    pa.types.is_binary,
-    pa.types.is_large_binary,
-)

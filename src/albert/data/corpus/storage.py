@@ -12,12 +12,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import pyarrow as pa
-
 from albert.distribution import install_command
 from albert.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from fsspec.spec import AbstractFileSystem
 
 TEMPORARY_SUFFIX = ".partial"
@@ -213,12 +212,14 @@ def version_of(path: str | Path) -> str:
 
 
 @contextmanager
-def open_stored(path: str | Path) -> Iterator[pa.NativeFile]:
+def open_stored(path: str | Path) -> Iterator["pa.NativeFile"]:
     """Open a file for reading with random access.
 
     Raises:
         DataError: The file is missing or its storage cannot be reached, now or while it is read.
     """
+    import pyarrow as pa
+
     if not is_url(path):
         with reaching(path):
             local = pa.OSFile(str(path))

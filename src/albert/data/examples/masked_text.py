@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from albert.choices import SplitName
 from albert.data.batches import PretrainingBatch
 from albert.data.examples.masking import Vocabulary
 from albert.data.examples.segments import Segments, Window, make_segments, open_window
 from albert.data.examples.sequences import WindowText, mask_segments
 from albert.data.examples.settings import ExampleSettings
-from albert.data.shards.folder import PreparedData, SplitName
+from albert.data.shards.folder import PreparedData
 from albert.errors import ConfigError, DataError
 
 WINDOW_SHARDS = 6

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from albert.choices import WordRuleName
 from albert.errors import ConfigError
-from albert.text.words import WordRuleName
 
 Style = Literal["recommended", "original"]
 SentenceLoss = Literal["auto", "sop", "sop-random", "nsp", "none"]

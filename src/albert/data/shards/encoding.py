@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from albert.choices import WordsName
 from albert.data.corpus import storage
 from albert.data.corpus.documents import sentence_splitter
-from albert.data.shards.folder import Shard, ShardInfo, WordsName, find_shard, write_shard
+from albert.data.shards.folder import Shard, ShardInfo, find_shard, write_shard
 from albert.data.shards.jobs import EncodingRule, ShardJob
 from albert.text.tokenizer import AlbertTokenizer
 

@@ -14,21 +14,20 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from albert.choices import SplitName, WordsName
 from albert.data.batches import IntArray
 from albert.data.corpus import storage
 from albert.errors import DataError, TokenizerError
 
 FORMAT_VERSION = 2
 META_NAME = "meta.json"
-SplitName = Literal["train", "held-out"]
 SPLITS: tuple[SplitName, ...] = ("train", "held-out")
-WordsName = Literal["vocabulary", "jieba"]
 SHARD_SUFFIX = ".arrow"
 
 _SMALL_IDS = 1 << 16

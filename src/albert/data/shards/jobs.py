@@ -9,8 +9,9 @@ from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from albert.choices import SplitName, WordsName
 from albert.data.corpus.documents import LineMeaning
-from albert.data.shards.folder import FORMAT_VERSION, SHARD_SUFFIX, SPLITS, SplitName, WordsName
+from albert.data.shards.folder import FORMAT_VERSION, SHARD_SUFFIX, SPLITS
 
 MIN_DOCUMENTS_TO_HOLD_OUT = 20
 """A corpus of as many documents has at least one held out, however small the share."""

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from albert import console
+from albert.choices import SplitName
 from albert.data.corpus import storage
 from albert.data.examples.masked_text import MaskedText
 from albert.data.examples.masking import vocabulary_of
 from albert.data.examples.settings import ExampleSettings
 from albert.data.examples.stream import Examples
-from albert.data.shards.folder import PreparedData, SplitName, open_prepared
+from albert.data.shards.folder import PreparedData, open_prepared
 from albert.data.tfrecord.examples import TfrecordWriter
 from albert.errors import ConfigError, RunError
 from albert.renamed import rename_settings

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import ConfigError
-from albert.model.losses import IGNORED_LABEL
 from albert.tasks.choice.files import ChoiceExample
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import EXAMPLES_AT_ONCE, SHORTEST_LENGTH, ranges, taken_positions
@@ -100,6 +99,8 @@ def make_choice_features(
     Raises:
         ConfigError: `lengths` leaves no room for text.
     """
+    from albert.model.losses import IGNORED_LABEL
+
     if lengths.max_seq_length < SHORTEST_LENGTH or lengths.max_qa_length < 1:
         raise ConfigError(
             f"max_seq_length is {lengths.max_seq_length} and max_qa_length {lengths.max_qa_length}, but "

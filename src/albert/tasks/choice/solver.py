@@ -5,6 +5,8 @@ a question with fewer choices than others has -inf after its own.
 Letters: B questions, K the largest number of choices that one of them has.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -12,21 +14,14 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from string import ascii_uppercase as LETTERS
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
-from torch import Tensor
 
 from albert.config import AlbertConfig
 from albert.errors import DataError
 from albert.metrics.scores import accuracy_by_group, score
-from albert.model.losses import LossSum, cross_entropy_sum
-from albert.model.packing import on_device
-from albert.model.pretrained import Pretrained
-from albert.model.task_models import AlbertForMultipleChoice
 from albert.tasks.choice.features import ChoiceFeatures, make_choice_features
 from albert.tasks.choice.files import DEFAULT_QUESTION, ChoiceExample, read_choices
 from albert.tasks.cuts import Cuts
@@ -52,6 +47,13 @@ from albert.tasks.submissions import PREDICTIONS_FILE, Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from albert.model.losses import LossSum
+    from albert.model.pretrained import Pretrained
+    from albert.model.task_models import AlbertForMultipleChoice
+
 _IMPLIED_QUESTIONS = {"answer": "", "cause": "What is the cause?", "effect": "What is the effect?"}
 
 
@@ -65,6 +67,9 @@ class ChoiceObjective:
 
     def sums(self, model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the questions of `batch`."""
+        from albert.model.losses import cross_entropy_sum
+        from albert.model.packing import on_device
+
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
@@ -105,11 +110,15 @@ class ChoiceSolver(Solver):
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class that gives each choice a logit."""
+        from albert.model.task_models import AlbertForMultipleChoice
+
         del task
         return AlbertForMultipleChoice
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
         """Return the class that gives each choice a logit."""
+        from albert.model.task_models import AlbertForMultipleChoice
+
         return (AlbertForMultipleChoice,)
 
     def is_made_for(self, config: AlbertConfig) -> bool:
@@ -155,6 +164,10 @@ class ChoiceSolver(Solver):
         self, task: Task, model: Pretrained, examples: Sequence[ChoiceExample], features: ChoiceFeatures
     ) -> NDArray[np.float32]:
         """Return the logits, (B, K)."""
+        import torch
+
+        from albert.model.task_models import AlbertForMultipleChoice
+
         del task, examples
         assert isinstance(model, AlbertForMultipleChoice)
         shape = (len(features), features.num_choices.max(initial=0))
@@ -181,6 +194,8 @@ class ChoiceSolver(Solver):
         self, task: Task, examples: Sequence[ChoiceExample], predictions: NDArray[np.float32]
     ) -> NDArray[np.float64]:
         """Return the cross-entropy of each prediction, (B,)."""
+        from scipy.special import log_softmax
+
         del task
         labels = _labels(examples)
         return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -192,6 +207,8 @@ class ChoiceSolver(Solver):
 
         `scores` holds the probabilities of all choices by letter.
         """
+        from scipy.special import log_softmax
+
         del task
         for example, logits in zip(examples, predictions, strict=True):
             own = logits[: len(example.choices)].astype(np.float64)
@@ -271,6 +288,8 @@ def _labels(examples: Sequence[ChoiceExample]) -> NDArray[np.int64]:
 
 def _packed_logits(model: AlbertForMultipleChoice, batch: ChoiceFeatures) -> Tensor:
     """Return the logits, (B, K); -inf where a question has no such choice."""
+    import torch
+
     num_choices = torch.from_numpy(batch.num_choices)
     return model.packed_logits(*model.packed_inputs(batch), num_choices=num_choices)
 

@@ -3,21 +3,19 @@
 A prediction is a row of logits. Letters: B examples, K labels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from albert.config import AlbertConfig
 from albert.errors import DataError
 from albert.metrics.scores import score
-from albert.model.losses import LossSum, cross_entropy_sum
-from albert.model.packing import on_device
-from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.class_weights import class_weights
 from albert.tasks.classification.clue_files import read_cluewsc, read_csl
 from albert.tasks.features import TextFeatures, label_array
@@ -47,6 +45,10 @@ from albert.tasks.tables import Example, LabelParser, label_id_parser, labels_in
 from albert.tasks.task import Task
 from albert.tasks.texts import Logits, TextSolver, packed_logits
 
+if TYPE_CHECKING:
+    from albert.model.losses import LossSum
+    from albert.model.task_models import AlbertForSequenceClassification
+
 
 class ClassificationObjective:
     """Cross-entropy over the labels, each example weighted by its label.
@@ -66,6 +68,9 @@ class ClassificationObjective:
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the examples of `batch`."""
+        from albert.model.losses import cross_entropy_sum
+        from albert.model.packing import on_device
+
         logits = packed_logits(model, batch)
         weights = on_device(self._weights, logits.device) if len(self._weights) else None
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long(), weights)}
@@ -163,6 +168,8 @@ class ClassificationSolver(TextSolver):
 
     def losses(self, task: Task, examples: Sequence[Example], predictions: Logits) -> NDArray[np.float64]:
         """Return the cross-entropy of each prediction, (B,)."""
+        from scipy.special import log_softmax
+
         del task
         labels = label_array(examples).astype(np.int64)
         return -log_softmax(predictions.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
@@ -178,6 +185,8 @@ class ClassificationSolver(TextSolver):
         self, task: Task, examples: Sequence[Example], predictions: Logits
     ) -> Iterator[dict[str, Any]]:
         """Yield `label`, its probability `score`, and the `scores` of all labels."""
+        from scipy.special import log_softmax
+
         del examples
         for logits in predictions:
             scores = score_by_name(task.labels, np.exp(log_softmax(logits.astype(np.float64))))

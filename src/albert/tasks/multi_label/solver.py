@@ -5,22 +5,18 @@ if its probability reaches a threshold, 0.5 unless another is given; the scores 
 best micro-F1. Letters: B examples, K labels.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from scipy.special import entr, expit, logit
 
 from albert.config import AlbertConfig
 from albert.errors import DataError
-from albert.model.losses import LossSum
-from albert.model.packing import on_device
-from albert.model.pretrained import Pretrained
-from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.class_weights import class_weights
 from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import labels_of_model
@@ -42,6 +38,11 @@ from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Task
 from albert.tasks.texts import TextSolver, packed_logits
 
+if TYPE_CHECKING:
+    from albert.model.losses import LossSum
+    from albert.model.pretrained import Pretrained
+    from albert.model.task_models import AlbertForSequenceClassification
+
 EVEN = 0.5
 """Default threshold."""
 CERTAIN = 40.0
@@ -60,6 +61,8 @@ class LabelSets:
     @property
     def probabilities(self) -> NDArray[np.float64]:
         """Probability of each label, (B, K)."""
+        from scipy.special import expit
+
         return expit(self.logits.astype(np.float64))
 
     @property
@@ -84,6 +87,11 @@ class MultiLabelObjective:
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the decisions of `batch`."""
+        import torch.nn.functional as F
+
+        from albert.model.losses import LossSum
+        from albert.model.packing import on_device
+
         logits = packed_logits(model, batch).float()  # (B, K)
         labels = on_device(batch.labels, logits.device).float()
         weights = on_device(self._weights, logits.device) if len(self._weights) else None
@@ -157,6 +165,8 @@ class MultiLabelSolver(TextSolver):
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
         """Return the mean over labels of the entropy of having the label or not, weighted if it is."""
+        from scipy.special import entr
+
         shares = label_array(examples).mean(0)  # (B, K) -> (K,)
         having = shares * (task.class_weights or 1.0)
         total = having + 1 - shares
@@ -164,6 +174,8 @@ class MultiLabelSolver(TextSolver):
 
     def guess(self, task: Task, known: Sequence[Example], examples: Sequence[Example]) -> LabelSets:
         """Return the frequencies of the labels; those of at least half of the examples are predicted."""
+        from scipy.special import logit
+
         del task
         found = label_array(known)
         shares = (found.sum(0) + 0.5) / (len(found) + 1)  # (B, K) -> (K,)

@@ -3,17 +3,16 @@
 A prediction is a row with a single output, (B, 1). Letters: B examples.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from albert.config import AlbertConfig
 from albert.metrics.scores import score
-from albert.model.losses import LossSum, squared_error_sum
-from albert.model.packing import on_device
-from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks.features import TextFeatures, label_array
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile, matched, read_values
@@ -23,6 +22,10 @@ from albert.tasks.submissions import Submission
 from albert.tasks.tables import Example, LabelParser, parse_number
 from albert.tasks.task import Task
 from albert.tasks.texts import Logits, TextSolver, packed_logits
+
+if TYPE_CHECKING:
+    from albert.model.losses import LossSum
+    from albert.model.task_models import AlbertForSequenceClassification
 
 SAME_NUMBER = 0.01
 """Standard deviation below which predictions count as the same number."""
@@ -37,6 +40,9 @@ class RegressionObjective:
 
     def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the examples of `batch`."""
+        from albert.model.losses import squared_error_sum
+        from albert.model.packing import on_device
+
         logits = packed_logits(model, batch)
         return {"task": squared_error_sum(logits.squeeze(-1), on_device(batch.labels, logits.device))}
 

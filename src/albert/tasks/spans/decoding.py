@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.model.spans import NEVER
 from albert.tasks.spans.files import Question
 from albert.tasks.spans.windows import SpanFeatures
 
@@ -121,6 +120,8 @@ def candidates_of_logits(
     No answer is a span that starts and ends at [CLS]. If T is less than `n_best_size`, positions beyond the
     window fill the rest.
     """
+    from albert.model.spans import NEVER
+
     missing = max(0, n_best_size - start_logits.shape[1])
     if missing:
         start_logits, end_logits = (

@@ -6,29 +6,23 @@ elsewhere, as in transformers, can be used, too.
 Letters: B windows, Q questions.
 """
 
+from __future__ import annotations
+
 import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from operator import attrgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import expit
-from torch import Tensor
 
 from albert.console import say
 from albert.errors import DataError
 from albert.metrics.answers import f1_overlap, normalize_answer, score_answers_v1, score_answers_v2
 from albert.metrics.chinese_answers import longest_run_f1, score_chinese_answers
-from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
-from albert.model.losses import LossSum
-from albert.model.packing import on_device
-from albert.model.pretrained import Pretrained
-from albert.model.spans import answerability_loss_sum, span_loss_sum
 from albert.tasks.cuts import Cuts
 from albert.tasks.labels import six_digits
 from albert.tasks.prediction_files import PredictionFile
@@ -58,9 +52,16 @@ from albert.tasks.submissions import Submission
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
 
-_QUESTIONS = re.compile(rb'"question"')
+if TYPE_CHECKING:
+    from torch import Tensor
 
-AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
+    from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
+    from albert.model.losses import LossSum
+    from albert.model.pretrained import Pretrained
+
+    AnswerModel = AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch
+
+_QUESTIONS = re.compile(rb'"question"')
 
 
 class SpanObjective:
@@ -75,6 +76,10 @@ class SpanObjective:
 
     def sums(self, model: AnswerModel, batch: SpanFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the windows of `batch`."""
+        from albert.model.answer_models import AlbertForQuestionAnswering
+        from albert.model.losses import LossSum
+        from albert.model.spans import answerability_loss_sum, span_loss_sum
+
         inputs = model.packed_inputs(batch)
         start, end = _tensors(model, batch.start_positions, batch.end_positions)
         if isinstance(model, AlbertForQuestionAnswering):
@@ -140,12 +145,22 @@ class SpanSolver(Solver):
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class with beam search if questions may lack an answer, else the linear one."""
+        from albert.model.answer_models import (
+            AlbertForQuestionAnswering,
+            AlbertForQuestionAnsweringBeamSearch,
+        )
+
         if task.may_lack_answer:
             return AlbertForQuestionAnsweringBeamSearch
         return AlbertForQuestionAnswering
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
         """Return the linear class and the one with beam search."""
+        from albert.model.answer_models import (
+            AlbertForQuestionAnswering,
+            AlbertForQuestionAnsweringBeamSearch,
+        )
+
         return (AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
@@ -171,7 +186,14 @@ class SpanSolver(Solver):
         self, task: Task, model: Pretrained, examples: Sequence[Question], features: SpanFeatures
     ) -> SpanPredictions:
         """Return the best spans of every question, with its null odds."""
-        assert isinstance(model, AnswerModel)
+        import torch
+
+        from albert.model.answer_models import (
+            AlbertForQuestionAnswering,
+            AlbertForQuestionAnsweringBeamSearch,
+        )
+
+        assert isinstance(model, AlbertForQuestionAnswering | AlbertForQuestionAnsweringBeamSearch)
         model.eval()
         groups = list(groups_of_similar_length(features.lengths))
         with torch.inference_mode():
@@ -232,6 +254,8 @@ class SpanSolver(Solver):
         The score of a span is its probability among the best ones. No answer is "" from 0 to 0, and its score
         is the probability of having none. If questions may lack an answer, `null_odds` come last.
         """
+        from scipy.special import expit
+
         del task
         for question, answer in zip(examples, predictions.answers, strict=True):
             span = answer.best(predictions.threshold)
@@ -280,6 +304,8 @@ class SpanSolver(Solver):
 
     def _candidates(self, model: AnswerModel, batch: SpanFeatures) -> SpanCandidates:
         """Return the starts and ends that the model proposes for the windows of `batch`."""
+        from albert.model.answer_models import AlbertForQuestionAnswering
+
         inputs = model.packed_inputs(batch)
         if isinstance(model, AlbertForQuestionAnswering):
             start, end = (logits.cpu().numpy() for logits in model.packed_logits(*inputs))
@@ -315,4 +341,6 @@ def _f1(task: Task, gold: Sequence[str], predicted: str) -> float:
 
 
 def _tensors(model: AnswerModel, *arrays: NDArray[np.int64]) -> list[Tensor]:
+    from albert.model.packing import on_device
+
     return [on_device(array, model.device) for array in arrays]

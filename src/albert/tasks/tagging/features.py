@@ -21,7 +21,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.errors import ConfigError
-from albert.model.losses import IGNORED_LABEL
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions
 from albert.tasks.tagging.files import TaggedExample
@@ -90,6 +89,8 @@ def make_tag_features(
     Raises:
         ConfigError: `max_seq_length` leaves no room for a word.
     """
+    from albert.model.losses import IGNORED_LABEL
+
     if max_seq_length < SHORTEST_LENGTH:
         raise ConfigError(
             f"max_seq_length is {max_seq_length}, but [CLS] word [SEP] needs at least {SHORTEST_LENGTH} "
@@ -216,6 +217,8 @@ def _cut(widths: list[int], room: int) -> Iterator[int]:
 
 
 def _labels(examples: Sequence[TaggedExample], label_ids: Mapping[str, int]) -> Iterator[int]:
+    from albert.model.losses import IGNORED_LABEL
+
     for example in examples:
         if example.tags is None:
             yield from (IGNORED_LABEL for _ in example.words)

@@ -6,26 +6,21 @@ do not mark entities, such as parts of speech, are scored by accuracy alone.
 Letters: S sentences, W words of all of them, N tokens, K tags.
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
-from torch import Tensor
 
 from albert.config import AlbertConfig
 from albert.errors import DataError
 from albert.metrics.entities import BEGINNINGS, CONTINUATIONS, OUTSIDE, entity_spans, score_entities
-from albert.model.losses import IGNORED_LABEL, LossSum, cross_entropy_sum
-from albert.model.packing import on_device
-from albert.model.pretrained import Pretrained
-from albert.model.task_models import AlbertForTokenClassification
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions
 from albert.tasks.labels import labels_of_model, six_digits
@@ -38,6 +33,13 @@ from albert.tasks.tagging.files import TaggedExample, read_sentences, read_tagge
 from albert.tasks.tagging.predictions import entities_by_type, read_predicted_tags
 from albert.tasks.task import Lengths, Task
 from albert.text.tokenizer import AlbertTokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from albert.model.losses import LossSum
+    from albert.model.pretrained import Pretrained
+    from albert.model.task_models import AlbertForTokenClassification
 
 _SENTENCES = re.compile(rb"[^\r\n]\r?\n\r?\n|[^\r\n]\s*\Z")
 
@@ -61,6 +63,8 @@ class TagPredictions:
 
     def probabilities(self) -> list[list[float]]:
         """Return the probability of each word's likeliest tag, by sentence."""
+        from scipy.special import log_softmax
+
         return self._by_sentence(np.exp(log_softmax(self.logits, axis=-1).max(-1)))
 
     def _by_sentence(self, values: NDArray[Any]) -> list[list[Any]]:
@@ -74,10 +78,15 @@ class TaggingObjective:
 
     def counts(self, batch: TagFeatures) -> dict[str, int]:
         """Return the number of words with a tag."""
+        from albert.model.losses import IGNORED_LABEL
+
         return {"task": int(np.count_nonzero(batch.labels != IGNORED_LABEL))}
 
     def sums(self, model: AlbertForTokenClassification, batch: TagFeatures) -> dict[str, LossSum]:
         """Return the summed loss of the words of `batch`."""
+        from albert.model.losses import cross_entropy_sum
+        from albert.model.packing import on_device
+
         logits = _packed_logits(model, batch)
         return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device))}
 
@@ -136,11 +145,15 @@ class TaggingSolver(Solver):
 
     def model_class(self, task: Task) -> type[Pretrained]:
         """Return the class with a linear head on every token."""
+        from albert.model.task_models import AlbertForTokenClassification
+
         del task
         return AlbertForTokenClassification
 
     def model_classes(self) -> tuple[type[Pretrained], ...]:
         """Return the class with a linear head on every token."""
+        from albert.model.task_models import AlbertForTokenClassification
+
         return (AlbertForTokenClassification,)
 
     def config_changes(self, task: Task) -> dict[str, Any]:
@@ -180,6 +193,11 @@ class TaggingSolver(Solver):
         self, task: Task, model: Pretrained, examples: Sequence[TaggedExample], features: TagFeatures
     ) -> TagPredictions:
         """Return the logits of every word, taken at its first token."""
+        import torch
+
+        from albert.model.packing import on_device
+        from albert.model.task_models import AlbertForTokenClassification
+
         del task
         assert isinstance(model, AlbertForTokenClassification)
         num_words = features.num_words
@@ -302,6 +320,8 @@ def _word_losses(
     task: Task, examples: Sequence[TaggedExample], predictions: TagPredictions
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Return the cross-entropy of every word, and whether its likeliest tag is right, each (W,)."""
+    from scipy.special import log_softmax
+
     label_ids = {label: number for number, label in enumerate(task.labels)}
     labels = np.array([label_ids[tag] for example in examples for tag in example.tags or ()], np.int64)
     losses = -log_softmax(predictions.logits.astype(np.float64), axis=-1)[np.arange(len(labels)), labels]
