@@ -77,6 +77,22 @@ def shards_of(folder: str | Path) -> list[Path]:
     return sorted(Path(folder).glob("*.arrow"))
 
 
+@pytest.mark.parametrize(("documents", "held_out"), [(19, False), (60, True)])
+def test_a_corpus_too_small_to_hold_anything_out_is_reported(
+    settings: PrepareSettings,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    *,
+    documents: int,
+    held_out: bool,
+) -> None:
+    make_corpus(tmp_path / "corpus.txt", documents=documents)
+    assert (prepare(settings)["held_out_documents"] > 0) == held_out
+    assert (
+        f"the text has {documents} documents, and 20 different ones are needed" in capsys.readouterr().err
+    ) != held_out
+
+
 def test_prepared_folder_has_every_token_and_the_tokenizer(settings: PrepareSettings) -> None:
     counts = prepare(settings)
     data = open_prepared(settings.output)

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,52 @@ def test_the_best_folder_contains_the_weights_of_the_lowest_held_out_loss(settin
     assert f"| masked lm loss | {min(losses):.4f} |" in card
 
 
+def test_a_short_run_is_evaluated_after_its_last_step(settings: PretrainSettings) -> None:
+    result = pretrain(replace(settings, loop=replace(settings.loop, eval_steps=1000)))
+    (evaluation,) = (
+        record
+        for line in (settings.output / "log.jsonl").read_text().splitlines()
+        if "held_out" in (record := json.loads(line))
+    )
+    assert evaluation["step"] == STEPS
+    assert result["held_out_examples"] == 20
+    assert evaluation["held_out"].items() <= result.items()
+    assert same_weights(settings.output / "best", settings.output / "model")
+
+
+def test_a_run_stopped_between_its_last_step_and_its_evaluation_has_it_in_the_end(
+    settings: PretrainSettings,
+) -> None:
+    result = pretrain(settings)
+    log, record = settings.output / "log.jsonl", settings.output / "run.json"
+    lines = log.read_text().splitlines()
+    assert json.loads(lines[-1])["step"] == STEPS
+    log.write_text("\n".join(lines[:-1]) + "\n")
+    record.write_text(json.dumps({k: v for k, v in json.loads(record.read_text()).items() if k != "result"}))
+    save = settings.output / "checkpoints"
+    assert checkpoint_steps(save)
+    assert pretrain(settings) == result
+    assert log.read_text().splitlines()[-1] == lines[-1]
+
+
+def test_evaluation_can_be_switched_off_and_its_lack_is_reported(
+    settings: PretrainSettings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = pretrain(replace(settings, eval_examples=0))
+    assert result == {"steps": STEPS, "held_out_examples": 0, "model": str(settings.output / "model")}
+    assert "not evaluated" not in capsys.readouterr().err
+    data = tmp_path / "all"
+    shutil.copytree(settings.data[0], data)
+    meta = json.loads((data / "meta.json").read_text())
+    meta["shards"]["held-out"] = []
+    (data / "meta.json").write_text(json.dumps(meta))
+    result = pretrain(replace(settings, data=(data,), output=tmp_path / "other"))
+    assert result["held_out_examples"] == 0
+    assert "so the model is not evaluated: albert prepare holds documents out if" in capsys.readouterr().err
+    with pytest.raises(ConfigError, match=r"--eval-examples is -1; expected 0 or more"):
+        replace(settings, eval_examples=-1)
+
+
 def test_learning_lowers_the_loss_below_that_of_guessing(settings: PretrainSettings) -> None:
     loop = replace(settings.loop, max_steps=120, eval_steps=120)
     scores = pretrain(replace(settings, loop=loop))
@@ -191,6 +238,24 @@ def test_an_output_folder_of_another_run_is_refused(settings: PretrainSettings) 
     pretrain(settings)
     with pytest.raises(RunError, match=r"seed was 0, now 1"):
         pretrain(replace(settings, loop=replace(settings.loop, seed=1)))
+
+
+def test_a_run_that_recorded_its_warm_up_in_steps_alone_continues(
+    settings: PretrainSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = settings.loop.max_steps
+    asked = replace(
+        settings, optimizer=replace(settings.optimizer, warmup_steps=None, warmup_share=4 / steps)
+    )
+    result = pretrain(asked)
+    path = settings.output / "run.json"
+    record = json.loads(path.read_text())
+    record["settings"]["optimizer"]["warmup_steps"] = 4
+    del record["settings"]["optimizer"]["warmup_share"]
+    path.write_text(json.dumps(record))
+    assert pretrain(asked) == result
+    with pytest.raises(RunError, match=r"\(warmup_steps was 4, now 12\)"):
+        pretrain(replace(asked, optimizer=replace(asked.optimizer, warmup_share=0.5)))
 
 
 def test_a_vocabulary_of_another_size_is_refused(settings: PretrainSettings, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from albert.commands.pretrain import pretrain
 from albert.config import AlbertConfig
 from albert.errors import ConfigError, UsageError
 from albert.pretraining.recipes import RECIPES, apply_recipe, recipe_settings
-from albert.pretraining.settings import PretrainSettings
+from albert.pretraining.settings import PretrainSettings, schedule_of
 
 PLACES = ["--data", "shards", "--output", "run"]
 
@@ -58,6 +58,37 @@ def test_a_flag_overrides_the_recipe_even_with_its_default_value() -> None:
 
 
 @pytest.mark.parametrize(
+    ("name", "steps", "warmup"),
+    [
+        ("small", 20_000, 1000),
+        ("albert-base-v1", 125_000, 3125),
+        ("albert-base-v2", 10_000_000, 3125),
+        ("albert-large-v2", 3_000_000, 3125),
+        ("albert-zh-tiny", 125_000, 12_500),
+        ("albert-zh-small", 125_000, 12_500),
+    ],
+)
+def test_a_recipe_has_its_published_warm_up_and_keeps_its_share_of_other_steps(
+    name: str, steps: int, warmup: int
+) -> None:
+    whole = parsed("--recipe", name)
+    assert whole.loop.max_steps == steps
+    assert whole.optimizer.warmup(steps) == warmup
+    assert parsed("--recipe", name, "--max-steps", "500").optimizer.warmup(500) == round(500 * warmup / steps)
+    assert parsed("--recipe", name, "--warmup-steps", "7").optimizer.warmup(steps) == 7
+
+
+def test_without_a_recipe_the_warm_up_is_the_originals_share_of_the_steps() -> None:
+    assert parsed().optimizer.warmup(125_000) == 3125
+    rate = schedule_of(parsed("--max-steps", "500"))
+    assert rate(11) < rate(12) > rate(13)
+    with pytest.raises(ConfigError, match="--warmup-steps 600 exceeds --max-steps 500"):
+        schedule_of(parsed("--max-steps", "500", "--warmup-steps", "600"))
+    with pytest.raises(ConfigError, match=r"--warmup-share is 1\.5; expected a share from 0 to 1"):
+        parsed("--warmup-share", "1.5")
+
+
+@pytest.mark.parametrize(
     "flags", [("--config", "own.json"), ("--init-from", "folder"), ("--init_from=folder",)]
 )
 def test_a_given_shape_replaces_the_shape_of_the_recipe(flags: tuple[str, ...]) -> None:
@@ -83,7 +114,7 @@ def test_help_with_a_recipe_shows_its_numbers_and_help_without_names_the_recipes
         assert ended.value.code == 0
         shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
         assert "albert-zh-small" in shown
-        assert ("(default: 12500)" in shown) == bool(flags)
+        assert ("(default: 2000)" in shown) == bool(flags)
 
 
 def test_settings_that_a_recipe_lacks_are_still_required() -> None:

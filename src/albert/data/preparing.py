@@ -37,7 +37,7 @@ from albert.data.shards.folder import (
     remove_other_shards,
     write_meta,
 )
-from albert.data.shards.jobs import EncodingRule, ShardJob, cut_jobs
+from albert.data.shards.jobs import MIN_DOCUMENTS_TO_HOLD_OUT, EncodingRule, ShardJob, cut_jobs
 from albert.data.workers import import_ray, map_in_order
 from albert.errors import DataError, RunError
 from albert.text.chinese import segment
@@ -180,6 +180,12 @@ def _write_folder(
     shards = _make_shards(jobs, make_maker, tally, workers=workers, size=size)
     counts = _count(shards)
     _report_corpus(counts, tally)
+    if settings.held_out and not counts["held_out_documents"]:
+        console.note(
+            "no document is held out, so albert pretrain will have nothing to evaluate on: the text has "
+            f"{counts['documents']} documents, and {MIN_DOCUMENTS_TO_HOLD_OUT} different ones are needed; "
+            "add text, or put blank lines between documents"
+        )
     remove_other_shards(output, (info.name for infos in shards.values() for info in infos))
     info = TokenizerInfo(
         fingerprint=tokenizer.fingerprint,

@@ -42,7 +42,8 @@ class PrepareSettings:
     skip_bad: bool = False
     """Skip lines and records that cannot be used, and report at the end how many."""
     held_out: float = 0.01
-    """Share of the documents kept for evaluation, chosen by a hash of their text."""
+    """Share of the documents kept for evaluation, chosen by a hash of their text; 0: none. A small corpus has
+    more held out, up to a tenth, to have 300 lines; one of fewer than 20 documents may have none."""
     words: WordsName = "vocabulary"
     """What a word is when whole words are masked: what the vocabulary says, or Chinese words by jieba, whose
     starts are stored with the ids."""

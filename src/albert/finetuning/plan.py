@@ -99,7 +99,7 @@ class Plan:
         return make_schedule(
             self.optimizer.schedule,
             peak=self.optimizer.learning_rate,
-            warmup_steps=self.optimizer.warmup_steps,
+            warmup_steps=self.optimizer.warmup(self.loop.max_steps),
             train_steps=self.loop.max_steps,
             long_warmup=self.long_warmup,
         )
@@ -228,7 +228,7 @@ def _used(plan: Plan) -> dict[str, object]:
         "learning_rate": plan.optimizer.learning_rate,
         "batch_size": plan.loop.batch_size,
         "max_steps": plan.loop.max_steps,
-        "warmup_steps": plan.optimizer.warmup_steps,
+        "warmup_steps": plan.optimizer.warmup(plan.loop.max_steps),
         "max_seq_length": plan.lengths.max_seq_length,
         "adam_beta2": plan.optimizer.adam_beta2,
         "hidden_dropout_prob": plan.hidden_dropout_prob,

@@ -110,7 +110,10 @@ class FinetuningRun:
     def __init__(self, plan: Plan, run: Run, settings: FinetuneSettings) -> None:
         self._plan, self._run, self._settings = plan, run, settings
         self._watch = CollapseWatch(
-            plan.solver, plan.task, plan.guessing_loss, warmup_steps=plan.optimizer.warmup_steps
+            plan.solver,
+            plan.task,
+            plan.guessing_loss,
+            warmup_steps=plan.optimizer.warmup(plan.loop.max_steps),
         )
 
     def train(self, model: Pretrained) -> None:

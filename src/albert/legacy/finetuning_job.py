@@ -161,7 +161,7 @@ class Job:
             "learning_rate": optimizer.learning_rate,
             "batch_size": loop.batch_size,
             "max_steps": loop.max_steps,
-            "warmup_steps": optimizer.warmup_steps,
+            "warmup_steps": (warmup := optimizer.warmup(loop.max_steps)),
             "max_seq_length": self.lengths.max_seq_length,
         }
         if settings.hidden_dropout_prob is not None:
@@ -193,10 +193,10 @@ class Job:
                 "labels": list(self.task.labels),
             },
         )
-        if optimizer.warmup_steps > loop.max_steps:
-            share = loop.max_steps / optimizer.warmup_steps
+        if warmup > loop.max_steps:
+            share = loop.max_steps / warmup
             warn(
-                f"the warm-up of {optimizer.warmup_steps:,} steps is longer than the training of "
+                f"the warm-up of {warmup:,} steps is longer than the training of "
                 f"{loop.max_steps:,}; the rate reaches {share:.1%} of --learning_rate"
             )
         assert plan.schedule(0) >= 0  # raises if the settings of the schedule contradict each other

@@ -37,6 +37,10 @@ class PretrainingData(Protocol):
     def summary(self) -> str:
         """Size of the data, for messages."""
 
+    @property
+    def advice_on_evaluation(self) -> str:
+        """What to do if nothing is held out for evaluation."""
+
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
         """Return the examples to train on."""
 
@@ -152,6 +156,10 @@ class _Shards:
     def summary(self) -> str:
         return f"{self.data.tokens('train'):,} tokens of text"
 
+    @property
+    def advice_on_evaluation(self) -> str:
+        return "albert prepare holds documents out if there are 20 or more, unless --held-out is 0"
+
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
         return self._source(settings, seed, "train")
 
@@ -182,6 +190,10 @@ class _Records:
     def summary(self) -> str:
         size = human_count(sum(file.stat().st_size for file in self.files))
         return f"{size}B of masked examples in {len(self.files)} TFRecord files"
+
+    @property
+    def advice_on_evaluation(self) -> str:
+        return "give TFRecord files of other documents with --eval-data"
 
     def train(self, settings: ExampleSettings, *, seed: int) -> ExampleSource:
         return self._source(self.files, settings, seed)

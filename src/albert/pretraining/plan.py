@@ -86,7 +86,7 @@ def make_plan(
     plan: dict[str, Any] = {
         "world_size": world_size,
         "steps": loop.max_steps,
-        "warmup_steps": settings.optimizer.warmup_steps,
+        "warmup_steps": settings.optimizer.warmup(loop.max_steps),
         "batch_size": loop.batch_size,
         "micro_batch_size": min(loop.micro_size, math.ceil(loop.batch_size / world_size)),
         **sample.as_json(loop.max_steps * loop.batch_size),
@@ -281,7 +281,7 @@ class _Trial:
 
 def _evaluated_examples(source: ExampleSource | None, loop: LoopSettings, eval_examples: int) -> int:
     """Return the number of examples in all evaluations of the run, repeated ones included."""
-    if source is None:
+    if source is None or not eval_examples:
         return 0
     evaluations = loop.max_steps // loop.eval_steps + 1
     return evaluations * min(eval_examples, source.estimate_per_epoch())

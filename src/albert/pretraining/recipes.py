@@ -6,8 +6,9 @@ hyperparameters have the names of the flags.
 The paper (Lan et al. 2020, section 4.1) and the README of google-research/albert agree on batches of 4096,
 LAMB with a rate of 1.76e-3, 125 000 steps and 512 tokens (a tenth of the documents shorter). From the
 README's command and its defaults are 3125 steps of warm-up, 20 masked tokens, and checkpoints every 5000
-steps, of which 5 are kept. The paper's text masks 15 % (77 tokens of 512), but its authors say that 20 were
-used (google-research/albert issue 51); `--max-predictions-per-seq 0` removes the cap.
+steps, of which 5 are kept. The warm-up is a share of the steps here, so that it fits any `--max-steps`. The
+paper's text masks 15 % (77 tokens of 512), but its authors say that 20 were used (google-research/albert
+issue 51); `--max-predictions-per-seq 0` removes the cap.
 """
 
 from collections.abc import Mapping
@@ -37,7 +38,7 @@ _ORIGINAL = {
     "short_seq_prob": 0.1,
     "optimizer": "lamb",
     "learning_rate": 1.76e-3,
-    "warmup_steps": 3125,
+    "warmup_share": 3125 / 125_000,
     "schedule": "decay-from-start",
     "weight_decay": 0.01,
     "max_grad_norm": 1.0,
@@ -58,7 +59,7 @@ _SMALL = {
     "learning_rate": 1e-3,
     "adam_beta2": 0.98,
     "schedule": "linear",
-    "warmup_steps": 1000,
+    "warmup_share": 0.05,
     "max_steps": 20_000,
     "batch_size": 32,
 }
@@ -82,7 +83,12 @@ RECIPES = {
             source="The release v2 by the original's README: no dropout, "
             f"{_V2_STEPS[size] // 1_000_000} million steps, more text than the paper's; the rest, which "
             "it does not state, as v1",
-            numbers=_ORIGINAL | {"size": f"{size}-v2", "max_steps": _V2_STEPS[size]},
+            numbers=_ORIGINAL
+            | {
+                "size": f"{size}-v2",
+                "max_steps": _V2_STEPS[size],
+                "warmup_share": 3125 / _V2_STEPS[size],
+            },
         )
         for size in _SIZES
     },
@@ -94,7 +100,7 @@ RECIPES = {
         | {
             "size": "tiny",
             "style": "recommended",
-            "warmup_steps": 12_500,
+            "warmup_share": 12_500 / 125_000,
             "masked_lm_prob": 0.1,
             "max_predictions_per_seq": 51,
             "max_ngram": 1,
@@ -106,7 +112,8 @@ RECIPES = {
     "albert-zh-small": PretrainingRecipe(
         source="README of albert_zh for small, made by the original's scripts: 12 500 steps of warm-up, 20 "
         "masked tokens, 10 passes",
-        numbers=_ORIGINAL | {"size": "small", "warmup_steps": 12_500, "dupe_factor": 10, "save_steps": 2000},
+        numbers=_ORIGINAL
+        | {"size": "small", "warmup_share": 12_500 / 125_000, "dupe_factor": 10, "save_steps": 2000},
     ),
 }
 

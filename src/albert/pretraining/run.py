@@ -13,7 +13,7 @@ import torch
 from albert.checkpoint.snapshots import TrainingState
 from albert.console import progress, say, warn
 from albert.conversion.release import model_card, write_model_folder
-from albert.data.examples.stream import Examples, RankSlice, StreamPosition
+from albert.data.examples.stream import Examples, ExampleSource, RankSlice, StreamPosition
 from albert.errors import RunError
 from albert.model.flops import matrix_peak
 from albert.model.language_models import AlbertForPreTraining
@@ -55,6 +55,8 @@ class Pretraining:
     """All processes."""
     meter: Meter
     """Counts what this process computes."""
+    held_out: ExampleSource | None
+    """What to evaluate on; None if there is nothing, or it is not to be used."""
     best: float = float("inf")
     """Lowest masked LM loss of an evaluation."""
     roll_backs: int = 0
@@ -67,6 +69,10 @@ class Pretraining:
     """Warns if nothing is learnt."""
     measured_peak: float | None = None
     """FLOP/s of a large matrix product on this device, once measured."""
+    last_scores: dict[str, Score] | None = None
+    """Scores on held-out examples after the last step, once computed."""
+    num_evaluated: int = 0
+    """Held-out examples in an evaluation, on all ranks."""
 
     @classmethod
     def of(
@@ -94,6 +100,7 @@ class Pretraining:
             run=run,
             world=world,
             meter=Meter(config=model.config, objective=objective),
+            held_out=data.held_out(settings.examples) if settings.eval_examples else None,
         )
 
     def to_the_end(self) -> dict[str, Any]:
@@ -102,16 +109,23 @@ class Pretraining:
         Raises:
             RunError: The loss diverged too often, or a checkpoint cannot be written.
         """
+        if self.held_out is None and self.settings.eval_examples:
+            say(f"no held-out text, so the model is not evaluated: {self.data.advice_on_evaluation}")
         state = self._resume()
         self.best = min(self._held_out_losses(), default=float("inf"))
         self.roll_backs = state.roll_backs
         while state.step < self.settings.loop.max_steps:
             state = self._train_from(state)
-        scores = flat_scores(self._score())
+        scores = flat_scores(self._scores_at_the_end())
         if self.run is None:
             return {}
         self._keep(self.run.model, scores)
-        result = {"steps": self.settings.loop.max_steps, **scores, "model": str(self.run.model)}
+        result = {
+            "steps": self.settings.loop.max_steps,
+            "held_out_examples": self.num_evaluated,
+            **scores,
+            "model": str(self.run.model),
+        }
         self.run.finish(result)
         return result
 
@@ -179,8 +193,11 @@ class Pretraining:
             if self.world.is_first:
                 warn(warning)
                 log.event(step.number, "plateau", warning)
-        if step.number % self.settings.loop.eval_steps == 0:
+        loop = self.settings.loop
+        is_due = step.number % loop.eval_steps == 0 or step.number == loop.max_steps
+        if is_due and self.held_out is not None:
             scores = self._score()
+            self.last_scores = scores if step.number == loop.max_steps else None
             log.scores(step.number, scores)
             if "masked_lm" in scores and scores["masked_lm"].loss < self.best:
                 self.best = scores["masked_lm"].loss
@@ -240,14 +257,24 @@ class Pretraining:
         self.world.share_state(self.model, self.optimizer)
         return TrainingState(**agreed)
 
+    def _scores_at_the_end(self) -> dict[str, Score]:
+        """Return the scores after the last step; a process that was stopped may have none."""
+        if self.last_scores is not None or self.held_out is None:
+            return self.last_scores or {}
+        scores, step = self._score(), self.settings.loop.max_steps
+        if self.run is not None and step not in {r["step"] for r in self._evaluations()}:
+            self.run.log({"step": step, "held_out": flat_scores(scores)})
+        return scores
+
     def _score(self) -> dict[str, Score]:
-        """Return the scores on held-out examples; none if there are no such examples."""
-        source = self.data.held_out(self.settings.examples)
-        if source is None:
-            return {}
+        """Return the scores on held-out examples."""
+        assert self.held_out is not None
         size, world = self.settings.loop.micro_size, self.world
         rank_slice = RankSlice(rank=world.rank, ranks=world.size, batch=size * world.size)
-        batches = Examples(source).one_pass(size, limit=self.settings.eval_examples, rank_slice=rank_slice)
+        batches = list(
+            Examples(self.held_out).one_pass(size, limit=self.settings.eval_examples, rank_slice=rank_slice)
+        )
+        (self.num_evaluated,) = map(int, world.sum_numbers([sum(map(len, batches))]))
         objective = make_held_out_objective(self.settings.objective, self.model.config)
         return evaluate(self.model, batches, objective, self.settings.loop, world)
 
@@ -276,9 +303,14 @@ class Pretraining:
 
     def _held_out_losses(self) -> Iterator[float]:
         """Yield the masked LM losses of all logged evaluations."""
-        for record in [] if self.run is None else self.run.log_records():
-            if "masked_lm_loss" in record.get("held_out", {}):
+        for record in self._evaluations():
+            if "masked_lm_loss" in record["held_out"]:
                 yield record["held_out"]["masked_lm_loss"]
+
+    def _evaluations(self) -> Iterator[dict[str, Any]]:
+        """Yield the log records of all evaluations."""
+        records = [] if self.run is None else self.run.log_records()
+        return (record for record in records if "held_out" in record)
 
     def _open_sinks(self) -> list[LogSink]:
         if self.run is None:

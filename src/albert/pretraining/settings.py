@@ -73,7 +73,7 @@ class PretrainSettings:
     """How positions start that the model of --init-from lacks, if --config has more of them: repeat, as
     copies of its own in their order, or random."""
     eval_examples: int = 1000
-    """Held-out examples per evaluation."""
+    """Held-out examples per evaluation, every --eval-steps and after the last step; 0: do not evaluate."""
     init_from_group0: bool = False
     """Whether groups of layers that `init_from` lacks start as copies of its first group."""
     decay_power: float = 1.0
@@ -96,6 +96,10 @@ class PretrainSettings:
     """How the weights are updated."""
     loop: LoopSettings = LoopSettings()
     """How long to train, on what device, how often to save."""
+
+    def __post_init__(self) -> None:
+        if self.eval_examples < 0:
+            raise ConfigError(f"--eval-examples is {self.eval_examples}; expected 0 or more")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +124,7 @@ def schedule_of(settings: PretrainSettings, allow: Leniency = Leniency()) -> Sch
     return make_schedule(
         optimizer.schedule,
         peak=optimizer.learning_rate,
-        warmup_steps=optimizer.warmup_steps,
+        warmup_steps=optimizer.warmup(settings.loop.max_steps),
         train_steps=settings.loop.max_steps,
         power=settings.decay_power,
         start_warmup_step=settings.start_warmup_step,

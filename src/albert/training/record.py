@@ -9,6 +9,7 @@ from typing import Any
 from albert.checkpoint.layout import RunLayout
 from albert.errors import RunError
 from albert.renamed import rename_settings
+from albert.training.settings import OptimizerSettings
 
 
 def check_output(
@@ -67,7 +68,8 @@ def check_same(
     for part in ("settings", "inputs"):
         if part not in asked:
             continue
-        new, old = _flat(asked[part]), {**defaults, **_flat(rename_settings(found.get(part, {})))}
+        new = _with_warmup_in_steps(_flat(asked[part]))
+        old = _with_warmup_in_steps({**defaults, **_flat(rename_settings(found.get(part, {})))})
         names = [name for name in {**old, **new} if name in new or name not in defaults]
         differing = [name for name in names if new.get(name) != old.get(name)]
         if differing:
@@ -76,6 +78,15 @@ def check_same(
                 f"{folder}: contains a run with other {part} ({changes}); "
                 "repeat its command to resume it, or give --output a new folder"
             )
+
+
+def _with_warmup_in_steps(settings: dict[str, Any]) -> dict[str, Any]:
+    """Return settings by name with the warm-up in steps, the only form that runs of older versions have."""
+    others = {name: value for name, value in settings.items() if name != "warmup_share"}
+    if "warmup_share" not in settings or settings["warmup_steps"] is not None:
+        return others
+    optimizer = OptimizerSettings(warmup_share=settings["warmup_share"])
+    return others | {"warmup_steps": optimizer.warmup(settings["max_steps"])}
 
 
 def _flat(values: dict[str, Any]) -> dict[str, Any]:

@@ -18,8 +18,11 @@ class OptimizerSettings:
     """Optimiser: lamb as in the paper's pretraining, adamw as in the original's fine-tuning."""
     learning_rate: float = 1.76e-3
     """Peak learning rate; 1.76e-3 is the paper's for batches of 4096."""
-    warmup_steps: int = 3125
-    """Steps over which the rate rises to its peak; 3125 is the original's."""
+    warmup_steps: int | None = None
+    """Steps over which the rate rises to its peak. Default: --warmup-share of all steps."""
+    warmup_share: float = 3125 / 125_000
+    """Share of all steps for the warm-up, if --warmup-steps is not given; 0.025 is the original's 3125 of
+    125 000."""
     schedule: ScheduleName = "decay-from-start"
     """How the rate decays: decay-from-start, as the original does, counts from step 0, the others from the
     end of the warm-up."""
@@ -29,6 +32,14 @@ class OptimizerSettings:
     """Decay of the second moment; 0.999 is the original's."""
     max_grad_norm: float = 1.0
     """Global norm to which gradients are clipped."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.warmup_share <= 1:
+            raise ConfigError(f"--warmup-share is {self.warmup_share}; expected a share from 0 to 1")
+
+    def warmup(self, max_steps: int) -> int:
+        """Return the steps of warm-up in a training of so many steps."""
+        return round(self.warmup_share * max_steps) if self.warmup_steps is None else self.warmup_steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def make_texts(count: int, *, below: float, num_below: int) -> list[bytes]:
 
 @pytest.mark.parametrize(
     ("count", "num_below", "share", "num_held_out"),
-    [(19, 0, 0.01, 0), (20, 0, 0.01, 1), (20, 0, 0.0, 0), (20, 2, 0.01, 2), (1, 0, 0.5, 0)],
+    [(19, 0, 0.2, 0), (20, 0, 0.2, 1), (20, 0, 0.0, 0), (20, 2, 0.2, 2), (1, 0, 0.5, 0)],
 )
 def test_documents_of_the_smallest_hashes_are_held_out(
     count: int, num_below: int, share: float, num_held_out: int
@@ -82,3 +82,50 @@ def test_documents_of_the_smallest_hashes_are_held_out(
     held_out = [text for name, text in split if name == "held-out"]
     assert sorted(held_out) == sorted(sorted(texts, key=hash_share)[:num_held_out])
     assert sorted(text for _, text in split) == sorted(texts)
+
+
+def simplest_split(texts: list[bytes], share: float) -> list[bytes]:
+    """Return what is held out of short texts, computed with all of them at hand."""
+    held_out = [text for text in texts if hash_share(text) < share]
+    num_lines = sum(text.count(b"\n") + 1 for text in held_out)
+    if len(texts) < 20:
+        return held_out
+    for text in sorted({text for text in texts if hash_share(text) >= share}, key=hash_share):
+        if num_lines >= 300 or (hash_share(text) >= 0.1 and held_out):
+            break
+        held_out += [text] if texts.count(text) == 1 else []
+        num_lines += text.count(b"\n") + 1
+    return held_out
+
+
+@pytest.mark.parametrize("count", [19, 100, 1000, 8000, 60_000])
+@pytest.mark.parametrize("lines", [1, 7])
+def test_a_small_corpus_has_more_held_out_up_to_a_tenth_and_equal_texts_stay_together(
+    count: int, lines: int
+) -> None:
+    random = np.random.default_rng(count + lines)
+    numbers = random.integers(0, count, count)  # about a third occur several times
+    texts = [b"%d\n" % number * (lines - 1) + b"%d" % number for number in numbers]
+    split = list(split_documents(texts, 0.01))
+    held_out = [text for name, text in split if name == "held-out"]
+    assert sorted(held_out) == sorted(simplest_split(texts, 0.01))
+    assert sorted(text for _, text in split) == sorted(texts)
+    assert not set(held_out) & {text for name, text in split if name == "train"}
+    assert count < 8000 or sum(text.count(b"\n") + 1 for text in held_out) >= 150
+
+
+def test_long_documents_are_not_held_out_to_have_a_few_more_lines() -> None:
+    below = [b"%d" % number for number in range(5000) if 0.01 <= hash_share(b"%d" % number) < 0.1]
+    above = [b"%d" % number for number in range(100) if hash_share(b"%d" % number) >= 0.1]
+    long = [text for text in (b"%d" % n + b"\n." * 400 for n in range(200)) if 0.01 < hash_share(text) < 0.1]
+    short, longest = below[:2], max(long, key=hash_share)
+    texts = [longest, *above[:30], *short]
+    held_out = [text for name, text in split_documents(texts, 0.01) if name == "held-out"]
+    assert set(held_out) == {*short, min(texts, key=hash_share)}
+    alone = [text for name, text in split_documents([longest, *above[:30]], 0.01) if name == "held-out"]
+    assert alone == [longest]
+
+
+def test_a_text_that_is_all_of_the_corpus_is_not_held_out() -> None:
+    text = next(b"%d" % number for number in range(5000) if 0.01 <= hash_share(b"%d" % number) < 0.1)
+    assert {name for name, _ in split_documents([text] * 30, 0.01)} == {"train"}

@@ -5,6 +5,7 @@ digest of everything its shard depends on, so a finished shard is recognised by 
 """
 
 import hashlib
+from bisect import insort
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,14 @@ from albert.data.shards.folder import FORMAT_VERSION, SHARD_SUFFIX, SPLITS
 
 MIN_DOCUMENTS_TO_HOLD_OUT = 20
 """A corpus of as many documents has at least one held out, however small the share."""
+ENOUGH_LINES = 300
+"""Lines to hold out if the share has fewer: scores of a few sentences are noise."""
+LARGEST_SHARE = 0.1
+"""Share of the documents up to which more are held out to have enough lines."""
+
+
+_Waiting = tuple[float, bytes, int]
+"""Hash, text and number of lines of a document that may be held out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,30 +89,58 @@ def join_lines(lines: Iterable[str]) -> bytes:
 def split_documents(texts: Iterable[bytes], held_out: float) -> Iterator[tuple[SplitName, bytes]]:
     """Assign each document to a split by the hash of its text, so that equal texts stay together.
 
-    If none of 20 or more documents has a hash below the share `held_out`, the one with the smallest hash is
-    held out; to avoid a second pass, the document with the smallest hash so far is kept until the end.
+    A document whose hash is below the share `held_out` is held out. If these have fewer than `ENOUGH_LINES`
+    lines, so are the documents with the next hashes, up to `LARGEST_SHARE`, and at least one of 20 or more
+    documents, but none that the corpus has twice. To avoid a second pass, those that may be needed are kept
+    until the end; they have at most twice as many lines, or are a single document.
     """
     if not held_out:
         yield from (("train", text) for text in texts)
         return
-    smallest: bytes | None = None
-    smallest_share = 1.0
-    num_documents = num_held_out = 0
+    waiting: list[_Waiting] = []
+    repeated: set[bytes] = set()
+    num_documents = num_held_out = num_lines = 0
     for text in texts:
         num_documents += 1
-        share = hash_share(text)
+        share, lines = hash_share(text), text.count(b"\n") + 1
         if share < held_out:
             num_held_out += 1
+            num_lines += lines
             yield "held-out", text
-        elif share < smallest_share:
-            if smallest is not None:
-                yield "train", smallest
-            smallest, smallest_share = text, share
-        else:
+        elif share >= LARGEST_SHARE and (num_held_out or (waiting and waiting[0][0] < share)):
             yield "train", text
-    if smallest is not None:
-        lacking = not num_held_out and num_documents >= MIN_DOCUMENTS_TO_HOLD_OUT
-        yield "held-out" if lacking else "train", smallest
+            continue
+        elif (share, text, lines) in waiting:
+            repeated.add(text)
+            yield "train", text
+            continue
+        else:
+            insort(waiting, (share, text, lines))
+        waiting, spare = _choose(waiting, num_lines=num_lines, any_held_out=num_held_out > 0)
+        yield from (("train", text) for _, text, _ in spare)
+    for _, text, _ in waiting:
+        is_held_out = num_documents >= MIN_DOCUMENTS_TO_HOLD_OUT and text not in repeated
+        yield "held-out" if is_held_out else "train", text
+
+
+def _choose(
+    waiting: list[_Waiting], *, num_lines: int, any_held_out: bool
+) -> tuple[list[_Waiting], list[_Waiting]]:
+    """Return the documents to hold out in addition to those with `num_lines` lines, and the others.
+
+    A document that is not needed once is never needed later, so that a second copy of it cannot be held out.
+    Therefore long documents do not count, as one of them may be replaced by short ones, but repeated ones do.
+    """
+    needed: list[_Waiting] = []
+    spare: list[_Waiting] = []
+    for share, text, lines in waiting:
+        is_first = not (any_held_out or needed)
+        is_short = lines <= ENOUGH_LINES
+        is_wanted = num_lines < ENOUGH_LINES and share < LARGEST_SHARE and is_short
+        (needed if is_first or is_wanted else spare).append((share, text, lines))
+        if is_short and (is_first or is_wanted):
+            num_lines += lines
+    return needed, spare
 
 
 def hash_share(text: bytes) -> float:
