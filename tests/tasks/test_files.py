@@ -76,3 +76,12 @@ def test_the_digest_of_files_depends_on_their_content_and_order(tmp_path: Path) 
     parts = [hashlib.sha256(text).digest() for text in (b"1", b"2")]
     assert digest_of([one, two]) == hashlib.sha256(b"".join(parts)).hexdigest()
     assert digest_of([]) == ""
+
+
+def test_a_missing_split_names_one_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "dev.tsv").write_text("text\tlabel\n")
+    with pytest.raises(DataError, match=r"found no test file .*; there is one of another split: --split dev"):
+        split_files(find_task("classification"), tmp_path, "test")
+    (tmp_path / "dev.tsv").unlink()
+    with pytest.raises(DataError, match=r"found no test file (?!.*--split)"):
+        split_files(find_task("classification"), tmp_path, "test")

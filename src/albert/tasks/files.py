@@ -21,7 +21,13 @@ def split_files(task: Task, data: Path | None, split: str) -> tuple[Path, ...]:
     """
     if data is not None and data.is_file():
         return (data,)
-    return require_files(task, fetch(task) if data is None else data, split)
+    folder = fetch(task) if data is None else data
+    others = [name for name in task.data.files if name != split and find_files(task, folder, name)]
+    try:
+        return require_files(task, folder, split)
+    except DataError as error:
+        hint = f"; there is one of another split: --split {others[0]}" if others else ""
+        raise DataError(f"{error}{hint}") from error
 
 
 def find_files(task: Task, data: Path, split: str) -> tuple[Path, ...]:
