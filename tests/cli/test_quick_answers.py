@@ -115,7 +115,7 @@ WRONG = [
     (f"{PRETRAIN} --config {{}}/wrong.json", "hidden_sizes"),
     (f"{PRETRAIN} --size bse", "no size 'bse'"),
     (f"{PRETRAIN} --size base --config {{}}/shape.json", "choose one"),
-    (f"{PRETRAIN} --max-steps 10", "--warmup-steps 3125 exceeds --max-steps 10"),
+    (f"{PRETRAIN} --max-steps 10 --warmup-steps 20", "--warmup-steps 20 exceeds --max-steps 10"),
     (f"{PRETRAIN} --recipe smal", "did you mean 'small'"),
     (f"{PRETRAIN} --init-from {{}}/nothing", "no such file or folder"),
     (f"{PRETRAIN} --size base --max-seq-length 600", "exceeds the 512 positions"),
