@@ -7,6 +7,7 @@ import torch
 
 from albert import console
 from albert.errors import ConfigError, RunError
+from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.plan import make_plan
 from albert.pretraining.run import Pretraining
 from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
@@ -56,6 +57,10 @@ def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[s
             return {} if run is None or run.result is None else run.result
         loop = with_micro_batch(loop, model, objective, max_seq_length=length, world=world)
         announce(model, data, loop, max_seq_length=length, world=world)
+        if world.is_first:
+            examples = data.train(settings.examples, seed=loop.seed)
+            if warning := warning_of_passes(loop, examples.estimate_per_epoch()):
+                console.warn(warning)
         settings = replace(settings, loop=loop)
         try:
             return Pretraining.of(

@@ -25,6 +25,7 @@ from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import trial_steps
 from albert.pretraining.objective import PretrainingObjective
+from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.settings import PretrainSettings, schedule_of
 from albert.training.devices import autocast_dtype, find_device
 from albert.training.settings import LoopSettings, OptimizerSettings
@@ -105,7 +106,9 @@ def make_plan(
         plan["hours"] = hours
         price = settings.price_per_hour
         plan["price"] = None if price is None else hours * world_size * price
-    plan["remarks"] = _remarks(plan, settings.optimizer.optimizer, loop.micro_size, config)
+    passes = warning_of_passes(loop, sample.per_epoch)
+    remarks = _remarks(plan, settings.optimizer.optimizer, loop.micro_size, config)
+    plan["remarks"] = [*([passes] if passes else []), *remarks]
     return {"report": "\n".join(_report(plan, settings.examples.max_seq_length)), **plan}
 
 
