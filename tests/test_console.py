@@ -70,3 +70,16 @@ def test_changed_settings_are_those_that_make_the_same_settings_again() -> None:
     assert changed_settings(Outer(name="a")) == {"name": "a"}
     settings = Outer(name="a", names=["b"], inner=replace(Inner(), depth=5))
     assert changed_settings(settings) == {"name": "a", "names": ["b"], "depth": 5}
+
+
+def test_the_eta_leaves_out_what_is_done_only_once_before_the_first_report(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 8.0, 9.0, 10.0, 11.0, 12.0])  # eight seconds until the first step, then one each
+    monkeypatch.setattr(console.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(console, "PLAIN_LINE_SECONDS", 2)
+    with progress("pretraining", total=100, unit=" steps") as bar:
+        for _ in range(5):
+            bar.advance(1)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1] == "pretraining: 3 of 100 steps (3%), ETA 1:37, 1 steps/s"

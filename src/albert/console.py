@@ -7,7 +7,7 @@ seconds, so that a log stays readable.
 import shlex
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, Protocol
@@ -84,15 +84,18 @@ class _PlainProgress:
         self._description, self._total, self._unit = description, total, unit
         self._done = 0.0
         self._start = time.monotonic()
+        self._first: tuple[float, float] | None = None
         self._next_line = self._start + PLAIN_LINE_SECONDS / 5
 
     def advance(self, amount: float, note: str = "") -> None:
         self._done += amount
         now = time.monotonic()
+        if self._first is None:
+            self._first = (now, self._done)
         if now < self._next_line:
             return
         self._next_line = now + PLAIN_LINE_SECONDS
-        speed = self._done / (now - self._start)
+        speed = self._speed(now)
         line = f"{self._description}: {human_count(self._done)}"
         if self._total:
             remaining = max(0.0, self._total - self._done) / speed if speed else 0.0
@@ -102,6 +105,14 @@ class _PlainProgress:
             line += self._unit
         line += f", {human_count(speed)}{self._unit}/s"
         say(f"{line}  {note}" if note else line)
+
+    def _speed(self, now: float) -> float:
+        """Return the units a second since the first report, before which much is done only once."""
+        assert self._first is not None
+        then, before = self._first
+        if self._done == before:
+            return self._done / (now - self._start)
+        return (self._done - before) / (now - then)
 
 
 class _RichProgress:
@@ -150,10 +161,19 @@ def progress(
         yield _RichProgress(bar, description, remaining)
 
 
+class Rows(list[dict[str, Any]]):
+    """A result that is a table, with the command that follows it."""
+
+    def __init__(self, rows: Iterable[dict[str, Any]], *, next: str | None) -> None:
+        super().__init__(rows)
+        self.next = next
+
+
 def command_line(command: str, *arguments: object, **flags: object) -> str:
     """Return a command to type, such as `albert prepare --input tickets.csv --skip-bad`.
 
-    A command puts the one that follows it into its result as `next`; it is printed last, on stderr.
+    A command puts the one that follows it into its result as `next` (`Rows` for a table); it is printed last,
+    on stderr.
 
     Args:
         command: Name of the command.

@@ -24,7 +24,9 @@ def test_the_proposed_steps_are_about_forty_passes_and_give_no_warning(
     found = re.search(r"--max-steps (\d+) is 40 passes", warning)
     assert found
     proposed = int(found[1])
-    assert abs(proposed * batch_size / examples - 40) <= max(1, 0.5 * batch_size / examples + 40 * (proposed == 1))
+    assert abs(proposed * batch_size / examples - 40) <= max(
+        1, 0.5 * batch_size / examples + 40 * (proposed == 1)
+    )
     if proposed > 1:
         assert warning_of_passes(replace(loop, max_steps=proposed), examples) is None
 
@@ -48,4 +50,6 @@ def test_a_run_and_its_plan_warn(
     )
     remarks = pretrain(many)["remarks"]
     assert sum("will be learnt by heart" in remark for remark in remarks) == 1
-    assert "will be learnt by heart" not in str(pretrain(replace(many, loop=replace(many.loop, max_steps=20))))
+    assert "will be learnt by heart" not in str(
+        pretrain(replace(many, loop=replace(many.loop, max_steps=20)))
+    )

@@ -20,7 +20,7 @@ LABELS = {"pieces": "tokens"}
 def show(result: Row | list[Row], *, as_json: bool) -> None:
     """Print a record or a list of records; for people only the `report` of a record that has one.
 
-    For people, the command under `next` is a note on stderr. An empty record prints nothing: under torchrun,
+    For people, the command that follows is a note on stderr. An empty record prints nothing: under torchrun,
     one rank has the result of all.
     """
     if result == {}:
@@ -28,7 +28,7 @@ def show(result: Row | list[Row], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result, indent=2, ensure_ascii=False, default=str))
         return
-    following = result.get("next") if isinstance(result, dict) else None
+    following = result.get("next") if isinstance(result, dict) else getattr(result, "next", None)
     if isinstance(result, dict):
         result = {name: value for name, value in result.items() if name != "next"}
     _print_for_people(result)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from albert.checkpoint.folder import WEIGHTS_FILE
+from albert.commands.following import use_of
 from albert.commands.settings.convert import ConvertSettings
 from albert.console import say
 from albert.conversion.conversion import convert as convert_source
@@ -28,4 +29,4 @@ def convert(settings: ConvertSettings) -> dict[str, Any]:
     }
     if settings.push_to_hub is not None:
         result["hub"] = upload(settings.output, settings.push_to_hub)
-    return result
+    return result | {"next": use_of(settings.output, model.architecture.__name__)}

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from albert.commands.settings.embed import EmbedSettings
-from albert.console import collected_notes, progress, say, without_notes
+from albert.console import collected_notes, command_line, progress, say, without_notes
 from albert.errors import DataError
 from albert.inference.embedding import Embedder
 from albert.inference.read_ahead import read_ahead
@@ -71,6 +71,8 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         record = {"command": "embed", "settings": settings_as_json(settings), "versions": versions()}
         write_sentence_transformers(settings.sentence_transformers, embedder, record=record)
         result["sentence_transformers"] = str(settings.sentence_transformers)
+    else:
+        result["next"] = command_line("embed", model=settings.model, sentence_transformers="FOLDER")
     return result
 
 

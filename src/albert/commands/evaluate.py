@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from albert.commands.following import prediction
 from albert.commands.settings.evaluate import EvaluateSettings
 from albert.console import collected_notes, note, say, warn
 from albert.errors import DataError
@@ -33,15 +34,16 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
         if settings.predictions is not None:
             result = _score_predictions(settings, settings.predictions)
         else:
-            result = _score_model(settings)
+            assert settings.model is not None
+            result = _score_model(settings, settings.model)
+            result["next"] = prediction(settings.model, task=settings.task)
     return result | ({"notes": notes} if notes else {})
 
 
-def _score_model(settings: EvaluateSettings) -> dict[str, object]:
+def _score_model(settings: EvaluateSettings, model: str) -> dict[str, object]:
     """Return the scores of a model."""
-    assert settings.model is not None
     trained = open_trained(
-        settings.model,
+        model,
         task=settings.task,
         columns=settings.columns,
         labels=settings.labels,

@@ -3,8 +3,9 @@
 from statistics import median, stdev
 from typing import Any
 
+from albert.commands.following import prediction
 from albert.console import collected_notes, say
-from albert.finetuning.data import check_start, read_examples
+from albert.finetuning.data import Examples, check_start, read_examples
 from albert.finetuning.settings import FinetuneSettings
 from albert.tasks.catalogue import find_task
 
@@ -12,7 +13,7 @@ __all__ = ["FinetuneSettings", "finetune"]
 
 
 def finetune(settings: FinetuneSettings) -> dict[str, Any]:
-    """Fine-tune a model; return the scores of its best and of its last evaluation.
+    """Fine-tune a model; return the scores of its best and of its last evaluation, and what to type next.
 
     With several seeds, each is a run of its own in `OUTPUT/seed-N`, and the result is the median of their
     scores, the standard deviation, and each score.
@@ -25,6 +26,11 @@ def finetune(settings: FinetuneSettings) -> dict[str, Any]:
     check_start(settings)
     with collected_notes() as notes:
         examples = read_examples(settings)
+    result = _of_each_seed(settings, examples, notes)
+    return result | {"next": prediction(result["model"])} if "model" in result else result
+
+
+def _of_each_seed(settings: FinetuneSettings, examples: Examples, notes: list[str]) -> dict[str, Any]:
     from albert.finetuning.run import finetune_once
 
     if settings.seeds == 1:

@@ -4,6 +4,7 @@ from typing import Any
 
 from albert.checkpoint.sources import Source, opened
 from albert.checkpoint.weights import weight_files
+from albert.commands.following import use_of
 from albert.commands.settings.info import InfoSettings
 from albert.config import AlbertConfig, size_name
 from albert.conversion.conversion import StoredModel, read_model
@@ -36,6 +37,7 @@ def info(settings: InfoSettings) -> dict[str, Any]:
             "parameters": _parameters(model),
             "bytes": _bytes(source, model),
             "tokenizer": _tokenizer(source, config),
+            "next": use_of(settings.model, model.architecture.__name__),
         }
 
 

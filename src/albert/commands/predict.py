@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from albert.commands.settings.predict import PredictSettings
-from albert.console import collected_notes, progress, say, without_notes
+from albert.console import collected_notes, command_line, progress, say, without_notes
 from albert.errors import ConfigError, DataError
 from albert.inference.precision import ensure_agreement
 from albert.inference.prediction_files import Destination, find_destination
@@ -38,6 +38,7 @@ def predict(settings: PredictSettings) -> dict[str, object]:
     """
     with collected_notes() as notes:
         result = _predict(settings)
+        result["next"] = command_line("evaluate", task=settings.task, model=settings.model, data="FILE")
     return result | ({"notes": notes} if notes else {})
 
 

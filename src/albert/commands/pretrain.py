@@ -6,6 +6,7 @@ from typing import Any
 import torch
 
 from albert import console
+from albert.commands.following import finetuning
 from albert.errors import ConfigError, RunError
 from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.plan import make_plan
@@ -54,7 +55,7 @@ def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[s
         run = open_run(settings, data, world, allow)
         if world.any(run is not None and run.result is not None):
             console.say(f"{settings.output}: already finished")
-            return {} if run is None or run.result is None else run.result
+            return {} if run is None or run.result is None else _with_following(run.result)
         loop = with_micro_batch(loop, model, objective, max_seq_length=length, world=world)
         announce(model, data, loop, max_seq_length=length, world=world)
         if world.is_first:
@@ -63,11 +64,15 @@ def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[s
                 console.warn(warning)
         settings = replace(settings, loop=loop)
         try:
-            return Pretraining.of(
-                settings, data, model, objective, run=run, world=world, allow=allow
-            ).to_the_end()
+            pretraining = Pretraining.of(settings, data, model, objective, run=run, world=world, allow=allow)
+            return _with_following(pretraining.to_the_end())
         except torch.OutOfMemoryError as error:
             raise RunError(
                 f"out of memory on {device} with {loop.micro_size} examples at once; "
                 f"try --micro-batch-size {max(1, loop.micro_size // 2)}, or --activation-checkpointing"
             ) from error
+
+
+def _with_following(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result with the command to type next; that of a rank without one stays empty."""
+    return result | {"next": finetuning(result["model"])} if result else result

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
+from albert.commands.following import finetuning, prediction
 from albert.commands.settings.report import ReportSettings
-from albert.console import say
+from albert.console import Rows, say
 from albert.errors import ConfigError
 from albert.reports.curves import draw_runs
 from albert.reports.page import make_page
@@ -19,7 +20,7 @@ PICTURE = "report.png"
 PAGE = "report.html"
 
 
-def report(settings: ReportSettings) -> list[dict[str, Any]]:
+def report(settings: ReportSettings) -> Rows:
     """Write the picture and the page; return a row for each run.
 
     Raises:
@@ -47,7 +48,15 @@ def report(settings: ReportSettings) -> list[dict[str, Any]]:
         if drawn
         else f"wrote {page}; no run has records yet, so there are no curves"
     )
-    return rows
+    return Rows(rows, next=_following(runs[0]))
+
+
+def _following(run: LoggedRun) -> str | None:
+    """Return the command that uses the model of a run; None if the run has not finished."""
+    model = run.record.get("result", {}).get("model")
+    if model is None:
+        return None
+    return prediction(model) if run.record.get("command") == "finetune" else finetuning(model)
 
 
 def summaries(runs: Sequence[LoggedRun]) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from albert.commands.settings.show import ShowSettings
+from albert.console import Rows, command_line
 from albert.data.batches import NO_ORDER_LABEL, PretrainingBatch
 from albert.data.examples.stream import Examples
 from albert.errors import DataError
@@ -21,7 +22,7 @@ ORDERS = {
 """What the sentence-order labels 0 and 1 mean for each sentence loss."""
 
 
-def show(settings: ShowSettings) -> list[dict[str, Any]]:
+def show(settings: ShowSettings) -> Rows:
     """Return one row per example: order of its segments, number of tokens, masked tokens, text."""
     data = open_pretraining_data(settings.data, tokenizer=settings.tokenizer)
     assert data.tokenizer is not None
@@ -37,9 +38,15 @@ def show(settings: ShowSettings) -> list[dict[str, Any]]:
         )
     batch = next(Examples(source).one_pass(settings.count, limit=settings.count))
     orders = ORDERS[settings.examples.filled().sentence_loss]
-    return [
+    rows = (
         _row(number, batch.take(number, number + 1), data.tokenizer, orders) for number in range(len(batch))
-    ]
+    )
+    # A tokenizer in the folder of the data need not be named.
+    tokenizer = settings.tokenizer
+    following = command_line(
+        "pretrain", recipe="small", data=settings.data, tokenizer=tokenizer, output="run"
+    )
+    return Rows(rows, next=following)
 
 
 def mark_masked_tokens(batch: PretrainingBatch, tokenizer: AlbertTokenizer) -> str:

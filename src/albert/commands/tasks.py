@@ -1,15 +1,17 @@
 """`albert tasks`: list the tasks that `albert finetune` and `albert evaluate` know."""
 
 from albert.commands.settings.tasks import TasksSettings
+from albert.console import Rows, command_line
 from albert.tasks.catalogue import TASKS
 from albert.tasks.task import Task
 
 __all__ = ["TasksSettings", "tasks"]
 
 
-def tasks(settings: TasksSettings) -> list[dict[str, object]]:  # noqa: ARG001  # every command takes its settings
+def tasks(settings: TasksSettings) -> Rows:  # noqa: ARG001  # every command takes its settings
     """Return one row for each task: name, kind, files, metrics, and hyperparameters with their source."""
-    return [_row(task) for task in TASKS.values()]
+    following = command_line("finetune", task="TASK", data="FOLDER", model="MODEL", output="RUN")
+    return Rows(map(_row, TASKS.values()), next=following)
 
 
 def _row(task: Task) -> dict[str, object]:

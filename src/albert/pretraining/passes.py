@@ -19,6 +19,6 @@ def warning_of_passes(loop: LoopSettings, examples_per_epoch: int) -> str | None
     steps = max(1, round(SENSIBLE_PASSES * examples_per_epoch / loop.batch_size))
     return (
         f"--max-steps {loop.max_steps} at --batch-size {loop.batch_size} is {passes:,.0f} passes over the "
-        f"{examples_per_epoch:,} examples of these data, which will be learnt by heart; --max-steps {steps} is "
-        f"{SENSIBLE_PASSES} passes, as many as BERT's; more text is better than more passes"
+        f"{examples_per_epoch:,} examples of these data, which will be learnt by heart; --max-steps {steps} "
+        f"is {SENSIBLE_PASSES} passes, as many as BERT's; more text is better than more passes"
     )
