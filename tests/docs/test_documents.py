@@ -55,6 +55,8 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     rows = "".join(f"the value is {word}\t{word}\n" for word in ("one", "two") * 8)
     for split in ("train", "dev"):
         (tmp_path / "reviews" / f"{split}.tsv").write_text("text\tlabel\n" + rows)
+    tickets = "".join(f"the value is {queue},{queue}\n" for queue in ("bills", "repairs") * 8)
+    (tmp_path / "tickets.csv").write_text("message,queue\n" + tickets)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -65,7 +67,7 @@ def test_the_readme_runs_from_raw_text_to_predictions(
     commands = [line for line in blocks("README.md", "sh")[0].splitlines() if line]
     assert len(commands) == 6
     for line in commands:
-        _, name, *arguments = shlex.split(line)
+        _, name, *arguments = shlex.split(line, comments=True)
         expanded = [
             str(path)
             for argument in arguments
@@ -89,7 +91,7 @@ def test_the_page_on_pretraining_data_runs(workplace: Path, capsys: pytest.Captu
         expanded = [part for argument in arguments for part in (corpus if "*" in argument else [argument])]
         capsys.readouterr()
         assert run([name, *expanded]) == 0, line
-        assert ("[MASK" in capsys.readouterr().out) == (name == "show")
+        assert ("[CLS]" in capsys.readouterr().out) == (name == "show")
     assert (workplace / "data" / "meta.json").exists()
 
 
