@@ -13,9 +13,10 @@ from matplotlib.image import imread
 from albert.cli.main import run as run_command
 from albert.commands.finetune import FinetuneSettings, finetune
 from albert.commands.pretrain import PretrainSettings, pretrain
-from albert.commands.report import ReportSettings, differing_settings, report
+from albert.commands.report import ReportSettings, differing_settings, report, summaries
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError, RunError
+from albert.reports import curves
 from albert.reports.runs import LoggedRun, read_runs, score_names
 from albert.training.settings import LoopSettings, OptimizerSettings
 
@@ -113,7 +114,7 @@ def test_real_runs_of_both_kinds_give_picture_page_and_rows(
     assert first["step"] == 4
     evaluations = [row["held_out"] for row in read_log(tmp_path / "run") if "held_out" in row]
     assert first["masked_lm_loss"] == evaluations[-1]["masked_lm_loss"]
-    assert second["accuracy"] == tuned["last"]["accuracy"]
+    assert second["accuracy"] == tuned["accuracy"]
     assert read(tmp_path / "run").vocab_size == json.loads(tiny_config.read_text())["vocab_size"]
     assert score_names([read(tmp_path / "tuned")]) == ["loss", "accuracy", "f1_macro"]
     assert str(tmp_path / "run" / "report" / "report.html") in captured.err
@@ -280,3 +281,29 @@ def test_no_run_and_an_output_that_is_a_file_are_errors(tmp_path: Path) -> None:
     folder = make_run(tmp_path / "run", training(10))
     with pytest.raises(ConfigError, match="is a file; expected a folder"):
         report(ReportSettings(runs=(folder,), output=folder / "run.json"))
+
+
+def test_a_run_is_compared_and_labelled_by_the_model_that_is_its_result(tmp_path: Path) -> None:
+    rows = [evaluation(step, accuracy=value) for step, value in ((10, 0.5), (20, 0.75), (30, 0.625))]
+    result = {"best": {"step": 20}, "model": str(tmp_path / "best-run" / "best")}
+    best = read(make_run(tmp_path / "best-run", *rows, result=result))
+    last = read(make_run(tmp_path / "last-run", *rows, result=result | {"model": "last-run/model"}))
+    unfinished = read(make_run(tmp_path / "unfinished", *rows))
+    assert [row["accuracy"] for row in summaries([best, last, unfinished])] == [0.75, 0.625, 0.625]
+    figure = curves._new_figure(4, 4)
+    axes = figure.subplots()
+    curves._draw_score(axes, [best], "accuracy", axis="steps")
+    assert "75.0%" in [text.get_text() for text in axes.texts]
+
+
+@pytest.mark.parametrize(
+    ("vocab_size", "loss", "comparable"),
+    [(30_000, "auto", True), (297, "auto", False), (30_000, "nsp", False)],
+)
+def test_the_papers_scores_are_drawn_only_where_they_can_be_compared(
+    tmp_path: Path, vocab_size: int, loss: str, comparable: bool
+) -> None:
+    settings = {"examples": {"sentence_loss": loss}, "shape": {"vocab_size": vocab_size}}
+    run = read(make_run(tmp_path / "run", settings=settings))
+    assert bool(curves._references([run], "sentence_order_accuracy")) is comparable
+    assert not curves._references([run], "accuracy")

@@ -331,7 +331,7 @@ def test_a_missing_configuration_or_vocabulary_is_an_error_with_its_place(
     checkpoint: Path, tmp_path: Path
 ) -> None:
     (checkpoint / "30k-clean.model").unlink()
-    with pytest.raises(TokenizerError, match=r"albert_tiny: expected spiece\.model"):
+    with pytest.raises(TokenizerError, match=r"`albert convert \S+albert_tiny OUTPUT --tokenizer FOLDER`"):
         convert(checkpoint, tmp_path / "out")
     (checkpoint / "albert_config.json").unlink()
     with pytest.raises(

@@ -10,7 +10,7 @@ from albert.console import Rows, say
 from albert.errors import ConfigError
 from albert.reports.curves import draw_runs
 from albert.reports.page import make_page
-from albert.reports.runs import LoggedRun, read_runs, score_names
+from albert.reports.runs import LoggedRun, is_number, read_runs, score_names
 from albert.writing import replacing
 
 __all__ = ["ReportSettings", "report"]
@@ -60,12 +60,12 @@ def _following(run: LoggedRun) -> str | None:
 
 
 def summaries(runs: Sequence[LoggedRun]) -> list[dict[str, Any]]:
-    """Return state, speed and last scores of each run, as far as its log has them.
+    """Return state, speed and scores of each run, as far as its log has them.
 
-    Scores are the last held-out ones, or those of training if there are no others.
+    Scores are those of the model that is the run's result, or the last of training if there is no evaluation.
     """
     names = [*score_names(runs), "perplexity"]
-    rows = [{**_progress(run), **{name: _last(run, name) for name in names}} for run in runs]
+    rows = [{**_progress(run), **{name: _score(run, name) for name in names}} for run in runs]
     return [{name: value for name, value in row.items() if value is not None} for row in rows]
 
 
@@ -95,7 +95,10 @@ def _progress(run: LoggedRun) -> dict[str, Any]:
     }
 
 
-def _last(run: LoggedRun, name: str) -> float | None:
-    """Return the last value of a score: held out, or of training if there is no other."""
-    values = run.curve(name, "steps", held_out=bool(run.held_out))[1]
+def _score(run: LoggedRun, name: str) -> float | None:
+    """Return a score: held out, of the selected model, or the last of training if there is no evaluation."""
+    if run.held_out:
+        value = run.selected.get(name)
+        return value if is_number(value) else None
+    values = run.numbers(name)
     return values[-1] if values else None

@@ -30,7 +30,7 @@ from albert.checkpoint.tensorflow import TensorBundle
 from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.choices import Head
 from albert.config import AlbertConfig
-from albert.console import say
+from albert.console import command_line, say
 from albert.conversion.release import check_tokenizer, model_card, refuse_filled
 from albert.errors import CheckpointError, TokenizerError
 from albert.hub import local_path
@@ -43,6 +43,7 @@ from albert.model.task_models import (
     AlbertForTokenClassification,
     model_class,
 )
+from albert.text.files import has_vocabulary
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import move_finished, write_json
 
@@ -141,6 +142,12 @@ def convert(
     """
     refuse_filled(output)
     with opened(source) as found:
+        if tokenizer is None and not has_vocabulary(found.tokenizer):
+            remedy = command_line("convert", source, "OUTPUT", tokenizer="FOLDER")
+            raise TokenizerError(
+                f"{source}: weights without a vocabulary (spiece.model or vocab.txt); name the folder of the "
+                f"one they were trained with: `{remedy}`"
+            )
         vocabulary = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
         model = read_model(found, head=head)
         try:

@@ -15,6 +15,7 @@ from albert.choices import Axis
 from albert.reports.runs import BY_LENGTH, LoggedRun, Points, score_names, words
 from albert.writing import replacing
 
+PAPER_VOCAB_SIZE = 30_000
 PAPER_BASE_SHARES = {"masked_lm_accuracy": 0.540, "sentence_order_accuracy": 0.865}
 """What Lan et al. (2020) report for ALBERT base after 125 000 steps."""
 
@@ -112,12 +113,12 @@ def draw_stages(path: Path, stages: Sequence[LoggedStage], baselines: Baselines)
         (accuracies[0], "masked_lm_accuracy", baselines.masked_lm, "most frequent token"),
         (accuracies[1], "sentence_order_accuracy", baselines.sentence_order, "coin"),
     ):
-        _draw_held_out(axes, _scaled(held_out_points(stages, name), 100), _style(0), percent=True)
+        _draw_with_last(axes, _scaled(held_out_points(stages, name), 100), percent=True)
         _finish(axes, words(name), axis="steps", percent=True)
         _draw_references(axes, {f"{label}: {guess:.1%}": guess}, 100)
     xs, ys = _joined_points(stages, lambda record: record.get("masked_lm_loss"))
     _draw_thin(losses, xs, ys, _style(0), crowded=False)
-    _draw_held_out(losses, held_out_points(stages, "masked_lm_loss"), _style(0))
+    _draw_with_last(losses, held_out_points(stages, "masked_lm_loss"))
     _finish(losses, "masked LM loss in nats (thin: training)", axis="steps")
     for axes in (*accuracies, losses):
         _mark_stages(axes, stages)
@@ -168,7 +169,8 @@ def _draw_score(axes: Any, runs: Sequence[LoggedRun], name: str, *, axis: Axis) 
         xs, ys = _scaled(run.curve(name, axis), scale)
         _draw_thin(axes, xs, ys, style, crowded=len(runs) > 2)
         points = _scaled(run.curve(name, axis, held_out=True), scale)
-        _draw_held_out(axes, points, style, percent=percent, write_last=len(runs) <= 2)
+        chosen = run.position(run.selected["step"], axis) if run.selected and len(runs) <= 2 else None
+        _draw_held_out(axes, points, style, percent=percent, named=chosen)
         _mark_events(axes, run, axis, style)
     _finish(axes, words(name), axis=axis, percent=percent)
     _draw_references(axes, _references(runs, name), scale)
@@ -181,10 +183,15 @@ def _references(runs: Sequence[LoggedRun], name: str) -> dict[str, float]:
     if name == "masked_lm_loss":
         sizes = sorted({run.vocab_size for run in runs if run.vocab_size is not None})
         return {f"guessing: ln {size:,} = {math.log(size):.2f}": math.log(size) for size in sizes}
-    if name in PAPER_BASE_SHARES:
+    if name in PAPER_BASE_SHARES and all(_is_like_the_paper(run) for run in runs):
         share = PAPER_BASE_SHARES[name]
         return {f"paper, base: {share:.1%}": share}
     return {}
+
+
+def _is_like_the_paper(run: LoggedRun) -> bool:
+    """Whether the paper's accuracies say something about the run: as many tokens, the same kind of loss."""
+    return run.vocab_size == PAPER_VOCAB_SIZE and run.settings().get("sentence_loss") not in ("nsp", "none")
 
 
 def _draw_references(axes: Any, references: dict[str, float], scale: float) -> None:
@@ -260,17 +267,18 @@ def _draw_thin(axes: Any, xs: list[float], ys: list[float], style: dict[str, Any
 
 
 def _draw_held_out(
-    axes: Any, points: Points, style: dict[str, Any], *, percent: bool = False, write_last: bool = True
+    axes: Any, points: Points, style: dict[str, Any], *, percent: bool = False, named: float | None = None
 ) -> None:
-    """Draw a held-out curve and write its last value next to it."""
+    """Draw a held-out curve; write its value at the position `named`, if there is one."""
     xs, ys = points
     dots = "o" if len(xs) <= 60 else ""
     axes.plot(xs, ys, **style, linewidth=2.2, marker=dots, markersize=4, zorder=3)
-    if not xs or not write_last:
+    if named not in xs:
         return
+    x, y = next((x, y) for x, y in zip(xs, ys, strict=True) if x == named)
     axes.annotate(
-        f"{ys[-1]:.1f}%" if percent else f"{ys[-1]:.3f}",
-        (xs[-1], ys[-1]),
+        f"{y:.1f}%" if percent else f"{y:.3f}",
+        (x, y),
         xytext=(-4, 7),
         textcoords="offset points",
         ha="right",
@@ -278,6 +286,11 @@ def _draw_held_out(
         fontweight="bold",
         bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )
+
+
+def _draw_with_last(axes: Any, points: Points, *, percent: bool = False) -> None:
+    """Draw a held-out curve with its last value."""
+    _draw_held_out(axes, points, _style(0), percent=percent, named=points[0][-1] if points[0] else None)
 
 
 def _mark_events(axes: Any, run: LoggedRun, axis: Axis, style: dict[str, Any]) -> None:

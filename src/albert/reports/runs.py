@@ -69,6 +69,15 @@ class LoggedRun:
         return "unfinished" if self.step else "no records yet"
 
     @property
+    def selected(self) -> dict[str, Any]:
+        """The evaluation of the model that is the run's result; the last one if there is no result yet."""
+        result = self.record.get("result") or {}
+        is_best = Path(result.get("model") or "").name == RunLayout(self.folder).best.name
+        step = result["best"]["step"] if is_best and "best" in result else None
+        of_step = (row for row in reversed(self.held_out) if step in (None, row["step"]))
+        return next(of_step, {})
+
+    @property
     def vocab_size(self) -> int | None:
         """Vocabulary size, if the record or the model has it."""
         run = RunLayout(self.folder)

@@ -32,10 +32,7 @@ def find_vocabulary(folder: Path) -> Path:
             f"{folder}: expected a folder with a tokenizer, found {'a file' if folder.is_file() else 'none'}"
             "; make one with `albert vocab`"
         )
-    models = sorted(folder.glob("*.model"))
-    if folder / "spiece.model" in models:
-        models = [folder / "spiece.model"]
-    found = [*models, *folder.glob("vocab.txt")] or [*folder.glob(TOKENIZER_NAME)]
+    found = _vocabularies(folder)
     if not found:
         raise TokenizerError(
             f"{folder}: expected spiece.model (SentencePiece), vocab.txt (WordPiece) or {TOKENIZER_NAME}, "
@@ -47,6 +44,19 @@ def find_vocabulary(folder: Path) -> Path:
             f"{folder}: expected one vocabulary, found {names}; keep the one that the model was trained with"
         )
     return found[0]
+
+
+def has_vocabulary(folder: Path) -> bool:
+    """Whether there is a file that can be a vocabulary in the folder."""
+    return bool(_vocabularies(folder))
+
+
+def _vocabularies(folder: Path) -> list[Path]:
+    """Return the files that can be the vocabulary of the folder; the preferred one alone, if it is there."""
+    models = sorted(folder.glob("*.model"))
+    if folder / "spiece.model" in models:
+        models = [folder / "spiece.model"]
+    return [*models, *folder.glob("vocab.txt")] or [*folder.glob(TOKENIZER_NAME)]
 
 
 def read_folder(folder: Path, *, lower_case: bool | None = None) -> tuple[PieceEncoder, TokenizerSettings]:
