@@ -161,6 +161,7 @@ def test_a_file_of_predictions_gets_the_scores_of_the_model(
     by_model = evaluate(EvaluateSettings(model=str(model), device="cpu", threshold=threshold, **asked))
     by_file = evaluate(EvaluateSettings(predictions=tmp_path / output, **asked))
     assert by_model.pop("lengths")["total"] > 1
+    assert by_model.pop("next").startswith(f"albert predict --task {task} --model ")
     assert "lengths" not in by_file  # Nothing is encoded.
     # Numbers of STS-B are clipped to its scale, which changes their order.
     names = set(by_model) - {"loss", "best_f1", "best_exact", "best_f1_thresh", "best_exact_thresh"}
@@ -274,7 +275,7 @@ def test_null_odds_next_to_a_file_give_the_best_threshold(
             **asked,
         )
     )
-    del by_model["lengths"]  # Predictions in a file are not encoded.
+    del by_model["lengths"], by_model["next"]  # Predictions in a file are not encoded, and have no model.
     assert by_file == by_model
 
 
