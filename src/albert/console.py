@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import MISSING, fields, is_dataclass
+from functools import cache
 from typing import Any, Protocol
 
 PLAIN_LINE_SECONDS = 10.0
@@ -31,6 +32,12 @@ def say(message: str) -> None:
     """Write one line to stderr."""
     if not _mute:
         print(message, file=sys.stderr, flush=True)
+
+
+@cache
+def say_once(message: str) -> None:
+    """Write a line to stderr, unless this process has written it before."""
+    say(message)
 
 
 def warn(message: str) -> None:

@@ -58,7 +58,7 @@ def test_an_empty_result_prints_nothing(capsys: pytest.CaptureFixture[str], *, a
 def test_the_next_command_is_a_note_for_people_and_a_field_for_programs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    result = {"documents": 3, "next": "albert show data"}
+    result = {"documents": 3, "next": "albert show data", "lengths": {"cut": 0}}
     show(result, as_json=False)
     captured = capsys.readouterr()
     assert captured.out == "documents  3\n"

@@ -33,7 +33,7 @@ def test_every_proposed_command_can_be_typed() -> None:
         parse_line(line)
 
 
-def test_info_and_fill_mask_end_with_it(
+def test_info_and_fill_mask_end_with_it_and_info_asks_for_a_missing_vocabulary(
     tokenizer_folder: Path, tiny_config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = AlbertForPreTraining(AlbertConfig.from_json(tiny_config))
@@ -46,3 +46,7 @@ def test_info_and_fill_mask_end_with_it(
         with contextlib.chdir(tmp_path):
             assert run([*words, "--json"]) == 0
         assert "next:" not in capsys.readouterr().err
+    for file in ("spiece.model", "tokenizer.json"):
+        (tmp_path / "model" / file).unlink(missing_ok=True)
+    assert run(["info", str(tmp_path / "model")]) == 0
+    assert capsys.readouterr().err.endswith(f"convert {tmp_path / 'model'} OUTPUT --tokenizer FOLDER\n")

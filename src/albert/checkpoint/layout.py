@@ -10,7 +10,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from albert.console import say
+from albert.console import say_once
 from albert.errors import CheckpointError
 
 RUN_FILE = "run.json"
@@ -90,7 +90,7 @@ def selected_model(path: Path) -> Path:
         raise CheckpointError(
             f"{path}: the run has written no model yet; continue it with its command, or name another model"
         )
-    say(f"{path}: the run's {'result' if result else 'best model so far'} is {chosen}")
+    say_once(f"{path}: the run's {'result' if result else 'best model so far'} is {chosen}")
     return chosen
 
 

@@ -13,6 +13,9 @@ LINE_COLUMNS = 100
 LONG_TEXT = 80
 """Texts longer than this are not cells of a table but are wrapped below their row."""
 
+SAID_BEFORE = ("next", "lengths")
+"""What people read elsewhere: the next command on stderr, and how many texts were cut in the log, if any."""
+
 LABELS = {"pieces": "tokens"}
 """What people read instead of a name in JSON, whose names do not change."""
 
@@ -30,7 +33,7 @@ def show(result: Row | list[Row], *, as_json: bool) -> None:
         return
     following = result.get("next") if isinstance(result, dict) else getattr(result, "next", None)
     if isinstance(result, dict):
-        result = {name: value for name, value in result.items() if name != "next"}
+        result = {name: value for name, value in result.items() if name not in SAID_BEFORE}
     _print_for_people(result)
     if following:
         sys.stdout.flush()  # so that the note is the last line of a terminal or a log

@@ -7,6 +7,7 @@ from albert.checkpoint.weights import weight_files
 from albert.commands.following import use_of
 from albert.commands.settings.info import InfoSettings
 from albert.config import AlbertConfig, size_name
+from albert.console import command_line
 from albert.conversion.conversion import StoredModel, read_model
 from albert.errors import TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
@@ -25,6 +26,10 @@ def info(settings: InfoSettings) -> dict[str, Any]:
     with opened(settings.model) as source:
         model = read_model(source)
         config = model.config
+        tokenizer = _tokenizer(source, config)
+        following = use_of(settings.model, model.architecture.__name__)
+        if "problem" in tokenizer:
+            following = command_line("convert", settings.model, "OUTPUT", tokenizer="FOLDER")
         return {
             "form": model.form,
             "model": model.architecture.__name__,
@@ -36,8 +41,8 @@ def info(settings: InfoSettings) -> dict[str, Any]:
             "config": {name: value for name, value in config.to_dict().items() if name != "model_type"},
             "parameters": _parameters(model),
             "bytes": _bytes(source, model),
-            "tokenizer": _tokenizer(source, config),
-            "next": use_of(settings.model, model.architecture.__name__),
+            "tokenizer": tokenizer,
+            "next": following,
         }
 
 
