@@ -267,7 +267,9 @@ class AlbertConfig(Settings):
         """
         original = not HUGGING_FACE_MARKS & set(content)
         if content.get("model_type", "albert") != "albert":
-            raise ConfigError(f"model_type is {content['model_type']!r}; expected 'albert'")
+            found = content["model_type"]
+            remedy = "; make an ALBERT of it: albert convert MODEL OUTPUT" if found == "bert" else ""
+            raise ConfigError(f"model_type is {found!r}; expected 'albert'{remedy}")
         names, others = setting_names(), unused_keys(content, setting_names())
         for key in others:
             hint = did_you_mean(key, names)

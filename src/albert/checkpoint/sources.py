@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert.checkpoint.archives import is_archive, unpacked
+from albert.checkpoint.bert import read_bert
 from albert.checkpoint.layout import selected_model
 from albert.checkpoint.weights import find_weights
 from albert.config import CONFIG_FILE
@@ -61,8 +62,10 @@ def opened(source: str | Path) -> Iterator[Source]:
 
 
 def is_model_folder(path: Path) -> bool:
-    """Return whether `path` is a folder in Hugging Face's layout, which needs no conversion."""
-    return (path / CONFIG_FILE).is_file() and (path / WEIGHT_FILES[0]).is_file()
+    """Return whether `path` is an ALBERT in Hugging Face's layout, which needs no conversion."""
+    if not ((path / CONFIG_FILE).is_file() and (path / WEIGHT_FILES[0]).is_file()):
+        return False
+    return read_bert(path / CONFIG_FILE) is None
 
 
 def _find(path: Path, *, shown: Path) -> Source:

@@ -1,8 +1,8 @@
 """ALBERT weights of any form converted to a model folder, with a summary of what was found.
 
-Combines `sources` (which files there are), `tensorflow` (the bundle format), `names` and `albert_zh` (names
-of tensors) and `task_models` (the heads). Tensors are compared with the configuration before anything is
-written, so all weights are read into memory first.
+Combines `sources` (which files there are), `tensorflow` (the bundle format), `names`, `albert_zh` and `bert`
+(names of tensors) and `task_models` (the heads). Tensors are compared with the configuration before anything
+is written, so all weights are read into memory first.
 """
 
 import hashlib
@@ -13,11 +13,13 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_albert_zh
+from albert.checkpoint.bert import architecture_of_bert, bert_config, from_bert, read_bert
 from albert.checkpoint.folder import (
     account_of,
     is_encoder,
@@ -32,9 +34,12 @@ from albert.choices import Head
 from albert.config import AlbertConfig
 from albert.console import command_line, say
 from albert.conversion.release import check_tokenizer, model_card, refuse_filled
-from albert.errors import CheckpointError, TokenizerError
+from albert.conversion.sentence_modules import copy_sentence_modules
+from albert.errors import AlbertError, CheckpointError, TokenizerError
 from albert.hub import local_path
 from albert.model.albert_model import AlbertModel
+from albert.model.answer_models import AlbertForQuestionAnswering
+from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
 from albert.model.pretrained import Pretrained
 from albert.model.shapes import tensors_of
 from albert.model.task_models import (
@@ -51,6 +56,16 @@ _HEADS: dict[str, type[Pretrained]] = {
     "sequence-classification": AlbertForSequenceClassification,
     "multiple-choice": AlbertForMultipleChoice,
     "token-classification": AlbertForTokenClassification,
+}
+_NAMED: dict[str, type[Pretrained]] = {
+    known.__name__: known
+    for known in (
+        AlbertModel,
+        AlbertForPreTraining,
+        AlbertForMaskedLM,
+        AlbertForQuestionAnswering,
+        *_HEADS.values(),
+    )
 }
 
 
@@ -101,9 +116,10 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
     config, state = found.config, found.state
     _check_shape(source, config, state)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    architecture = _HEADS.get(head) or model_class(shapes)
+    named = _NAMED.get(found.architecture or "")
+    architecture = _HEADS.get(head) or named or model_class(shapes)
     notes = list(found.notes)
-    if "classifier.weight" in shapes:
+    if "classifier.weight" in shapes and named is None:
         config, label_notes = _with_labels(config, shapes["classifier.weight"][0], architecture, head=head)
         notes += label_notes
     expected = tensors_of(architecture, config)
@@ -165,6 +181,7 @@ def convert(
         shutil.rmtree(temporary, ignore_errors=True)
         write_model(temporary, model.config, state, architecture=model.architecture.__name__)
         vocabulary.save_pretrained(temporary)
+        copy_sentence_modules(found.config.parent, temporary)
         record = {"command": "convert", "settings": settings}
         card = model_card(
             "ALBERT, converted",
@@ -216,13 +233,33 @@ class _Found:
     left_out: int = 0
     checked: str
     notes: tuple[str, ...] = ()
+    architecture: str | None = None
+    """Name of the public class, if the files say it."""
 
 
 def _read_hugging_face(source: Source) -> _Found:
+    if (content := read_bert(source.config)) is not None:
+        return _read_bert(source, content)
     config = AlbertConfig.from_json(source.config)
     stored = read_hugging_face_tensors(source.weights)
     state = from_hugging_face(stored, has_map=config.has_map)
     return _Found(form=source.form, config=config, state=state, checked="the file's own structure")
+
+
+def _read_bert(source: Source, content: Mapping[str, Any]) -> _Found:
+    try:
+        config = bert_config(content)
+        state = from_bert(read_hugging_face_tensors(source.weights))
+    except AlbertError as error:
+        raise type(error)(f"{source.config.parent}: {error}") from error
+    return _Found(
+        form=f"{source.form} of a BERT",
+        config=config,
+        state=state,
+        checked="the file's own structure",
+        notes=("a BERT becomes an ALBERT that shares no layer: the same numbers, the same size",),
+        architecture=architecture_of_bert(content),
+    )
 
 
 def _read_tensorflow(source: Source) -> _Found:

@@ -14,13 +14,11 @@ from torch import nn
 from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
 from albert.choices import Pooling
 from albert.console import warn
+from albert.conversion.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
 from albert.inference.pooling import ACTIVATIONS, Dense, Normalize
 
-MODULES_FILE = "modules.json"
-LENGTHS_FILE = "sentence_bert_config.json"
-PROMPTS_FILE = "config_sentence_transformers.json"
 POOLING_FOLDER = "1_Pooling"
 
 LEGACY_POOLING: dict[str, Pooling] = {

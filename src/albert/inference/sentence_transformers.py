@@ -16,18 +16,12 @@ from safetensors.torch import save_file
 from albert.checkpoint.layout import RUN_FILE
 from albert.choices import Pooling
 from albert.conversion.release import model_card, replacing_folder
+from albert.conversion.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
 from albert.inference.embedding import Embedder
 from albert.inference.pooling import Dense
-from albert.inference.sentence_folders import (
-    LEGACY_POOLING,
-    LENGTHS_FILE,
-    MODULES_FILE,
-    POOLING_FOLDER,
-    PROMPTS_FILE,
-    read_sentence_folder,
-)
+from albert.inference.sentence_folders import LEGACY_POOLING, POOLING_FOLDER, read_sentence_folder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
 
