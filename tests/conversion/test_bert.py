@@ -9,7 +9,8 @@ import torch
 import transformers
 
 import albert
-from albert.checkpoint.bert import from_bert, read_bert
+from albert.checkpoint.bert import from_bert
+from albert.checkpoint.bert_config import read_bert
 from albert.cli.main import run
 from albert.conversion.conversion import convert
 from albert.errors import AlbertError, CheckpointError

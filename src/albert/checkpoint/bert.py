@@ -7,17 +7,12 @@ Letters: E embedding size, H hidden size.
 Source: the names of transformers' BertModel and of the models on top of it.
 """
 
-import json
 import re
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from albert.checkpoint.names import without_wrappers
-from albert.config import AlbertConfig
 from albert.errors import CheckpointError
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
@@ -42,59 +37,6 @@ _HEADS = {
 _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _WORDS = "albert.embeddings.word_embeddings.weight"
 _DECODER = "cls.predictions.decoder.weight"
-# Keys that make another model of a BERT, with the values that do not.
-_ONLY_VALUES: dict[str, tuple[object, ...]] = {
-    "is_decoder": (False, None),
-    "add_cross_attention": (False, None),
-}
-_NOT_PASSED_ON = {"model_type", "architectures", "classifier_dropout", *_ONLY_VALUES}
-
-
-def read_bert(config: Path) -> dict[str, Any] | None:
-    """Return the content of a `config.json` if it is that of a BERT; None if not, or if it cannot be read."""
-    try:
-        content = json.loads(config.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    if not isinstance(content, dict):
-        return None
-    is_bert = content.get("model_type", "bert") == "bert" and (
-        "model_type" in content or architecture_of_bert(content) is not None
-    )
-    return content if is_bert else None
-
-
-def bert_config(content: Mapping[str, Any]) -> AlbertConfig:
-    """Return the configuration of the converted model for the `config.json` of a BERT.
-
-    Raises:
-        CheckpointError: It is a decoder.
-        ConfigError: A key is missing, or has a value that is not supported.
-    """
-    for key, allowed in _ONLY_VALUES.items():
-        if content.get(key) not in allowed:
-            raise CheckpointError(
-                f"{key} is {content[key]!r}; only encoders can be converted, where it is {allowed[0]!r}"
-            )
-    dropout = content.get("classifier_dropout")
-    shape = {
-        "embedding_size": content.get("hidden_size"),
-        "num_hidden_groups": content.get("num_hidden_layers"),
-        "inner_group_num": 1,
-        "hidden_act": content.get("hidden_act", "gelu"),
-        "classifier_dropout_prob": content.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
-    }
-    kept = {key: value for key, value in content.items() if key not in _NOT_PASSED_ON}
-    missing = [key for key in ("hidden_size", "num_hidden_layers") if key not in content]
-    if missing:
-        raise CheckpointError(f"missing {', '.join(missing)}; expected the config.json of a BERT")
-    return AlbertConfig.from_dict({"model_type": "albert", **kept, **shape})
-
-
-def architecture_of_bert(content: Mapping[str, Any]) -> str | None:
-    """Return the name of our class for the class that a `config.json` names, if it names one of a BERT."""
-    names = [str(name) for name in content.get("architectures") or ()]
-    return f"Albert{names[0].removeprefix('Bert')}" if names and names[0].startswith("Bert") else None
 
 
 def from_bert(stored: dict[str, Tensor]) -> dict[str, Tensor]:

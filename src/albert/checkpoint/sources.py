@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert.checkpoint.archives import is_archive, unpacked
-from albert.checkpoint.bert import read_bert
+from albert.checkpoint.bert_config import read_bert
 from albert.checkpoint.layout import selected_model
 from albert.checkpoint.weights import find_weights
 from albert.config import CONFIG_FILE

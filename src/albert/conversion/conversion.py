@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 
 from albert.checkpoint.albert_zh import albert_zh_config, folding_cost, from_albert_zh
-from albert.checkpoint.bert import architecture_of_bert, bert_config, from_bert, read_bert
+from albert.checkpoint.bert import from_bert
+from albert.checkpoint.bert_config import architecture_of_bert, bert_config, read_bert
 from albert.checkpoint.folder import (
     account_of,
     is_encoder,
