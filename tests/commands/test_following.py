@@ -29,8 +29,9 @@ def test_a_model_with_a_head_for_a_task_predicts_and_another_is_fine_tuned(
 
 
 def test_every_proposed_command_can_be_typed() -> None:
-    for line in (use_of("m", "AlbertModel"), prediction("m", task="rte"), tasks(TasksSettings()).next or ""):
-        parse_line(line)
+    assert parse_line(use_of("m", "AlbertModel")).model == "m"
+    assert parse_line(prediction("m", task="rte")).task == "rte"
+    assert parse_line(tasks(TasksSettings()).next or "").model == "MODEL"
 
 
 def test_info_and_fill_mask_end_with_it_and_info_asks_for_a_missing_vocabulary(

@@ -168,6 +168,12 @@ def test_an_untied_output_layer_is_refused() -> None:
         from_bert(state)
 
 
+def test_a_file_may_have_either_name_of_the_bias_of_the_masked_lm_head_and_lack_the_table() -> None:
+    bias = torch.arange(3.0)
+    state = {"cls.predictions.decoder.bias": bias, "cls.predictions.decoder.weight": torch.ones(3, 2)}
+    assert torch.equal(from_bert(state)["predictions.bias"], bias)  # that words are missing is said later
+
+
 def test_old_names_and_prefixes_are_read(tmp_path: Path) -> None:
     write_bert(tmp_path / "bert", "ForPreTraining")
     expected = convert(tmp_path / "bert", tmp_path / "out").state

@@ -12,7 +12,7 @@ import re
 import torch
 from torch import Tensor
 
-from albert.checkpoint.names import without_wrappers
+from albert.checkpoint.names import current_norm, without_wrappers
 from albert.errors import CheckpointError
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
@@ -36,7 +36,7 @@ _HEADS = {
 }
 _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _WORDS = "albert.embeddings.word_embeddings.weight"
-_DECODER = "cls.predictions.decoder.weight"
+_DECODER = "cls.predictions.decoder."
 
 
 def from_bert(stored: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -45,21 +45,22 @@ def from_bert(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The output layer of the masked LM head is not the table of words.
     """
-    plain = {_current_name(name): tensor for name, tensor in without_wrappers(stored).items()}
-    state = {_our_name(name): tensor for name, tensor in plain.items() if not name.endswith("position_ids")}
-    decoder = state.pop(_DECODER, None)
-    if decoder is not None and not torch.equal(decoder, state[_WORDS]):
+    plain = {name.removeprefix("bert."): tensor for name, tensor in without_wrappers(stored).items()}
+    state = {
+        _our_name(current_norm(name)): tensor
+        for name, tensor in plain.items()
+        if not name.endswith("position_ids")
+    }
+    decoder, words = state.pop(f"{_DECODER}weight", None), state.get(_WORDS)
+    if decoder is not None and words is not None and not torch.equal(decoder, words):
         raise CheckpointError(
             "the output layer of the masked LM head is not the table of words (untied weights); an ALBERT "
             "has one table for both, so such a model cannot be converted"
         )
-    state.pop("cls.predictions.decoder.bias", None)  # the same as cls.predictions.bias
+    bias = state.pop(f"{_DECODER}bias", None)
+    if bias is not None:  # one tensor with two names, of which a file may have either
+        state.setdefault("predictions.bias", bias)
     return state
-
-
-def _current_name(name: str) -> str:
-    """Return the name without the prefix of the encoder, and with today's names of norms."""
-    return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name.removeprefix("bert.")))
 
 
 def _our_name(name: str) -> str:

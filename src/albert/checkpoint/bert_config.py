@@ -42,18 +42,17 @@ def bert_config(content: Mapping[str, Any]) -> AlbertConfig:
             raise CheckpointError(
                 f"{key} is {content[key]!r}; only encoders can be converted, where it is {allowed[0]!r}"
             )
+    if missing := [key for key in ("hidden_size", "num_hidden_layers") if key not in content]:
+        raise CheckpointError(f"missing {', '.join(missing)}; expected the config.json of a BERT")
     dropout = content.get("classifier_dropout")
     shape = {
-        "embedding_size": content.get("hidden_size"),
-        "num_hidden_groups": content.get("num_hidden_layers"),
+        "embedding_size": content["hidden_size"],
+        "num_hidden_groups": content["num_hidden_layers"],
         "inner_group_num": 1,
         "hidden_act": content.get("hidden_act", "gelu"),
         "classifier_dropout_prob": content.get("hidden_dropout_prob", 0.1) if dropout is None else dropout,
     }
     kept = {key: value for key, value in content.items() if key not in _NOT_PASSED_ON}
-    missing = [key for key in ("hidden_size", "num_hidden_layers") if key not in content]
-    if missing:
-        raise CheckpointError(f"missing {', '.join(missing)}; expected the config.json of a BERT")
     return AlbertConfig.from_dict({"model_type": "albert", **kept, **shape})
 
 

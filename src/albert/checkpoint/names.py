@@ -226,7 +226,11 @@ def without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def _current_name(name: str) -> str:
     """Return a tensor's current name; the first ports kept the original's `bert`, `gamma` and `beta`."""
-    name = re.sub(r"^bert\.", "albert.", name)
+    return current_norm(re.sub(r"^bert\.", "albert.", name))
+
+
+def current_norm(name: str) -> str:
+    """Return the name of a tensor with `weight` and `bias` for the original's `gamma` and `beta`."""
     return re.sub(r"\.gamma$", ".weight", re.sub(r"\.beta$", ".bias", name))
 
 

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from albert.choices import Axis
+from albert.config import PUBLISHED_VOCAB_SIZE
 from albert.reports.runs import BY_LENGTH, LoggedRun, Points, score_names, words
 from albert.writing import replacing
 
-PAPER_VOCAB_SIZE = 30_000
 PAPER_BASE_SHARES = {"masked_lm_accuracy": 0.540, "sentence_order_accuracy": 0.865}
 """What Lan et al. (2020) report for ALBERT base after 125 000 steps."""
 
@@ -191,7 +191,10 @@ def _references(runs: Sequence[LoggedRun], name: str) -> dict[str, float]:
 
 def _is_like_the_paper(run: LoggedRun) -> bool:
     """Whether the paper's accuracies say something about the run: as many tokens, the same kind of loss."""
-    return run.vocab_size == PAPER_VOCAB_SIZE and run.settings().get("sentence_loss") not in ("nsp", "none")
+    return run.vocab_size == PUBLISHED_VOCAB_SIZE and run.settings().get("sentence_loss") not in (
+        "nsp",
+        "none",
+    )
 
 
 def _draw_references(axes: Any, references: dict[str, float], scale: float) -> None:
