@@ -114,6 +114,23 @@ def test_any_model_flag_takes_a_bert(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert ours["score"] == pytest.approx(theirs["score"], abs=1e-5)
 
 
+def test_a_bert_is_fine_tuned_and_predicts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_bert(tmp_path / "bert", "ForPreTraining")
+    Path("train.csv").write_text("text,label\n" + "the value,a\none type,b\n" * 20)
+    train = (
+        "finetune --task classification --model bert --data train.csv --output run --max-steps 2 --device cpu"
+    )
+    assert run(train.split()) == 0
+    assert (
+        run(["predict", "--model", "run", "--input", "train.csv", "--output", "out.tsv", "--device", "cpu"])
+        == 0
+    )
+    assert len(Path("out.tsv").read_text().splitlines()) == 41
+    assert run(["fill-mask", "--model", "bert", "The [MASK]."]) == 0
+
+
 def test_a_folder_of_sentence_transformers_keeps_its_modules(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -56,6 +56,17 @@ def bert_config(content: Mapping[str, Any]) -> AlbertConfig:
     return AlbertConfig.from_dict({"model_type": "albert", **kept, **shape})
 
 
+def usable_config(path: Path) -> AlbertConfig:
+    """Return the configuration in a `config.json` of an ALBERT, or of the ALBERT that a BERT becomes.
+
+    Raises:
+        CheckpointError: It is of a BERT that is a decoder.
+        ConfigError: It cannot be used.
+    """
+    content = read_bert(path)
+    return AlbertConfig.from_json(path) if content is None else bert_config(content)
+
+
 def architecture_of_bert(content: Mapping[str, Any]) -> str | None:
     """Return the name of our class for the class that a `config.json` names, if it names one of a BERT."""
     names = [str(name) for name in content.get("architectures") or ()]

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from albert.checkpoint.bert_config import usable_config
 from albert.checkpoint.layout import selected_model
-from albert.config import CONFIG_FILE, AlbertConfig
+from albert.config import CONFIG_FILE
 from albert.console import note, warn
 from albert.conversion.release import refuse_larger_tokenizer
 from albert.errors import ConfigError, DataError
@@ -127,6 +128,6 @@ def check_start(settings: FinetuneSettings) -> None:
         path = local_path(source)
         folder = selected_model(path) if path.is_dir() else path
         if (folder / CONFIG_FILE).is_file():
-            vocab_size = AlbertConfig.from_json(folder / CONFIG_FILE).vocab_size
+            vocab_size = usable_config(folder / CONFIG_FILE).vocab_size
             tokenizer = AlbertTokenizer.from_pretrained(folder)
             refuse_larger_tokenizer(tokenizer, vocab_size, source=str(folder))
