@@ -9,7 +9,7 @@ from albert.data.check.inspection import check_corpus
 from albert.data.corpus import storage
 from albert.data.corpus.documents import choose_splitting
 from albert.data.corpus.files import fewest_names
-from albert.data.preparing import check_packages, prepare_shards, reading_of
+from albert.data.preparing import check_packages, prepare_shards
 from albert.data.recognition import find_raw_files
 from albert.data.settings import PrepareSettings, available_cores
 from albert.data.tfrecord.preparing import SHARDS_FOLDER, check_output, train_files, write_tfrecords
@@ -65,9 +65,9 @@ def _check(settings: PrepareSettings) -> dict[str, Any]:
     report = check_corpus(
         files,
         tokenizer,
-        reading=reading_of(settings),
+        reading=settings.reading,
         splitting=choose_splitting(
-            settings.splitting, files, language=settings.language, reading=reading_of(settings)
+            settings.splitting, files, language=settings.language, reading=settings.reading
         ),
         language=settings.language,
         max_seq_length=settings.examples.max_seq_length,

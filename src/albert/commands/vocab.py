@@ -11,10 +11,9 @@ from typing import Any
 
 from albert import console
 from albert.commands.settings.vocab import VocabSettings
-from albert.data.corpus.documents import choose_splitting, read_documents, sentence_splitter
-from albert.data.corpus.files import Reading, Tally, fewest_names, report_skipped, total_bytes
+from albert.data.corpus.files import fewest_names
 from albert.data.corpus.storage import write_whole
-from albert.data.recognition import find_raw_files
+from albert.data.sentences import read_sentences
 from albert.errors import RunError
 from albert.text.cleaning import LEAST_LOST_MARKS, lost_marks
 from albert.text.pieces import PieceEncoder
@@ -62,7 +61,7 @@ def _write(output: Path, tokenizer: AlbertTokenizer, record: dict[str, Any]) -> 
 
 
 def _train(settings: VocabSettings) -> PieceEncoder:
-    sentences = _read_sentences(settings)
+    sentences = _announcing_choice(read_sentences(settings), settings)
     if not settings.keep_accents and (settings.kind == "sentencepiece" or settings.lower_case):
         sentences = _warning_of_lost_marks(sentences)
     if settings.kind == "wordpiece":
@@ -82,22 +81,9 @@ def _train(settings: VocabSettings) -> PieceEncoder:
     )
 
 
-def _read_sentences(settings: VocabSettings) -> Iterator[str]:
-    """Yield the sentences of the input, with progress."""
-    files = find_raw_files(settings.input)
-    reading = Reading(
-        column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad, is_chosen=True
-    )
-    splitting = choose_splitting(settings.splitting, files, language=settings.language, reading=reading)
-    split = sentence_splitter(splitting, settings.language)
-    tally = Tally()
-    shown = 0
-    with console.progress("reading", total=total_bytes(files), unit="B") as progress:
-        for document in read_documents(files, reading=reading, tally=tally):
-            progress.advance(tally.bytes_read - shown)
-            shown = tally.bytes_read
-            yield from split(document)
-    report_skipped(tally)
+def _announcing_choice(sentences: Iterator[str], settings: VocabSettings) -> Iterator[str]:
+    """Yield the sentences; say what happens after the last one, which takes a while."""
+    yield from sentences
     console.say(f"choosing {settings.vocab_size} pieces")
 
 

@@ -23,7 +23,7 @@ from albert.choices import SplitName, Workers
 from albert.data.check.forecast import check_room, forecast, peek
 from albert.data.corpus import storage
 from albert.data.corpus.documents import choose_splitting, read_documents
-from albert.data.corpus.files import Reading, Tally, report_skipped, total_bytes
+from albert.data.corpus.files import Tally, report_skipped, total_bytes
 from albert.data.recognition import JOB_NAME, find_raw_files
 from albert.data.settings import PrepareSettings
 from albert.data.shards.encoding import ShardMaker, make_shard, open_maker
@@ -45,11 +45,6 @@ from albert.text.tokenizer import AlbertTokenizer
 
 BYTES_PER_WORKER = 1 << 22
 """Amount of text for which it pays to start one more process."""
-
-
-def reading_of(settings: PrepareSettings) -> Reading:
-    """Return how the corpus is read."""
-    return Reading(column=settings.column, errors=settings.errors, skip_bad=settings.skip_bad, is_chosen=True)
 
 
 def check_packages(settings: PrepareSettings) -> None:
@@ -149,7 +144,7 @@ def _write_folder(
     rule = EncodingRule(
         tokenizer=tokenizer.fingerprint,
         splitting=choose_splitting(
-            settings.splitting, files, language=settings.language, reading=reading_of(settings)
+            settings.splitting, files, language=settings.language, reading=settings.reading
         ),
         language=settings.language,
         words=settings.words,
@@ -157,7 +152,7 @@ def _write_folder(
     # Other processes and machines may have other working directories.
     output = settings.output if storage.is_url(settings.output) else str(Path(settings.output).resolve())
     maker = ShardMaker(output, rule, tokenizer)
-    documents = read_documents(files, reading=reading_of(settings), tally=tally)
+    documents = read_documents(files, reading=settings.reading, tally=tally)
     peeked = peek(documents)
     size = total_bytes(files)
     workers = _workers_for(settings.workers, size)

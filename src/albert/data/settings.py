@@ -1,4 +1,4 @@
-"""The settings of `albert prepare`."""
+"""The settings of `albert prepare`, and those of every command that reads raw text."""
 
 import os
 from dataclasses import dataclass, field
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from albert.choices import Decoding, Splitting, WordsName, Workers
+from albert.data.corpus.files import Reading
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError
 
@@ -16,20 +17,13 @@ def available_cores() -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PrepareSettings:
-    """Turn raw text into token shards for pretraining."""
+class TextSettings:
+    """Which text a command reads, and how; the same in every command that reads raw text."""
 
     input: tuple[str, ...]
     """Text: .txt (a blank line between documents), or .csv, .tsv, .jsonl with a document in each row, all
     also as .gz or .zst, .parquet; folders, globs or URLs (s3://...) of these; or data sets of the Hub,
     hub:NAME[:CONFIG][@SPLIT]."""
-    tokenizer: Path
-    """Folder of the tokenizer, written by `albert vocab`."""
-    output: str = ""
-    """Folder for the shards, or its URL; with --workers ray all machines must have access to it."""
-    workers: Workers = field(default_factory=available_cores)
-    """Processes, or ray: the cluster that RAY_ADDRESS names, or one on this machine. The result does not
-    depend on it. A small corpus is prepared by fewer processes."""
     splitting: Splitting = "auto"
     """What a line is: a sentence (lines), or a paragraph to be split (sentences). auto looks at a sample."""
     language: str = "en"
@@ -41,6 +35,28 @@ class PrepareSettings:
     """What to do with bytes that are not UTF-8: stop, or replace them."""
     skip_bad: bool = False
     """Skip lines and records that cannot be used, and report at the end how many."""
+
+    def __post_init__(self) -> None:
+        if not self.input:
+            raise ConfigError("no input given; name text files or folders with --input")
+
+    @property
+    def reading(self) -> Reading:
+        """How the documents are read."""
+        return Reading(column=self.column, errors=self.errors, skip_bad=self.skip_bad, is_chosen=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrepareSettings(TextSettings):
+    """Turn raw text into token shards for pretraining."""
+
+    tokenizer: Path
+    """Folder of the tokenizer, written by `albert vocab`."""
+    output: str = ""
+    """Folder for the shards, or its URL; with --workers ray all machines must have access to it."""
+    workers: Workers = field(default_factory=available_cores)
+    """Processes, or ray: the cluster that RAY_ADDRESS names, or one on this machine. The result does not
+    depend on it. A small corpus is prepared by fewer processes."""
     held_out: float = 0.01
     """Share of the documents kept for evaluation, chosen by a hash of their text; 0: none. A small corpus has
     more held out, up to a tenth, to have 300 lines; one of fewer than 20 documents may have none."""
@@ -65,8 +81,7 @@ class PrepareSettings:
     """How the examples are made."""
 
     def __post_init__(self) -> None:
-        if not self.input:
-            raise ConfigError("no input given; name text files or folders with --input")
+        super().__post_init__()
         if not (self.output or self.check):
             raise ConfigError(
                 "no output given; name a folder with --output, or only check the text with --check"
