@@ -9,8 +9,8 @@ import pytest
 from albert.commands.pretrain import pretrain
 from albert.data.examples.settings import ExampleSettings
 from albert.pretraining import plan
-from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.settings import PretrainSettings
+from albert.training.passes import warning_of_passes
 from albert.training.settings import LoopSettings
 
 

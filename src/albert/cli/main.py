@@ -21,6 +21,7 @@ SUMMARIES = {
     "show": "Show masked examples as a model gets them.",
     "pretrain": "Pretrain a model on prepared data.",
     "finetune": "Fine-tune a model on a task.",
+    "distill": "Train a small model to do what a large one does.",
     "evaluate": "Score a fine-tuned model, or a file of predictions, on a task.",
     "predict": "Write the predictions of a fine-tuned model: labels, numbers, choices, answers, tags.",
     "report": "Draw the curves of one or more runs, and compare them.",
@@ -37,6 +38,7 @@ _SETTINGS = {
     "prepare": "albert.data.settings",
     "pretrain": "albert.pretraining.settings",
     "finetune": "albert.finetuning.settings",
+    "distill": "albert.distillation.settings",
 }
 """Modules of settings that rooms below the commands need, too; the others are in `commands.settings`."""
 

@@ -8,13 +8,13 @@ import torch
 from albert import console
 from albert.commands.following import finetuning
 from albert.errors import ConfigError, RunError
-from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.plan import make_plan
 from albert.pretraining.run import Pretraining
 from albert.pretraining.settings import Leniency, PretrainSettings, schedule_of
 from albert.pretraining.start import announce, make_model, open_inputs, open_run, with_micro_batch
 from albert.training.devices import find_device
 from albert.training.distributed import join_world, local_device
+from albert.training.passes import warning_of_passes
 
 
 def pretrain(settings: PretrainSettings, allow: Leniency = Leniency()) -> dict[str, Any]:

@@ -48,6 +48,10 @@ class AlbertForSequenceClassification(Pretrained):
         packing = Packing.of_lengths(lengths, input_ids.device)
         return self.classifier(self.dropout(self.albert.encode_first(input_ids, token_type_ids, packing)))
 
+    def logits_of_states(self, x: Tensor, packing: Packing) -> Tensor:
+        """Return logits (B, K) for the hidden states `x` (N, H) of all tokens, after any layer."""
+        return self.classifier(self.dropout(self.albert.pool(x[packing.starts])))  # (N, H) -> (B, K)
+
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -176,7 +180,11 @@ class AlbertForTokenClassification(Pretrained):
     def packed_logits(self, input_ids: Tensor, token_type_ids: Tensor, lengths: Tensor) -> Tensor:
         """Return logits (N, K) for packed inputs (N,) of `lengths` (B,)."""
         packing = Packing.of_lengths(lengths, input_ids.device)
-        return self.classifier(self.dropout(self.albert.encode(input_ids, token_type_ids, packing)))
+        return self.logits_of_states(self.albert.encode(input_ids, token_type_ids, packing), packing)
+
+    def logits_of_states(self, x: Tensor, packing: Packing) -> Tensor:  # noqa: ARG002  # as other classes
+        """Return logits (N, K) for the hidden states `x` (N, H) of all tokens, after any layer."""
+        return self.classifier(self.dropout(x))
 
     def forward(
         self,

@@ -25,9 +25,9 @@ from albert.optim.schedules import Schedule
 from albert.pretraining.data import PretrainingData
 from albert.pretraining.meter import trial_steps
 from albert.pretraining.objective import PretrainingObjective
-from albert.pretraining.passes import warning_of_passes
 from albert.pretraining.settings import PretrainSettings, schedule_of
 from albert.training.devices import autocast_dtype, find_device
+from albert.training.passes import warning_of_passes
 from albert.training.settings import LoopSettings, OptimizerSettings
 
 SAMPLE_EXAMPLES = 512
