@@ -20,7 +20,9 @@ from albert.commands.settings.info import InfoSettings
 from albert.commands.settings.predict import PredictSettings
 from albert.config import PUBLISHED_VOCAB_SIZE, AlbertConfig
 from albert.conversion.release import refuse_filled
+from albert.data.recognition import find_raw_files
 from albert.demo.state import State
+from albert.distillation.settings import DistillSettings
 from albert.errors import DataError
 from albert.hub import local_path
 from albert.pretraining.settings import PretrainSettings
@@ -28,6 +30,8 @@ from albert.tasks.catalogue import TASKS, find_task, solver_of
 from albert.tasks.files import find_files
 from albert.tasks.tables import Columns, table_rows
 from albert.tasks.task import ColumnSettings, columns_of, with_columns
+from albert.text.tokenizer import AlbertTokenizer
+from albert.training.record import check_output, settings_as_json
 
 
 def check(settings: object) -> None:
@@ -64,6 +68,14 @@ def _check_convert(settings: ConvertSettings) -> None:
     _check_model(settings.source)
 
 
+def _check_distill(settings: DistillSettings) -> None:
+    _check_model(settings.teacher)
+    find_raw_files(settings.input)
+    check_output(settings.output, command="distill", settings=settings_as_json(settings))
+    if settings.student.tokenizer is not None:
+        AlbertTokenizer.from_pretrained(settings.student.tokenizer)
+
+
 def _check_embed(settings: EmbedSettings) -> None:
     _check_model(settings.model)
     if settings.input is not None:
@@ -83,6 +95,7 @@ _CHECKS: Mapping[type, Callable[[Any], object]] = MappingProxyType(
     {
         BenchSettings: lambda settings: AlbertConfig.of_size(settings.size, vocab_size=PUBLISHED_VOCAB_SIZE),
         ConvertSettings: _check_convert,
+        DistillSettings: _check_distill,
         DemoSettings: lambda settings: State.read(settings.output),
         EmbedSettings: _check_embed,
         EvaluateSettings: _check_evaluate,

@@ -48,7 +48,7 @@ def carry_out(plan: Plan) -> dict[str, Any]:
     if run.result is not None:
         say(f"{settings.output}: already finished")
         return run.result
-    cache = cache or compute_outputs(plan)
+    cache = cache or _compute_outputs(plan)
     student = start_student(plan, cache)
     scores = _train(plan, run, student, cache)
     write_student(run.model, student, plan.teacher, plan.tokenizer, record=run.record, scores=scores)
@@ -65,9 +65,11 @@ def carry_out(plan: Plan) -> dict[str, Any]:
     return result
 
 
-def compute_outputs(plan: Plan) -> Cache:
+def _compute_outputs(plan: Plan) -> Cache:
     """Compute what the teacher's cache lacks, with progress."""
     settings, teacher, cuts = plan.settings, plan.teacher, Cuts()
+    # Read once before anything is computed: bad text is refused now, and the progress knows the end.
+    total = sum(1 for _ in islice(teacher.texts(settings), settings.max_texts))
     start = time.monotonic()
 
     def compute(texts: list[Any]) -> Arrays:
@@ -82,7 +84,7 @@ def compute_outputs(plan: Plan) -> Cache:
         }
 
     texts = islice(teacher.texts(settings), settings.max_texts)
-    with progress("teacher", total=settings.max_texts, unit=" texts") as bar:
+    with progress("teacher", total=total, unit=" texts") as bar:
         cache = fill_cache(
             settings.cache_folder,
             plan.depends_on,
@@ -117,7 +119,7 @@ def start_student(plan: Plan, cache: Cache) -> Student:
             teacher.encoder.cpu(),
             words.cpu(),
             counts=_token_counts(cache, plan.config.vocab_size),
-            basis=principal_basis(_states_of_teacher(plan), plan.config.hidden_size),
+            basis=_basis(plan),
         )
         teacher.encoder.to(device)
         say(
@@ -137,6 +139,14 @@ def _token_counts(cache: Cache, vocab_size: int) -> Tensor:
     """Return how often the first texts have each token, (V,)."""
     ids: NDArray[np.int32] = cache.train[0].arrays["input_ids"]
     return torch.from_numpy(np.bincount(ids, minlength=vocab_size))
+
+
+def _basis(plan: Plan) -> Tensor:
+    """Return the directions (G, H) of the teacher's states that the student keeps; all if it is as wide."""
+    width = plan.config.hidden_size
+    if width == plan.teacher.config.hidden_size:
+        return torch.eye(width)
+    return principal_basis(_states_of_teacher(plan), width)
 
 
 def _states_of_teacher(plan: Plan) -> Iterator[Tensor]:
@@ -204,7 +214,22 @@ def _score(plan: Plan, student: Student, cache: Cache) -> dict[str, float]:
         return {}
     loop = plan.settings.loop
     batches = batches_in_order(cache.held_out, loop.micro_size)
-    return flat_scores(evaluate(student, batches, plan.objective, loop))
+    found = flat_scores(evaluate(student, batches, plan.objective, loop))
+    return {f"agreement{depth}": score for depth, score in _agreements(found)} | found
+
+
+def _agreements(scores: dict[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield after which depth, and how far teacher and student agree.
+
+    That is the mean cosine of their vectors, or the share of logits whose largest is the same.
+    """
+    for name, score in scores.items():
+        part, _, measure = name.rpartition("_")
+        part, at, depth = part.partition("@")
+        if (part, measure) == ("vectors", "loss"):
+            yield at + depth, 1 - score
+        elif (part, measure) == ("logits", "accuracy"):
+            yield at + depth, score
 
 
 def _schedule(plan: Plan) -> Schedule:

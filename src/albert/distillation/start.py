@@ -128,14 +128,9 @@ def word_table(teacher: AlbertModel, own: AlbertTokenizer, student: AlbertTokeni
 
 
 def principal_basis(states: Iterable[Tensor], width: int) -> Tensor:
-    """Return the first `width` principal directions (G, H) of states (N, G); all of them as they are."""
-    moment: Tensor | None = None
-    for x in states:
-        if x.shape[1] == width:
-            return torch.eye(width)
-        found = x.double().T @ x.double()
-        moment = found if moment is None else moment + found
-    assert moment is not None
+    """Return the first `width` principal directions (G, H) of states (N, G), orthonormal."""
+    moment = sum(x.double().T @ x.double() for x in states)
+    assert isinstance(moment, Tensor)  # There is at least one text.
     return torch.linalg.eigh(moment).eigenvectors[:, -width:].flip(1).float()
 
 

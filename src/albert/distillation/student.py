@@ -112,6 +112,7 @@ def write_student(
         record: The run's record.
         scores: Agreement on held-out texts.
     """
+    record = record | by_depth(scores, student.model.config.num_hidden_layers)
     if isinstance(teacher, TaskTeacher):
         trained = teacher.trained
         settings = record["settings"] | {"model": teacher.name}
@@ -138,6 +139,16 @@ def write_student(
         record=record,
     )
     write_model_folder(folder, student.model, tokenizer, card=card, record=record | {"scores": scores})
+
+
+def by_depth(scores: dict[str, float], num_layers: int) -> dict[str, Any]:
+    """Return the scores at each depth, as a model's record has them; nothing if only the last was trained."""
+    found: dict[str, dict[str, float]] = {}
+    for name, score in scores.items():
+        part, _, rest = name.partition("@")
+        depth, _, measure = rest.partition("_")
+        found.setdefault(depth or str(num_layers), {})["_".join(filter(None, (part, measure)))] = score
+    return {"depths": dict(sorted(found.items(), key=lambda item: int(item[0])))} if len(found) > 1 else {}
 
 
 def embedder_of(student: Student, teacher: SentenceTeacher, tokenizer: AlbertTokenizer) -> Embedder:

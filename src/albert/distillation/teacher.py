@@ -160,10 +160,11 @@ class TaskTeacher(Teacher):
         return self.trained.lengths.max_seq_length
 
     def texts(self, settings: DistillSettings) -> Iterator[Any]:
-        """Yield the examples in the input's files, read as `albert predict` reads them."""
+        """Yield the examples in the input's files, without labels: those of the task, or a text a line."""
         solver, task = self.trained.solver, self.trained.task
+        own = [pattern for patterns in task.data.files.values() for pattern in patterns]
         for path in map(Path, settings.input):
-            if path.suffix == ".txt":
+            if path.suffix == ".txt" and not any(pattern.endswith(".txt") for pattern in own):
                 yield from solver.read_text(task, path)
             else:
                 yield from solver.read(task, (path,), split="train", labelled=False)
