@@ -186,11 +186,12 @@ def test_a_student_of_a_classifier_predicts_as_its_teacher(
     assert result["agreement"] > 0.9
     model = result["model"]
     capsys.readouterr()
-    assert (
-        run_command(["evaluate", "--task", "classification", "--model", model, "--data", str(data), "--json"])
-        == 0
-    )
-    assert json.loads(capsys.readouterr().out)["accuracy"] > 0.9
+    accuracies = []
+    for name in (teacher, model):
+        words = ["--task", "classification", "--model", name, "--data", str(data), "--json"]
+        assert run_command(["evaluate", *words]) == 0
+        accuracies.append(json.loads(capsys.readouterr().out)["accuracy"])
+    assert accuracies[1] >= accuracies[0] - 0.1
     assert read_config(Path(model)).id2label == read_config(Path(teacher)).id2label
     assert result["next"].startswith("albert predict --model ")
 

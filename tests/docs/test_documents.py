@@ -165,6 +165,23 @@ def test_the_page_on_inference_runs(workplace: Path, capsys: pytest.CaptureFixtu
     assert second.startswith("torch.Size([2, ")
 
 
+def test_the_page_on_small_models_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    write_models()
+    assert run(["embed", "--model", "run/model", "--sentence-transformers", "encoder"]) == 0
+    Path("texts.txt").write_text("".join(f"text {number} of some\n" for number in range(40)))
+    Path("tickets.csv").write_text("text\n" + "".join(f"ticket {number}\n" for number in range(40)))
+    commands = [line for line in blocks("docs/small-models.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 4
+    small = {"distill": "--max-steps 2 --batch-size 4 --embedding-size 6 --device cpu"}
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        assert run([name, *arguments, *shlex.split(small.get(name, ""))]) == 0, line
+    assert np.load("vectors.npy").shape == (40, 8)
+    assert len(Path("labels.tsv").read_text().splitlines()) == 41
+
+
 def write_models() -> None:
     """Write the models that the page on inference uses, tiny and random."""
     tokenizer = AlbertTokenizer.from_pretrained("vocab")

@@ -20,7 +20,6 @@ from albert.commands.settings.info import InfoSettings
 from albert.commands.settings.predict import PredictSettings
 from albert.config import PUBLISHED_VOCAB_SIZE, AlbertConfig
 from albert.conversion.release import refuse_filled
-from albert.data.recognition import find_raw_files
 from albert.demo.state import State
 from albert.distillation.settings import DistillSettings
 from albert.errors import DataError
@@ -69,6 +68,8 @@ def _check_convert(settings: ConvertSettings) -> None:
 
 
 def _check_distill(settings: DistillSettings) -> None:
+    from albert.data.recognition import find_raw_files  # Loads pyarrow, which the others do not need.
+
     _check_model(settings.teacher)
     find_raw_files(settings.input)
     check_output(settings.output, command="distill", settings=settings_as_json(settings))
