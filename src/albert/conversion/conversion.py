@@ -28,6 +28,7 @@ from albert.checkpoint.folder import (
 )
 from albert.checkpoint.layout import RUN_FILE, selected_model
 from albert.checkpoint.names import family_of, from_hugging_face, from_original, is_weight
+from albert.checkpoint.sentence_modules import copy_sentence_modules
 from albert.checkpoint.sources import Source, is_model_folder, opened
 from albert.checkpoint.tensorflow import TensorBundle
 from albert.checkpoint.weights import read_hugging_face_tensors
@@ -35,7 +36,6 @@ from albert.choices import Head
 from albert.config import AlbertConfig
 from albert.console import command_line, say
 from albert.conversion.release import check_tokenizer, model_card, refuse_filled
-from albert.conversion.sentence_modules import copy_sentence_modules
 from albert.errors import AlbertError, CheckpointError, TokenizerError
 from albert.hub import local_path
 from albert.model.albert_model import AlbertModel

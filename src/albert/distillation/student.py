@@ -18,11 +18,11 @@ from albert.distillation.settings import LossName
 from albert.distillation.teacher import SentenceTeacher, TaskTeacher, Teacher
 from albert.finetuning.run import write_trained
 from albert.inference.embedding import Embedder
-from albert.inference.pooling import Dense, Normalize, pool
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.albert_model import AlbertModel
 from albert.model.language_models import AlbertForMaskedLM
 from albert.model.packing import Packing
+from albert.model.pooling import Dense, Normalize, pool
 from albert.model.pretrained import Pretrained
 from albert.text.tokenizer import AlbertTokenizer
 

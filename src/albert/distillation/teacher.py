@@ -24,11 +24,11 @@ from albert.distillation.settings import DistillSettings, LossName
 from albert.errors import ConfigError
 from albert.inference.embedding import Embedder
 from albert.inference.encoding import groups
-from albert.inference.pooling import pool
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.model.albert_model import AlbertModel
 from albert.model.linear import compute_dtype
 from albert.model.packing import Packing
+from albert.model.pooling import pool
 from albert.tasks import catalogue
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import taken_positions

@@ -19,11 +19,11 @@ from albert.errors import ConfigError
 from albert.hub import local_path
 from albert.inference.encoding import Group, groups
 from albert.inference.opening import open_model, sequence_length
-from albert.inference.pooling import Dense, Normalize, pool
 from albert.inference.precision import ensure_agreement
-from albert.inference.sentence_folders import SentenceFolder, read_sentence_folder
 from albert.model.albert_model import AlbertModel
 from albert.model.packing import Packing
+from albert.model.pooling import Dense, Normalize, pool
+from albert.model.sentence_folders import SentenceFolder, read_sentence_folder
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.tables import Example

@@ -14,14 +14,14 @@ import numpy as np
 from safetensors.torch import save_file
 
 from albert.checkpoint.layout import RUN_FILE
+from albert.checkpoint.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.choices import Pooling
 from albert.conversion.release import model_card, replacing_folder
-from albert.conversion.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
 from albert.inference.embedding import Embedder
-from albert.inference.pooling import Dense
-from albert.inference.sentence_folders import LEGACY_POOLING, POOLING_FOLDER, read_sentence_folder
+from albert.model.pooling import Dense
+from albert.model.sentence_folders import LEGACY_POOLING, POOLING_FOLDER, read_sentence_folder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.writing import write_json
 

@@ -11,13 +11,13 @@ from typing import Any, get_args
 
 from torch import nn
 
+from albert.checkpoint.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
 from albert.choices import Pooling
 from albert.console import warn
-from albert.conversion.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES
-from albert.inference.pooling import ACTIVATIONS, Dense, Normalize
+from albert.model.pooling import ACTIVATIONS, Dense, Normalize
 
 POOLING_FOLDER = "1_Pooling"
 
