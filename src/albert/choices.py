@@ -31,6 +31,8 @@ SplitName = Literal["train", "held-out"]
 """Documents to train on, or to evaluate on."""
 Splitting = Literal["auto", "lines", "sentences"]
 """What a line of a corpus is: a sentence, or a paragraph to be split into sentences."""
+VectorType = Literal["float32", "int8", "binary"]
+"""Type of the numbers in a file of vectors."""
 Workers = int | Literal["ray"]
 """Number of processes on this machine, or a Ray cluster."""
 WordRuleName = Literal["english", "unicode"]

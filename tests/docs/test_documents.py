@@ -182,6 +182,32 @@ def test_the_page_on_small_models_runs(workplace: Path, capsys: pytest.CaptureFi
     assert len(Path("labels.tsv").read_text().splitlines()) == 41
 
 
+def test_the_page_on_similarity_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    write_models()
+    assert run(["embed", "--model", "run/model", "--sentence-transformers", "encoder"]) == 0
+    rows = [(f"text {number}", f"text {number // 2} of some") for number in range(40)]
+    Path("texts.txt").write_text("".join(f"{text}\n" for text, _ in rows))
+    scored = "".join(f"{a},{b},{number % 3}\n" for number, (a, b) in enumerate(rows))
+    Path("pairs.csv").write_text(f"sentence1,sentence2,score\n{scored}")
+    Path("questions.csv").write_text("anchor,positive\n" + "".join(f"{a},{b}\n" for a, b in rows))
+    Path("folder/qrels").mkdir(parents=True)
+    for name in ("corpus", "queries"):
+        lines = [json.dumps({"_id": str(number), "text": text}) for number, (text, _) in enumerate(rows)]
+        Path(f"folder/{name}.jsonl").write_text("\n".join(lines))
+    Path("folder/qrels/test.tsv").write_text("query-id\tcorpus-id\tscore\n1\t1\t1\n")
+    commands = [line for line in blocks("docs/similarity.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 5
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        small = ["--max-steps", "2", "--device", "cpu"] if name == "finetune" else []
+        capsys.readouterr()
+        assert run([name, *arguments, *small, "--json"]) == 0, line
+    assert json.loads(capsys.readouterr().out)["documents"] == 40
+    assert np.load("vectors.npy").shape == (40, 4)
+
+
 def write_models() -> None:
     """Write the models that the page on inference uses, tiny and random."""
     tokenizer = AlbertTokenizer.from_pretrained("vocab")

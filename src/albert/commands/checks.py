@@ -14,7 +14,7 @@ from albert.commands.settings.bench import BenchSettings
 from albert.commands.settings.convert import ConvertSettings
 from albert.commands.settings.demo import DemoSettings
 from albert.commands.settings.embed import EmbedSettings
-from albert.commands.settings.evaluate import EvaluateSettings
+from albert.commands.settings.evaluate import RETRIEVAL, EvaluateSettings
 from albert.commands.settings.fill_mask import FillMaskSettings
 from albert.commands.settings.info import InfoSettings
 from albert.commands.settings.predict import PredictSettings
@@ -54,6 +54,8 @@ def _check_predict(settings: PredictSettings) -> None:
 
 def _check_evaluate(settings: EvaluateSettings) -> None:
     folder = None if settings.model is None else _check_model(settings.model)
+    if settings.task == RETRIEVAL:
+        return
     if settings.data is None:
         find_task(settings.task)
     else:

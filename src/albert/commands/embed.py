@@ -4,6 +4,7 @@ Texts are read, encoded and written a thousand at a time, in the order of the fi
 on its size. Vectors go to a temporary file that gets its name when it is complete.
 """
 
+import tempfile
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -12,10 +13,12 @@ from typing import BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from albert.choices import VectorType
 from albert.commands.settings.embed import EmbedSettings
 from albert.console import collected_notes, command_line, progress, say, without_notes
 from albert.errors import DataError
 from albert.inference.embedding import Embedder
+from albert.inference.quantization import quantized_file, write_steps
 from albert.inference.read_ahead import read_ahead
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.tasks.bad_rows import ADVICE, BadRows, SkippedRow, each
@@ -45,6 +48,7 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         normalize=settings.normalize,
         max_seq_length=settings.max_seq_length,
         prompt=settings.prompt,
+        dimensions=settings.dimensions,
         device=settings.device,
         dtype=settings.dtype,
     )
@@ -57,7 +61,13 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         bad_rows = BadRows(settings.on_bad_row, advice=ADVICE, keeps_place=True)
         texts = _read(settings.input, settings.text_column, bad_rows)
         with collected_notes() as notes:
-            cuts = _write(settings.output, embedder, texts, total=_count_lines(settings.input))
+            cuts = _write(
+                settings.output,
+                embedder,
+                texts,
+                total=_count_lines(settings.input),
+                dtype=settings.output_dtype,
+            )
         if cuts.cut:
             say(f"{settings.input}: {cuts}")
         count = cuts.total + bad_rows.count
@@ -97,13 +107,35 @@ def _text_of(row: Row, path: Path, column: str) -> str:
     return row.cells[0]
 
 
-def _write(output: Path, embedder: Embedder, texts: Iterator[str | SkippedRow], *, total: int | None) -> Cuts:
-    """Write the vectors of `texts` and return their number, and how many were cut."""
+def _write(
+    output: Path,
+    embedder: Embedder,
+    texts: Iterator[str | SkippedRow],
+    *,
+    total: int | None,
+    dtype: VectorType,
+) -> Cuts:
+    """Write the vectors of `texts` in a type, and return how many texts were cut."""
     output.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(output) as temporary:
+        if dtype == "float32":
+            return _write_float32(temporary, embedder, texts, total=total)
+        with tempfile.TemporaryDirectory(dir=output.parent, prefix=".") as folder:
+            exact = Path(folder) / "vectors.npy"
+            cuts = _write_float32(exact, embedder, texts, total=total)
+            steps = quantized_file(exact, temporary, dtype)
+        if steps:
+            write_steps(output.with_suffix(".json"), steps)
+        return cuts
+
+
+def _write_float32(
+    path: Path, embedder: Embedder, texts: Iterator[str | SkippedRow], *, total: int | None
+) -> Cuts:
+    """Write the vectors of `texts` and return how many were cut."""
     count, cuts = 0, Cuts()
     with (
-        replacing(output) as temporary,
-        temporary.open("wb") as file,
+        path.open("wb") as file,
         progress("embedding", total=total, unit=" texts") as bar,
     ):
         _write_header(file, 0, embedder.dimension)

@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from albert.commands.following import prediction
-from albert.commands.settings.evaluate import EvaluateSettings
+from albert.commands.settings.evaluate import RETRIEVAL, EvaluateSettings
 from albert.console import collected_notes, note, say, warn
-from albert.errors import DataError
+from albert.errors import ConfigError, DataError
+from albert.inference.embedding import Embedder
 from albert.inference.precision import ensure_agreement, in_float32
+from albert.inference.retrieval import read_retrieval, score_retrieval
 from albert.inference.trained_model import TrainedModel, open_trained
 from albert.tasks.bad_rows import ADVICE, BadRows
 from albert.tasks.baseline import baseline_score
@@ -30,6 +32,8 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
     Raises:
         AlbertError: Model or predictions, task and data do not fit together, or a file cannot be read.
     """
+    if settings.task == RETRIEVAL:
+        return _score_retrieval(settings)
     with collected_notes() as notes:
         if settings.predictions is not None:
             result = _score_predictions(settings, settings.predictions)
@@ -38,6 +42,24 @@ def evaluate(settings: EvaluateSettings) -> dict[str, object]:
             result = _score_model(settings, settings.model)
             result["next"] = prediction(settings.model, task=settings.task)
     return result | ({"notes": notes} if notes else {})
+
+
+def _score_retrieval(settings: EvaluateSettings) -> dict[str, object]:
+    """Return how well an encoder finds the right documents of a retrieval folder."""
+    if settings.model is None or settings.data is None:
+        raise ConfigError(
+            "--task retrieval needs --model, a sentence encoder, and --data, a folder with corpus.jsonl, "
+            "queries.jsonl and qrels/"
+        )
+    data = read_retrieval(settings.data, split=settings.split)
+    embedder = Embedder.open(
+        settings.model,
+        max_seq_length=settings.max_seq_length,
+        dimensions=settings.dimensions,
+        device=settings.device,
+        dtype=settings.dtype,
+    )
+    return {"task": RETRIEVAL, "dimension": embedder.dimension, **score_retrieval(embedder, data)}
 
 
 def _score_model(settings: EvaluateSettings, model: str) -> dict[str, object]:

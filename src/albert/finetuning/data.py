@@ -18,6 +18,7 @@ from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.files import digest_of, find_files, require_files
 from albert.tasks.held_out import DEFAULT_SHARE, HeldOut
 from albert.tasks.hub_data import fetch
+from albert.tasks.similarity.form import in_form
 from albert.tasks.solver import Solver
 from albert.tasks.task import Task, with_columns
 from albert.text.tokenizer import AlbertTokenizer
@@ -49,6 +50,13 @@ def read_examples(settings: FinetuneSettings) -> Examples:
         AlbertError: There is no such task, or its files cannot be read.
     """
     task = with_columns(find_task(settings.task), settings.columns)
+    task = in_form(task, _folder_of(settings.model), settings.form)
+    if settings.matryoshka and task.kind not in {"similarity", "pairs"}:
+        raise ConfigError(
+            f"--matryoshka is for vectors, but task {task.name!r} is {task.kind}; drop it, or give --form "
+            "bi-encoder"
+        )
+    task = replace(task, dimensions=settings.matryoshka)
     solver = solver_of(task)
     data = fetch(task) if settings.data is None else settings.data
     train_files, dev_files = require_files(task, data, "train"), find_files(task, data, "dev")
@@ -108,6 +116,12 @@ def _read(
 ) -> list[Any]:
     bad_rows = BadRows(settings.on_bad_row, advice=ADVICE)
     return list(solver.read(task, paths, split=split, bad_rows=bad_rows))
+
+
+def _folder_of(model: str) -> Path:
+    """Return the folder of a model that is one, otherwise its name as a path."""
+    path = Path(model)
+    return selected_model(path) if path.is_dir() else path
 
 
 def check_start(settings: FinetuneSettings) -> None:

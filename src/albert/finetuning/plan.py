@@ -14,7 +14,7 @@ from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
-from albert.errors import CheckpointError, TokenizerError
+from albert.errors import CheckpointError, ConfigError, TokenizerError
 from albert.finetuning.data import Examples
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
 from albert.finetuning.start import refuse_another_kind, start_model
@@ -144,6 +144,16 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
     # Stored with the tokenizer, too, so that other libraries use the length of the training.
     tokenizer.model_max_length = lengths.max_seq_length
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
+    if solver.contrasts_batch and loop.micro_size < loop.batch_size:
+        raise ConfigError(
+            f"--micro-batch-size {loop.micro_size}: task {task.name!r} compares all texts of a batch, so "
+            "dividing it would change the loss; drop the flag, or lower --batch-size"
+        )
+    if task.dimensions and not 0 < min(task.dimensions) <= max(task.dimensions) < config.hidden_size:
+        raise ConfigError(
+            f"--matryoshka {' '.join(map(str, task.dimensions))}: expected lengths from 1 to "
+            f"{config.hidden_size - 1}, as the vectors have {config.hidden_size} numbers"
+        )
     dev, cuts = _dev_set(task, solver, found.dev, tokenizer, lengths), Cuts()
     say(f"{task.name}: encoding {len(examples):,} training examples")
     plan = Plan(

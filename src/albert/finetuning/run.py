@@ -16,7 +16,10 @@ from albert.finetuning.plan import Plan, make_plan
 from albert.finetuning.report import write_report
 from albert.finetuning.settings import FinetuneSettings
 from albert.finetuning.settings_table import table_lines
+from albert.inference.embedding import embedder_of
+from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.pretrained import Pretrained
+from albert.model.similarity import AlbertForSimilarity
 from albert.optim.optimizers import make_optimizer
 from albert.tasks.baseline import doubt
 from albert.tasks.features import shuffled_batches
@@ -227,6 +230,11 @@ def write_trained(
         lengths: The lengths to which examples were cut.
         record: The run's record, with `settings`, and `scores` on dev.
     """
+    stored = trained_on(task) | {"lengths": asdict(lengths)}
+    if isinstance(model, AlbertForSimilarity):
+        embedder = embedder_of(model, tokenizer, max_seq_length=lengths.max_seq_length)
+        write_sentence_transformers(folder, embedder, record=record | stored)
+        return
     card = model_card(
         f"ALBERT, fine-tuned on {task.name}",
         description=f"An ALBERT model fine-tuned on {task.title}; "
@@ -235,7 +243,6 @@ def write_trained(
         scores=record["scores"],
         record=record,
     )
-    stored = trained_on(task) | {"lengths": asdict(lengths)}
     write_model_folder(folder, model, tokenizer, card=card, record=record | stored)
 
 
@@ -294,8 +301,8 @@ def _doubt(plan: Plan, run: Run, score: float) -> str | None:
     if reason is None:
         return None
     doubted = (
-        f"{plan.task.best_metric} {score:.4g} is hardly better than {plan.baseline:.4g}, what guessing "
-        f"without the texts reaches: {reason}"
+        f"{plan.task.best_metric} {score:.4g} is hardly better than {plan.baseline:.4g}, "
+        f"{plan.solver.baseline_name} reaches: {reason}"
     )
     warn(doubted)
     return doubted

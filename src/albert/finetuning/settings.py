@@ -8,6 +8,7 @@ from typing import Literal, TypeVar
 from albert.errors import ConfigError
 from albert.optim.schedules import ScheduleName
 from albert.tasks.bad_rows import OnBadRow
+from albert.tasks.similarity.form import Form
 from albert.tasks.task import ColumnSettings, Hyperparameters
 from albert.training.settings import LoopSettings, OptimizerSettings, Precision
 
@@ -41,6 +42,11 @@ class FinetuneSettings:
     on_bad_row: OnBadRow = "error"
     """What to do if rows cannot be used, such as empty texts or unknown labels: error names them; skip leaves
     them out and counts them."""
+    form: Form | None = None
+    """Pairs with a number, such as STS-B: bi-encoder, the cosine of two vectors, or cross-encoder, which
+    reads both texts at once; by default bi-encoder for models that are sentence encoders."""
+    matryoshka: tuple[int, ...] = ()
+    """Vectors that are compared: lengths, such as 64 128, to which they can be cut and still are good."""
     init_from: str | None = None
     """Model whose encoder is used in place of that of --model, such as one fine-tuned on MNLI for RTE, STS-B
     and MRPC; it must have the same shape and vocabulary."""

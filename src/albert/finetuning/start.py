@@ -36,7 +36,7 @@ def start_model(
         changes |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), hidden_dropout_prob)
     config = read_config(folder, **changes)
     model_class = solver.model_class(task)
-    model = model_class(config)
+    model = model_class.of_folder(config, folder)
     if from_scratch:
         return model
     if not (folder / WEIGHTS_FILE).is_file():

@@ -3,18 +3,21 @@
 Letters: B texts, N tokens of all of them, H hidden size, D size of a vector.
 """
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from albert.checkpoint.layout import RUN_FILE, selected_model
 from albert.choices import Dtype, Pooling
-from albert.console import say
+from albert.console import say, warn
 from albert.errors import ConfigError
 from albert.hub import local_path
 from albert.inference.encoding import Group, groups
@@ -24,6 +27,7 @@ from albert.model.albert_model import AlbertModel
 from albert.model.packing import Packing
 from albert.model.pooling import Dense, Normalize, pool
 from albert.model.sentence_folders import SentenceFolder, read_sentence_folder
+from albert.model.similarity import AlbertForSimilarity
 from albert.tasks.cuts import Cuts
 from albert.tasks.features import SHORTEST_LENGTH, TextFeatures, make_features
 from albert.tasks.tables import Example
@@ -48,6 +52,8 @@ class Embedder:
     """Text that goes before each text."""
     lower_case: bool = False
     """Whether texts are lower-cased before the tokenizer cleans them."""
+    dimensions: int | None = None
+    """Numbers of a vector that are kept, from the first on; None for all."""
 
     @classmethod
     def open(
@@ -58,6 +64,7 @@ class Embedder:
         normalize: bool = False,
         max_seq_length: int | None = None,
         prompt: str | None = None,
+        dimensions: int | None = None,
         device: str = "auto",
         dtype: Dtype = "float32",
     ) -> Self:
@@ -74,6 +81,7 @@ class Embedder:
                 take.
             prompt: Name of one of the folder's prompts, which goes before each text; by default the folder's
                 own choice.
+            dimensions: Numbers of a vector that are kept; those of vectors of length 1 are scaled again.
             device: Name for `find_device`.
             dtype: Type of the matrix products; int8 is compared with float32 on the first texts.
 
@@ -99,7 +107,7 @@ class Embedder:
         if normalize and not (layers and isinstance(layers[-1], Normalize)):
             layers = (*layers, Normalize())
         default = folder.max_seq_length or tokenizer.model_max_length
-        return cls(
+        embedder = cls(
             model=model,
             tokenizer=tokenizer,
             max_seq_length=sequence_length(max_seq_length, model.config, default=default),
@@ -108,10 +116,16 @@ class Embedder:
             prompt=_prompt(folder, prompt, source=str(source)),
             lower_case=folder.lower_case,
         )
+        if dimensions is None:
+            return embedder
+        _check_dimensions(dimensions, embedder.dimension, _place_of(source))
+        return replace(embedder, dimensions=dimensions)
 
     @property
     def dimension(self) -> int:
         """Size of the vectors, D."""
+        if self.dimensions is not None:
+            return self.dimensions
         sizes = [layer.linear.out_features for layer in self.layers if isinstance(layer, Dense)]
         return sizes[-1] if sizes else self.model.config.hidden_size * len(self.pooling)
 
@@ -147,6 +161,9 @@ class Embedder:
             x = self._pooled(group)
             for layer in self.layers:
                 x = layer(x)
+            if self.dimensions is not None:
+                x = x[:, : self.dimensions]
+                x = F.normalize(x, dim=-1) if self.is_normalized else x
             vectors[group.indices] = x.cpu().numpy()
         return vectors
 
@@ -159,12 +176,51 @@ class Embedder:
         return pool(x, group.lengths, self.pooling)
 
 
+def _check_dimensions(asked: int, size: int, folder: Path) -> None:
+    """Refuse more numbers than a vector has, and warn of a model that was not trained to do with fewer.
+
+    Raises:
+        ConfigError: The vectors have fewer numbers.
+    """
+    if asked > size:
+        raise ConfigError(f"--dimensions is {asked}, but the vectors have {size} numbers; lower it")
+    try:
+        settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["settings"]
+        trained = settings.get("matryoshka") or []
+    except (OSError, ValueError, LookupError, AttributeError):
+        trained = []
+    if asked not in {*trained, size}:
+        known = (
+            f"its training names {', '.join(map(str, trained))}" if trained else "it was trained as a whole"
+        )
+        warn(f"--dimensions {asked}: the model was not trained to do with so many numbers; {known}")
+
+
+def embedder_of(model: AlbertForSimilarity, tokenizer: AlbertTokenizer, *, max_seq_length: int) -> Embedder:
+    """Return what makes vectors with a model that was trained to compare texts."""
+    folder = model.sentence_folder
+    return Embedder(
+        model=model.albert.eval(),
+        tokenizer=tokenizer,
+        max_seq_length=max_seq_length,
+        pooling=folder.pooling,
+        layers=folder.layers,
+        lower_case=folder.lower_case,
+    )
+
+
 def _sentence_folder(source: str | Path) -> SentenceFolder | None:
     """Return what a folder of sentence-transformers says; None for everything else that can be opened."""
-    if not Path(source).exists() and Path(f"{source}.index").is_file():
-        return None  # a prefix of the original's checkpoint
-    place = local_path(source)
+    place = _place_of(source)
     return read_sentence_folder(place) if place.is_dir() else None
+
+
+def _place_of(source: str | Path) -> Path:
+    """Return the file or folder of a model: of a run its result, of the original's checkpoint the prefix."""
+    if not Path(source).exists() and Path(f"{source}.index").is_file():
+        return Path(source)
+    place = local_path(source)
+    return selected_model(place) if place.is_dir() else place
 
 
 def _check_width(layers: Sequence[nn.Module], width: int, *, source: str) -> None:

@@ -100,7 +100,11 @@ def load_model(folder: Path, model_class: type[Pretrained], config: AlbertConfig
         CheckpointError: The folder lacks some of the weights, or they have other shapes.
     """
     is_encoder_alone = model_class is AlbertModel
-    model = AlbertModel(config, add_pooling_layer=False) if is_encoder_alone else model_class(config)
+    model = (
+        AlbertModel(config, add_pooling_layer=False)
+        if is_encoder_alone
+        else model_class.of_folder(config, folder)
+    )
     missing = load_weights(model, folder, has_map=config.has_map)
     if missing:
         raise CheckpointError(

@@ -18,6 +18,7 @@ from albert.tasks import catalogue
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.held_out import HeldOut
 from albert.tasks.labels import with_given_labels
+from albert.tasks.similarity.form import in_form, is_sentence_encoder
 from albert.tasks.solver import Solver
 from albert.tasks.task import ColumnSettings, Lengths, Task, columns_of, with_columns
 from albert.text.tokenizer import AlbertTokenizer
@@ -70,7 +71,7 @@ def open_trained(
     folder = model_folder(model)
     config = read_config(folder)
     record = _read_record(folder)
-    named = find_task(task or kind_of_model(folder, config))
+    named = in_form(find_task(task or kind_of_model(folder, config)), folder)
     named = with_columns(with_columns(named, _trained_columns(record, named)), columns)
     solver = solver_of(named)
     if task is None and named.kind == "regression" and config.problem_type is None:
@@ -120,6 +121,8 @@ def kind_of_model(folder: Path, config: AlbertConfig) -> str:
     Raises:
         CheckpointError: It was not fine-tuned.
     """
+    if is_sentence_encoder(folder):
+        return "similarity"
     architecture = read_architecture(folder)
     kind = None if architecture is None else catalogue.kind_of_model(architecture, config)
     if kind is None:

@@ -92,6 +92,12 @@ class Pretrained(ModelTools):
         return (model, _loading_info(found)) if how.with_report else model  # type: ignore[return-value]  # as documented
 
     @classmethod
+    def of_folder(cls, config: AlbertConfig, folder: Path) -> Self:
+        """Return a model with random weights, and whatever a folder says beside its configuration."""
+        del folder
+        return cls(config)
+
+    @classmethod
     def from_config(cls, config: AlbertConfig) -> Self:
         """Return a model with random weights."""
         return cls(config)

@@ -16,6 +16,8 @@ from albert.tasks.multi_label.records import MULTI_LABEL_TASKS
 from albert.tasks.multi_label.solver import MultiLabelSolver
 from albert.tasks.regression.records import REGRESSION_TASKS
 from albert.tasks.regression.solver import RegressionSolver
+from albert.tasks.similarity.records import SIMILARITY_TASKS
+from albert.tasks.similarity.solver import PairsSolver, SimilaritySolver
 from albert.tasks.solver import Solver
 from albert.tasks.spans.records import READING_TASKS
 from albert.tasks.spans.solver import SpanSolver
@@ -34,6 +36,7 @@ TASKS = {
         *CLASSIFICATION_TASKS,
         *MULTI_LABEL_TASKS,
         *REGRESSION_TASKS,
+        *SIMILARITY_TASKS,
     )
 }
 """The record of every task, benchmarks first."""
@@ -46,6 +49,8 @@ SOLVERS: dict[str, Solver] = {
     "choice": ChoiceSolver(),
     "spans": SpanSolver(),
     "tagging": TaggingSolver(),
+    "similarity": SimilaritySolver(),
+    "pairs": PairsSolver(),
 }
 """The solver of each kind of task."""
 

@@ -83,6 +83,10 @@ class Solver(ABC):
     """Suffixes of files with a row for each prediction."""
     scores_are_percent: ClassVar[bool] = False
     """Whether scores go up to 100, as in the official scripts, instead of 1."""
+    baseline_name: ClassVar[str] = "what guessing without the texts"
+    """How the baseline of `guess` is made, for messages: "... reaches"."""
+    contrasts_batch: ClassVar[bool] = False
+    """Whether the loss of an example depends on the others of its batch, so that no batch may be divided."""
     threshold_score: ClassVar[str | None] = None
     """Name of the score that is the best threshold on dev, stored with a trained model; None for none."""
 

@@ -155,6 +155,10 @@ class Task:
     training file."""
     class_weights: tuple[float, ...] = ()
     """Weight of each label in the training loss; empty if they weigh the same."""
+    score_range: tuple[float, float] | None = None
+    """Similarity: lowest and highest score of the training data, which become cosines of 0 and 1."""
+    dimensions: tuple[int, ...] = ()
+    """Similarity and pairs: numbers of a vector, from its first on, that are trained to be enough alone."""
     metrics: tuple[str, ...]
     """Scores reported; the first chooses the best checkpoint."""
     hyperparameters: Hyperparameters

@@ -97,14 +97,12 @@ class TextSolver(Solver):
         *,
         lengths: Lengths,
         cuts: Cuts | None = None,
-    ) -> TextFeatures:
-        """Return every example as `[CLS] text [SEP] pair [SEP]`."""
+    ) -> Any:
+        """Return every example, as `TextFeatures` of `[CLS] text [SEP] pair [SEP]`."""
         del task
         return make_features(examples, tokenizer, max_seq_length=lengths.max_seq_length, cuts=cuts)
 
-    def predict(
-        self, task: Task, model: Pretrained, examples: Sequence[Example], features: TextFeatures
-    ) -> Any:
+    def predict(self, task: Task, model: Pretrained, examples: Sequence[Example], features: Any) -> Any:
         """Return the logits, (B, K)."""
         del task, examples
         return self.predict_logits(model, features)

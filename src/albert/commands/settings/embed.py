@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from albert.choices import Dtype, Pooling
+from albert.choices import Dtype, Pooling, VectorType
 from albert.errors import ConfigError
 from albert.tasks.bad_rows import OnBadRow
 
@@ -23,6 +23,12 @@ class EmbedSettings:
     sentence-transformers has; by default what its folder says, else mean."""
     normalize: bool = False
     """Scale vectors to length 1, so that their dot product is the cosine; always, if the folder says so."""
+    dimensions: int | None = None
+    """Numbers of a vector that are kept, from the first on; all if not given. Trained for it by
+    `albert finetune --matryoshka`."""
+    output_dtype: VectorType = "float32"
+    """Numbers in the file: float32; int8, 256 steps for each dimension, which FILE.json beside it has;
+    binary, whether each is above 0, eight to a byte."""
     max_seq_length: int | None = None
     """Tokens to which a text is truncated; by default as many as the folder says or the model takes."""
     prompt: str | None = None
@@ -46,5 +52,12 @@ class EmbedSettings:
             self.input is None and self.sentence_transformers is None
         ):
             raise ConfigError("expected --input FILE and --output FILE.npy, or --sentence-transformers DIR")
+        if self.dimensions is not None and self.dimensions < 1:
+            raise ConfigError(f"--dimensions is {self.dimensions}; expected 1 or more")
+        if self.sentence_transformers is not None and self.dimensions is not None:
+            raise ConfigError(
+                "--dimensions with --sentence-transformers: that library cuts vectors when it is called "
+                "(truncate_dim); drop one of the flags"
+            )
         if self.output is not None and self.output.suffix != ".npy":
             raise ConfigError(f"--output {self.output}: expected a name ending in .npy")

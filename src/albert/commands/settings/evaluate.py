@@ -9,13 +9,17 @@ from albert.errors import ConfigError
 from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.task import ColumnSettings
 
+RETRIEVAL = "retrieval"
+"""Name, in place of a task, of the search in a folder of texts."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateSettings:
     """Score a fine-tuned model, or a file of predictions, on a task."""
 
     task: str
-    """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification."""
+    """Task, as listed by `albert tasks`: a benchmark, or own data, such as classification; or retrieval: how
+    well a sentence encoder finds texts."""
     model: str | None = None
     """Model that `albert finetune` wrote, such as RUN/best; or anything that `albert convert` takes."""
     predictions: Path | None = None
@@ -39,6 +43,8 @@ class EvaluateSettings:
     which a label is predicted; default: 0.5."""
     labels: str | None = None
     """Names of the model's outputs in their order, such as no,yes; for models that do not name them."""
+    dimensions: int | None = None
+    """Retrieval: numbers of a vector that are kept, from the first on; all if not given."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
@@ -53,6 +59,8 @@ class EvaluateSettings:
         if (self.model is None) == (self.predictions is None):
             found = "neither" if self.model is None else "both"
             raise ConfigError(f"expected either --model or --predictions, to be scored; found {found}")
+        if self.dimensions is not None and self.task != RETRIEVAL:
+            raise ConfigError(f"--dimensions is for --task retrieval, not for {self.task}; drop it")
         if self.labels is not None and self.predictions is not None:
             raise ConfigError(
                 "--labels names the outputs of a --model; predictions in a file have names; drop it"

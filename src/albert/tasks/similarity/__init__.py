@@ -1,0 +1,1 @@
+"""The kinds `similarity` and `pairs`: texts that one encoder turns into vectors."""
