@@ -1,6 +1,7 @@
 """The teacher's outputs on disk: computed once, continued, refused if they are another teacher's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from albert.distillation import batches, cache
-from albert.distillation.batches import batches_in_order, shuffled_batches
+from albert.distillation.batches import DistillationBatch, held_out_batches, shuffled_batches
 from albert.distillation.cache import Cache, fill_cache, open_cache
 from albert.errors import DataError, RunError
 
@@ -34,7 +35,13 @@ def compute(texts: list[Any]) -> dict[str, Any]:
 
 
 def fill(folder: Path, compute: Callable[[list[Any]], Any] = compute, texts: list[str] = TEXTS) -> Cache:
-    return fill_cache(folder, DEPENDS_ON, texts, compute, held_out=0.1, advance=lambda _: None)
+    outputs = ["states", "vectors"]
+    return fill_cache(folder, DEPENDS_ON, outputs, texts, compute, held_out=0.1, advance=lambda _: None)
+
+
+def learnt_from(found: Cache, size: int) -> Iterator[DistillationBatch]:
+    """Yield the texts to learn from once, in their order."""
+    return held_out_batches(replace(found, held_out=found.train), size)
 
 
 @pytest.fixture(autouse=True)
@@ -45,7 +52,7 @@ def small_shards(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_every_text_is_learnt_from_or_held_out(tmp_path: Path) -> None:
     found = fill(tmp_path / "cache")
-    everything = [*batches_in_order(found.train, 8), *batches_in_order(found.held_out, 8)]
+    everything = [*learnt_from(found, 8), *held_out_batches(found, 8)]
     seen = [int(number) for batch in everything for number in batch.outputs["vectors"][:, 0]]
     assert sorted(seen) == list(range(95))
     assert found.num_texts == 95 - sum(map(len, found.held_out))
@@ -54,14 +61,14 @@ def test_every_text_is_learnt_from_or_held_out(tmp_path: Path) -> None:
 
 def test_copies_of_a_text_are_all_learnt_from_or_none(tmp_path: Path) -> None:
     found = fill(tmp_path / "cache", texts=TEXTS + TEXTS)
-    held_out = {int(n) for b in batches_in_order(found.held_out, 8) for n in b.input_ids}
-    learnt = {int(n) for b in batches_in_order(found.train, 8) for n in b.input_ids}
+    held_out = {int(n) for b in held_out_batches(found, 8) for n in b.input_ids}
+    learnt = {int(n) for b in learnt_from(found, 8) for n in b.input_ids}
     assert not held_out & learnt
 
 
 def test_a_batch_has_the_outputs_of_its_texts(tmp_path: Path) -> None:
     found = fill(tmp_path / "cache")
-    for batch in batches_in_order(found.train, 7):
+    for batch in learnt_from(found, 7):
         assert list(batch.lengths) == sorted(batch.lengths)
         np.testing.assert_array_equal(batch.outputs["states"][:, 0], batch.input_ids)
         np.testing.assert_array_equal(
@@ -72,11 +79,11 @@ def test_a_batch_has_the_outputs_of_its_texts(tmp_path: Path) -> None:
 
 
 def test_an_epoch_has_every_text_once_and_starts_where_it_is_told(tmp_path: Path) -> None:
-    shards = fill(tmp_path / "cache").train
-    total = sum(map(len, shards))
+    found = fill(tmp_path / "cache")
+    total = found.num_texts
 
     def texts_of(start: int, count: int) -> list[list[int]]:
-        stream = shuffled_batches(shards, 6, seed=1, start=start)
+        stream = shuffled_batches(found, 6, seed=1, start=start)
         return [sorted(next(stream).outputs["vectors"][:, 0].astype(int).tolist()) for _ in range(count)]
 
     whole = texts_of(0, 40)
@@ -99,7 +106,7 @@ def test_a_stopped_job_continues_with_the_shards_that_it_lacks(tmp_path: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         fill(tmp_path / "cache", stopping)
-    assert open_cache(tmp_path / "cache", DEPENDS_ON) is None
+    assert open_cache(tmp_path / "cache", DEPENDS_ON, ["vectors"]) is None
 
     def counting(texts: list[Any]) -> dict[str, Any]:
         calls.append(len(texts))
@@ -115,14 +122,23 @@ def test_a_stopped_job_continues_with_the_shards_that_it_lacks(tmp_path: Path) -
 def test_outputs_of_another_teacher_are_refused(tmp_path: Path) -> None:
     fill(tmp_path / "cache")
     with pytest.raises(RunError, match=r"the outputs of another teacher, .*teacher differ"):
-        open_cache(tmp_path / "cache", DEPENDS_ON | {"teacher": "other"})
+        open_cache(tmp_path / "cache", DEPENDS_ON | {"teacher": "other"}, ["vectors"])
 
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache" / "thesis.tex").write_text("all my work")
     with pytest.raises(RunError, match="holds no teacher's outputs; name another --cache"):
-        open_cache(tmp_path / "cache", DEPENDS_ON)
+        open_cache(tmp_path / "cache", DEPENDS_ON, ["vectors"])
+
+
+def test_fewer_outputs_than_are_kept_can_be_used_and_no_others(tmp_path: Path) -> None:
+    fill(tmp_path / "cache")
+    found = open_cache(tmp_path / "cache", DEPENDS_ON, ["vectors"])
+    assert found is not None
+    assert [*next(held_out_batches(found, 4)).outputs] == ["vectors"]
+    with pytest.raises(RunError, match="has the teacher's states, vectors, but not its relations"):
+        open_cache(tmp_path / "cache", DEPENDS_ON, ["relations"])
 
 
 def test_no_text_is_an_error_that_says_what_is_expected(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from albert.distillation.cache import Shard
+from albert.distillation.cache import Cache, Shard
 from albert.tasks.features import ranges
 
 SHARDS_AT_ONCE = 16
@@ -50,11 +50,14 @@ class DistillationBatch:
         )
 
 
-def take_texts(shards: Sequence[Shard], places: NDArray[np.int64]) -> DistillationBatch:
+def take_texts(
+    shards: Sequence[Shard], outputs: Sequence[str], places: NDArray[np.int64]
+) -> DistillationBatch:
     """Return some texts, the shortest first.
 
     Args:
         shards: Where they are.
+        outputs: Names of the teacher's outputs that are taken.
         places: Shard and number there of each text, (B, 2).
     """
     lengths = np.array([shards[shard].lengths[text] for shard, text in places], np.int64)
@@ -72,24 +75,21 @@ def take_texts(shards: Sequence[Shard], places: NDArray[np.int64]) -> Distillati
     def texts(name: str) -> NDArray[Any]:
         return np.stack([shards[shard].arrays[name][text] for shard, text in places])
 
-    outputs = {
-        name: tokens(name) if shards[0].is_by_token(name) else texts(name) for name in shards[0].output_names
-    }
+    taken = {name: tokens(name) if shards[0].is_by_token(name) else texts(name) for name in outputs}
     return DistillationBatch(
-        tokens("input_ids").astype(np.int64), tokens("token_type_ids").astype(np.int64), lengths, outputs
+        tokens("input_ids").astype(np.int64), tokens("token_type_ids").astype(np.int64), lengths, taken
     )
 
 
-def shuffled_batches(
-    shards: Sequence[Shard], size: int, *, seed: int, start: int
-) -> Iterator[DistillationBatch]:
-    """Yield batches of `size` texts without end, every epoch in a new order.
+def shuffled_batches(cache: Cache, size: int, *, seed: int, start: int) -> Iterator[DistillationBatch]:
+    """Yield batches of `size` texts to learn from without end, every epoch in a new order.
 
     The order of an epoch depends only on `seed` and its number; the first `start` texts are skipped. A batch
     may hold the end of one epoch and the beginning of the next. Shards come in random order, and texts are
     shuffled among those of `SHARDS_AT_ONCE`, so memory does not grow with their number.
     """
-    epoch, skip = divmod(start, sum(map(len, shards)))
+    shards = cache.train
+    epoch, skip = divmod(start, cache.num_texts)
     waiting = np.zeros((0, 2), np.int64)
     while True:
         for places in _windows(shards, np.random.default_rng((seed, epoch))):
@@ -97,7 +97,7 @@ def shuffled_batches(
             skip -= taken
             waiting = np.concatenate([waiting, places[taken:]])
             while len(waiting) >= size:
-                yield take_texts(shards, waiting[:size])
+                yield take_texts(shards, cache.outputs, waiting[:size])
                 waiting = waiting[size:]
         epoch += 1
 
@@ -114,10 +114,11 @@ def _windows(shards: Sequence[Shard], rng: np.random.Generator) -> Iterator[NDAr
         yield rng.permutation(np.stack([np.repeat(window, counts), numbers], axis=1))
 
 
-def batches_in_order(shards: Sequence[Shard], size: int) -> Iterator[DistillationBatch]:
-    """Yield all texts once, in their order, in batches of `size` texts, the last one smaller."""
+def held_out_batches(cache: Cache, size: int) -> Iterator[DistillationBatch]:
+    """Yield the texts that are held out, in their order, in batches of `size` texts, the last one smaller."""
+    shards = cache.held_out
     counts = np.array([len(shard) for shard in shards])
     numbers = ranges(np.zeros_like(counts), counts)
     places = np.stack([np.repeat(np.arange(len(shards)), counts), numbers], axis=1)
     for first in range(0, len(places), size):
-        yield take_texts(shards, places[first : first + size])
+        yield take_texts(shards, cache.outputs, places[first : first + size])

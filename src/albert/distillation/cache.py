@@ -10,7 +10,7 @@ mapped into memory, so training reads only the rows that it needs.
 
 import json
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
@@ -29,7 +29,6 @@ TEXTS_PER_SHARD = 4096
 MAX_HELD_OUT = 1000
 _FORMAT_VERSION = 1
 _RECORD = "cache.json"
-_INPUTS = ("input_ids", "token_type_ids", "lengths")
 
 Arrays = Mapping[str, NDArray[Any]]
 """The inputs and outputs of some texts, by name."""
@@ -64,11 +63,6 @@ class Shard:
         """Place of the first token of each text, (B,)."""
         return self.lengths.cumsum() - self.lengths
 
-    @property
-    def output_names(self) -> list[str]:
-        """Names of the teacher's outputs."""
-        return [name for name in self.arrays if name not in _INPUTS]
-
     def is_by_token(self, name: str) -> bool:
         """Whether an output has a row for each token, not for each text."""
         return len(self.arrays[name]) == len(self.arrays["input_ids"])
@@ -89,6 +83,8 @@ class Cache:
 
     folder: Path
     """Where they are."""
+    outputs: tuple[str, ...]
+    """Names of the outputs that are used."""
     train: list[Shard]
     """The texts to learn from."""
     held_out: list[Shard]
@@ -100,11 +96,17 @@ class Cache:
         return sum(map(len, self.train))
 
 
-def open_cache(folder: Path, depends_on: Mapping[str, Any]) -> Cache | None:
+def open_cache(folder: Path, depends_on: Mapping[str, Any], outputs: Sequence[str]) -> Cache | None:
     """Return the outputs in `folder` if they are complete; None if they are not, or there are none.
 
+    Args:
+        folder: Folder of the outputs.
+        depends_on: What they depend on, as JSON.
+        outputs: Names of those that are needed; the folder may have more.
+
     Raises:
-        RunError: The folder holds the outputs of another teacher or of other texts, or something else.
+        RunError: The folder holds the outputs of another teacher or of other texts, too few, or something
+            else.
     """
     path = folder / _RECORD
     if not path.is_file():
@@ -123,10 +125,16 @@ def open_cache(folder: Path, depends_on: Mapping[str, Any]) -> Cache | None:
             f"{folder}: holds the outputs of another teacher, or for other texts "
             f"({', '.join(differing)} differ); name another --cache, or remove the folder"
         )
+    if missing := [name for name in outputs if name not in record.get("outputs", ())]:
+        raise RunError(
+            f"{folder}: has the teacher's {', '.join(record.get('outputs', ()))}, but not its "
+            f"{', '.join(missing)}; name another --cache, or leave them out of --loss"
+        )
     if counts is None:
         return None
     return Cache(
         folder=folder,
+        outputs=tuple(outputs),
         train=_shards(folder, "train", counts["train"]),
         held_out=_shards(folder, "held-out", counts["held-out"]),
     )
@@ -135,6 +143,7 @@ def open_cache(folder: Path, depends_on: Mapping[str, Any]) -> Cache | None:
 def fill_cache(
     folder: Path,
     depends_on: Mapping[str, Any],
+    outputs: Sequence[str],
     texts: Iterable[Any],
     compute: Callable[[list[Any]], Arrays],
     *,
@@ -146,6 +155,7 @@ def fill_cache(
     Args:
         folder: Made if missing; `open_cache` has accepted it.
         depends_on: What the outputs depend on, as JSON.
+        outputs: Their names.
         texts: All of them; those of finished shards are read, but not computed again.
         compute: Returns the inputs and outputs of some texts.
         held_out: Share of the texts that are not learnt from, chosen by a hash.
@@ -156,7 +166,8 @@ def fill_cache(
         RunError: The disk is full or cannot be written.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    record = {"format_version": _FORMAT_VERSION, "depends_on": _as_stored(depends_on)}
+    stored = _as_stored(depends_on)
+    record = {"format_version": _FORMAT_VERSION, "depends_on": stored, "outputs": [*outputs]}
     write_json(folder / _RECORD, record)
     counts: dict[SplitName, list[int]] = {"train": [], "held-out": []}
     for split, some in _split(texts, held_out):
@@ -168,7 +179,7 @@ def fill_cache(
     if not counts["train"]:
         raise DataError("the input has no text to learn from; expected some thousands of sentences")
     write_json(folder / _RECORD, record | {"texts": counts})
-    found = open_cache(folder, depends_on)
+    found = open_cache(folder, depends_on, outputs)
     assert found is not None
     return found
 

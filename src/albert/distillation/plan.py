@@ -41,6 +41,11 @@ class Plan:
     """What the teacher's outputs depend on."""
 
     @property
+    def outputs(self) -> list[str]:
+        """Names of the teacher's outputs that the losses compare."""
+        return sorted({"vectors" if name == "similarities" else name for name in self.losses} - {"mlm"})
+
+    @property
     def has_own_tokenizer(self) -> bool:
         """Whether the student's tokens are others than the teacher's."""
         return self.tokenizer is not self.teacher.tokenizer
@@ -80,7 +85,6 @@ def make_plan(settings: DistillSettings) -> Plan:
         depends_on={
             "teacher": teacher.fingerprint,
             "tokenizer": tokenizer.fingerprint,
-            "outputs": sorted({"vectors" if name == "similarities" else name for name in losses} - {"mlm"}),
             "max_seq_length": teacher.max_seq_length,
             "texts": {Path(name).name: _version(name) for name in find_raw_files(settings.input)},
             "reading": [settings.splitting, settings.language, settings.column, settings.errors],

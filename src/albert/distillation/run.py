@@ -12,7 +12,7 @@ from torch import Tensor
 
 from albert.checkpoint.snapshots import TrainingState
 from albert.console import human_count, human_seconds, progress, say, warn
-from albert.distillation.batches import batches_in_order, shuffled_batches
+from albert.distillation.batches import held_out_batches, shuffled_batches
 from albert.distillation.cache import Arrays, Cache, fill_cache, open_cache
 from albert.distillation.plan import Plan
 from albert.distillation.start import principal_basis, start_from_teacher, word_table
@@ -41,7 +41,7 @@ def carry_out(plan: Plan) -> dict[str, Any]:
         AlbertError: The texts cannot be read, a folder holds something else, or a disk is full.
     """
     settings = plan.settings
-    cache = open_cache(settings.cache_folder, plan.depends_on)
+    cache = open_cache(settings.cache_folder, plan.depends_on, plan.outputs)
     run = Run.open(
         settings.output, command="distill", settings=settings_as_json(settings), inputs=plan.depends_on
     )
@@ -88,6 +88,7 @@ def _compute_outputs(plan: Plan) -> Cache:
         cache = fill_cache(
             settings.cache_folder,
             plan.depends_on,
+            plan.outputs,
             texts,
             compute,
             held_out=settings.held_out,
@@ -176,7 +177,7 @@ def _train(plan: Plan, run: Run, student: Student, cache: Cache) -> dict[str, fl
     done = run.resume(student, optimizer).step
     if warning := warning_of_passes(loop, cache.num_texts):
         warn(warning)
-    batches = shuffled_batches(cache.train, loop.batch_size, seed=loop.seed, start=done * loop.batch_size)
+    batches = shuffled_batches(cache, loop.batch_size, seed=loop.seed, start=done * loop.batch_size)
     scores = _score(plan, student, cache)
     if not done:
         run.log({"step": 0, "held_out": scores})
@@ -213,7 +214,7 @@ def _score(plan: Plan, student: Student, cache: Cache) -> dict[str, float]:
     if not cache.held_out:
         return {}
     loop = plan.settings.loop
-    batches = batches_in_order(cache.held_out, loop.micro_size)
+    batches = held_out_batches(cache, loop.micro_size)
     found = flat_scores(evaluate(student, batches, plan.objective, loop))
     return {f"agreement{depth}": score for depth, score in _agreements(found)} | found
 
