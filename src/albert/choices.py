@@ -9,6 +9,8 @@ Axis = Literal["steps", "tokens", "hours"]
 """Horizontal axis of the curves of a run."""
 Decoding = Literal["strict", "replace"]
 """What happens to bytes that are not UTF-8."""
+Depth = int | Literal["all"]
+"""A number of layers after which something is computed, or every number."""
 Dtype = Literal["float32", "bf16", "int8"]
 """Type in which linear layers that are prepared for inference compute."""
 Head = Literal["auto", "sequence-classification", "multiple-choice", "token-classification"]

@@ -12,6 +12,7 @@ RENAMED = {
     "--sentence-loss original": "--sentence-loss sop-random",
     "--word-rule original": "--word-rule english",
     "--null-threshold": "--threshold",
+    "--loss-depths": "--depths",
 }
 """New names by old names, spelled as on a command line."""
 

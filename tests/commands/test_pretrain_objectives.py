@@ -89,7 +89,7 @@ def test_a_resumed_run_gives_the_unbroken_one_bit_for_bit(
 ) -> None:
     objective = {
         "weight": ObjectiveSettings(sentence_loss_weight=0.5),
-        "depths": ObjectiveSettings(loss_depths=(1,)),
+        "depths": ObjectiveSettings(depths=(1,)),
         "teacher": ObjectiveSettings(teacher=make_teacher(), teacher_weight=0.5, teacher_temperature=2.0),
     }[name]
     settings = replace(settings, objective=objective)
@@ -104,7 +104,7 @@ def test_a_resumed_run_gives_the_unbroken_one_bit_for_bit(
 def test_every_part_is_logged_and_every_depth_evaluated(
     settings: PretrainSettings, make_teacher: MakeTeacher
 ) -> None:
-    objective = ObjectiveSettings(loss_depths=(1,), teacher=make_teacher())
+    objective = ObjectiveSettings(depths=(1,), teacher=make_teacher())
     pretrain(replace(settings, objective=objective))
     training = next(record for record in records_of(settings.output) if "loss" in record)
     parts = [
@@ -152,8 +152,8 @@ def test_a_teacher_that_does_not_fit_is_refused_before_there_is_a_folder(
 
 
 def test_a_depth_that_the_model_lacks_is_refused_before_there_is_a_folder(settings: PretrainSettings) -> None:
-    with pytest.raises(ConfigError, match="--loss-depths names layer 3; the model has layers 1 to 2"):
-        pretrain(replace(settings, objective=ObjectiveSettings(loss_depths=(3,))))
+    with pytest.raises(ConfigError, match="--depths names layer 3; the model has layers 1 to 2"):
+        pretrain(replace(settings, objective=ObjectiveSettings(depths=(3,))))
     assert not settings.output.exists()
 
 

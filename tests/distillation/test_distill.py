@@ -86,7 +86,7 @@ def test_a_student_comes_near_its_teacher_and_is_a_sentence_encoder(settings: Di
     "losses",
     [
         LossSettings(),
-        LossSettings(loss=("vectors", "similarities", "relations"), depths="all"),
+        LossSettings(loss=("vectors", "similarities", "relations"), depths=("all",)),
         LossSettings(loss=("states", "mlm"), loss_weights=(1.0, 0.1)),
     ],
     ids=["default", "relations at all depths", "masked LM"],
@@ -122,7 +122,7 @@ def test_two_students_share_the_outputs_of_a_teacher(
 
 
 def test_the_scores_of_every_depth_are_recorded(settings: DistillSettings) -> None:
-    result = distill(replace(settings, losses=LossSettings(depths="all")))
+    result = distill(replace(settings, losses=LossSettings(depths=("all",))))
     record = json.loads((Path(result["model"]) / "run.json").read_text())
     assert [*record["depths"]] == ["1", "2"]
     assert record["depths"]["1"]["agreement"] == result["agreement@1"]
@@ -227,7 +227,7 @@ def test_a_student_of_a_tagger_or_a_regression_learns_its_logits(encoder: Path, 
     ("flags", "expected"),
     [
         ("--loss logits", "is an encoder, expected a classifier, a regression or a tagger"),
-        ("--depths 3", "expected last, all, or layers from 1 to 2"),
+        ("--depths 3", "--depths names layer 3; the model has layers 1 to 2"),
         ("--hidden-size 64", "up to its width 32"),
         ("--loss vectors vectors", "names a part twice"),
         ("--loss vectors --loss-weights 1 2", "has 2 numbers for the 1 names"),

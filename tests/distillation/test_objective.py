@@ -8,10 +8,9 @@ import torch
 import torch.nn.functional as F
 
 from albert.distillation.batches import DistillationBatch
-from albert.distillation.objective import DistillationObjective, MaskedTokens, depths_of, make_objective
+from albert.distillation.objective import DistillationObjective, MaskedTokens, make_objective
 from albert.distillation.settings import LossName, LossSettings
 from albert.distillation.student import Student
-from albert.errors import ConfigError
 from albert.model.albert_model import AlbertModel
 from albert.model.language_models import AlbertForMaskedLM
 from albert.model.packing import Packing
@@ -150,7 +149,7 @@ def test_masked_tokens_are_no_special_ones_and_as_many_as_counted() -> None:
 
 def test_every_depth_has_its_share_of_the_weight() -> None:
     batch = batch_with(vectors=torch.randn(4, 32), states=torch.randn(22, 32))
-    objective = objective_of("vectors", "states", depths="all", loss_weights=(3.0, 1.5))
+    objective = objective_of("vectors", "states", depths=("all",), loss_weights=(3.0, 1.5))
     found = objective.sums(encoder_student(), batch)
     assert {name: part.weight for name, part in found.items()} == {
         "vectors": 1.0, "states": 0.5, "vectors@2": 1.0, "states@2": 0.5, "vectors@1": 1.0, "states@1": 0.5,
@@ -164,16 +163,3 @@ def test_micro_batches_add_up_to_the_batch() -> None:
     parts = [objective.sums(student, part) for part in in_micro_batches([batch], 2)]
     for name, value in whole.items():
         torch.testing.assert_close(sum(part[name].total for part in parts), value.total, rtol=1e-5, atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("text", "depths"), [("last", (6,)), ("all", (1, 2, 3, 4, 5, 6)), ("2", (2, 6)), ("4, 2", (2, 4, 6))]
-)
-def test_depths_are_named_by_word_or_number(text: str, depths: tuple[int, ...]) -> None:
-    assert depths_of(text, 6) == depths
-
-
-@pytest.mark.parametrize("text", ["0", "7", "first", "1;2", ""])
-def test_depths_that_the_student_lacks_are_refused(text: str) -> None:
-    with pytest.raises(ConfigError, match="expected last, all, or layers from 1 to 6"):
-        depths_of(text, 6)

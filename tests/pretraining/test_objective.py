@@ -147,9 +147,9 @@ def objective_of(**settings: Any) -> PretrainingObjective:
 OBJECTIVES: dict[str, dict[str, Any]] = {
     "default": {},
     "weights": {"sentence_loss_weight": 0.25},
-    "depths": {"loss_depths": (1, 2)},
+    "depths": {"depths": (1, 2)},
     "teacher": {"teacher": "any", "teacher_weight": 0.5, "teacher_temperature": 2.0},
-    "all": {"loss_depths": (2,), "teacher": "any", "sentence_loss_weight": 3.0},
+    "all": {"depths": (2,), "teacher": "any", "sentence_loss_weight": 3.0},
 }
 
 
@@ -183,7 +183,7 @@ def test_a_weight_of_0_leaves_the_head_without_gradient(batch: PretrainingBatch)
 def test_losses_at_several_depths_are_those_computed_separately_and_averaged(
     batch: PretrainingBatch,
 ) -> None:
-    model, objective = make_model(), objective_of(loss_depths=(1, 2), sentence_loss_weight=2.0)
+    model, objective = make_model(), objective_of(depths=(1, 2), sentence_loss_weight=2.0)
     sums, counts = objective.sums(model, batch), objective.counts(batch)
     names = {3: "", 2: "@2", 1: "@1"}
     assert list(counts) == [f"{part}{n}" for n in names.values() for part in ("masked_lm", "sentence_order")]
@@ -196,19 +196,19 @@ def test_losses_at_several_depths_are_those_computed_separately_and_averaged(
 
 
 def test_the_last_layer_may_be_named_as_a_depth(batch: PretrainingBatch) -> None:
-    assert list(objective_of(loss_depths=(3,)).counts(batch)) == ["masked_lm", "sentence_order"]
+    assert list(objective_of(depths=(3,)).counts(batch)) == ["masked_lm", "sentence_order"]
 
 
 @pytest.mark.parametrize("depth", [0, 4])
 def test_a_depth_that_the_model_lacks_is_refused(depth: int) -> None:
-    with pytest.raises(ConfigError, match=f"--loss-depths names layer {depth}; the model has layers 1 to 3"):
-        objective_of(loss_depths=(depth,))
+    with pytest.raises(ConfigError, match=f"--depths names layer {depth}; the model has layers 1 to 3"):
+        objective_of(depths=(depth,))
 
 
 def test_the_depths_of_layers_with_several_blocks_are_counted_in_layers(batch: PretrainingBatch) -> None:
     config = replace(CONFIG, inner_group_num=2)
     model = make_model(config)
-    sums = make_objective(ObjectiveSettings(loss_depths=(2,)), config).sums(model, batch)
+    sums = make_objective(ObjectiveSettings(depths=(2,)), config).sums(model, batch)
     expected = masked_lm(model, batch, 2 * 2)  # hidden states are counted in blocks
     torch.testing.assert_close(sums["masked_lm@2"].total / len(batch.masked_labels), expected)
 
@@ -265,7 +265,7 @@ def test_accumulation_equals_one_large_batch(batch: PretrainingBatch, name: str)
 
 def test_held_out_scores_are_those_of_all_depths_and_of_length_classes(batch: PretrainingBatch) -> None:
     model = make_model()
-    objective = make_held_out_objective(ObjectiveSettings(loss_depths=(1,), teacher="any"), CONFIG)
+    objective = make_held_out_objective(ObjectiveSettings(depths=(1,), teacher="any"), CONFIG)
     scores = evaluate(model, [batch], objective, LoopSettings(precision="float32"))
     assert set(scores) == {
         "masked_lm", "sentence_order", "masked_lm_1-64", "masked_lm_65-128", "masked_lm@1",

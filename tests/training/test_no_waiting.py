@@ -88,7 +88,7 @@ KINDS: dict[str, tuple[type[Pretrained], Any, Any]] = {
     ),
     "pretraining at two depths with a teacher": (
         AlbertForPreTraining,
-        make_objective(ObjectiveSettings(loss_depths=(1,)), CONFIG, Teacher.of(AlbertForPreTraining(CONFIG))),
+        make_objective(ObjectiveSettings(depths=(1,)), CONFIG, Teacher.of(AlbertForPreTraining(CONFIG))),
         make_pretraining_batch(LENGTHS),
     ),
     "classification": (

@@ -14,7 +14,13 @@ __all__ = ["ConvertSettings", "convert"]
 
 def convert(settings: ConvertSettings) -> dict[str, Any]:
     """Convert a model and return what was found."""
-    model = convert_source(settings.source, settings.output, head=settings.head, tokenizer=settings.tokenizer)
+    model = convert_source(
+        settings.source,
+        settings.output,
+        head=settings.head,
+        tokenizer=settings.tokenizer,
+        depth=settings.depth,
+    )
     for note in model.notes:
         say(note)
     result: dict[str, Any] = {

@@ -49,6 +49,7 @@ def embed(settings: EmbedSettings) -> dict[str, object]:
         max_seq_length=settings.max_seq_length,
         prompt=settings.prompt,
         dimensions=settings.dimensions,
+        depth=settings.depth,
         device=settings.device,
         dtype=settings.dtype,
     )

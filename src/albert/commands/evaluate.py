@@ -55,6 +55,7 @@ def _score_retrieval(settings: EvaluateSettings) -> dict[str, object]:
     embedder = Embedder.open(
         settings.model,
         max_seq_length=settings.max_seq_length,
+        depth=settings.depth,
         dimensions=settings.dimensions,
         device=settings.device,
         dtype=settings.dtype,
@@ -70,6 +71,7 @@ def _score_model(settings: EvaluateSettings, model: str) -> dict[str, object]:
         columns=settings.columns,
         labels=settings.labels,
         max_seq_length=settings.max_seq_length,
+        depth=settings.depth,
         device=settings.device,
         dtype=settings.dtype,
     )

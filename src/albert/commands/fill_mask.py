@@ -10,7 +10,9 @@ __all__ = ["FillMaskSettings", "fill_mask"]
 
 def fill_mask(settings: FillMaskSettings) -> Rows:
     """Return the most probable tokens; with several masks, each row has the number of its mask."""
-    fillings = pipeline("fill-mask", model=settings.model)(settings.text, top_k=settings.top_k)
+    fillings = pipeline("fill-mask", model=settings.model, depth=settings.depth)(
+        settings.text, top_k=settings.top_k
+    )
     if fillings and isinstance(fillings[0], list):
         fillings = [{"mask": n, **row} for n, rows in enumerate(fillings, 1) for row in rows]
     return Rows(fillings, next=finetuning(settings.model))

@@ -49,6 +49,7 @@ def _predict(settings: PredictSettings) -> dict[str, object]:
         columns=settings.columns,
         labels=settings.labels,
         max_seq_length=settings.max_seq_length,
+        depth=settings.depth,
         device=settings.device,
         dtype=settings.dtype,
     )

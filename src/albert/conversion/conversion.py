@@ -11,7 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,7 @@ from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.choices import Head
 from albert.config import AlbertConfig
 from albert.console import command_line, say
+from albert.conversion.depth import at_depth
 from albert.conversion.release import check_tokenizer, model_card, refuse_filled
 from albert.errors import AlbertError, CheckpointError, TokenizerError
 from albert.hub import local_path
@@ -143,7 +144,12 @@ def read_model(source: Source, *, head: Head = "auto") -> StoredModel:
 
 
 def convert(
-    source: str | Path, output: Path, *, head: Head = "auto", tokenizer: Path | None = None
+    source: str | Path,
+    output: Path,
+    *,
+    head: Head = "auto",
+    tokenizer: Path | None = None,
+    depth: int | None = None,
 ) -> StoredModel:
     """Write the model that `source` names as a model folder.
 
@@ -152,6 +158,7 @@ def convert(
         output: New or empty folder.
         head: Purpose of a classifier, if the tensors do not show it.
         tokenizer: Folder of the vocabulary; None: the folder of the weights.
+        depth: Number of layers that are kept, from the first on; None for all.
 
     Raises:
         CheckpointError: The source cannot be read, or the output folder is not empty.
@@ -166,7 +173,7 @@ def convert(
                 f"one they were trained with: `{remedy}`"
             )
         vocabulary = AlbertTokenizer.from_pretrained(tokenizer or found.tokenizer)
-        model = read_model(found, head=head)
+        model = _first_layers(read_model(found, head=head), depth, found.config.parent)
         try:
             check_tokenizer(vocabulary, model.config.vocab_size, source=str(source))
         except TokenizerError as error:
@@ -176,7 +183,14 @@ def convert(
             torch.manual_seed(0)
             fresh = model.architecture(model.config).state_dict()
             state |= {name: fresh[name] for name in model.missing}
-        settings = {"source": str(source), "head": head, "tokenizer": tokenizer and str(tokenizer)}
+        settings: dict[str, Any] = {
+            "source": str(source),
+            "head": head,
+            "tokenizer": tokenizer and str(tokenizer),
+        }
+        settings["tokenizer"] = tokenizer and str(tokenizer)
+        if depth is not None:
+            settings["depth"] = depth
         # Under a temporary name first, so that an interrupted conversion does not look like a model.
         temporary = output.with_name(f".{output.name}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -195,6 +209,17 @@ def convert(
         write_json(temporary / RUN_FILE, record)
         temporary.rename(output)  # also replaces an empty folder
     return model
+
+
+def _first_layers(model: StoredModel, depth: int | None, folder: Path) -> StoredModel:
+    """Return a model without the layers after `depth`, and without groups that only these use."""
+    config = at_depth(model.config, depth, folder)
+    if config.num_hidden_layers == model.config.num_hidden_layers:
+        return model
+    kept = tensors_of(model.architecture, config)
+    state = {name: tensor for name, tensor in model.state.items() if name in kept}
+    note = f"cut to the first {config.num_hidden_layers} of {model.config.num_hidden_layers} layers"
+    return replace(model, config=config, state=state, notes=(*model.notes, note))
 
 
 def model_folder(source: str | Path) -> Path:

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from albert.config import AlbertConfig
+from albert.conversion.depth import depths_of
 from albert.distillation.batches import DistillationBatch
 from albert.distillation.settings import LossName, LossSettings
 from albert.distillation.student import Student
 from albert.distillation.teacher import attention_inputs
-from albert.errors import ConfigError
 from albert.model.language_models import AlbertForMaskedLM
 from albert.model.losses import LossSum, vocabulary_loss
 from albert.model.packing import Packing, on_device
@@ -310,22 +310,3 @@ def make_objective(
         if name != "mlm"
     ]
     return DistillationObjective(parts, masked if "mlm" in names else None, weights.get("mlm", 0.0))
-
-
-def depths_of(text: str, num_layers: int) -> tuple[int, ...]:
-    """Return the depths that `--depths` names, ascending; the last layer is always one of them.
-
-    Raises:
-        ConfigError: The model has no such layer, or the text names none.
-    """
-    if text == "last":
-        return (num_layers,)
-    if text == "all":
-        return tuple(range(1, num_layers + 1))
-    numbers = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() and 1 <= int(part) <= num_layers for part in numbers):
-        raise ConfigError(
-            f"--depths is {text!r}; expected last, all, or layers from 1 to {num_layers} such as "
-            f"{','.join(map(str, range(1, num_layers + 1)))[:11]}"
-        )
-    return tuple(sorted({*map(int, numbers), num_layers}))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from albert.choices import Depth
 from albert.data.settings import TextSettings
 from albert.errors import ConfigError
 from albert.training.settings import LoopSettings, OptimizerSettings
@@ -50,9 +51,9 @@ class LossSettings:
     texts). By default what the teacher is for: logits and states, or vectors and states."""
     loss_weights: tuple[float, ...] = ()
     """Weight of each of --loss, in its order; 1 if not given."""
-    depths: str = "last"
-    """Layers after which the losses are computed, and averaged: last, all, or numbers such as 1,2,3. With
-    all, the student can be used with fewer layers, too."""
+    depths: tuple[Depth, ...] = ()
+    """Layers after which the losses are computed in addition to the last one, and averaged: numbers, or all;
+    the student can then be used with fewer layers, too (--depth)."""
     temperature: float = 1.0
     """Temperature of the logits of teacher and student; above 1, classes that the teacher finds less probable
     count more."""

@@ -14,6 +14,7 @@ from albert.checkpoint.folder import WEIGHTS_FILE, read_config
 from albert.config import AlbertConfig
 from albert.console import say
 from albert.conversion.conversion import model_folder
+from albert.conversion.depth import at_depth, depths_of
 from albert.errors import CheckpointError, ConfigError, TokenizerError
 from albert.finetuning.data import Examples
 from albert.finetuning.settings import FinetuneSettings, filled_in, given
@@ -58,6 +59,8 @@ class Plan:
     """Folder of configuration and tokenizer."""
     config: AlbertConfig
     """The configuration in that folder."""
+    depth: int | None = None
+    """Layers of that model that are used; None for all."""
     weights: Path | None
     """Folder of the initial weights; None if all start at random."""
     tokenizer: AlbertTokenizer
@@ -121,6 +124,7 @@ class Plan:
             self.task,
             self.weights or self.model,
             hidden_dropout_prob=self.hidden_dropout_prob,
+            depth=self.depth,
             from_scratch=self.weights is None,
         )
         return model.to(find_device(self.loop.device))
@@ -134,7 +138,7 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
     """
     task, solver, examples = found.task, found.solver, found.train
     model, weights = _find_models(settings)
-    config = read_config(model)
+    config = at_depth(read_config(model), settings.depth, model)
     if weights == model:
         refuse_another_kind(task, model, config)
     tokenizer = read_tokenizer(model, config)
@@ -144,6 +148,12 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
     # Stored with the tokenizer, too, so that other libraries use the length of the training.
     tokenizer.model_max_length = lengths.max_seq_length
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
+    if settings.depths and not solver.trains_depths:
+        raise ConfigError(
+            f"--depths: a task of the kind {task.kind} is learnt after the last layer only; drop the flag"
+        )
+    if settings.depths:
+        task = replace(task, depths=depths_of(settings.depths, config.num_hidden_layers))
     if solver.contrasts_batch and loop.micro_size < loop.batch_size:
         raise ConfigError(
             f"--micro-batch-size {loop.micro_size}: task {task.name!r} compares all texts of a batch, so "
@@ -161,6 +171,7 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
         solver=solver,
         model=model,
         config=config,
+        depth=settings.depth,
         weights=weights,
         tokenizer=tokenizer,
         lengths=lengths,

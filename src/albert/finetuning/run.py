@@ -1,5 +1,6 @@
 """One fine-tuning, from its plan to its model folders; it can be stopped and resumed at any step."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,8 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from albert.checkpoint.folder import read_config
+from albert.checkpoint.layout import RUN_FILE
 from albert.checkpoint.snapshots import TrainingState
 from albert.console import collected_notes, progress, say, warn
+from albert.conversion.depth import first_layers
 from albert.conversion.release import model_card, write_model_folder
 from albert.finetuning.collapse import CollapseError, CollapseWatch
 from albert.finetuning.data import Examples
@@ -17,6 +21,7 @@ from albert.finetuning.report import write_report
 from albert.finetuning.settings import FinetuneSettings
 from albert.finetuning.settings_table import table_lines
 from albert.inference.embedding import embedder_of
+from albert.inference.opening import load_model
 from albert.inference.sentence_transformers import write_sentence_transformers
 from albert.model.pretrained import Pretrained
 from albert.model.similarity import AlbertForSimilarity
@@ -26,11 +31,13 @@ from albert.tasks.features import shuffled_batches
 from albert.tasks.published import band
 from albert.tasks.task import Lengths, Task, trained_on
 from albert.text.tokenizer import AlbertTokenizer
+from albert.training.devices import find_device
 from albert.training.log import StepLog
 from albert.training.loop import train
 from albert.training.record import settings_as_json
 from albert.training.runs import Run
 from albert.training.stopping import Stop, graceful_stop
+from albert.writing import write_json
 
 MAX_RESTARTS = 3
 LAST_LOSSES = 5
@@ -277,12 +284,33 @@ def _finish(plan: Plan, run: Run, settings: FinetuneSettings, model: Pretrained)
                 f"({published.source})"
             )
     result.setdefault("model", str(run.model))
+    if plan.task.depths and plan.dev is not None:
+        result["depths"] = _record_depths(plan, Path(result["model"]))
     result["lengths"] = {split: cuts.to_dict() for split, cuts in plan.cuts.items()}
     if plan.notes:
         result["notes"] = list(plan.notes)
     run.finish(result)  # Before the report: nothing there may cost the result.
     say(f"report: {write_report(plan, run, result)}")
     return result
+
+
+def _record_depths(plan: Plan, folder: Path) -> dict[str, dict[str, float]]:
+    """Score the dev examples after each depth of the training; record it in the folder and return it."""
+    assert plan.dev is not None
+    config = read_config(folder)
+    model_class = plan.solver.model_class(plan.task)
+    whole = load_model(folder, model_class, config)
+    found = {}
+    for depth in plan.task.depths:
+        part = model_class(first_layers(config, depth, folder))
+        state = whole.state_dict()
+        part.load_state_dict({name: state[name] for name in part.state_dict()})
+        part.to(find_device(plan.loop.device))
+        predictions = plan.solver.predict(plan.task, part, plan.dev.examples, plan.dev.features)
+        found[str(depth)] = plan.solver.scores(plan.task, plan.dev.examples, predictions)
+    path = folder / RUN_FILE
+    write_json(path, json.loads(path.read_text(encoding="utf-8")) | {"depths": found})
+    return found
 
 
 def _doubt(plan: Plan, run: Run, score: float) -> str | None:

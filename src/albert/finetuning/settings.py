@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, TypeVar
 
+from albert.choices import Depth
 from albert.errors import ConfigError
 from albert.optim.schedules import ScheduleName
 from albert.tasks.bad_rows import OnBadRow
@@ -45,11 +46,16 @@ class FinetuneSettings:
     form: Form | None = None
     """Pairs with a number, such as STS-B: bi-encoder, the cosine of two vectors, or cross-encoder, which
     reads both texts at once; by default bi-encoder for models that are sentence encoders."""
+    depths: tuple[Depth, ...] = ()
+    """Texts: layers after which the loss is computed in addition to the last one, weighted by their number:
+    numbers, or all. The model can then be used with fewer layers, and texts can exit early."""
     matryoshka: tuple[int, ...] = ()
     """Vectors that are compared: lengths, such as 64 128, to which they can be cut and still are good."""
     init_from: str | None = None
     """Model whose encoder is used in place of that of --model, such as one fine-tuned on MNLI for RTE, STS-B
     and MRPC; it must have the same shape and vocabulary."""
+    depth: int | None = None
+    """Layers of the model to start from that are used, from the first on; all if not given."""
     from_scratch: bool = False
     """Start from random weights; only configuration and tokenizer of the model folder are read."""
     recipe: str = "auto"

@@ -5,6 +5,7 @@ from pathlib import Path
 from albert.checkpoint.folder import WEIGHTS_FILE, load_weights, read_architecture, read_config
 from albert.config import AlbertConfig
 from albert.console import warn
+from albert.conversion.depth import at_depth
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.opening import has_head
 from albert.model.pretrained import Pretrained
@@ -14,7 +15,13 @@ from albert.tasks.task import Task
 
 
 def start_model(
-    solver: Solver, task: Task, folder: Path, *, hidden_dropout_prob: float | None, from_scratch: bool
+    solver: Solver,
+    task: Task,
+    folder: Path,
+    *,
+    hidden_dropout_prob: float | None,
+    depth: int | None = None,
+    from_scratch: bool,
 ) -> Pretrained:
     """Return a model to be fine-tuned for `task`, with the encoder in `folder`.
 
@@ -26,6 +33,7 @@ def start_model(
         task: The task with its labels.
         folder: A model folder.
         hidden_dropout_prob: Dropout inside the encoder, on hidden states and attention; None for the model's.
+        depth: Layers of the folder's model that are used; None for all.
         from_scratch: Whether to ignore the weights of the folder.
 
     Raises:
@@ -34,7 +42,7 @@ def start_model(
     changes = solver.config_changes(task)
     if hidden_dropout_prob is not None:
         changes |= dict.fromkeys(("hidden_dropout_prob", "attention_probs_dropout_prob"), hidden_dropout_prob)
-    config = read_config(folder, **changes)
+    config = at_depth(read_config(folder, **changes), depth, folder)
     model_class = solver.model_class(task)
     model = model_class.of_folder(config, folder)
     if from_scratch:

@@ -65,6 +65,7 @@ class Embedder:
         max_seq_length: int | None = None,
         prompt: str | None = None,
         dimensions: int | None = None,
+        depth: int | None = None,
         device: str = "auto",
         dtype: Dtype = "float32",
     ) -> Self:
@@ -82,6 +83,7 @@ class Embedder:
             prompt: Name of one of the folder's prompts, which goes before each text; by default the folder's
                 own choice.
             dimensions: Numbers of a vector that are kept; those of vectors of length 1 are scaled again.
+            depth: Number of layers that are used, from the first on; all by default.
             device: Name for `find_device`.
             dtype: Type of the matrix products; int8 is compared with float32 on the first texts.
 
@@ -96,7 +98,11 @@ class Embedder:
             )
         found = _sentence_folder(source)
         model, tokenizer = open_model(
-            source if found is None else found.encoder, (AlbertModel,), device=device, dtype=dtype
+            source if found is None else found.encoder,
+            (AlbertModel,),
+            device=device,
+            dtype=dtype,
+            depth=depth,
         )
         folder = found or SentenceFolder(encoder=Path(), pooling=("mean",))
         modes = folder.pooling if pooling is None else (pooling,)

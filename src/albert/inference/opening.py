@@ -24,6 +24,7 @@ from albert.checkpoint.weights import find_weights, refuse_lfs_pointer, weight_f
 from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
+from albert.conversion.depth import at_depth
 from albert.conversion.release import check_tokenizer
 from albert.errors import CheckpointError, ConfigError
 from albert.inference.precision import prepare_precision
@@ -59,6 +60,7 @@ def open_model(
     dtype: Dtype = "float32",
     trained_by: str | None = None,
     tokenizer: AlbertTokenizer | None = None,
+    depth: int | None = None,
 ) -> OpenedModel:
     """Open a trained model with all its weights, and its tokenizer.
 
@@ -71,6 +73,7 @@ def open_model(
         trained_by: Task whose fine-tuning trains the head, for the error message; None for the heads of
             pretraining.
         tokenizer: The model's, where the folder has none, or another.
+        depth: Number of layers that are used, from the first on; None for all.
 
     Raises:
         CheckpointError: There is no such model, or it lacks the head.
@@ -79,7 +82,7 @@ def open_model(
     """
     place = find_device(device)
     folder = model_folder(source)
-    config = read_config(folder)
+    config = at_depth(read_config(folder), depth, folder)
     remedy = "albert pretrain ..."
     if trained_by is not None:
         remedy = f"albert finetune --task {trained_by} --model {source} ..."

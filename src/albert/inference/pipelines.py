@@ -115,6 +115,7 @@ def pipeline(
     tokenizer: str | Path | AlbertTokenizer | None = None,
     device: str | int | torch.device = "auto",
     dtype: Dtype | torch.dtype | str | None = "float32",
+    depth: int | None = None,
     **options: Any,
 ) -> Any:
     """Return the pipeline `task` with a trained model.
@@ -130,6 +131,7 @@ def pipeline(
             the CPU.
         dtype: Type of the matrix products: `float32`; `bf16`, for devices that have it; `int8`, for CPUs. In
             int8 the first inputs are also computed in float32, and too large a difference is an error.
+        depth: Number of layers that are used, from the first on; None for all. Not for model objects.
         options: Options of the calls, which a call can replace, such as `top_k`, `aggregation_strategy` or
             `batch_size`. `device_map` is a second name of `device`. docs/api.md lists the others.
 
@@ -148,9 +150,9 @@ def pipeline(
         raise ConfigError("pipeline needs model=, a folder or the id of a model: there is no default model")
     name = _name_of(task, model)
     if name == _SIMILARITY:
-        return SentenceSimilarityPipeline(_embedder(model, tokenizer, place, dtype), **options)
+        return SentenceSimilarityPipeline(_embedder(model, tokenizer, place, dtype, depth), **options)
     entry = _PIPELINES[name]
-    opened = _open(model, tokenizer, entry, place=place, dtype=dtype)
+    opened = _open(model, tokenizer, entry, place=place, dtype=dtype, depth=depth)
     return entry.make(opened.model, opened.tokenizer, **options)
 
 
@@ -181,13 +183,22 @@ def _open(
     *,
     place: str,
     dtype: Dtype,
+    depth: int | None = None,
 ) -> OpenedModel:
     """Return the model of a pipeline, opened or as it is given, with its tokenizer."""
     own = None if tokenizer is None else _tokenizer_of(tokenizer)
     if isinstance(model, str | Path):
         return open_model(
-            model, entry.model_classes, device=place, dtype=dtype, trained_by=entry.trained_by, tokenizer=own
+            model,
+            entry.model_classes,
+            device=place,
+            dtype=dtype,
+            trained_by=entry.trained_by,
+            tokenizer=own,
+            depth=depth,
         )
+    if depth is not None:
+        raise ConfigError("depth is for the name of a model, not for an object; give its folder")
     given: Any = model
     if entry.model_classes == (AlbertModel,) and isinstance(model, Pretrained):
         given = model.base_model
@@ -211,13 +222,14 @@ def _embedder(
     tokenizer: str | Path | AlbertTokenizer | None,
     place: str,
     dtype: Dtype,
+    depth: int | None,
 ) -> Embedder:
     """Return the encoder of sentences, with the pooling of its folder; for an object, the mean."""
     if isinstance(model, str | Path):
         if tokenizer is not None:
             raise ConfigError(f"{_SIMILARITY} uses the tokenizer of the folder; leave tokenizer= out")
-        return Embedder.open(model, device=place, dtype=dtype)
-    opened = _open(model, tokenizer, _PIPELINES["feature-extraction"], place=place, dtype=dtype)
+        return Embedder.open(model, device=place, dtype=dtype, depth=depth)
+    opened = _open(model, tokenizer, _PIPELINES["feature-extraction"], place=place, dtype=dtype, depth=depth)
     length = sequence_length(None, opened.model.config, default=opened.tokenizer.model_max_length)
     return Embedder(model=opened.model, tokenizer=opened.tokenizer, max_seq_length=length)
 

@@ -51,6 +51,7 @@ def open_trained(
     columns: ColumnSettings = ColumnSettings(),
     labels: str | None = None,
     max_seq_length: int | None = None,
+    depth: int | None = None,
     device: str = "auto",
     dtype: Dtype = "float32",
 ) -> TrainedModel:
@@ -62,6 +63,7 @@ def open_trained(
         columns: Which columns of the data hold what.
         labels: Names of the model's outputs, in their order, separated by commas; None: as in its folder.
         max_seq_length: Tokens to which an example is cut; None for as many as in training.
+        depth: Number of layers that are used, from the first on; None for all.
         device: Name for `find_device`.
         dtype: Type of the matrix products; call `ensure_agreement` before predicting in int8.
 
@@ -84,7 +86,7 @@ def open_trained(
         config = with_given_labels(config, [name.strip() for name in labels.split(",")])
     catalogue.check_kind(named, read_architecture(folder), config)
     trained, tokenizer = open_model(
-        folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name
+        folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name, depth=depth
     )
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}

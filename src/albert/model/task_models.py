@@ -50,7 +50,11 @@ class AlbertForSequenceClassification(Pretrained):
 
     def logits_of_states(self, x: Tensor, packing: Packing) -> Tensor:
         """Return logits (B, K) for the hidden states `x` (N, H) of all tokens, after any layer."""
-        return self.classifier(self.dropout(self.albert.pool(x[packing.starts])))  # (N, H) -> (B, K)
+        return self.logits_of_first(x[packing.starts])  # (N, H) -> (B, K)
+
+    def logits_of_first(self, first: Tensor) -> Tensor:
+        """Return logits (B, K) for the hidden states of [CLS], (B, H), after any layer."""
+        return self.classifier(self.dropout(self.albert.pool(first)))
 
     def forward(
         self,

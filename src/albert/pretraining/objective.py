@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from albert.config import AlbertConfig
+from albert.conversion.depth import depths_of
 from albert.data.batches import NO_ORDER_LABEL, IntArray, PretrainingBatch
-from albert.errors import ConfigError
 from albert.model.flops import encoder_flops, masked_lm_flops, num_parameters, pretraining_flops
 from albert.model.language_models import AlbertForPreTraining, HeadStates
 from albert.model.losses import LossSum, VocabularyLoss, cross_entropy_sum, distillation_loss, vocabulary_loss
@@ -235,7 +235,7 @@ def make_objective(
 ) -> PretrainingObjective:
     """Return the objective of a training.
 
-    Every loss is computed after the last layer and after each of `settings.loss_depths`, and averaged over
+    Every loss is computed after the last layer and after each of `settings.depths`, and averaged over
     these depths. Parts after the last layer have plain names such as `masked_lm`; others name their depth, as
     `masked_lm@6`.
 
@@ -248,7 +248,7 @@ def make_objective(
         ConfigError: The model has no such depth.
     """
     parts: list[Part] = []
-    depths = _depths(settings, config)
+    depths = depths_of(settings.depths, config.num_hidden_layers)[::-1]
     for depth in depths:
         masked_lm, order, distillation = (
             _name(name, depth, config) for name in ("masked_lm", "sentence_order", "distillation")
@@ -278,7 +278,7 @@ def make_held_out_objective(settings: ObjectiveSettings, config: AlbertConfig) -
         ConfigError: The model has no such depth.
     """
     parts: list[Part] = []
-    for depth in _depths(settings, config):
+    for depth in depths_of(settings.depths, config.num_hidden_layers)[::-1]:
         is_last = depth == config.num_hidden_layers
         parts.append(MaskedLM(depth=depth, name=_name("masked_lm", depth, config), by_length=is_last))
         parts.append(SentenceOrder(depth=depth, name=_name("sentence_order", depth, config)))
@@ -303,19 +303,6 @@ def longest_examples(count: int, length: int, *, vocab_size: int) -> Pretraining
 
 def _as_sum(found: VocabularyLoss, weight: float) -> LossSum:
     return LossSum(found.total, found.correct.sum(), weight)
-
-
-def _depths(settings: ObjectiveSettings, config: AlbertConfig) -> list[int]:
-    """Return the depths of the losses, the last layer first.
-
-    Raises:
-        ConfigError: The model has no such depth.
-    """
-    last = config.num_hidden_layers
-    for depth in settings.loss_depths:
-        if not 1 <= depth <= last:
-            raise ConfigError(f"--loss-depths names layer {depth}; the model has layers 1 to {last}")
-    return sorted({*settings.loss_depths, last}, reverse=True)
 
 
 def _name(name: str, depth: int, config: AlbertConfig) -> str:

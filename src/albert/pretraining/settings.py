@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from albert.choices import NewPositions
+from albert.choices import Depth, NewPositions
 from albert.config import size_names
 from albert.data.examples.settings import ExampleSettings
 from albert.errors import ConfigError
@@ -24,9 +24,9 @@ class ObjectiveSettings:
 
     sentence_loss_weight: float = 1.0
     """Weight of the sentence-order loss; that of the masked LM loss is 1."""
-    loss_depths: tuple[int, ...] = ()
-    """Layers after which all losses are computed in addition to the last one, and averaged, so that the model
-    can be used with fewer layers, too."""
+    depths: tuple[Depth, ...] = ()
+    """Layers after which all losses are computed in addition to the last one, and averaged: numbers, or all;
+    the model can then be used with fewer layers, too (--depth)."""
     teacher: str | None = None
     """Model of the same vocabulary, in any form; its predictions of the masked tokens are learnt, too."""
     teacher_weight: float = 1.0

@@ -85,6 +85,8 @@ class Solver(ABC):
     """Whether scores go up to 100, as in the official scripts, instead of 1."""
     baseline_name: ClassVar[str] = "what guessing without the texts"
     """How the baseline of `guess` is made, for messages: "... reaches"."""
+    trains_depths: ClassVar[bool] = False
+    """Whether a model can be trained after several layers at once."""
     contrasts_batch: ClassVar[bool] = False
     """Whether the loss of an example depends on the others of its batch, so that no batch may be divided."""
     threshold_score: ClassVar[str | None] = None

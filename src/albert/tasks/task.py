@@ -157,6 +157,8 @@ class Task:
     """Weight of each label in the training loss; empty if they weigh the same."""
     score_range: tuple[float, float] | None = None
     """Similarity: lowest and highest score of the training data, which become cosines of 0 and 1."""
+    depths: tuple[int, ...] = ()
+    """Texts: layers after which the loss is computed, ascending; empty for the last one only."""
     dimensions: tuple[int, ...] = ()
     """Similarity and pairs: numbers of a vector, from its first on, that are trained to be enough alone."""
     metrics: tuple[str, ...]

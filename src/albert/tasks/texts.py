@@ -7,12 +7,12 @@ Letters: B examples, K outputs.
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ from albert.text.tokenizer import AlbertTokenizer
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from albert.model.losses import LossSum
     from albert.model.pretrained import Pretrained
     from albert.model.task_models import AlbertForSequenceClassification
 
@@ -53,8 +54,67 @@ OWN_HYPERPARAMETERS = Hyperparameters(
 """Hyperparameters for own data of these kinds."""
 
 
+class TextObjective(ABC):
+    """A loss on the logits of texts, after the last layer, or after several that share the head.
+
+    Args:
+        depths: Layers after which, ascending; empty for the last one only. Their losses are weighted by the
+            depth, as in PABEE (Zhou et al. 2020, section 3.3).
+    """
+
+    def __init__(self, depths: tuple[int, ...] = ()) -> None:
+        self._depths = depths
+
+    def counts(self, batch: TextFeatures) -> dict[str, float]:
+        """Return the number of items over which the loss of each depth is averaged."""
+        return dict.fromkeys(self._weights_by_name(), self.count(batch))
+
+    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
+        """Return the summed loss of the examples of `batch`, by depth."""
+        from albert.model.losses import LossSum
+
+        found = {}
+        logits = logits_at_depths(model, batch, self._depths)
+        for (name, weight), each_logits in zip(self._weights_by_name().items(), logits, strict=True):
+            loss = self.loss(each_logits, batch)
+            found[name] = LossSum(loss.total, loss.correct, weight)
+        return found
+
+    def _weights_by_name(self) -> dict[str, float]:
+        """Return the weight of each depth in the loss, by name; the last one is `task`."""
+        if not self._depths:
+            return {"task": 1.0}
+        *earlier, last = self._depths
+        total = sum(self._depths)
+        return {**{f"task@{depth}": depth / total for depth in earlier}, "task": last / total}
+
+    @abstractmethod
+    def count(self, batch: TextFeatures) -> float:
+        """Return the number of items over which the loss is averaged, or the sum of their weights."""
+
+    @abstractmethod
+    def loss(self, logits: Tensor, batch: TextFeatures) -> LossSum:
+        """Return the summed loss of logits (B, K)."""
+
+
+def logits_at_depths(
+    model: AlbertForSequenceClassification, batch: TextFeatures, depths: Sequence[int]
+) -> list[Tensor]:
+    """Return the logits of a batch, (B, K) each, after each of `depths` layers; after the last for none."""
+    if not depths:
+        return [packed_logits(model, batch)]
+    from albert.model.packing import Packing
+
+    ids, types, lengths = model.packed_inputs(batch)
+    packing = Packing.of_lengths(lengths, ids.device)
+    states = model.albert.encode_depths(ids, types, packing, rows=packing.starts, depths=depths)
+    return [model.logits_of_first(first) for first in states]
+
+
 class TextSolver(Solver):
     """A kind of task whose example is a text or a pair of texts."""
+
+    trains_depths: ClassVar[bool] = True
 
     features_class = TextFeatures
 

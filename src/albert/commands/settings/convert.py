@@ -26,5 +26,7 @@ class ConvertSettings:
     """Folder of the vocabulary; by default that of the weights."""
     head: Head = "auto"
     """Purpose of a classifier, if the tensors do not show it."""
+    depth: int | None = None
+    """Layers that are kept, from the first on; all if not given."""
     push_to_hub: str | None = None
     """Id on the Hub to which the finished folder is uploaded."""

@@ -29,6 +29,9 @@ class EmbedSettings:
     output_dtype: VectorType = "float32"
     """Numbers in the file: float32; int8, 256 steps for each dimension, which FILE.json beside it has;
     binary, whether each is above 0, eight to a byte."""
+    depth: int | None = None
+    """Layers that are used, from the first on; all if not given. See `albert info` for the depths at which a
+    model was trained."""
     max_seq_length: int | None = None
     """Tokens to which a text is truncated; by default as many as the folder says or the model takes."""
     prompt: str | None = None

@@ -45,6 +45,9 @@ class EvaluateSettings:
     """Names of the model's outputs in their order, such as no,yes; for models that do not name them."""
     dimensions: int | None = None
     """Retrieval: numbers of a vector that are kept, from the first on; all if not given."""
+    depth: int | None = None
+    """Layers that are used, from the first on; all if not given. See `albert info` for the depths at which a
+    model was trained."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"

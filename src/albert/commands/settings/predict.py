@@ -41,6 +41,9 @@ class PredictSettings:
     model. Several labels a text: lowest probability at which a label is predicted; default: 0.5."""
     labels: str | None = None
     """Names of the model's outputs in their order, such as no,yes; for models that do not name them."""
+    depth: int | None = None
+    """Layers that are used, from the first on; all if not given. See `albert info` for the depths at which a
+    model was trained."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"

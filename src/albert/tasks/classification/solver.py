@@ -43,37 +43,39 @@ from albert.tasks.solver import refuse_null_odds, without_loss
 from albert.tasks.submissions import Submission
 from albert.tasks.tables import Example, LabelParser, label_id_parser, labels_in
 from albert.tasks.task import Task
-from albert.tasks.texts import Logits, TextSolver, packed_logits
+from albert.tasks.texts import Logits, TextObjective, TextSolver
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from albert.model.losses import LossSum
-    from albert.model.task_models import AlbertForSequenceClassification
 
 
-class ClassificationObjective:
+class ClassificationObjective(TextObjective):
     """Cross-entropy over the labels, each example weighted by its label.
 
     Args:
         weights: Weight of each label, (K,); empty if they weigh the same.
+        depths: See `TextObjective`.
     """
 
-    def __init__(self, weights: Sequence[float] = ()) -> None:
+    def __init__(self, weights: Sequence[float] = (), depths: tuple[int, ...] = ()) -> None:
+        super().__init__(depths)
         self._weights = np.array(weights, np.float32)
 
-    def counts(self, batch: TextFeatures) -> dict[str, float]:
+    def count(self, batch: TextFeatures) -> float:
         """Return the sum of the examples' weights, their number if they weigh the same."""
         if not len(self._weights):
-            return {"task": len(batch)}
-        return {"task": float(self._weights[batch.labels.astype(np.int64)].sum())}
+            return len(batch)
+        return float(self._weights[batch.labels.astype(np.int64)].sum())
 
-    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
-        """Return the summed loss of the examples of `batch`."""
+    def loss(self, logits: Tensor, batch: TextFeatures) -> LossSum:
+        """Return the summed cross-entropy."""
         from albert.model.losses import cross_entropy_sum
         from albert.model.packing import on_device
 
-        logits = packed_logits(model, batch)
         weights = on_device(self._weights, logits.device) if len(self._weights) else None
-        return {"task": cross_entropy_sum(logits, on_device(batch.labels, logits.device).long(), weights)}
+        return cross_entropy_sum(logits, on_device(batch.labels, logits.device).long(), weights)
 
 
 class ClassificationSolver(TextSolver):
@@ -134,7 +136,7 @@ class ClassificationSolver(TextSolver):
 
     def objective(self, task: Task) -> ClassificationObjective:
         """Return the cross-entropy, weighted by label if the task has weights."""
-        return ClassificationObjective(task.class_weights)
+        return ClassificationObjective(task.class_weights, task.depths)
 
     def class_weights(self, task: Task, examples: Sequence[Example], text: str) -> tuple[float, ...]:
         """Return the weight of each label; balanced ones give all labels the same sum, and 1 on average."""

@@ -36,12 +36,13 @@ from albert.tasks.predictions import TableColumn, score_by_name, scores_of
 from albert.tasks.solver import refuse_null_odds
 from albert.tasks.tables import Example, LabelParser, read_examples
 from albert.tasks.task import Task
-from albert.tasks.texts import TextSolver, packed_logits
+from albert.tasks.texts import TextObjective, TextSolver
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from albert.model.losses import LossSum
     from albert.model.pretrained import Pretrained
-    from albert.model.task_models import AlbertForSequenceClassification
 
 EVEN = 0.5
 """Default threshold."""
@@ -71,32 +72,34 @@ class LabelSets:
         return self.probabilities >= self.threshold
 
 
-class MultiLabelObjective:
+class MultiLabelObjective(TextObjective):
     """Binary cross-entropy of each label, averaged over labels and examples.
 
     Args:
         weights: Weight of having each label, (K,), against 1 of not having it; empty if all weigh 1.
+        depths: See `TextObjective`.
     """
 
-    def __init__(self, weights: Sequence[float] = ()) -> None:
+    def __init__(self, weights: Sequence[float] = (), depths: tuple[int, ...] = ()) -> None:
+        super().__init__(depths)
         self._weights = np.array(weights, np.float32)
 
-    def counts(self, batch: TextFeatures) -> dict[str, int]:
+    def count(self, batch: TextFeatures) -> int:
         """Return the number of decisions, examples times labels."""
-        return {"task": batch.labels.size}
+        return batch.labels.size
 
-    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
-        """Return the summed loss of the decisions of `batch`."""
+    def loss(self, logits: Tensor, batch: TextFeatures) -> LossSum:
+        """Return the summed loss of the decisions."""
         import torch.nn.functional as F
 
         from albert.model.losses import LossSum
         from albert.model.packing import on_device
 
-        logits = packed_logits(model, batch).float()  # (B, K)
+        logits = logits.float()  # (B, K)
         labels = on_device(batch.labels, logits.device).float()
         weights = on_device(self._weights, logits.device) if len(self._weights) else None
         total = F.binary_cross_entropy_with_logits(logits, labels, pos_weight=weights, reduction="sum")
-        return {"task": LossSum(total, ((logits.detach() >= 0) == (labels > 0)).sum())}
+        return LossSum(total, ((logits.detach() >= 0) == (labels > 0)).sum())
 
 
 class MultiLabelSolver(TextSolver):
@@ -154,7 +157,7 @@ class MultiLabelSolver(TextSolver):
 
     def objective(self, task: Task) -> MultiLabelObjective:
         """Return the binary cross-entropy, weighted by label if the task has weights."""
-        return MultiLabelObjective(task.class_weights)
+        return MultiLabelObjective(task.class_weights, task.depths)
 
     def class_weights(self, task: Task, examples: Sequence[Example], text: str) -> tuple[float, ...]:
         """Return the weight of having each label; balanced is examples without it over examples with it."""

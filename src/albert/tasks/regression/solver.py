@@ -21,30 +21,30 @@ from albert.tasks.solver import refuse_null_odds, without_loss
 from albert.tasks.submissions import Submission
 from albert.tasks.tables import Example, LabelParser, parse_number
 from albert.tasks.task import Task
-from albert.tasks.texts import Logits, TextSolver, packed_logits
+from albert.tasks.texts import Logits, TextObjective, TextSolver
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from albert.model.losses import LossSum
-    from albert.model.task_models import AlbertForSequenceClassification
 
 SAME_NUMBER = 0.01
 """Standard deviation below which predictions count as the same number."""
 
 
-class RegressionObjective:
+class RegressionObjective(TextObjective):
     """Squared error of the predicted number."""
 
-    def counts(self, batch: TextFeatures) -> dict[str, int]:
+    def count(self, batch: TextFeatures) -> int:
         """Return the number of examples."""
-        return {"task": len(batch)}
+        return len(batch)
 
-    def sums(self, model: AlbertForSequenceClassification, batch: TextFeatures) -> dict[str, LossSum]:
-        """Return the summed loss of the examples of `batch`."""
+    def loss(self, logits: Tensor, batch: TextFeatures) -> LossSum:
+        """Return the summed squared error."""
         from albert.model.losses import squared_error_sum
         from albert.model.packing import on_device
 
-        logits = packed_logits(model, batch)
-        return {"task": squared_error_sum(logits.squeeze(-1), on_device(batch.labels, logits.device))}
+        return squared_error_sum(logits.squeeze(-1), on_device(batch.labels, logits.device))
 
 
 class RegressionSolver(TextSolver):
@@ -74,8 +74,7 @@ class RegressionSolver(TextSolver):
 
     def objective(self, task: Task) -> RegressionObjective:
         """Return the squared error."""
-        del task
-        return RegressionObjective()
+        return RegressionObjective(task.depths)
 
     def guessing_loss(self, task: Task, examples: Sequence[Example]) -> float:
         """Return the variance of the numbers."""

@@ -127,6 +127,7 @@ class _BiEncoderSolver(TextSolver):
     """What the two kinds share: the model, its vectors, and the files of cosines."""
 
     features_class: ClassVar[type[Any]] = SeparateFeatures
+    trains_depths: ClassVar[bool] = False
     baseline_name: ClassVar[str] = "what comparing words without a model"
 
     def model_class(self, task: Task) -> type[Pretrained]:
