@@ -208,6 +208,25 @@ def test_the_page_on_similarity_runs(workplace: Path, capsys: pytest.CaptureFixt
     assert np.load("vectors.npy").shape == (40, 4)
 
 
+def test_the_page_on_elastic_depth_runs(workplace: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = sorted(map(str, Path("corpus").glob("*.txt")))
+    assert run(["vocab", "--input", *corpus, "--output", "vocab", "--vocab-size", "300"]) == 0
+    write_models()
+    rows = [f"ticket {number},{'ab'[number % 2]}\n" for number in range(60)]
+    Path("tickets.csv").write_text("text,label\n" + "".join(rows))
+    commands = [line for line in blocks("docs/elastic-depth.md", "sh")[0].splitlines() if line]
+    assert len(commands) == 5
+    for line in commands:
+        _, name, *arguments = shlex.split(line)
+        small = shlex.split("--max-steps 2 --eval-steps 1 --device cpu") if name == "finetune" else []
+        assert run([name, *arguments, *small]) == 0, line
+    capsys.readouterr()
+    assert run(["info", "elastic/best", "--json"]) == 0
+    assert [*json.loads(capsys.readouterr().out)["depths"]] == ["1", "2"]
+    assert Path("exits.png").is_file()
+    assert json.loads(Path("small/config.json").read_text())["num_hidden_layers"] == 1
+
+
 def write_models() -> None:
     """Write the models that the page on inference uses, tiny and random."""
     tokenizer = AlbertTokenizer.from_pretrained("vocab")

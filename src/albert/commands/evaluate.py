@@ -4,13 +4,18 @@ from pathlib import Path
 from typing import Any
 
 from albert.commands.following import prediction
-from albert.commands.settings.evaluate import RETRIEVAL, EvaluateSettings
-from albert.console import collected_notes, note, say, warn
+from albert.commands.settings.evaluate import CURVE, RETRIEVAL, EvaluateSettings
+from albert.console import Rows, collected_notes, command_line, note, say, warn
+from albert.conversion.conversion import model_folder
+from albert.conversion.depth import recorded_depths
 from albert.errors import ConfigError, DataError
+from albert.inference.early_exit import ExitRule, check_early_exit
 from albert.inference.embedding import Embedder
+from albert.inference.exit_curve import exit_curve
 from albert.inference.precision import ensure_agreement, in_float32
 from albert.inference.retrieval import read_retrieval, score_retrieval
 from albert.inference.trained_model import TrainedModel, open_trained
+from albert.reports.exits import draw_exits
 from albert.tasks.bad_rows import ADVICE, BadRows
 from albert.tasks.baseline import baseline_score
 from albert.tasks.catalogue import find_task, solver_of
@@ -26,20 +31,24 @@ from albert.tasks.task import Task, with_columns
 __all__ = ["EvaluateSettings", "evaluate"]
 
 
-def evaluate(settings: EvaluateSettings) -> dict[str, object]:
+def evaluate(settings: EvaluateSettings) -> dict[str, object] | Rows:
     """Return the task's scores under their official names, the number of examples, and a model's mean loss.
+
+    For the curve of early exit, return a row for each rule.
 
     Raises:
         AlbertError: Model or predictions, task and data do not fit together, or a file cannot be read.
     """
     if settings.task == RETRIEVAL:
         return _score_retrieval(settings)
+    if settings.early_exit == CURVE:
+        return _compare_exits(settings)
     with collected_notes() as notes:
         if settings.predictions is not None:
             result = _score_predictions(settings, settings.predictions)
         else:
             assert settings.model is not None
-            result = _score_model(settings, settings.model)
+            result = _score_model(settings)
             result["next"] = prediction(settings.model, task=settings.task)
     return result | ({"notes": notes} if notes else {})
 
@@ -63,24 +72,54 @@ def _score_retrieval(settings: EvaluateSettings) -> dict[str, object]:
     return {"task": RETRIEVAL, "dimension": embedder.dimension, **score_retrieval(embedder, data)}
 
 
-def _score_model(settings: EvaluateSettings, model: str) -> dict[str, object]:
-    """Return the scores of a model."""
-    trained = open_trained(
-        model,
+def _compare_exits(settings: EvaluateSettings) -> Rows:
+    """Return score and work of every rule of early exit, and draw them."""
+    trained = _open(settings)
+    depths = recorded_depths(model_folder(str(settings.model)))
+    check_early_exit(trained.model, kind=trained.task.kind, depths={*depths}, name=str(settings.model))
+    examples, features, _ = _encoded(settings, trained)
+    rows = exit_curve(trained, examples, features, max_loss=settings.max_loss)
+    chosen = next((row for row in rows if row.get("chosen")), None)
+    if chosen is None:
+        say(f"no rule loses at most {settings.max_loss:g} points")
+        return Rows(rows, next=prediction(str(settings.model), task=settings.task))
+    if settings.curve is not None:
+        draw_exits(settings.curve, rows, metric=trained.task.best_metric)
+    rule = str(chosen["rule"])
+    following = {"model": settings.model, "input": "FILE", "output": "predictions.tsv", "early_exit": rule}
+    return Rows(rows, next=command_line("predict", **following))
+
+
+def _open(settings: EvaluateSettings) -> TrainedModel:
+    rule = settings.early_exit
+    return open_trained(
+        str(settings.model),
         task=settings.task,
         columns=settings.columns,
         labels=settings.labels,
         max_seq_length=settings.max_seq_length,
         depth=settings.depth,
+        early_exit=None if rule in {None, CURVE} else ExitRule.of(str(rule)),
         device=settings.device,
         dtype=settings.dtype,
     )
+
+
+def _encoded(settings: EvaluateSettings, trained: TrainedModel) -> tuple[list[Any], Any, Cuts]:
+    """Return the examples, their features, and what was cut."""
     task, solver = trained.task, trained.solver
     examples = _read(settings, task, solver, _files(settings, trained), held_out=trained.held_out)
     cuts = Cuts()
     features = solver.encode(task, examples, trained.tokenizer, lengths=trained.lengths, cuts=cuts)
     if cuts.cut:
         say(f"{settings.split}: {cuts}")
+    return examples, features, cuts
+
+
+def _score_model(settings: EvaluateSettings) -> dict[str, object]:
+    """Return the scores of a model."""
+    trained = _open(settings)
+    examples, features, cuts = _encoded(settings, trained)
     if not settings.compare_float32:
         ensure_agreement(trained.model, features)
     scores = _scores(settings, trained, examples, features)
@@ -88,7 +127,7 @@ def _score_model(settings: EvaluateSettings, model: str) -> dict[str, object]:
         with in_float32(trained.model):
             plain = _scores(settings, trained, examples, features, says_order=False)
         scores |= {f"float32_{name}": score for name, score in plain.items()}
-    return _result(settings, task, examples, scores) | {"lengths": cuts.to_dict()}
+    return _result(settings, trained.task, examples, scores) | {"lengths": cuts.to_dict()}
 
 
 def _scores(
@@ -101,7 +140,7 @@ def _scores(
 ) -> dict[str, float]:
     """Return the scores of the model's predictions; warn if another order of the labels fits far better."""
     task, solver = trained.task, trained.solver
-    predictions = solver.predict(task, trained.model, examples, features)
+    predictions = trained.predict(examples, features)
     if settings.threshold is not None:
         predictions = solver.with_threshold(task, predictions, settings.threshold)
     pairs = solver.label_pairs(task, examples, predictions) if says_order else ()

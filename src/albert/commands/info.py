@@ -9,6 +9,7 @@ from albert.commands.settings.info import InfoSettings
 from albert.config import AlbertConfig, size_name
 from albert.console import command_line
 from albert.conversion.conversion import StoredModel, read_model
+from albert.conversion.depth import recorded_depths
 from albert.errors import TokenizerError
 from albert.text.tokenizer import AlbertTokenizer
 
@@ -39,11 +40,20 @@ def info(settings: InfoSettings) -> dict[str, Any]:
             "checked": model.checked,
             **({"notes": list(model.notes)} if model.notes else {}),
             "config": {name: value for name, value in config.to_dict().items() if name != "model_type"},
+            **({"depths": depths} if (depths := _depths(source, config)) else {}),
             "parameters": _parameters(model),
             "bytes": _bytes(source, model),
             "tokenizer": tokenizer,
             "next": following,
         }
+
+
+def _depths(source: Source, config: AlbertConfig) -> dict[str, dict[str, float]]:
+    """Return the scores at each depth at which the model was trained, and the share of its layers."""
+    return {
+        str(depth): {"layers_computed": depth / config.num_hidden_layers, **scores}
+        for depth, scores in sorted(recorded_depths(source.config.parent).items())
+    }
 
 
 def bert_parameters(config: AlbertConfig) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from albert.commands.settings.predict import PredictSettings
 from albert.console import collected_notes, command_line, progress, say, without_notes
 from albert.errors import ConfigError, DataError
+from albert.inference.early_exit import ExitRule
 from albert.inference.precision import ensure_agreement
 from albert.inference.prediction_files import Destination, find_destination
 from albert.inference.prediction_stream import count_matches, encoded_chunks, predicted_chunks
@@ -50,6 +51,7 @@ def _predict(settings: PredictSettings) -> dict[str, object]:
         labels=settings.labels,
         max_seq_length=settings.max_seq_length,
         depth=settings.depth,
+        early_exit=None if settings.early_exit is None else ExitRule.of(settings.early_exit),
         device=settings.device,
         dtype=settings.dtype,
     )

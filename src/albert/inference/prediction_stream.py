@@ -38,7 +38,7 @@ def predicted_chunks(
     task, solver, place = trained.task, trained.solver, 0
     for chunk, features in encoded:
         examples = _usable(chunk)
-        found = solver.predict(task, trained.model, examples, features)
+        found = trained.predict(examples, features)
         predictions = solver.with_threshold(task, found, threshold)
         records = iter(solver.records(task, examples, predictions))
         rows = tuple(

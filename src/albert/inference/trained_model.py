@@ -1,6 +1,7 @@
 """A fine-tuned model opened with all that predicting takes: its task, solver, tokenizer and lengths."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,12 @@ from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.console import warn
 from albert.conversion.conversion import model_folder
+from albert.conversion.depth import recorded_depths
 from albert.errors import CheckpointError, ConfigError
+from albert.inference.early_exit import ExitRule, check_early_exit, predict_early
 from albert.inference.opening import open_model, sequence_length
 from albert.model.pretrained import Pretrained
+from albert.model.task_models import AlbertForSequenceClassification
 from albert.tasks import catalogue
 from albert.tasks.catalogue import find_task, solver_of
 from albert.tasks.held_out import HeldOut
@@ -42,6 +46,15 @@ class TrainedModel:
     """Scores on dev recorded in the folder, null thresholds among them."""
     held_out: HeldOut | None
     """Which examples of the training file were dev; None if dev had a file of its own."""
+    early_exit: ExitRule | None = None
+    """When a text is done before the last layer; None for never."""
+
+    def predict(self, examples: Sequence[Any], features: Any) -> Any:
+        """Return the prediction for each example, as the solver of its kind does, with early exits."""
+        if self.early_exit is None:
+            return self.solver.predict(self.task, self.model, examples, features)
+        assert isinstance(self.model, AlbertForSequenceClassification)  # check_early_exit
+        return predict_early(self.model, features, self.early_exit).logits
 
 
 def open_trained(
@@ -52,6 +65,7 @@ def open_trained(
     labels: str | None = None,
     max_seq_length: int | None = None,
     depth: int | None = None,
+    early_exit: ExitRule | None = None,
     device: str = "auto",
     dtype: Dtype = "float32",
 ) -> TrainedModel:
@@ -64,6 +78,7 @@ def open_trained(
         labels: Names of the model's outputs, in their order, separated by commas; None: as in its folder.
         max_seq_length: Tokens to which an example is cut; None for as many as in training.
         depth: Number of layers that are used, from the first on; None for all.
+        early_exit: When a text is done before the last layer; None for never.
         device: Name for `find_device`.
         dtype: Type of the matrix products; call `ensure_agreement` before predicting in int8.
 
@@ -88,6 +103,8 @@ def open_trained(
     trained, tokenizer = open_model(
         folder, solver.model_classes(), device=device, dtype=dtype, trained_by=named.name, depth=depth
     )
+    if early_exit is not None:
+        check_early_exit(trained, kind=named.kind, depths={*recorded_depths(folder)}, name=model)
     known = {field.name for field in fields(Lengths)}
     stored = {name: value for name, value in record.get("lengths", {}).items() if name in known}
     stored["max_seq_length"] = sequence_length(max_seq_length, config, default=tokenizer.model_max_length)
@@ -103,6 +120,7 @@ def open_trained(
         lengths=Lengths(**stored),
         scores=scores if isinstance(scores, dict) else {},
         held_out=_held_out(record),
+        early_exit=early_exit,
     )
 
 

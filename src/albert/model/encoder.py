@@ -188,6 +188,24 @@ class AlbertEncoder(nn.Module):
                     found.append(state if layer == depths[-1] else state[rows])  # (N, H) -> (M, H)
         return found
 
+    def first_input(self, x: Tensor) -> Tensor:
+        """Return the input of the first layer, (num_rows, H), for the embeddings `x` (num_rows, E)."""
+        return self.embedding_hidden_mapping_in(x).float()
+
+    def run_layer(self, x: Tensor, packing: Packing, number: int) -> Tensor:
+        """Return the output of layer `number`, from 1, for its input (num_rows, H), without gradient.
+
+        For callers that change the batch between layers; others are faster with `forward`.
+        """
+        if self.prepared is None or not self.prepared.is_current():
+            self.prepare_for_inference("float32" if self.prepared is None else self.prepared.dtype)
+        assert self.prepared is not None
+        inside = self.config.inner_group_num
+        with self._precision(x.device):
+            for block in self.layers(number)[-inside:]:
+                x = block(x, self.prepared.layers[block], packing)
+        return x
+
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
         """Return the `with` block of a pass: the caller's autocast, or that of prepared weights."""
         if self.prepared is None or torch.is_grad_enabled():

@@ -9,6 +9,8 @@ from albert.errors import ConfigError
 from albert.tasks.bad_rows import OnBadRow
 from albert.tasks.task import ColumnSettings
 
+CURVE = "curve"
+"""Value of --early-exit that compares all rules."""
 RETRIEVAL = "retrieval"
 """Name, in place of a task, of the search in a folder of texts."""
 
@@ -48,6 +50,13 @@ class EvaluateSettings:
     depth: int | None = None
     """Layers that are used, from the first on; all if not given. See `albert info` for the depths at which a
     model was trained."""
+    early_exit: str | None = None
+    """Classification, for models trained with --depths all: stop for each text when layers agree, patience=N,
+    or when a probability is reached, confidence=P; curve compares all rules."""
+    max_loss: float = 0.5
+    """With --early-exit curve: points of the score, of 100, that may be lost for speed."""
+    curve: Path | None = None
+    """With --early-exit curve: picture of score against work, .png or .svg."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
@@ -62,6 +71,12 @@ class EvaluateSettings:
         if (self.model is None) == (self.predictions is None):
             found = "neither" if self.model is None else "both"
             raise ConfigError(f"expected either --model or --predictions, to be scored; found {found}")
+        if self.early_exit is not None and self.model is None:
+            raise ConfigError("--early-exit needs a --model; predictions in a file are complete; drop it")
+        if self.curve is not None and self.curve.suffix not in {".png", ".svg"}:
+            raise ConfigError(f"--curve {self.curve}: expected a name ending in .png or .svg")
+        if self.curve is not None and self.early_exit != CURVE:
+            raise ConfigError("--curve draws what --early-exit curve compares; give both")
         if self.dimensions is not None and self.task != RETRIEVAL:
             raise ConfigError(f"--dimensions is for --task retrieval, not for {self.task}; drop it")
         if self.labels is not None and self.predictions is not None:

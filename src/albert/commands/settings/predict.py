@@ -44,6 +44,9 @@ class PredictSettings:
     depth: int | None = None
     """Layers that are used, from the first on; all if not given. See `albert info` for the depths at which a
     model was trained."""
+    early_exit: str | None = None
+    """Classification, for models trained with --depths all: stop for each text when layers agree, patience=N,
+    or when a probability is reached, confidence=P."""
     max_seq_length: int | None = None
     """Tokens an example is cut to; the length used in fine-tuning if not given."""
     device: str = "auto"
