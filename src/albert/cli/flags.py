@@ -22,7 +22,7 @@ from albert.renamed import rename_arguments, rename_settings
 
 S = TypeVar("S")
 
-COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes"}
+COMMANDS_WITH_RECIPES = {"pretrain": "albert.pretraining.recipes", "distill": "albert.demo.recipes"}
 """Commands with `--recipe NAME`, and the module with their `RECIPES`."""
 
 
@@ -115,7 +115,7 @@ def _description(settings_type: type[Any], command: str) -> str | None:
         return None
     recipes = import_module(COMMANDS_WITH_RECIPES[command]).RECIPES
     return (
-        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME starts from the numbers of a published run, which "
+        f"{inspect.getdoc(settings_type)}\n\n--recipe NAME starts from known settings, which "
         f"the other flags override: {', '.join(recipes)}."
     )
 

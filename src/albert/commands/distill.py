@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from albert.commands.following import prediction
-from albert.console import command_line
+from albert.commands.following import embedding, prediction
 from albert.distillation.plan import make_plan
 from albert.distillation.run import carry_out
 from albert.distillation.settings import DistillSettings
@@ -23,4 +22,4 @@ def distill(settings: DistillSettings) -> dict[str, Any]:
     model = result["model"]
     if isinstance(plan.teacher, TaskTeacher):
         return result | {"next": prediction(model)}
-    return result | {"next": command_line("embed", model=model, input="FILE", output="vectors.npy")}
+    return result | {"next": embedding(model)}

@@ -18,6 +18,11 @@ def prediction(model: Path | str, *, task: str | None = None) -> str:
     return command_line("predict", task=task, model=model, input="FILE", output="predictions.jsonl")
 
 
+def embedding(model: Path | str) -> str:
+    """Return the command that turns texts into vectors with a sentence encoder."""
+    return command_line("embed", model=model, input="FILE", output="vectors.npy")
+
+
 def use_of(model: Path | str, architecture: str) -> str:
     """Return the command that uses a model: it predicts, or is fine-tuned if it has no head for a task.
 

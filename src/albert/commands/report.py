@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any
 
-from albert.commands.following import finetuning, prediction
+from albert.commands.following import embedding, finetuning, prediction
 from albert.commands.settings.report import ReportSettings
 from albert.console import Rows, say
 from albert.errors import ConfigError
@@ -56,7 +56,8 @@ def _following(run: LoggedRun) -> str | None:
     model = run.record.get("result", {}).get("model")
     if model is None:
         return None
-    return prediction(model) if run.record.get("command") == "finetune" else finetuning(model)
+    following = {"finetune": prediction, "distill": embedding}.get(run.record.get("command", ""), finetuning)
+    return following(model)
 
 
 def summaries(runs: Sequence[LoggedRun]) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ issue 51); `--max-predictions-per-seq 0` removes the cap.
 """
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, is_dataclass, replace
+from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
 from albert.errors import ConfigError, did_you_mean
 from albert.pretraining.settings import PretrainSettings
+from albert.training.recipes import with_values
 
 SHAPE_SETTINGS = ("size", "config", "init_from")
 """Settings that give the shape; any of them replaces the shape of the recipe."""
@@ -136,7 +137,7 @@ def apply_recipe(name: str, settings: PretrainSettings) -> PretrainSettings:
     Raises:
         ConfigError: There is no such recipe.
     """
-    return _replace(settings, find_recipe(name).numbers)
+    return with_values(settings, find_recipe(name).numbers)
 
 
 def recipe_settings(name: str, **given: Any) -> PretrainSettings:
@@ -152,26 +153,4 @@ def recipe_settings(name: str, **given: Any) -> PretrainSettings:
     required = {field.name for field in fields(PretrainSettings) if field.default is MISSING}
     base = PretrainSettings(**{key: value for key, value in given.items() if key in required})
     no_size = {"size": None} if any(shape in given for shape in SHAPE_SETTINGS) else {}
-    return _replace(apply_recipe(name, base), no_size | given)
-
-
-def _replace(settings: PretrainSettings, values: Mapping[str, Any]) -> PretrainSettings:
-    """Return `settings` with some values replaced, however they are nested.
-
-    Raises:
-        ConfigError: There is no setting of this name.
-    """
-    left, known = dict(values), list[str]()
-    changes: dict[str, Any] = {}
-    for field in fields(settings):
-        value = getattr(settings, field.name)
-        if is_dataclass(value) and not isinstance(value, type):
-            names = [inner.name for inner in fields(value)]
-            changes[field.name] = replace(value, **{name: left.pop(name) for name in names if name in left})
-            known += names
-        else:
-            changes[field.name] = left.pop(field.name, value)
-            known.append(field.name)
-    for name in left:
-        raise ConfigError(f"no setting {name!r}{did_you_mean(name, known)}")
-    return replace(settings, **changes)
+    return with_values(apply_recipe(name, base), no_size | given)
