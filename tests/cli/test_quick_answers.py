@@ -92,6 +92,13 @@ def folder(
     return folder
 
 
+def test_the_facts_about_a_folder_load_no_torch(folder: Path) -> None:
+    [found] = answers([["info", str(folder / "model"), "--json"]], watched={"torch"})
+    assert found["code"] == 0
+    assert json.loads(found["out"])["tensors"] == "32 of 32 tensors"
+    assert found["loaded"] == []
+
+
 FINETUNE = "finetune --task classification --model {}/model --data {}/data --output {}/new"
 PRETRAIN = "pretrain --data {}/prepared --output {}/new --max-seq-length 32"
 PREDICT = "predict --model {}/model --output {}/new.csv"

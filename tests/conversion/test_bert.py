@@ -72,7 +72,7 @@ def write_bert(folder: Path, head: str = "Model", shape: str = "wide", **setting
 def test_outputs_are_those_of_transformers_before_and_after(tmp_path: Path, head: str, shape: str) -> None:
     bert = write_bert(tmp_path / "bert", head, shape, **HEADS[head])
     found = convert(tmp_path / "bert", tmp_path / "out")
-    assert found.unused == found.missing == ()
+    assert found.about.unused == found.about.missing == ()
     before = transformers.BertTokenizer.from_pretrained(tmp_path / "bert")
     ours = albert.AlbertTokenizer.from_pretrained(tmp_path / "out")
     inputs = before(TEXTS, padding=True, return_tensors="pt")

@@ -82,9 +82,9 @@ def test_a_checkpoint_of_the_original_converts_in_every_packaging(
     }
     model = convert(sources[form](), tmp_path / "out")
     expected = original_model()
-    assert model.account == f"{len(expected.state_dict())} of {len(expected.state_dict())} tensors"
-    assert model.left_out == len(expected.state_dict()) + 1
-    assert model.checked == f"CRC32C of {len(expected.state_dict())} tensors"
+    assert model.about.account == f"{len(expected.state_dict())} of {len(expected.state_dict())} tensors"
+    assert model.about.left_out == len(expected.state_dict()) + 1
+    assert model.about.checked == f"CRC32C of {len(expected.state_dict())} tensors"
     assert same(AlbertForPreTraining.from_pretrained(tmp_path / "out").state_dict(), expected.state_dict())
 
 
@@ -168,10 +168,10 @@ def test_a_classifier_with_one_row_is_reported_as_ambiguous(tmp_path: Path, gold
     folder = write_checkpoint(tmp_path / "sts", golden, AlbertForSequenceClassification(one))
     race = convert(folder, tmp_path / "race")
     assert race.architecture.__name__ == "AlbertForMultipleChoice"
-    assert "with --head sequence-classification it is read as a regression" in race.notes[0]
+    assert "with --head sequence-classification it is read as a regression" in race.about.notes[0]
     regression = convert(folder, tmp_path / "stsb", head="sequence-classification")
     assert regression.config.problem_type == "regression"
-    assert not regression.notes
+    assert not regression.about.notes
 
 
 def test_a_checkpoint_of_albert_zh_converts_with_a_note_on_the_cost(tmp_path: Path, golden: Path) -> None:
@@ -206,9 +206,9 @@ def test_a_checkpoint_of_albert_zh_converts_with_a_note_on_the_cost(tmp_path: Pa
     (folder / "albert_config_tiny.json").write_text(json.dumps({**SHAPE, "ln_type": "postln"}))
     shutil.copy(golden / "tokenization" / "30k-clean.model", folder)
     model = convert(folder, tmp_path / "out")
-    assert model.form == "TensorFlow checkpoint of albert_zh"
+    assert model.about.form == "TensorFlow checkpoint of albert_zh"
     assert model.config.embedding_size == hidden
-    assert "became their product (2000, 8)" in model.notes[0]
+    assert "became their product (2000, 8)" in model.about.notes[0]
     product = variables["bert/embeddings/word_embeddings"] @ variables["bert/embeddings/word_embeddings_2"]
     torch.testing.assert_close(model.state["embeddings.word_embeddings.weight"], product)
     oracle = transformers.AutoModel.from_pretrained(tmp_path / "out").eval()
@@ -418,9 +418,9 @@ def test_checkpoints_of_the_original_give_its_outputs(reference: Path, name: str
     """The original's files give all the outputs that were stored with them."""
     with opened(reference / name) as source:
         stored = read_model(source)
-    assert stored.matched == len(stored.state)
-    assert not stored.missing
-    assert not stored.unused
+    assert stored.about.matched == len(stored.state)
+    assert not stored.about.missing
+    assert not stored.about.unused
     model = stored.architecture(stored.config).eval()
     model.load_state_dict(stored.state)
     assert isinstance(model, AlbertForPreTraining)

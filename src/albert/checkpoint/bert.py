@@ -7,13 +7,19 @@ Letters: E embedding size, H hidden size.
 Source: the names of transformers' BertModel and of the models on top of it.
 """
 
-import re
+from __future__ import annotations
 
-import torch
-from torch import Tensor
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from albert.checkpoint.names import current_norm, without_wrappers
 from albert.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
 
 _LAYER = re.compile(r"encoder\.layer\.(\d+)\.")
 _OUR_LAYER = r"encoder.albert_layer_groups.\1.albert_layers.0."
@@ -36,7 +42,8 @@ _HEADS = {
 }
 _ENCODER = ("embeddings.", "encoder.", "pooler.")
 _WORDS = "albert.embeddings.word_embeddings.weight"
-_DECODER = "cls.predictions.decoder."
+DECODER = "cls.predictions.decoder."
+"""Beginning of the names of the masked LM's output layer, which must be the table of words."""
 
 
 def from_bert(stored: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -45,22 +52,28 @@ def from_bert(stored: dict[str, Tensor]) -> dict[str, Tensor]:
     Raises:
         CheckpointError: The output layer of the masked LM head is not the table of words.
     """
-    plain = {name.removeprefix("bert."): tensor for name, tensor in without_wrappers(stored).items()}
-    state = {
-        _our_name(current_norm(name)): tensor
-        for name, tensor in plain.items()
-        if not name.endswith("position_ids")
-    }
-    decoder, words = state.pop(f"{_DECODER}weight", None), state.get(_WORDS)
-    if decoder is not None and words is not None and not torch.equal(decoder, words):
+    state = bert_named_as_ours(stored)
+    decoder, words = state.pop(f"{DECODER}weight", None), state.get(_WORDS)
+    if decoder is not None and words is not None and not decoder.equal(words):
         raise CheckpointError(
             "the output layer of the masked LM head is not the table of words (untied weights); an ALBERT "
             "has one table for both, so such a model cannot be converted"
         )
-    bias = state.pop(f"{_DECODER}bias", None)
-    if bias is not None:  # one tensor with two names, of which a file may have either
-        state.setdefault("predictions.bias", bias)
     return state
+
+
+def bert_named_as_ours(stored: Mapping[str, T]) -> dict[str, T]:
+    """Return what belongs to the tensors of a BERT by our names; those that we do not know keep theirs."""
+    plain = {name.removeprefix("bert."): value for name, value in without_wrappers(stored).items()}
+    named = {
+        _our_name(current_norm(name)): value
+        for name, value in plain.items()
+        if not name.endswith("position_ids")
+    }
+    bias = named.pop(f"{DECODER}bias", None)
+    if bias is not None:  # one tensor with two names, of which a file may have either
+        named.setdefault("predictions.bias", bias)
+    return named
 
 
 def _our_name(name: str) -> str:

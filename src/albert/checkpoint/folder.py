@@ -6,7 +6,7 @@ Reading never executes code and reports how many tensors matched; a partly fille
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,10 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from albert.checkpoint.expected import account_of, is_encoder
 from albert.checkpoint.names import from_hugging_face, to_hugging_face
-from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.checkpoint.weight_files import find_weights
+from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.choices import NewPositions
 from albert.config import CONFIG_FILE, AlbertConfig
 from albert.console import say
@@ -284,18 +286,3 @@ def _with_positions(
 def _first_group(name: str) -> str:
     """Return the name that a layer group's tensor has in the first group."""
     return re.sub(r"(albert_layer_groups)\.\d+\.", r"\1.0.", name)
-
-
-def is_encoder(name: str) -> bool:
-    """Return whether a tensor belongs to embeddings or layers; the pooler counts as a head."""
-    return name.removeprefix("albert.").startswith(("embeddings.", "encoder."))
-
-
-def account_of(matched: int, *, missing: Sequence[str], unused: Sequence[str]) -> str:
-    """Return a sentence on how the tensors of a file matched those of a model."""
-    line = f"{matched} of {matched + len(missing)} tensors"
-    if missing:
-        line += f"; new, with random weights: {', '.join(missing)}"
-    if unused:
-        line += f"; not used: {', '.join(unused)}"
-    return line

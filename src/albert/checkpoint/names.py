@@ -7,14 +7,18 @@ Source: variable scopes of modeling.py, run_pretraining.py, classifier_utils.py,
 squad_utils.py of the original.
 """
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Mapping
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from albert.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+T = TypeVar("T")
 
 Family = Literal["google", "tf-hub", "albert_zh"]
 """Origin of a checkpoint: the original, the same as a TF-Hub module, or albert_zh's own model."""
@@ -26,6 +30,8 @@ _BLOCK_PATTERN = re.compile(r"bert/encoder/transformer/group_(\d+)/inner_group_(
 _OUR_BLOCK_PATTERN = re.compile(r"albert\.encoder\.albert_layer_groups\.(\d+)\.albert_layers\.(\d+)\.")
 _NO_WEIGHT = re.compile(r"(.*/)?((adam|lamb)_[mv]|global_step)")
 
+MAP = "albert.encoder.embedding_hidden_mapping_in"
+"""Our name of the map from E to H."""
 _WORD_TABLE = re.compile(r"(?P<prefix>.*?)(albert\.|bert\.)?embeddings\.word_embeddings\.weight")
 _WRAPPERS = re.compile(r"(module\.|model\.)+")
 
@@ -160,6 +166,8 @@ def to_hugging_face(state: Mapping[str, Tensor], *, identity_map_size: int | Non
         state: Our state dict.
         identity_map_size: H if E equals H: transformers always maps E to H, so the file needs an identity.
     """
+    import torch
+
     state = {name: tensor.detach().contiguous() for name, tensor in state.items()}
     if identity_map_size is not None:
         prefix = "albert." if any(name.startswith("albert.") for name in state) else ""
@@ -181,18 +189,10 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
     Raises:
         CheckpointError: The file has a trained mapping although E equals H, which only transformers supports.
     """
-    state = {_current_name(name): tensor for name, tensor in without_wrappers(state).items()}
-    if any(name.startswith("embeddings.") for name in state):
-        state = {f"albert.{name}": tensor for name, tensor in state.items()}
-    state = {
-        name: tensor
-        for name, tensor in state.items()
-        if not name.startswith("predictions.decoder.") and not name.endswith(".position_ids")
-    }
+    state = named_as_ours(state)
     if not has_map:
-        weight = state.pop("albert.encoder.embedding_hidden_mapping_in.weight", None)
-        bias = state.pop("albert.encoder.embedding_hidden_mapping_in.bias", None)
-        trained = weight is not None and not torch.equal(weight, torch.eye(len(weight)).to(weight))
+        weight, bias = state.pop(f"{MAP}.weight", None), state.pop(f"{MAP}.bias", None)
+        trained = weight is not None and not weight.equal(weight.new_zeros(weight.shape).fill_diagonal_(1))
         if trained or (bias is not None and bool(bias.any())):
             raise CheckpointError(
                 "embedding_size equals hidden_size, but the weights contain a trained mapping between them, "
@@ -201,7 +201,23 @@ def from_hugging_face(state: dict[str, Tensor], *, has_map: bool) -> dict[str, T
     return state
 
 
-def without_wrappers(state: dict[str, Tensor]) -> dict[str, Tensor]:
+def named_as_ours(state: Mapping[str, T]) -> dict[str, T]:
+    """Return what belongs to the tensors of a Hugging Face file by our names, without tied copies.
+
+    Raises:
+        CheckpointError: As `without_wrappers`.
+    """
+    named = {_current_name(name): value for name, value in without_wrappers(state).items()}
+    if any(name.startswith("embeddings.") for name in named):
+        named = {f"albert.{name}": value for name, value in named.items()}
+    return {
+        name: value
+        for name, value in named.items()
+        if not name.startswith("predictions.decoder.") and not name.endswith(".position_ids")
+    }
+
+
+def without_wrappers(state: Mapping[str, T]) -> dict[str, T]:
     """Return tensors without the prefixes that wrappers gave to the names of a Hugging Face file.
 
     These are `module.` of data parallelism, `_orig_mod.` of torch.compile, which also occurs inside, and

@@ -14,7 +14,7 @@ from typing import Literal
 from albert.checkpoint.archives import is_archive, unpacked
 from albert.checkpoint.bert_config import read_bert
 from albert.checkpoint.layout import selected_model
-from albert.checkpoint.weights import find_weights
+from albert.checkpoint.weight_files import find_weights
 from albert.config import CONFIG_FILE
 from albert.errors import CheckpointError
 from albert.hub import WEIGHT_FILES, local_path

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from albert.checkpoint.weights import refuse_lfs_pointer
+from albert.checkpoint.weight_files import refuse_lfs_pointer
 from albert.data.tfrecord.files import masked_crc32c
 from albert.errors import CheckpointError, did_you_mean
 from albert.protobuf import find_integer, find_messages, read_fields, read_varint

@@ -5,7 +5,6 @@ Training scripts store more than weights: names with the prefixes of wrappers (`
 out is reported. Code in a pickle is never run.
 """
 
-import json
 import pickle
 from pathlib import Path
 from typing import Any
@@ -16,43 +15,12 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from albert.checkpoint.names import without_wrappers
+from albert.checkpoint.weight_files import refuse_lfs_pointer, weight_files
 from albert.console import say
 from albert.errors import CheckpointError
-from albert.hub import INDEX_FILES, WEIGHT_FILES
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec"
 _NESTED = ("model_state_dict", "state_dict", "model")
 """Names under which training scripts store the weights next to other things."""
-
-
-def find_weights(folder: Path) -> Path | None:
-    """Return the file of weights in a Hugging Face folder, or the index of its shards; None without both."""
-    names = [name for pair in zip(WEIGHT_FILES, INDEX_FILES, strict=True) for name in pair]
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def weight_files(path: Path) -> list[Path]:
-    """Return the files that hold the weights of `find_weights`: itself, or the shards of an index.
-
-    Raises:
-        CheckpointError: The index is damaged, or names a file outside of its folder or one that is missing.
-    """
-    if path.name not in INDEX_FILES:
-        return [path]
-    try:
-        content = json.loads(path.read_bytes())
-        shards = sorted(set(content["weight_map"].values()))
-        names = [Path(shard).name for shard in shards]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{path}: expected weight_map, the file of each tensor; restore the file"
-        ) from error
-    for shard, name in zip(shards, names, strict=True):
-        if shard != name or not (path.parent / name).is_file():
-            raise CheckpointError(
-                f"{path}: names {shard!r}, which is not in the folder; fetch all of its files"
-            )
-    return [path.parent / name for name in names]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -109,16 +77,3 @@ def _read_pickle(path: Path) -> dict[str, Tensor]:
             f"{type(stored).__name__}"
         )
     return dict(stored)
-
-
-def refuse_lfs_pointer(path: Path) -> None:
-    """Refuse the pointer that Git LFS leaves in place of a large file that was not fetched.
-
-    Raises:
-        CheckpointError: The file is such a pointer.
-    """
-    if not path.is_file():
-        return
-    with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
-            raise CheckpointError(f"{path}: this is a Git LFS pointer; fetch the real file (git lfs pull)")

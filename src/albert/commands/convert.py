@@ -21,18 +21,18 @@ def convert(settings: ConvertSettings) -> dict[str, Any]:
         tokenizer=settings.tokenizer,
         depth=settings.depth,
     )
-    for note in model.notes:
+    for note in model.about.notes:
         say(note)
     result: dict[str, Any] = {
-        "form": model.form,
-        "model": model.architecture.__name__,
-        "tensors": model.account,
-        "parameters": sum(tensor.numel() for tensor in model.state.values()),
-        "left_out": f"{model.left_out} optimiser moments and counters",
-        "checked": model.checked,
+        "form": model.about.form,
+        "model": model.about.architecture,
+        "tensors": model.about.account,
+        "parameters": model.about.num_parameters,
+        "left_out": f"{model.about.left_out} optimiser moments and counters",
+        "checked": model.about.checked,
         "output": str(settings.output),
         "bytes": (settings.output / WEIGHTS_FILE).stat().st_size,
     }
     if settings.push_to_hub is not None:
         result["hub"] = upload(settings.output, settings.push_to_hub)
-    return result | {"next": use_of(settings.output, model.architecture.__name__)}
+    return result | {"next": use_of(settings.output, model.about.architecture)}

@@ -1,16 +1,18 @@
 """`albert info`: shape, parameters and tokenizer of a model of any form."""
 
+from math import prod
 from typing import Any
 
 from albert.checkpoint.sources import Source, opened
-from albert.checkpoint.weights import weight_files
-from albert.commands.following import use_of
+from albert.checkpoint.weight_files import weight_files
+from albert.commands.following import embedding, use_of
 from albert.commands.settings.info import InfoSettings
 from albert.config import AlbertConfig, size_name
 from albert.console import command_line
-from albert.conversion.conversion import StoredModel, read_model
 from albert.conversion.depth import recorded_depths
+from albert.conversion.description import Description, describe
 from albert.errors import TokenizerError
+from albert.tasks.similarity.form import is_sentence_encoder
 from albert.text.tokenizer import AlbertTokenizer
 
 __all__ = ["InfoSettings", "info"]
@@ -25,15 +27,17 @@ TRAINING_COPIES = 4
 def info(settings: InfoSettings) -> dict[str, Any]:
     """Return form, shape, parameters, sizes and tokenizer of a model."""
     with opened(settings.model) as source:
-        model = read_model(source)
+        model = describe(source) or _read(source)
         config = model.config
         tokenizer = _tokenizer(source, config)
-        following = use_of(settings.model, model.architecture.__name__)
+        following = use_of(settings.model, model.architecture)
+        if is_sentence_encoder(source.config.parent):
+            following = embedding(settings.model)
         if "problem" in tokenizer:
             following = command_line("convert", settings.model, "OUTPUT", tokenizer="FOLDER")
         return {
             "form": model.form,
-            "model": model.architecture.__name__,
+            "model": model.architecture,
             "size": size_name(config),
             "tensors": model.account,
             "left_out": model.left_out,
@@ -56,6 +60,13 @@ def _depths(source: Source, config: AlbertConfig) -> dict[str, dict[str, float]]
     }
 
 
+def _read(source: Source) -> Description:
+    """Return what a model is whose weights must be read, which loads torch."""
+    from albert.conversion.conversion import read_model
+
+    return read_model(source).about
+
+
 def bert_parameters(config: AlbertConfig) -> int:
     """Return the number of parameters of a BERT encoder of the same width and depth, with pooler."""
     hidden, feed_forward = config.hidden_size, config.intermediate_size
@@ -66,8 +77,8 @@ def bert_parameters(config: AlbertConfig) -> int:
     return tables * hidden + 2 * hidden + layers * layer + hidden * hidden + hidden
 
 
-def _parameters(model: StoredModel) -> dict[str, int]:
-    sizes = {name.removeprefix("albert."): tensor.numel() for name, tensor in model.state.items()}
+def _parameters(model: Description) -> dict[str, int]:
+    sizes = {name.removeprefix("albert."): prod(shape) for name, shape in model.shapes.items()}
 
     def of(*prefixes: str) -> int:
         return sum(size for name, size in sizes.items() if name.startswith(prefixes))
@@ -84,8 +95,8 @@ def _parameters(model: StoredModel) -> dict[str, int]:
     }
 
 
-def _bytes(source: Source, model: StoredModel) -> dict[str, int]:
-    parameters = sum(tensor.numel() for tensor in model.state.values())
+def _bytes(source: Source, model: Description) -> dict[str, int]:
+    parameters = model.num_parameters
     files = (
         weight_files(source.weights)
         if source.weights.is_file()

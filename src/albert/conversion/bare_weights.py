@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from albert.checkpoint.albert_zh import read_shape
-from albert.checkpoint.folder import account_of, write_model
+from albert.checkpoint.folder import write_model
 from albert.checkpoint.layout import STATE_FILE
 from albert.checkpoint.snapshots import read_snapshot_weights
 from albert.checkpoint.sources import Source, is_model_folder, opened
@@ -69,7 +69,7 @@ def write_bare_folder(source: Path, config: Path, output: Path, *, own_groups: b
 
 def _write(source: Source, output: Path) -> AlbertConfig:
     model = read_model(source)
-    say(f"{source.weights}: {account_of(model.matched, missing=model.missing, unused=model.unused)}")
+    say(f"{source.weights}: {model.about.account}")
     write_model(output, model.config, model.state, architecture=model.architecture.__name__)
     return model.config
 

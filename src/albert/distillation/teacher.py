@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from albert.checkpoint.folder import read_architecture, read_config
-from albert.checkpoint.weights import find_weights, weight_files
+from albert.checkpoint.weight_files import find_weights, weight_files
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
 from albert.data.sentences import read_sentences

@@ -9,18 +9,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-from safetensors import SafetensorError, safe_open
-
+from albert.checkpoint.expected import is_encoder, tensor_shapes
 from albert.checkpoint.folder import (
     WEIGHTS_FILE,
-    is_encoder,
     load_weights,
     read_architecture,
     read_config,
 )
-from albert.checkpoint.names import from_hugging_face
-from albert.checkpoint.weights import find_weights, refuse_lfs_pointer, weight_files
+from albert.checkpoint.names import named_as_ours
+from albert.checkpoint.weight_files import find_weights, stored_shapes
 from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.conversion.conversion import model_folder
@@ -30,7 +27,6 @@ from albert.errors import CheckpointError, ConfigError
 from albert.inference.precision import prepare_precision
 from albert.model.albert_model import AlbertModel
 from albert.model.pretrained import Pretrained
-from albert.model.shapes import tensors_of
 from albert.model.task_models import (
     AlbertForMultipleChoice,
     AlbertForSequenceClassification,
@@ -188,9 +184,9 @@ def _missing_of_head(
     """Return the first tensor of the head, pooler included, that `shapes` lacks; None if it is complete."""
     if model_class is AlbertModel:
         return None  # It is opened without its pooler.
-    for name, tensor in tensors_of(model_class, config).items():
-        if not is_encoder(name) and shapes.get(name) != tuple(tensor.shape):
-            return f"{name} {tuple(tensor.shape)}"
+    for name, shape in tensor_shapes(model_class.__name__, config).items():
+        if not is_encoder(name) and shapes.get(name) != shape:
+            return f"{name} {shape}"
     return None
 
 
@@ -200,14 +196,4 @@ def _stored_shapes(folder: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         CheckpointError: The file of weights is missing or damaged.
     """
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path in weight_files(find_weights(folder) or folder / WEIGHTS_FILE):
-        refuse_lfs_pointer(path)
-        try:
-            with safe_open(path, framework="pt") as file:
-                shapes |= {name: file.get_slice(name).get_shape() for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise CheckpointError(f"{path}: missing or not a safetensors file: {error}") from error
-    empty = {name: torch.empty(shape, device="meta") for name, shape in shapes.items()}
-    ours = from_hugging_face(empty, has_map=True)
-    return {name: tuple(tensor.shape) for name, tensor in ours.items()}
+    return named_as_ours(stored_shapes(find_weights(folder) or folder / WEIGHTS_FILE))

@@ -12,7 +12,8 @@ from typing import Any, get_args
 from torch import nn
 
 from albert.checkpoint.sentence_modules import LENGTHS_FILE, MODULES_FILE, PROMPTS_FILE
-from albert.checkpoint.weights import find_weights, read_hugging_face_tensors
+from albert.checkpoint.weight_files import find_weights
+from albert.checkpoint.weights import read_hugging_face_tensors
 from albert.choices import Pooling
 from albert.console import warn
 from albert.errors import CheckpointError

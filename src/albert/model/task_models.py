@@ -8,8 +8,6 @@ choices.
 Source: `create_model` (classifier_utils.py, race_utils.py) of the original.
 """
 
-from collections.abc import Mapping
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,9 +16,7 @@ from torch import Tensor, nn
 from albert.config import AlbertConfig
 from albert.errors import DataError
 from albert.model.albert_model import AlbertModel
-from albert.model.answer_models import AlbertForQuestionAnswering, AlbertForQuestionAnsweringBeamSearch
 from albert.model.calls import Call, Wanted
-from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
 from albert.model.layer import initialize
 from albert.model.losses import class_labels, mean_cross_entropy, squared_error_sum
 from albert.model.outputs import LogitsOutput
@@ -213,21 +209,3 @@ class AlbertForTokenClassification(Pretrained):
         logits = self.classifier(self.dropout(self.albert.states(call)))
         loss = None if labels is None else mean_cross_entropy(logits, call.labels(labels))
         return call.result(LogitsOutput(loss=loss, logits=call.batch.unpack(logits)))
-
-
-def model_class(shapes: Mapping[str, tuple[int, ...]]) -> type[Pretrained]:
-    """Return the public class that fits tensors of these names (ours) and shapes.
-
-    A classifier with one row is taken for multiple choice. A regression or tagging model has the same tensors
-    as other classifiers; callers that know choose the class themselves.
-    """
-    if "start_logits.dense.weight" in shapes:
-        return AlbertForQuestionAnsweringBeamSearch
-    if "qa_outputs.weight" in shapes:
-        return AlbertForQuestionAnswering
-    if "classifier.weight" in shapes:
-        one_row = shapes["classifier.weight"][0] == 1
-        return AlbertForMultipleChoice if one_row else AlbertForSequenceClassification
-    if "sop_classifier.classifier.weight" in shapes:
-        return AlbertForPreTraining
-    return AlbertForMaskedLM if "predictions.bias" in shapes else AlbertModel
