@@ -248,6 +248,13 @@ def test_what_cannot_be_is_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
+def test_text_that_cannot_be_used_leaves_no_folder(settings: DistillSettings, tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("\n\n")
+    with pytest.raises(AlbertError, match="the corpus is empty"):
+        distill(replace(settings, input=(str(tmp_path / "empty.txt"),)))
+    assert not settings.output.exists()
+
+
 def test_a_folder_of_another_run_is_refused(settings: DistillSettings) -> None:
     distill(settings)
     with pytest.raises(AlbertError, match="max_steps was 12, now 13"):

@@ -42,14 +42,16 @@ def carry_out(plan: Plan) -> dict[str, Any]:
     """
     settings = plan.settings
     cache = open_cache(settings.cache_folder, plan.depends_on, plan.outputs)
+    # Read once before anything is written: bad text is refused now, and the progress knows the end.
+    total = 0 if cache else sum(1 for _ in islice(plan.teacher.texts(settings), settings.max_texts))
     run = Run.open(
         settings.output, command="distill", settings=settings_as_json(settings), inputs=plan.depends_on
     )
     if run.result is not None:
         say(f"{settings.output}: already finished")
         return run.result
-    cache = cache or _compute_outputs(plan)
-    student = start_student(plan, cache)
+    cache = cache or _compute_outputs(plan, total)
+    student = start_student(plan, cache, is_new=not run.layout.steps())
     scores = _train(plan, run, student, cache)
     write_student(run.model, student, plan.teacher, plan.tokenizer, record=run.record, scores=scores)
     result = {
@@ -65,11 +67,9 @@ def carry_out(plan: Plan) -> dict[str, Any]:
     return result
 
 
-def _compute_outputs(plan: Plan) -> Cache:
-    """Compute what the teacher's cache lacks, with progress."""
+def _compute_outputs(plan: Plan, total: int) -> Cache:
+    """Compute what the teacher's cache lacks for so many texts, with progress."""
     settings, teacher, cuts = plan.settings, plan.teacher, Cuts()
-    # Read once before anything is computed: bad text is refused now, and the progress knows the end.
-    total = sum(1 for _ in islice(teacher.texts(settings), settings.max_texts))
     start = time.monotonic()
 
     def compute(texts: list[Any]) -> Arrays:
@@ -107,13 +107,13 @@ def _compute_outputs(plan: Plan) -> Cache:
     return cache
 
 
-def start_student(plan: Plan, cache: Cache) -> Student:
-    """Return the student before its first step."""
+def start_student(plan: Plan, cache: Cache, *, is_new: bool) -> Student:
+    """Return the student before its first step; unless it is new, a checkpoint will give its weights."""
     settings, teacher = plan.settings, plan.teacher
     loop, device = settings.loop, find_device(settings.loop.device)
     torch.manual_seed(loop.seed)
     student = make_student(plan.config, teacher, plan.losses)
-    if settings.student.init == "teacher":
+    if is_new and settings.student.init == "teacher":
         words = word_table(teacher.encoder, teacher.tokenizer, plan.tokenizer)
         start = start_from_teacher(
             student.encoder.cpu(),
