@@ -9,6 +9,7 @@ RUN/best/, model/ model folders: the best on held-out data, and the last
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from albert.console import say_once
 from albert.errors import CheckpointError
@@ -92,6 +93,15 @@ def selected_model(path: Path) -> Path:
         )
     say_once(f"{path}: the run's {'result' if result else 'best model so far'} is {chosen}")
     return chosen
+
+
+def written_record(folder: Path) -> dict[str, Any]:
+    """Return the record of the run that wrote a model folder; an empty one for folders of other origin."""
+    try:
+        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return record if isinstance(record, dict) else {}
 
 
 def checkpoint_folder(checkpoints: Path, step: int) -> Path:

@@ -3,13 +3,12 @@
 The commands check again, and more. Nothing here loads torch.
 """
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from albert.checkpoint.layout import RUN_FILE, selected_model
+from albert.checkpoint.layout import selected_model, written_record
 from albert.commands.settings.bench import BenchSettings
 from albert.commands.settings.convert import ConvertSettings
 from albert.commands.settings.demo import DemoSettings
@@ -142,7 +141,7 @@ def _check_examples(
     Raises:
         AlbertError: There is no such task, file or column.
     """
-    record = _record_of(model)
+    record = {} if model is None else written_record(model)
     name = record.get("task") if name is None else name
     if name not in TASKS and record.get("task") == name:
         return  # A model from elsewhere: only the command itself can tell what it is for.
@@ -153,14 +152,3 @@ def _check_examples(
     for path in paths:
         if path.suffix in {".tsv", ".csv", ".jsonl"}:
             next(solver_of(task).rows(task, (path,), split=split, labelled=False), None)
-
-
-def _record_of(model: Path | None) -> dict[str, Any]:
-    """Return the record of the run that wrote a model; an empty one for models of other origin."""
-    if model is None:
-        return {}
-    try:
-        record = json.loads((model / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}

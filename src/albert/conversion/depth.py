@@ -5,12 +5,11 @@ those that the whole model has after so many layers. How good they are depends o
 a model that was trained at several depths has the scores of each.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from albert.checkpoint.layout import RUN_FILE
+from albert.checkpoint.layout import written_record
 from albert.choices import Depth
 from albert.config import AlbertConfig
 from albert.console import warn
@@ -67,9 +66,9 @@ def depths_of(given: Sequence[Depth], num_layers: int) -> tuple[int, ...]:
 def recorded_depths(folder: Path) -> dict[int, dict[str, Any]]:
     """Return the scores of each depth at which a model was trained; empty if only the whole was."""
     try:
-        found = json.loads((folder / RUN_FILE).read_text(encoding="utf-8")).get("depths", {})
+        found = written_record(folder).get("depths", {})
         return {int(depth): dict(scores) for depth, scores in found.items()}
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError):
         return {}
 
 

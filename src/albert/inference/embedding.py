@@ -3,7 +3,6 @@
 Letters: B texts, N tokens of all of them, H hidden size, D size of a vector.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from albert.checkpoint.layout import RUN_FILE, selected_model
+from albert.checkpoint.layout import selected_model, written_record
 from albert.choices import Dtype, Pooling
 from albert.console import say, warn
 from albert.errors import ConfigError
@@ -190,11 +189,8 @@ def _check_dimensions(asked: int, size: int, folder: Path) -> None:
     """
     if asked > size:
         raise ConfigError(f"--dimensions is {asked}, but the vectors have {size} numbers; lower it")
-    try:
-        settings = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))["settings"]
-        trained = settings.get("matryoshka") or []
-    except (OSError, ValueError, LookupError, AttributeError):
-        trained = []
+    settings = written_record(folder).get("settings")
+    trained = (settings.get("matryoshka") or []) if isinstance(settings, dict) else []
     if asked not in {*trained, size}:
         known = (
             f"its training names {', '.join(map(str, trained))}" if trained else "it was trained as a whole"

@@ -1,13 +1,12 @@
 """A fine-tuned model opened with all that predicting takes: its task, solver, tokenizer and lengths."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from albert.checkpoint.folder import read_architecture, read_config
-from albert.checkpoint.layout import RUN_FILE
+from albert.checkpoint.layout import written_record
 from albert.choices import Dtype
 from albert.config import AlbertConfig
 from albert.console import warn
@@ -87,7 +86,7 @@ def open_trained(
     """
     folder = model_folder(model)
     config = read_config(folder)
-    record = _read_record(folder)
+    record = written_record(folder)
     named = in_form(find_task(task or kind_of_model(folder, config)), folder)
     named = with_columns(with_columns(named, _trained_columns(record, named)), columns)
     solver = solver_of(named)
@@ -151,12 +150,3 @@ def kind_of_model(folder: Path, config: AlbertConfig) -> str:
             f"train it first: albert finetune --model {folder}"
         )
     return kind
-
-
-def _read_record(folder: Path) -> dict[str, Any]:
-    """Return the record of the run that wrote a model folder; an empty one for folders of other origin."""
-    try:
-        record = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return record if isinstance(record, dict) else {}
