@@ -18,9 +18,8 @@ from albert.model.albert_model import AlbertModel
 from albert.model.language_models import AlbertForMaskedLM, AlbertForPreTraining
 from albert.model.pretrained import Pretrained
 from albert.pretraining.settings import ObjectiveSettings, PretrainSettings
-from albert.training.log import StepLog
-from albert.training.loop import Step
 from albert.training.settings import LoopSettings, OptimizerSettings
+from samples.interrupting import interrupt
 
 
 @pytest.fixture
@@ -64,21 +63,6 @@ def records_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def interrupt(monkeypatch: pytest.MonkeyPatch, settings: PretrainSettings, *, step: int) -> None:
-    """Run until some step, where the process is killed."""
-    add = StepLog.add
-
-    def killed(self: StepLog, done: Step) -> None:
-        if done.number == step:
-            raise KeyboardInterrupt
-        add(self, done)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StepLog, "add", killed)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain(settings)
-
-
 @pytest.mark.parametrize("name", ["weight", "depths", "teacher"])
 def test_a_resumed_run_gives_the_unbroken_one_bit_for_bit(
     settings: PretrainSettings,
@@ -95,7 +79,7 @@ def test_a_resumed_run_gives_the_unbroken_one_bit_for_bit(
     settings = replace(settings, objective=objective)
     unbroken = replace(settings, output=tmp_path / "unbroken")
     scores = pretrain(unbroken)
-    interrupt(monkeypatch, settings, step=13)
+    interrupt(monkeypatch, lambda: pretrain(settings), step=13)
     assert pretrain(settings) | {"model": "", "next": ""} == scores | {"model": "", "next": ""}
     ours, theirs = weights_of(settings.output), weights_of(unbroken.output)
     assert all(torch.equal(ours[tensor], theirs[tensor]) for tensor in theirs)
@@ -184,7 +168,7 @@ def test_a_run_of_the_version_without_objective_settings_is_resumed_with_their_d
 ) -> None:
     unbroken = replace(settings, output=tmp_path / "unbroken")
     pretrain(unbroken)
-    interrupt(monkeypatch, settings, step=13)
+    interrupt(monkeypatch, lambda: pretrain(settings), step=13)
     as_before_objectives(settings.output)
     with pytest.raises(RunError, match=r"other settings \(sentence_loss_weight was 1.0, now 0.5\)"):
         pretrain(replace(settings, objective=ObjectiveSettings(sentence_loss_weight=0.5)))

@@ -20,9 +20,8 @@ from albert.errors import AlbertError, ConfigError, RunError
 from albert.inference.embedding import Embedder
 from albert.text.tokenizer import AlbertTokenizer
 from albert.text.vocabulary import train_wordpiece
-from albert.training.log import StepLog
-from albert.training.loop import Step
 from albert.training.settings import LoopSettings
+from samples.interrupting import interrupt
 from samples.toy_task import sentences, write_encoder, write_table, write_toy
 
 LOOP = LoopSettings(
@@ -46,21 +45,6 @@ def settings(sentence_teacher: Path, texts: Path, tmp_path: Path) -> DistillSett
 
 def weights_of(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "model" / "model.safetensors")
-
-
-def interrupt(monkeypatch: pytest.MonkeyPatch, settings: DistillSettings, *, step: int) -> None:
-    """Run until some step, where the process is killed."""
-    add = StepLog.add
-
-    def killed(self: StepLog, done: Step) -> None:
-        if done.number == step:
-            raise KeyboardInterrupt
-        add(self, done)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StepLog, "add", killed)
-        with pytest.raises(KeyboardInterrupt):
-            distill(settings)
 
 
 def test_a_student_comes_near_its_teacher_and_is_a_sentence_encoder(settings: DistillSettings) -> None:
@@ -97,7 +81,7 @@ def test_a_resumed_run_gives_the_unbroken_one_bit_for_bit(
     settings = replace(settings, losses=losses)
     unbroken = replace(settings, output=tmp_path / "unbroken")
     scores = distill(unbroken)
-    interrupt(monkeypatch, settings, step=8)
+    interrupt(monkeypatch, lambda: distill(settings), step=8)
     assert distill(settings) | {"model": "", "next": ""} == scores | {"model": "", "next": ""}
     ours, theirs = weights_of(settings.output), weights_of(unbroken.output)
     assert all(torch.equal(ours[tensor], theirs[tensor]) for tensor in theirs)

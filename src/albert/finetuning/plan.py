@@ -148,22 +148,8 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
     # Stored with the tokenizer, too, so that other libraries use the length of the training.
     tokenizer.model_max_length = lengths.max_seq_length
     loop, optimizer = filled_in(settings, hyperparameters, num_examples=len(examples))
-    if settings.depths and not solver.trains_depths:
-        raise ConfigError(
-            f"--depths: a task of the kind {task.kind} is learnt after the last layer only; drop the flag"
-        )
-    if settings.depths:
-        task = replace(task, depths=depths_of(settings.depths, config.num_hidden_layers))
-    if solver.contrasts_batch and loop.micro_size < loop.batch_size:
-        raise ConfigError(
-            f"--micro-batch-size {loop.micro_size}: task {task.name!r} compares all texts of a batch, so "
-            "dividing it would change the loss; drop the flag, or lower --batch-size"
-        )
-    if task.dimensions and not 0 < min(task.dimensions) <= max(task.dimensions) < config.hidden_size:
-        raise ConfigError(
-            f"--matryoshka {' '.join(map(str, task.dimensions))}: expected lengths from 1 to "
-            f"{config.hidden_size - 1}, as the vectors have {config.hidden_size} numbers"
-        )
+    task = _with_depths(task, solver, settings, config)
+    _check_loss(task, solver, loop, config)
     dev, cuts = _dev_set(task, solver, found.dev, tokenizer, lengths), Cuts()
     say(f"{task.name}: encoding {len(examples):,} training examples")
     plan = Plan(
@@ -196,6 +182,35 @@ def make_plan(settings: FinetuneSettings, found: Examples) -> Plan:
         rows=hyperparameter_rows(hyperparameters, used=used, given=given_names),
         inputs=found.digests | _inputs(plan, used),
     )
+
+
+def _with_depths(task: Task, solver: Solver, settings: FinetuneSettings, config: AlbertConfig) -> Task:
+    """Return the task with the layers after which its loss is computed.
+
+    Raises:
+        ConfigError: Its kind is learnt after the last one only, or the model has no such layer.
+    """
+    if not settings.depths:
+        return task
+    if not solver.trains_depths:
+        raise ConfigError(
+            f"--depths: a task of the kind {task.kind} is learnt after the last layer only; drop the flag"
+        )
+    return replace(task, depths=depths_of(settings.depths, config.num_hidden_layers))
+
+
+def _check_loss(task: Task, solver: Solver, loop: LoopSettings, config: AlbertConfig) -> None:
+    """Refuse a division of batches that would change the loss, and lengths that vectors do not have."""
+    if solver.contrasts_batch and loop.micro_size < loop.batch_size:
+        raise ConfigError(
+            f"--micro-batch-size {loop.micro_size}: task {task.name!r} compares all texts of a batch, so "
+            "dividing it would change the loss; drop the flag, or lower --batch-size"
+        )
+    if task.dimensions and not 0 < min(task.dimensions) <= max(task.dimensions) < config.hidden_size:
+        raise ConfigError(
+            f"--matryoshka {' '.join(map(str, task.dimensions))}: expected lengths from 1 to "
+            f"{config.hidden_size - 1}, as the vectors have {config.hidden_size} numbers"
+        )
 
 
 def _lengths(settings: FinetuneSettings, config: AlbertConfig, hyperparameters: Hyperparameters) -> Lengths:

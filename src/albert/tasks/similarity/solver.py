@@ -160,6 +160,33 @@ class _BiEncoderSolver(TextSolver):
         """Refuse plain text: an example is a pair."""
         return super(TextSolver, self).text_rows(task, path)
 
+    def encode(
+        self,
+        task: Task,
+        examples: Sequence[Example],
+        tokenizer: AlbertTokenizer,
+        *,
+        lengths: Lengths,
+        cuts: Cuts | None = None,
+    ) -> SeparateFeatures:
+        """Return the texts of every example, each by itself, and its score if it has one."""
+        scores = [example.label if isinstance(example.label, float) else np.nan for example in examples]
+        return encode_separately(
+            self.texts_of(task, examples),
+            np.array(scores, np.float64),
+            tokenizer,
+            max_seq_length=lengths.max_seq_length,
+            cuts=cuts,
+        )
+
+    @abstractmethod
+    def texts_of(self, task: Task, examples: Sequence[Example]) -> list[tuple[str, ...]]:
+        """Return the texts of each example, as many for all.
+
+        Raises:
+            DataError: One has fewer.
+        """
+
     def predict(
         self, task: Task, model: Pretrained, examples: Sequence[Example], features: SeparateFeatures
     ) -> Vectors:
@@ -223,21 +250,10 @@ class SimilaritySolver(_BiEncoderSolver):
             )
         return replace(task, score_range=(min(scores), max(scores)))
 
-    def encode(
-        self,
-        task: Task,
-        examples: Sequence[Example],
-        tokenizer: AlbertTokenizer,
-        *,
-        lengths: Lengths,
-        cuts: Cuts | None = None,
-    ) -> SeparateFeatures:
-        """Return both texts of every example, each by itself."""
+    def texts_of(self, task: Task, examples: Sequence[Example]) -> list[tuple[str, ...]]:
+        """Return both texts of each example."""
         del task
-        rows = [(example.text, example.pair or "") for example in examples]
-        return encode_separately(
-            rows, label_array(examples), tokenizer, max_seq_length=lengths.max_seq_length, cuts=cuts
-        )
+        return [(example.text, example.pair or "") for example in examples]
 
     def objective(self, task: Task) -> SimilarityObjective:
         """Return the squared error of the cosine."""
@@ -305,16 +321,8 @@ class PairsSolver(_BiEncoderSolver):
 
             yield from each(table_rows(path, columns), make)
 
-    def encode(
-        self,
-        task: Task,
-        examples: Sequence[Example],
-        tokenizer: AlbertTokenizer,
-        *,
-        lengths: Lengths,
-        cuts: Cuts | None = None,
-    ) -> SeparateFeatures:
-        """Return the texts of every example, each by itself: two, or three with a hard negative."""
+    def texts_of(self, task: Task, examples: Sequence[Example]) -> list[tuple[str, ...]]:
+        """Return the texts of each example: two, or three with a hard negative."""
         negatives = [example.label for example in examples]
         if any(negatives) and not all(negatives):
             missing = next(number for number, text in enumerate(negatives, 1) if not text)
@@ -322,12 +330,10 @@ class PairsSolver(_BiEncoderSolver):
                 f"example {missing} has no text in column {task.data.label_column!r}, others have; give "
                 "every pair a hard negative, or none"
             )
-        rows = [
+        return [
             (example.text, example.pair or "", *([example.label] if example.label else []))
             for example in examples
         ]
-        unknown = np.full(len(examples), np.nan)
-        return encode_separately(rows, unknown, tokenizer, max_seq_length=lengths.max_seq_length, cuts=cuts)
 
     def objective(self, task: Task) -> PairsObjective:
         """Return the contrast within a batch."""
