@@ -42,7 +42,7 @@ RECIPES = {
             "embedding_size": 128,
             "loss": ("vectors", "states"),
             "learning_rate": 1e-3,
-            "max_steps": 8000,
+            "max_steps": 3000,
             "eval_steps": 500,
         },
     )
